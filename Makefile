@@ -1,0 +1,75 @@
+# Every target works on a fresh machine that has Python (3.11 or newer), make and git.
+PYTHON ?= python3
+PORT   ?= 4566
+ARGS   ?=
+
+BIN := .venv/bin
+RUN := PATH="$(CURDIR)/$(BIN):$(PATH)" $(BIN)/python -m cli
+export PYTHONPATH := $(CURDIR)/layers/tollgate:$(CURDIR)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export SAM_CLI_TELEMETRY := 0
+
+.PHONY: help run up down demo test lint format bench deploy clean lock tools
+.DEFAULT_GOAL := help
+
+help:  ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 10
+
+run: tools  ## build, start the local stack, deploy, apply the example catalog; stay until Ctrl-C
+	$(RUN) stack run --port $(PORT)
+
+up: tools  ## the same in the background
+	$(RUN) stack up --port $(PORT)
+
+down: tools  ## stop what `make up` started (state stays in .local/)
+	$(RUN) stack down
+
+demo: up  ## replay real LLM traffic against the running stack: make demo ARGS="--trace file.csv"
+	$(RUN) demo $(ARGS)
+
+test: tools .local/dynamodb-local/DynamoDBLocal.jar  ## every test, on the emulators and through the deployed stack
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: .venv/.ready .venv-sam/.ready  ## ruff, mypy, import-linter, sam validate
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	AWS_DEFAULT_REGION=us-east-1 .venv-sam/bin/sam validate --lint
+
+format: .venv/.ready
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: tools .local/dynamodb-local/DynamoDBLocal.jar  ## what a check costs: requests, units, CPU, wall, import, size
+	$(BIN)/python -m tests.bench $(ARGS)
+
+deploy: tools  ## build and deploy to the AWS account of your credentials
+	PATH="$(CURDIR)/$(BIN):$(PATH)" .venv-sam/bin/sam build
+	.venv-sam/bin/sam deploy $(ARGS)
+
+clean: ## stop the stack; remove environments, build output and local state
+	@if [ -x $(BIN)/python ]; then $(RUN) stack down; fi
+	rm -rf .venv .venv-sam .venv-emulator .aws-sam .local .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+lock: .venv/.ready  ## compile the lock files anew, to current releases
+	for r in requirements/uv layers/tollgate/requirements requirements/dev requirements/sam requirements/emulator; do \
+	  $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-header $$r.in -o $$r.txt || exit 1; \
+	done
+
+tools: .venv/.ready .venv-sam/.ready .venv-emulator/.ready
+
+# pip installs the locked uv, uv installs the rest (a tenth of the time).
+.venv/.ready: requirements/uv.txt requirements/dev.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q --require-hashes -r requirements/uv.txt
+	$(BIN)/uv pip sync -q --python $(BIN)/python requirements/dev.txt
+	@touch $@
+
+.venv-%/.ready: requirements/%.txt .venv/.ready
+	$(PYTHON) -m venv --without-pip .venv-$*
+	$(BIN)/uv pip sync -q --python .venv-$*/bin/python $<
+	@touch $@
+
+.local/dynamodb-local/DynamoDBLocal.jar: .venv/.ready
+	$(RUN) tools dynamodb-local

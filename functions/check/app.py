@@ -1,0 +1,16 @@
+"""`POST /v1/check` and `/v1/balances.check`: may this customer do this now, and if so, count it."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from tollgate import runtime
+from tollgate.dialects.autumn import balances
+from tollgate.dialects.autumn.edge import handle
+
+_check = partial(balances.check, runtime.meter())
+
+
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    return handle(event, _check, runtime.clock, runtime.defect)

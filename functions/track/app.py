@@ -1,0 +1,16 @@
+"""`POST /v1/track` and `/v1/balances.track`: counts a use that has happened."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from tollgate import runtime
+from tollgate.dialects.autumn import balances
+from tollgate.dialects.autumn.edge import handle
+
+_track = partial(balances.track, runtime.meter())
+
+
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    return handle(event, _track, runtime.clock, runtime.defect)

@@ -1,0 +1,66 @@
+"""The table's stream to the bus: one event per deduction, in order, with an id that redelivery does not change.
+
+Delivery is at least once: a batch that fails half-way is sent again, halved each time (BisectBatchOnFunctionError).
+A record that can never be read goes to the dead-letter queue with its reason and does not stop the shard.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from tollgate import runtime
+from tollgate.dialects.events import bus_entry
+from tollgate.domain.errors import TollgateError
+from tollgate.store.stream import recorded_use
+
+logger = Logger()
+metrics = Metrics()
+
+_BUS = os.environ["TOLLGATE_BUS"]
+_DEAD_LETTERS = os.environ["TOLLGATE_DEAD_LETTER_QUEUE_URL"]
+_MOST = 10  # entries in one PutEvents
+_events = runtime.client("events")
+_queue = runtime.client("sqs")
+
+
+class NotAccepted(Exception):
+    """The bus refused an entry: the batch must come again."""
+
+
+@metrics.log_metrics
+@logger.inject_lambda_context
+def handler(event: dict[str, Any], context: LambdaContext) -> None:
+    entries = list(_entries(event["Records"]))
+    for start in range(0, len(entries), _MOST):
+        _put(entries[start : start + _MOST])
+    metrics.add_metric("UsageEventsPublished", MetricUnit.Count, len(entries))
+
+
+def _entries(records: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for record in records:
+        try:
+            use = recorded_use(record)
+        except (KeyError, ValueError, IndexError, TypeError, ArithmeticError, AssertionError, TollgateError) as error:
+            logger.exception("unreadable stream record")
+            _queue.send_message(
+                QueueUrl=_DEAD_LETTERS,
+                MessageBody=json.dumps({"reason": f"{type(error).__name__}: {error}", "record": record}),
+            )
+            metrics.add_metric("UsageEventsPoisoned", MetricUnit.Count, 1)
+            continue
+        if use is not None:
+            yield bus_entry(use, _BUS)
+
+
+def _put(entries: list[dict[str, Any]]) -> None:
+    answer = _events.put_events(Entries=entries)
+    if answer["FailedEntryCount"]:
+        reasons = [entry["ErrorMessage"] for entry in answer["Entries"] if "ErrorCode" in entry]
+        raise NotAccepted(f"{answer['FailedEntryCount']} of {len(entries)}: {reasons[0]}")

@@ -1,0 +1,1 @@
+"""Tollgate: may this customer do this now, and if so, count it."""

@@ -1,0 +1,1 @@
+"""The wire: each vendor's shapes and codes, translated to and from the domain. No rule lives here."""

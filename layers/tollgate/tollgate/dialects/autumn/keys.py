@@ -1,0 +1,47 @@
+"""`keys.*` (management.md, Tollgate's own): create, list and revoke API keys of the caller's environment."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from tollgate.dialects.autumn.fields import Id, Params
+from tollgate.dialects.http import Answer, Request
+from tollgate.domain.keys import ApiKey, Scope
+from tollgate.usecases.management import Management
+
+
+class CreateKeyParams(Params):
+    name: str | None = None
+    scope: Literal["secret", "publishable"] | None = None
+
+
+class RevokeKeyParams(Params):
+    key_id: Id
+
+
+def create_key(management: Management, request: Request) -> Answer:
+    params = CreateKeyParams.of(request.body)
+    scope = Scope(params.scope or Scope.SECRET)
+    key, text = management.create_key(request.caller.environment, scope, params.name or "", request.now)
+    return Answer({**key_json(key), "key": text})
+
+
+def list_keys(management: Management, request: Request) -> Answer:
+    return Answer({"list": [key_json(key) for key in management.keys(request.caller.environment)]})
+
+
+def revoke_key(management: Management, request: Request) -> Answer:
+    management.revoke_key(request.caller.environment, RevokeKeyParams.of(request.body).key_id)
+    return Answer({"success": True})
+
+
+def key_json(key: ApiKey) -> dict[str, Any]:
+    """A key as it may be shown: neither its text nor its hash."""
+    return {
+        "id": key.id,
+        "name": key.name,
+        "scope": key.scope.value,
+        "env": key.environment.value,
+        "hint": key.hint,
+        "created_at": key.created_at,
+    }

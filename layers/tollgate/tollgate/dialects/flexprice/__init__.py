@@ -1,0 +1,1 @@
+"""Flexprice's API: its error shape for now."""

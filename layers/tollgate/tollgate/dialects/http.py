@@ -1,0 +1,58 @@
+"""An HTTP API event as the dialects see it, and their answers as API Gateway wants them (payload format 2.0)."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tollgate.domain.errors import InvalidInput
+from tollgate.domain.keys import Caller, Environment, Scope
+from tollgate.exact_json import dumps, loads
+
+MAX_BODY_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One call, as API Gateway routed it. `now` is epoch milliseconds; header names are lower case; `body` is JSON."""
+
+    caller: Caller
+    now: int
+    headers: Mapping[str, str]
+    body: Any
+    route: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    body: Any
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def to_event(self) -> dict[str, Any]:
+        """The handler's return value."""
+        headers = {"content-type": "application/json", **self.headers}
+        return {"statusCode": self.status, "headers": headers, "body": dumps(self.body)}
+
+
+def caller_of(event: Mapping[str, Any]) -> Caller:
+    """Who the authorizer found. A function behind no authorizer has no caller: a KeyError, by design."""
+    found = event["requestContext"]["authorizer"]["lambda"]
+    return Caller(Environment(found["environment"]), Scope(found["scope"]), found["key_id"])
+
+
+def request_of(event: Mapping[str, Any], caller: Caller, now: int) -> Request:
+    """The event as a request; raises InvalidInput where the body is too large or no JSON. An empty body is {}."""
+    text = event.get("body") or ""
+    if len(text) > MAX_BODY_BYTES:
+        raise InvalidInput("body", f"must be at most {MAX_BODY_BYTES} bytes")
+    if event.get("isBase64Encoded"):
+        try:
+            text = base64.b64decode(text).decode()
+        except ValueError as error:
+            raise InvalidInput("body", "must be UTF-8") from error
+    body = loads(text) if text.strip() else {}
+    return Request(caller, now, event["headers"], body, event["routeKey"], event["rawPath"])

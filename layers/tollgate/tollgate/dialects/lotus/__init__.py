@@ -1,0 +1,1 @@
+"""Lotus's API: its error shape for now."""

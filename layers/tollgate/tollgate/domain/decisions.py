@@ -1,0 +1,74 @@
+"""How a check is decided, and what a use does to a balance.
+
+Read from the top: `allows` is the answer of a read-only check, `use` is a use thought through row by row (the slow
+path), and `hot` is the same decision as the store makes it in one conditional write. Where `hot` decides, it decides
+exactly as `use` does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from enum import StrEnum
+
+from tollgate.domain.balances import Balance, balance_of, draw, fold, give_back, overdraw
+from tollgate.domain.quantities import ZERO
+
+
+class Overage(StrEnum):
+    """What becomes of the part of a use that the balance does not cover (autumn.md 3.4)."""
+
+    CAP = "cap"  # it is dropped
+    REJECT = "reject"  # the whole use is refused
+    OVERFLOW = "overflow"  # it goes through, past zero
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """`balance` is the state after an allowed use, or as it stood at the time of a refused one.
+
+    `drawn` is what moved: above zero consumed, below zero given back.
+    """
+
+    allowed: bool
+    drawn: Decimal
+    balance: Balance
+
+
+def allows(balance: Balance | None, required: Decimal, now: int) -> bool:
+    """Whether the customer may use `required` units now (autumn.md 2, decision order). Nothing is counted."""
+    if balance is None:
+        return False
+    balance = fold(balance, now)
+    if balance.flag:
+        return bool(balance.rows)
+    if not balance.rows:
+        return False
+    return required < 0 or required <= balance.headroom
+
+
+def use(balance: Balance, amount: Decimal, overage: Overage, now: int) -> Decision:
+    """Uses `amount` (below zero: gives it back) of a metered balance, row by row."""
+    folded = fold(balance, now)
+    if not folded.rows:
+        return Decision(False, ZERO, folded)
+    if amount < 0:
+        rows, dropped = give_back(folded.rows, -amount)
+        return Decision(True, amount + dropped, balance_of(folded.feature_id, rows))
+    rows, left = draw(folded.rows, amount)
+    if left and overage is Overage.REJECT:
+        return Decision(False, ZERO, folded)
+    if left and overage is Overage.OVERFLOW:
+        rows, left = overdraw(rows, left), ZERO
+    return Decision(True, amount - left, balance_of(folded.feature_id, rows))
+
+
+def hot(balance: Balance, amount: Decimal, now: int) -> Decision | None:
+    """The one conditional write, as a function: None where it cannot decide and the slow path must.
+
+    Its first line is the store's condition, its last the store's update (`store.deductions`).
+    """
+    if amount >= 0 and now < balance.fresh_until and amount <= balance.headroom:
+        after = replace(balance, headroom=balance.headroom - amount, spent=balance.spent + amount)
+        return Decision(True, amount, after)
+    return None

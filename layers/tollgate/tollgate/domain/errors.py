@@ -1,0 +1,54 @@
+"""What can go wrong, in the domain's words. Each dialect turns these into its own body and status in one table."""
+
+from __future__ import annotations
+
+
+class TollgateError(Exception):
+    """Base of every error that a caller is told about. Nothing was changed when one is raised."""
+
+
+class InvalidInput(TollgateError):
+    """A field of the request breaks its rule."""
+
+    def __init__(self, field: str, rule: str) -> None:
+        super().__init__(f"{field}: {rule}" if field else rule)
+        self.field = field
+        self.rule = rule
+
+
+class InvalidRequest(TollgateError):
+    """The fields are well formed, but what they ask for makes no sense here."""
+
+
+class NotFound(TollgateError):
+    """`kind` (customer, entity, feature, plan, key, route) `id` does not exist in this environment."""
+
+    def __init__(self, kind: str, id: str) -> None:
+        super().__init__(f"{kind.capitalize()} {id} not found")
+        self.kind = kind
+        self.id = id
+
+
+class AlreadyExists(TollgateError):
+    """`kind` `id` exists already."""
+
+    def __init__(self, kind: str, id: str) -> None:
+        super().__init__(f"{kind.capitalize()} {id} already exists")
+        self.kind = kind
+        self.id = id
+
+
+class InsufficientBalance(TollgateError):
+    """A use with rejecting semantics is more than what may still be deducted."""
+
+
+class Forbidden(TollgateError):
+    """The key is valid, but its scope does not allow the call."""
+
+
+class Unavailable(TollgateError):
+    """The store could not take the write now; it was not applied. The same call may be repeated."""
+
+
+class OutcomeUnknown(Unavailable):
+    """A write's answer was lost and nobody can tell whether it took effect: it was applied once or not at all."""

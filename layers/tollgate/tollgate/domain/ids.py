@@ -1,0 +1,40 @@
+"""Identifiers: what the caller may choose, and the time-ordered ids that Tollgate makes.
+
+A caller's id is 1 to 256 visible ASCII characters without `#`, which separates the parts of a table key: two
+different ids can therefore never share an item.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+
+from tollgate.domain.errors import InvalidInput
+
+_ALLOWED = re.compile(r'[!"$-~]{1,256}').fullmatch
+RULE = "must be 1 to 256 visible ASCII characters other than '#'"
+
+
+def checked_id(value: str, field: str) -> str:
+    """`value` if it can be an id; raises InvalidInput naming `field` otherwise."""
+    if _ALLOWED(value) is None:
+        raise InvalidInput(field, RULE)
+    return value
+
+
+def time_ordered_id(now_ms: int, random: bytes) -> bytes:
+    """A UUIDv7 (RFC 9562) as its 16 bytes, which sort by time: 48 bits of `now_ms`, then 74 bits of `random`."""
+    raw = bytearray(now_ms.to_bytes(6, "big") + random[:10])
+    raw[6] = 0x70 | raw[6] & 0x0F
+    raw[8] = 0x80 | raw[8] & 0x3F
+    return bytes(raw)
+
+
+def id_time(id: bytes) -> int:
+    """The milliseconds at which a time-ordered id was made."""
+    return int.from_bytes(id[:6], "big")
+
+
+def id_text(id: bytes) -> str:
+    """A time-ordered id as callers see it: the UUID's canonical text."""
+    return str(uuid.UUID(bytes=id))

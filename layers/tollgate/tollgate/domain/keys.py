@@ -1,0 +1,65 @@
+"""API keys: what a caller may do, and where. A key is stored only as its SHA-256."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tollgate.domain.errors import Forbidden
+
+
+class Environment(StrEnum):
+    """Two worlds that never see each other's data."""
+
+    SANDBOX = "sandbox"
+    LIVE = "live"
+
+
+class Scope(StrEnum):
+    """A secret key may do everything; a publishable key may read a check and nothing else."""
+
+    SECRET = "secret"
+    PUBLISHABLE = "publishable"
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A key as it is stored. `hint` is its start and end, enough to recognise it by."""
+
+    id: str
+    digest: str
+    environment: Environment
+    scope: Scope
+    name: str
+    hint: str
+    created_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who is asking, as the authorizer found it."""
+
+    environment: Environment
+    scope: Scope
+    key_id: str
+
+    def require_secret(self, what: str) -> None:
+        """Raises Forbidden unless the key is a secret one."""
+        if self.scope is not Scope.SECRET:
+            raise Forbidden(f"A publishable key cannot {what}: use a secret key")
+
+
+def digest(key: str) -> str:
+    """A key's SHA-256 in hex. The key's own 256 random bits make a slow hash pointless."""
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+def mint(environment: Environment, scope: Scope, secret: str) -> str:
+    """The key's text: `am_sk_test_…` or `am_pk_live_…`, as Autumn writes them."""
+    kind = "sk" if scope is Scope.SECRET else "pk"
+    return f"am_{kind}_{'test' if environment is Environment.SANDBOX else 'live'}_{secret}"
+
+
+def hint(key: str) -> str:
+    return f"{key[:11]}…{key[-4:]}"

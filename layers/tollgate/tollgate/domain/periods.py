@@ -1,0 +1,82 @@
+"""When a balance resets: anchored periods in UTC.
+
+A row's boundaries are anchor + n periods, always counted from the anchor, so they never drift: a month anchored to
+January 31 resets on February 28 and then on March 31. Periods nobody looked at are skipped, not granted several times.
+"""
+
+from __future__ import annotations
+
+from calendar import monthrange
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from tollgate.domain.errors import InvalidInput
+
+
+class Interval(StrEnum):
+    ONE_OFF = "one_off"
+    MINUTE = "minute"
+    HOUR = "hour"
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+    QUARTER = "quarter"
+    SEMI_ANNUAL = "semi_annual"
+    YEAR = "year"
+
+
+_MINUTE = 60_000
+_FIXED = {
+    Interval.MINUTE: _MINUTE,
+    Interval.HOUR: 60 * _MINUTE,
+    Interval.DAY: 1_440 * _MINUTE,
+    Interval.WEEK: 7 * 1_440 * _MINUTE,
+}
+_MONTHS = {Interval.MONTH: 1, Interval.QUARTER: 3, Interval.SEMI_ANNUAL: 6, Interval.YEAR: 12}
+_LONGEST = 100 * 360 * 1_440 * _MINUTE
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """`count` intervals make one period."""
+
+    interval: Interval
+    count: int = 1
+
+    def __post_init__(self) -> None:
+        if self.count < 1 or self.nominal_ms > _LONGEST:
+            raise InvalidInput("interval_count", "must make a period of at least one interval and at most 100 years")
+
+    @property
+    def nominal_ms(self) -> int:
+        """The period's length for comparing periods (a month counts 30 days, as in Autumn's deduction order)."""
+        if self.interval is Interval.ONE_OFF:
+            return 0
+        return self.count * (_FIXED.get(self.interval) or _MONTHS[self.interval] * 30 * _FIXED[Interval.DAY])
+
+
+def next_boundary(anchor: int, reset: Reset, after: int) -> int | None:
+    """The first of anchor + 1, 2, ... periods that is later than `after` (ms), or None where nothing resets."""
+    if reset.interval is Interval.ONE_OFF:
+        return None
+    if length := _FIXED.get(reset.interval):
+        length *= reset.count
+        return anchor + max(1, (after - anchor) // length + 1) * length
+    start, stop = _utc(anchor), _utc(max(after, anchor))
+    months = _MONTHS[reset.interval] * reset.count
+    periods = max(1, ((stop.year - start.year) * 12 + stop.month - start.month) // months)
+    while (boundary := _plus_months(anchor, start, periods * months)) <= after:
+        periods += 1
+    return boundary
+
+
+def _utc(ms: int) -> datetime:
+    return datetime.fromtimestamp(ms // 1000, UTC)
+
+
+def _plus_months(anchor: int, start: datetime, months: int) -> int:
+    """`months` after the anchor: the same day and time, or the month's last day where it has no such day."""
+    year, month = divmod(start.year * 12 + start.month - 1 + months, 12)
+    moved = start.replace(year=year, month=month + 1, day=min(start.day, monthrange(year, month + 1)[1]))
+    return int(moved.timestamp()) * 1000 + anchor % 1000

@@ -1,0 +1,40 @@
+"""Exact amounts: what a number on a balance may be.
+
+A quantity is a finite decimal of magnitude below 10^15 with at most ten decimals (Autumn rounds to ten). With both
+bounds every sum a balance can reach fits the 38 digits that a DynamoDB number holds, so no write ever rounds.
+"""
+
+from __future__ import annotations
+
+from decimal import ROUND_HALF_EVEN, Decimal, DefaultContext, getcontext
+
+from tollgate.domain.errors import InvalidInput
+
+LIMIT = Decimal(10) ** 15
+MAX_DIGITS = 38
+ZERO = Decimal(0)
+
+_STEP = Decimal("1e-10")
+
+# Python's decimals hold what DynamoDB's do: in this thread, and in every later one.
+for _context in (DefaultContext, getcontext()):
+    _context.prec = MAX_DIGITS
+
+
+def quantity(value: int | Decimal, field: str) -> Decimal:
+    """`value` as a quantity, rounded half-even to ten decimals.
+
+    Raises InvalidInput naming `field` where the number is not finite, has over 38 digits or is out of range.
+    """
+    number = Decimal(value)
+    if not number.is_finite():
+        raise InvalidInput(field, "must be a finite number")
+    if abs(number) >= LIMIT:
+        raise InvalidInput(field, "must be a number between -10^15 and 10^15")
+    if isinstance(value, int):
+        return number
+    if len(number.as_tuple().digits) > MAX_DIGITS:
+        raise InvalidInput(field, f"must have at most {MAX_DIGITS} digits")
+    rounded = number.quantize(_STEP, rounding=ROUND_HALF_EVEN)
+    whole = rounded.to_integral_value()
+    return whole if whole == rounded else rounded.normalize()

@@ -1,0 +1,46 @@
+"""JSON with exact numbers: every fraction is read as a Decimal and written digit for digit."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import simplejson
+
+from tollgate.domain.errors import InvalidInput
+
+MAX_DEPTH = 32
+
+_surrogate = re.compile(r"\\u[dD][89a-fA-F]").search
+
+
+def loads(text: str) -> Any:
+    """The document. Raises InvalidInput where it is not JSON (NaN and Infinity are not), nests deeper than MAX_DEPTH,
+    or holds half a surrogate pair, which no UTF-8 can carry."""
+    try:
+        value = simplejson.loads(text, use_decimal=True)
+        if _surrogate(text):
+            simplejson.dumps(value, use_decimal=True, ensure_ascii=False).encode()
+    except (ValueError, ArithmeticError, RecursionError) as error:
+        raise InvalidInput("body", f"must be valid JSON ({error})") from error
+    if text.count("[") + text.count("{") > MAX_DEPTH and _depth(value) > MAX_DEPTH:
+        raise InvalidInput("body", f"must not nest deeper than {MAX_DEPTH} levels")
+    return value
+
+
+def _depth(value: Any) -> int:
+    levels, layer = 0, [value]
+    while layer:
+        levels += 1
+        layer = [
+            inner
+            for outer in layer
+            for inner in (outer.values() if isinstance(outer, dict) else outer if isinstance(outer, list) else ())
+        ]
+    return levels - 1
+
+
+def dumps(value: Any) -> str:
+    """Compact JSON. Raises ValueError for a NaN or an infinity."""
+    text: str = simplejson.dumps(value, use_decimal=True, allow_nan=False, separators=(",", ":"))
+    return text

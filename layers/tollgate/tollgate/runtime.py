@@ -1,0 +1,87 @@
+"""The composition root: settings, clients, clock, logger, and the use cases wired to them.
+
+One client, made when a function starts, that never retries by itself (`store.table` decides what is safe) and gives up
+early: connect 1 s, read 1.5 s. It is botocore's own client, the one that boto3 wraps: importing boto3 on top of it
+would add a quarter to the check function's start and nothing else (docs/decisions/0002).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import botocore.session
+from botocore.config import Config
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools import Logger
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+    from tollgate.store.table import Table
+    from tollgate.usecases.management import Management
+    from tollgate.usecases.usage import Meter
+
+_CONFIG = Config(
+    connect_timeout=1,
+    read_timeout=1.5,
+    retries={"total_max_attempts": 1},
+    max_pool_connections=4,
+    parameter_validation=False,
+    tcp_keepalive=True,
+)
+
+
+def clock() -> int:
+    """Epoch milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+@cache
+def client(service: str) -> Any:
+    """A client of an AWS service. DynamoDB's never repeats a request; the others may, up to three times."""
+    config = _CONFIG if service == "dynamodb" else _CONFIG.merge(Config(retries={"total_max_attempts": 3}))
+    return botocore.session.get_session().create_client(service, config=config)
+
+
+@cache
+def logger() -> Logger:
+    """Made when first needed: a check that goes well logs nothing."""
+    from aws_lambda_powertools import Logger
+
+    return Logger()
+
+
+def defect(message: str) -> None:
+    """Logs the exception being handled."""
+    logger().exception(message)
+
+
+@cache
+def table() -> Table:
+    from tollgate.store.table import Table
+
+    dynamodb: DynamoDBClient = client("dynamodb")
+    return Table(dynamodb, os.environ["TOLLGATE_TABLE"])
+
+
+@cache
+def meter() -> Meter:
+    from tollgate.store.balances import Balances
+    from tollgate.store.catalog import Catalog
+    from tollgate.store.customers import Customers
+    from tollgate.usecases.features import FeatureCache
+    from tollgate.usecases.usage import Meter
+
+    return Meter(Balances(table()), Customers(table()), FeatureCache(Catalog(table())))
+
+
+@cache
+def management() -> Management:
+    from tollgate.store.api_keys import ApiKeys
+    from tollgate.store.catalog import Catalog
+    from tollgate.store.customers import Customers
+    from tollgate.usecases.management import Management
+
+    return Management(Catalog(table()), Customers(table()), ApiKeys(table()))

@@ -1,0 +1,88 @@
+"""API keys in the table: found by their hash, listed by environment."""
+
+from __future__ import annotations
+
+import uuid
+
+from tollgate.domain.errors import NotFound
+from tollgate.domain.keys import ApiKey, Environment, Scope
+from tollgate.store import keys
+from tollgate.store.table import Item, Refused, Table
+
+
+class ApiKeys:
+    """The keys of one table."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def find(self, digest: str) -> ApiKey | None:
+        """The key with that SHA-256, unless it was revoked."""
+        item = self._table.get(keys.api_key(digest))
+        return _read(item) if item else None
+
+    def list(self, env: Environment) -> list[ApiKey]:
+        """The environment's keys, oldest first."""
+        listed = [_read(item) for item in self._table.query(keys.api_key_partition(env))]
+        return sorted(listed, key=lambda key: (key.created_at, key.id))
+
+    def add(self, key: ApiKey) -> None:
+        fields: Item = {
+            "id": {"S": key.id},
+            "digest": {"S": key.digest},
+            "environment": {"S": key.environment.value},
+            "scope": {"S": key.scope.value},
+            "name": {"S": key.name},
+            "hint": {"S": key.hint},
+            "created_at": {"N": str(key.created_at)},
+        }
+        places = keys.api_key(key.digest), keys.api_key_listing(key.environment, key.id)
+        self._table.transact(
+            [
+                {
+                    "Put": {
+                        "TableName": self._table.name,
+                        "Item": {**place, **fields},
+                        "ConditionExpression": "attribute_not_exists(pk)",
+                    }
+                }
+                for place in places
+            ],
+            str(uuid.uuid4()),
+        )
+
+    def revoke(self, env: Environment, key_id: str) -> None:
+        """Forgets a key for good; raises NotFound. An authorizer's cached answer may outlive it by its short TTL."""
+        listing = keys.api_key_listing(env, key_id)
+        item = self._table.get(listing)
+        if item is None:
+            raise NotFound("key", key_id)
+        places = keys.api_key(item["digest"]["S"]), listing
+        try:
+            self._table.transact(
+                [
+                    {
+                        "Delete": {
+                            "TableName": self._table.name,
+                            "Key": place,
+                            "ConditionExpression": "attribute_exists(pk)",
+                        }
+                    }
+                    for place in places
+                ],
+                str(uuid.uuid4()),
+            )
+        except Refused as refused:
+            raise NotFound("key", key_id) from refused
+
+
+def _read(item: Item) -> ApiKey:
+    return ApiKey(
+        item["id"]["S"],
+        item["digest"]["S"],
+        Environment(item["environment"]["S"]),
+        Scope(item["scope"]["S"]),
+        item["name"]["S"],
+        item["hint"]["S"],
+        int(item["created_at"]["N"]),
+    )

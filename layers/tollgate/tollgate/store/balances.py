@@ -1,0 +1,186 @@
+"""Reading and deducting from balance items: the hot path's one conditional write, and what makes it exact.
+
+Every deduction carries a time-ordered id of its own, made just before it is sent, and leaves it in one of the item's
+slots. An id that may have been applied is never sent again.
+
+    write       condition                                                       update
+    spend       headroom >= v, fresh_until > now, fence < id                    headroom -= v, spent += v, version += 1,
+                                                                                event, slot = id
+    replace     version = the one decided on, fence < id                        the folded state, version += 1,
+                                                                                event, slot = id
+    fence       fence < f                                                       fence = f
+
+A lost answer is resolved by a fence, a write that no deduction with an older id can follow:
+
+    us      -- spend id=7 --x (answer lost)      -- fence f=9 -->  image: slot of 7 holds 7      applied, once
+                                                                    slot holds an id made long before 7: not applied,
+                                                                    and it never will be; try again as id=10
+                                                                    slot holds another recent id: nobody can tell
+    late    ------------------------ spend id=7 (delayed in the network) --> refused: fence 9 >= 7
+
+(docs/decisions/0001: why a fence and not a read.)
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from tollgate.domain.balances import Balance
+from tollgate.domain.errors import OutcomeUnknown, Unavailable
+from tollgate.domain.ids import id_text, id_time, time_ordered_id
+from tollgate.domain.keys import Environment
+from tollgate.domain.usage import UsageEvent
+from tollgate.store import keys
+from tollgate.store.balance_items import Stored, decode, encode_event, slot_number, state_values
+from tollgate.store.table import Busy, Item, Lost, Refused, Table
+
+if TYPE_CHECKING:
+    from tollgate.store.keys import Key
+
+REQUEST_LIFETIME_MS = 30_000  # no request is alive longer: the functions' time limit, and the clocks' skew, with room
+
+EventOf = Callable[[str], UsageEvent]
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """The deduction took effect, exactly once. `stored` is the item after it (or later, after a lost answer)."""
+
+    stored: Stored
+    event_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """The deduction had no effect. `stored` is the item that declined it; None where there is none."""
+
+    stored: Stored | None
+
+
+class Balances:
+    """The balances of one table. `clock` gives epoch milliseconds: it orders ids, and decides nothing."""
+
+    def __init__(self, table: Table, clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000) -> None:
+        self._table = table
+        self._clock = clock
+
+    def get(self, env: Environment, customer_id: str, feature_id: str) -> Stored | None:
+        """One balance, read consistently: one request, one read unit."""
+        item = self._table.get(keys.balance(env, customer_id, feature_id))
+        return decode(item) if item else None
+
+    def spend(
+        self, env: Environment, customer_id: str, feature_id: str, amount: Decimal, now: int, event_of: EventOf
+    ) -> Applied | Declined:
+        """The hot path: deducts `amount` if the balance is fresh at `now` and has the headroom. One write unit."""
+
+        def request(id: bytes, slot: str, event: str) -> dict[str, Any]:
+            return {
+                "UpdateExpression": f"SET headroom = headroom - :v, spent = spent + :v, version = version + :one,"
+                f" event = :event, {slot} = :id",
+                "ConditionExpression": "headroom >= :v AND fresh_until > :now AND fence < :id",
+                "ExpressionAttributeValues": {
+                    ":v": {"N": str(amount)},
+                    ":now": {"N": str(now)},
+                    ":one": {"N": "1"},
+                    ":event": {"S": event},
+                    ":id": {"B": id},
+                },
+            }
+
+        return self._deduct(keys.balance(env, customer_id, feature_id), request, event_of)
+
+    def replace(
+        self, env: Environment, customer_id: str, stored: Stored, balance: Balance, event_of: EventOf
+    ) -> Applied | Declined:
+        """The slow path's write: the state that was decided, if nothing was written since `stored` was read."""
+
+        def request(id: bytes, slot: str, event: str) -> dict[str, Any]:
+            state = state_values(balance)
+            values: Item = {f":{name}": value for name, value in state.items()}
+            return {
+                "UpdateExpression": "SET "
+                + ", ".join(f"{name if name != 'rows' else '#rows'} = :{name}" for name in state)
+                + f", version = version + :one, event = :event, {slot} = :id",
+                "ConditionExpression": "version = :version AND fence < :id",
+                "ExpressionAttributeNames": {"#rows": "rows"},
+                "ExpressionAttributeValues": {
+                    **values,
+                    ":version": {"N": str(stored.version)},
+                    ":one": {"N": "1"},
+                    ":event": {"S": event},
+                    ":id": {"B": id},
+                },
+            }
+
+        return self._deduct(keys.balance(env, customer_id, balance.feature_id), request, event_of)
+
+    def _deduct(
+        self, key: Key, request: Callable[[bytes, str, str], dict[str, Any]], event_of: EventOf
+    ) -> Applied | Declined:
+        """Sends a deduction until it is known to be applied or declined. Raises Unavailable or OutcomeUnknown."""
+        id = time_ordered_id(self._clock(), os.urandom(10))
+        for _ in self._table.tries():
+            event_id = id_text(id)
+            slot = f"s{slot_number(id)}"
+            try:
+                answer = self._table.once(
+                    self._table.client.update_item,
+                    TableName=self._table.name,
+                    Key=key,
+                    ReturnValues="ALL_NEW",
+                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                    **request(id, slot, encode_event(event_of(event_id))),
+                )
+                return Applied(decode(answer["Attributes"]), event_id)
+            except Busy as error:
+                last: Exception = error
+            except Refused as refused:
+                stored = decode(refused.item) if refused.item else None
+                if stored is None or stored.fence < id:
+                    return Declined(stored)
+                id, last = self._id_after(stored.fence), refused
+            except Lost as lost:
+                stored = self._fenced(key, id)
+                if stored.slot_of(id) == id:
+                    return Applied(stored, event_id)
+                if id_time(stored.slot_of(id)) > id_time(id) - REQUEST_LIFETIME_MS:
+                    raise OutcomeUnknown(
+                        "The database's answer was lost, and the use may or may not have been counted: it was counted"
+                        " once at most"
+                    ) from lost
+                id, last = self._id_after(stored.fence), lost
+        raise Unavailable("The database is busy: nothing was counted, try again") from last
+
+    def _fenced(self, key: Key, id: bytes) -> Stored:
+        """The item, from an instant after which no deduction with `id` can be applied."""
+        fence = self._id_after(id)
+        try:
+            answer = self._table.repeated(
+                self._table.client.update_item,
+                TableName=self._table.name,
+                Key=key,
+                UpdateExpression="SET fence = :fence",
+                ConditionExpression="fence < :fence",
+                ExpressionAttributeValues={":fence": {"B": fence}},
+                ReturnValues="ALL_NEW",
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+            return decode(answer["Attributes"])
+        except Refused as refused:
+            if refused.item is None:
+                raise OutcomeUnknown("The balance was deleted while a use of it was being counted") from refused
+            return decode(refused.item)
+        except Unavailable as error:
+            raise OutcomeUnknown(
+                "The database's answer was lost and it cannot be asked now: the use was counted once at most"
+            ) from error
+
+    def _id_after(self, id: bytes) -> bytes:
+        """A new id, later than `id` whatever the clocks say."""
+        return time_ordered_id(max(self._clock(), id_time(id) + 1), os.urandom(10))

@@ -1,0 +1,70 @@
+"""Features and plans in the table."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, TypeVar
+
+from pydantic import TypeAdapter
+
+from tollgate.domain.catalog import Feature, Plan
+from tollgate.domain.errors import AlreadyExists, NotFound
+from tollgate.domain.keys import Environment
+from tollgate.store import keys
+from tollgate.store.table import Item, Refused, Table
+
+if TYPE_CHECKING:
+    from tollgate.store.keys import Key
+
+Thing = TypeVar("Thing", Feature, Plan)
+
+_features = TypeAdapter(Feature)
+_plans = TypeAdapter(Plan)
+
+
+class Catalog:
+    """The catalog of one table: each feature and each version of a plan is one item, its fields as JSON in `data`."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def features(self, env: Environment) -> dict[str, Feature]:
+        """All features by id."""
+        items = self._table.query(keys.catalog_partition(env), keys.FEATURE)
+        return {feature.id: feature for feature in (_read(_features, item) for item in items)}
+
+    def add_feature(self, env: Environment, feature: Feature) -> None:
+        """Raises AlreadyExists."""
+        self._add(keys.feature(env, feature.id), _features, feature, "feature")
+
+    def plans(self, env: Environment) -> list[Plan]:
+        """The newest version of each plan, by id."""
+        newest = {plan.id: plan for plan in self._plans(env, keys.PLAN)}
+        return list(newest.values())
+
+    def plan(self, env: Environment, plan_id: str, version: int | None = None) -> Plan:
+        """One version of a plan, the newest unless told; raises NotFound."""
+        versions = {plan.version: plan for plan in self._plans(env, f"{keys.PLAN}{plan_id}#")}
+        found = versions.get(max(versions, default=0) if version is None else version)
+        if found is None:
+            raise NotFound("plan", plan_id if version is None else f"{plan_id} version {version}")
+        return found
+
+    def add_plan(self, env: Environment, plan: Plan) -> None:
+        """Raises AlreadyExists where that version exists."""
+        self._add(keys.plan(env, plan.id, plan.version), _plans, plan, "plan")
+
+    def _plans(self, env: Environment, prefix: str) -> list[Plan]:
+        return [_read(_plans, item) for item in self._table.query(keys.catalog_partition(env), prefix)]
+
+    def _add(self, key: Key, adapter: TypeAdapter[Thing], thing: Thing, kind: str) -> None:
+        item: Item = {**key, "data": {"S": adapter.dump_json(thing).decode()}}
+        put = {"TableName": self._table.name, "Item": item, "ConditionExpression": "attribute_not_exists(pk)"}
+        try:
+            self._table.transact([{"Put": put}], str(uuid.uuid4()))  # type: ignore[typeddict-item]
+        except Refused as refused:
+            raise AlreadyExists(kind, thing.id) from refused
+
+
+def _read(adapter: TypeAdapter[Thing], item: Item) -> Thing:
+    return adapter.validate_json(item["data"]["S"])

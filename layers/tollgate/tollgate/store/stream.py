@@ -1,0 +1,50 @@
+"""The table's stream as the outbox: what a record says was used.
+
+A balance item carries its last event, so a record whose event is not the one before it tells of one deduction.
+"""
+
+from __future__ import annotations
+
+import base64
+import uuid
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+from tollgate.domain.usage import RecordedUse
+from tollgate.store.balance_items import decode, decode_event
+
+if TYPE_CHECKING:
+    from tollgate.store.table import Item
+
+_NAMESPACE = uuid.UUID("6f1d6f0e-6d0b-5a53-9b0e-2f6b1c1f7d11")
+
+
+def recorded_use(record: Mapping[str, Any]) -> RecordedUse | None:
+    """What a stream record tells of; None where no use was counted (a grant, a fence, another item).
+
+    Raises KeyError, ValueError, ArithmeticError or a TollgateError where the record's image is not a balance item's.
+    """
+    change = record["dynamodb"]
+    new, old = change.get("NewImage"), change.get("OldImage")
+    if new is None or not change["Keys"]["sk"]["S"].startswith("BALANCE#"):
+        return None
+    item = _from_wire(new)
+    event = decode_event(item)
+    if event is None or (old is not None and old.get("event") == new.get("event")):
+        return None
+    stored = decode(item)
+    pk, sk = item["pk"]["S"], item["sk"]["S"]
+    environment, _, customer_id = pk.split("#")
+    id = uuid.uuid5(_NAMESPACE, f"{pk}\n{sk}\n{stored.version}\n{event.id}")
+    return RecordedUse(str(id), environment, customer_id, sk.split("#")[2] or None, event, stored.balance)
+
+
+def _from_wire(image: Mapping[str, Any]) -> Item:
+    """A stream's image holds binary values as base64 text; an item, as bytes."""
+    return cast(
+        "Item",
+        {
+            name: {"B": base64.b64decode(value["B"])} if isinstance(value.get("B"), str) else dict(value)
+            for name, value in image.items()
+        },
+    )

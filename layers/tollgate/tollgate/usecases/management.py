@@ -1,0 +1,123 @@
+"""Defining the catalog, customers, subscriptions and keys."""
+
+from __future__ import annotations
+
+import secrets
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from tollgate.domain import keys as api_keys
+from tollgate.domain.catalog import Feature, Plan, checked_plan, feature_of
+from tollgate.domain.customers import Customer, Holdings, Subscription, attach
+from tollgate.domain.errors import NotFound, Unavailable
+from tollgate.domain.keys import ApiKey, Environment, Scope
+from tollgate.store.api_keys import ApiKeys
+from tollgate.store.catalog import Catalog
+from tollgate.store.customers import Customers
+from tollgate.store.table import Refused
+
+TURNS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Management:
+    """The management use cases. `now` is epoch milliseconds."""
+
+    catalog: Catalog
+    customers: Customers
+    api_keys: ApiKeys
+
+    def create_feature(self, env: Environment, feature: Feature) -> Feature:
+        """Raises AlreadyExists."""
+        self.catalog.add_feature(env, feature)
+        return feature
+
+    def features(self, env: Environment) -> list[Feature]:
+        return list(self.catalog.features(env).values())
+
+    def feature(self, env: Environment, feature_id: str) -> Feature:
+        """Raises NotFound."""
+        return feature_of(self.catalog.features(env), feature_id)
+
+    def create_plan(self, env: Environment, plan: Plan) -> Plan:
+        """Raises AlreadyExists, NotFound for an item's unknown feature, InvalidInput for an item that misfits."""
+        self.catalog.add_plan(env, checked_plan(plan, self.catalog.features(env)))
+        return plan
+
+    def plans(self, env: Environment) -> list[Plan]:
+        return self.catalog.plans(env)
+
+    def plan(self, env: Environment, plan_id: str, version: int | None = None) -> Plan:
+        """Raises NotFound."""
+        return self.catalog.plan(env, plan_id, version)
+
+    def customer(self, env: Environment, customer_id: str) -> Holdings:
+        """Raises NotFound."""
+        return self.customers.get(env, customer_id).holdings
+
+    def get_or_create_customer(
+        self, env: Environment, customer: Customer, auto_enable_plan_id: str | None, now: int
+    ) -> Holdings:
+        """The customer as stored, or a new one holding the plans that are enabled automatically. Raises NotFound."""
+        try:
+            return self.customer(env, customer.id)
+        except NotFound:
+            pass
+        holdings = Holdings(replace(customer, created_at=now))
+        features = self.catalog.features(env)
+        automatic = [plan for plan in self.catalog.plans(env) if plan.auto_enable and not plan.archived]
+        if auto_enable_plan_id is not None:
+            automatic = [self.catalog.plan(env, auto_enable_plan_id)]
+        for plan in automatic:
+            holdings = attach(holdings, plan, features, new_id("sub"), now)
+        try:
+            self.customers.add(env, holdings)
+        except Refused:
+            return self.customer(env, customer.id)
+        return holdings
+
+    def attach(
+        self, env: Environment, customer_id: str, plan_id: str, version: int | None, now: int
+    ) -> tuple[Subscription, Holdings]:
+        """Subscribes the customer to a plan, and grants what it grants, in one transaction.
+
+        Raises NotFound, InvalidRequest where the plan cannot be attached, or Unavailable under constant contention.
+        """
+        plan = self.catalog.plan(env, plan_id, version)
+        features: Mapping[str, Feature] = self.catalog.features(env)
+        subscription_id = new_id("sub")
+        for _ in range(TURNS):
+            before = self.customers.get(env, customer_id)
+            after = attach(before.holdings, plan, features, subscription_id, now)
+            try:
+                self.customers.change(env, before, after)
+            except Refused:
+                continue
+            return after.subscriptions[subscription_id], after
+        raise Unavailable("The customer is being changed too often: nothing was attached, try again")
+
+    def create_key(
+        self,
+        env: Environment,
+        scope: Scope,
+        name: str,
+        now: int,
+        token: Callable[[], str] = lambda: secrets.token_urlsafe(32),
+    ) -> tuple[ApiKey, str]:
+        """A new key, and its text: the only time that it can be seen."""
+        text = api_keys.mint(env, scope, token())
+        key = ApiKey(new_id("key"), api_keys.digest(text), env, scope, name, api_keys.hint(text), now)
+        self.api_keys.add(key)
+        return key, text
+
+    def keys(self, env: Environment) -> list[ApiKey]:
+        return self.api_keys.list(env)
+
+    def revoke_key(self, env: Environment, key_id: str) -> None:
+        """Raises NotFound."""
+        self.api_keys.revoke(env, key_id)
+
+
+def new_id(kind: str) -> str:
+    return f"{kind}_{uuid.uuid4().hex}"

@@ -1,0 +1,112 @@
+"""May this customer do this now, and if so, count it: check, check-and-track, and track."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from functools import partial
+from typing import Any
+
+from tollgate.domain.balances import Balance, fold
+from tollgate.domain.catalog import Feature, FeatureType
+from tollgate.domain.decisions import Overage, allows, hot, use
+from tollgate.domain.errors import InsufficientBalance, InvalidRequest, NotFound, Unavailable
+from tollgate.domain.keys import Caller, Environment
+from tollgate.domain.quantities import ZERO
+from tollgate.domain.usage import UsageEvent
+from tollgate.store.balances import Applied, Balances
+from tollgate.store.customers import Customers
+from tollgate.usecases.features import FeatureCache
+
+TURNS = 12  # how often a use is thought through anew because another one came first
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A use of one feature by one customer. `amount` below zero gives back."""
+
+    customer_id: str
+    feature_id: str
+    amount: Decimal
+    overage: Overage = Overage.CAP
+    properties: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The answer to a check or a use. `balance` is folded to that time; None where nothing grants the feature."""
+
+    allowed: bool
+    feature: Feature
+    balance: Balance | None
+    drawn: Decimal = ZERO
+
+
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """The use cases around balances. `now` is always epoch milliseconds."""
+
+    balances: Balances
+    customers: Customers
+    features: FeatureCache
+
+    def check(
+        self, env: Environment, customer_id: str, feature_id: str, required: Decimal, now: int, *, fresh: bool = False
+    ) -> Outcome:
+        """Whether the customer may use `required` units now. One read of one unit; counts nothing.
+
+        Raises NotFound for an unknown feature or customer.
+        """
+        feature = self.features.get(env, feature_id, fresh=fresh)
+        stored = self.balances.get(env, customer_id, feature_id)
+        if stored is None:
+            return self._not_granted(env, customer_id, feature)
+        allowed = allows(stored.balance, required, now)
+        return Outcome(allowed, feature, fold(stored.balance, now))
+
+    def check_and_track(self, caller: Caller, command: Use, now: int) -> Outcome:
+        """Decides and counts in one step. Raises NotFound, or InvalidRequest for a boolean feature."""
+        feature = self.features.get(caller.environment, command.feature_id)
+        if feature.type is FeatureType.BOOLEAN:
+            raise InvalidRequest(f"Feature {feature.id} is boolean: there is nothing to track")
+        return self._use(caller, feature, command, now)
+
+    def track(self, caller: Caller, command: Use, now: int) -> Outcome:
+        """Counts a use that has happened. Raises NotFound, or InsufficientBalance where it is to reject and must."""
+        feature = self.features.get(caller.environment, command.feature_id)
+        if feature.type is FeatureType.BOOLEAN:
+            return self.check(caller.environment, command.customer_id, feature.id, ZERO, now)
+        outcome = self._use(caller, feature, command, now)
+        if not outcome.allowed and command.overage is Overage.REJECT:
+            raise InsufficientBalance(f"Insufficient balance of {feature.id} for customer {command.customer_id}")
+        return outcome
+
+    def _use(self, caller: Caller, feature: Feature, command: Use, now: int) -> Outcome:
+        env, customer_id, amount = caller.environment, command.customer_id, command.amount
+
+        def event(drawn: Decimal, id: str) -> UsageEvent:
+            return UsageEvent(id, amount, drawn, now, caller.key_id, command.properties)
+
+        stored = None if amount >= 0 else self.balances.get(env, customer_id, feature.id)
+        for turn in range(TURNS):
+            if amount >= 0 and (turn == 0 or (stored and hot(stored.balance, amount, now))):
+                result = self.balances.spend(env, customer_id, feature.id, amount, now, partial(event, amount))
+                if isinstance(result, Applied):
+                    return Outcome(True, feature, fold(result.stored.balance, now), amount)
+                stored = result.stored
+            if stored is None:
+                return self._not_granted(env, customer_id, feature)
+            decision = use(stored.balance, amount, command.overage, now)
+            if not decision.allowed:
+                return Outcome(False, feature, decision.balance)
+            result = self.balances.replace(env, customer_id, stored, decision.balance, partial(event, decision.drawn))
+            if isinstance(result, Applied):
+                return Outcome(True, feature, fold(result.stored.balance, now), decision.drawn)
+            stored = result.stored
+        raise Unavailable("The balance is being changed too often: nothing was counted, try again")
+
+    def _not_granted(self, env: Environment, customer_id: str, feature: Feature) -> Outcome:
+        if not self.customers.exists(env, customer_id):
+            raise NotFound("customer", customer_id)
+        return Outcome(False, feature, None)

@@ -1,0 +1,111 @@
+"""Servers shared by the whole run, and a fresh table on each of the two that are atomic."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import botocore.session
+import pytest
+from botocore.config import Config
+from hypothesis import settings
+
+from cli.servers import Server, dynamodb_local, free_port, ministack
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+settings.register_profile("tollgate", max_examples=60, deadline=None, derandomize="CI" in os.environ)
+settings.load_profile("tollgate")
+
+BACKENDS = ("ministack", "DynamoDB Local")
+
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Server]]:
+    """ministack (in memory) and DynamoDB Local, started once. A missing one fails the run."""
+    logs = tmp_path_factory.mktemp("servers")
+    with ministack(free_port(), None, logs / "ministack.log") as first, dynamodb_local(logs / "dynamodb.log") as second:
+        yield {"ministack": first, "DynamoDB Local": second}
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request: pytest.FixtureRequest, servers: dict[str, Server]) -> Server:
+    return servers[request.param]
+
+
+def dynamodb_client(url: str, *, connections: int = 32) -> DynamoDBClient:
+    """The client that the functions use, against an emulator."""
+    client: DynamoDBClient = botocore.session.get_session().create_client(
+        "dynamodb",
+        endpoint_url=url,
+        region_name="us-east-1",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+        config=Config(
+            connect_timeout=2,
+            read_timeout=5,
+            retries={"total_max_attempts": 1},
+            max_pool_connections=connections,
+            parameter_validation=False,
+        ),
+    )
+    return client
+
+
+def create_table(client: DynamoDBClient) -> str:
+    """A new table with the stack's keys; its name."""
+    name = f"tollgate-{os.getpid()}-{next(_numbers)}"
+    client.create_table(
+        TableName=name,
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+        AttributeDefinitions=[
+            {"AttributeName": "pk", "AttributeType": "S"},
+            {"AttributeName": "sk", "AttributeType": "S"},
+        ],
+        BillingMode="PAY_PER_REQUEST",
+        StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
+    )
+    return name
+
+
+class Spent:
+    """Counts what a client sends and what it is charged: one entry of (operation, units) a request."""
+
+    def __init__(self, client: DynamoDBClient) -> None:
+        self.requests: list[tuple[str, float]] = []
+        client.meta.events.register("provide-client-params.dynamodb.*", self._ask)
+        client.meta.events.register("after-call.dynamodb.*", self._count)
+
+    def _ask(self, params: dict[str, Any], **_: Any) -> dict[str, Any]:
+        return {**params, "ReturnConsumedCapacity": "TOTAL"}
+
+    def _count(self, model: Any, parsed: dict[str, Any], **_: Any) -> None:
+        capacity = parsed.get("ConsumedCapacity", {"CapacityUnits": 0.0})
+        entries = capacity if isinstance(capacity, list) else [capacity]
+        self.requests.append((model.name, sum(entry["CapacityUnits"] for entry in entries)))
+
+    def of(self, call: Callable[[], object]) -> list[tuple[str, float]]:
+        """The requests that `call` makes."""
+        self.requests.clear()
+        call()
+        return list(self.requests)
+
+
+def wait_for(condition: Callable[[], bool], seconds: float, what: str) -> None:
+    """Polls until the condition holds; fails the test when it does not in time."""
+    import time
+
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            pytest.fail(f"not within {seconds} s: {what}")
+        time.sleep(0.05)
+
+
+ROOT = Path(__file__).resolve().parent.parent

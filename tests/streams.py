@@ -1,0 +1,41 @@
+"""Reading a table's stream as `usage_events` would."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import botocore.session
+
+from tollgate.domain.usage import RecordedUse
+from tollgate.store.stream import recorded_use
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+
+def recorded(dynamodb: DynamoDBClient, table_name: str) -> list[RecordedUse]:
+    """Every use that the table's stream tells of, in order."""
+    streams: Any = botocore.session.get_session().create_client(
+        "dynamodbstreams",
+        endpoint_url=dynamodb.meta.endpoint_url,
+        region_name="us-east-1",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+    )
+    arn = dynamodb.describe_table(TableName=table_name)["Table"]["LatestStreamArn"]
+    found = []
+    for shard in streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]:
+        position = streams.get_shard_iterator(
+            StreamArn=arn, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
+        )["ShardIterator"]
+        while position:
+            page = streams.get_records(ShardIterator=position, Limit=1000)
+            found += [use for record in page["Records"] if (use := recorded_use(record)) is not None]
+            position = page.get("NextShardIterator") if page["Records"] else None
+    return found
+
+
+def used(dynamodb: DynamoDBClient, table_name: str) -> list[tuple[str, Decimal]]:
+    """(event id, what moved) of every use in the table's stream."""
+    return [(use.event.id, use.event.drawn) for use in recorded(dynamodb, table_name)]
