@@ -14,7 +14,7 @@ from decimal import Decimal
 from tollgate.domain.periods import Reset, next_boundary
 from tollgate.domain.quantities import ZERO
 
-UNBOUNDED = Decimal(10) ** 24  # an unlimited balance's headroom: no sum of quantities comes near it
+UNBOUNDED = Decimal(10) ** 17  # an unlimited balance's headroom; used up after 100 of the largest uses, then folded
 FOREVER = 9_999_999_999_999_999  # a `fresh_until` for what never changes by itself
 NEVER_FRESH = 0  # a `fresh_until` that sends every use down the slow path
 

@@ -137,6 +137,8 @@ class Balances:
                     ReturnValuesOnConditionCheckFailure="ALL_OLD",
                     **request(id, slot, encode_event(event_of(event_id))),
                 )
+                if "Attributes" not in answer:
+                    raise Lost("the answer's body was cut short")
                 return Applied(decode(answer["Attributes"]), event_id)
             except Busy as error:
                 last: Exception = error

@@ -1,0 +1,133 @@
+"""The operator's command line: `python -m cli --help`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from cli import demo as demonstration
+from cli import servers, stack
+from cli.api import Api, apply_catalog
+from tollgate.domain.errors import TollgateError
+from tollgate.domain.keys import Environment, Scope
+from tollgate.runtime import clock
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
+stack_app = typer.Typer(no_args_is_help=True, help="The local stack.")
+keys_app = typer.Typer(no_args_is_help=True, help="API keys, straight on the table (TOLLGATE_TABLE, or the local stack).")
+catalog_app = typer.Typer(no_args_is_help=True, help="Features and plans, through the API.")
+tools_app = typer.Typer(no_args_is_help=True, help="What the tests need beside Python packages.")
+app.add_typer(stack_app, name="stack")
+app.add_typer(keys_app, name="keys")
+app.add_typer(catalog_app, name="catalog")
+app.add_typer(tools_app, name="tools")
+
+console = Console()
+
+Port = Annotated[int, typer.Option(help="The emulator's port on 127.0.0.1.")]
+Env = Annotated[Environment, typer.Option(help="Which world.")]
+
+
+@stack_app.command("run")
+def stack_run(port: Port = 4566) -> None:
+    """Build, start, deploy, fill; stay until Ctrl-C."""
+    with console.status("Building and deploying the stack"):
+        running, server = stack.start(port, detached=False)
+    _greet(running)
+    console.print("Ctrl-C stops it; its state stays in .local/" if server else "It was running already and goes on.")
+    if server:
+        stack.stay(server)
+
+
+@stack_app.command("up")
+def stack_up(port: Port = 4566) -> None:
+    """The same in the background."""
+    with console.status("Building and deploying the stack"):
+        running, _ = stack.start(port, detached=True)
+    _greet(running)
+
+
+@stack_app.command("down")
+def stack_down() -> None:
+    """Stop what `up` left running."""
+    console.print("Stopped." if stack.stop() else "Nothing was running.")
+
+
+@app.command("demo")
+def demo(
+    trace: Annotated[Path, typer.Option(help="CSV with ContextTokens and GeneratedTokens.", exists=True)] = (
+        servers.ROOT / "events" / "azure_llm_2023_code_2000.csv"
+    ),
+    customers: Annotated[int, typer.Option(min=1, max=1000)] = 20,
+    workers: Annotated[int, typer.Option(min=1, max=32)] = 4,
+    limit: Annotated[int | None, typer.Option(min=1, help="Replay only so many rows.")] = None,
+) -> None:
+    """Replay real LLM traffic as check-and-track calls, and prove that nothing was lost or counted twice."""
+    running = stack.current()
+    tokens = demonstration.read_trace(trace, limit)
+    api = Api(running.url, running.secret_key, workers)
+    bus = running.outputs["BusName"]
+    proof = demonstration.run(api, bus, running.client, tokens, customers, workers, console)
+    raise typer.Exit(0 if proof.holds else 1)
+
+
+@keys_app.command("create")
+def keys_create(env: Env = Environment.SANDBOX, scope: Scope = Scope.SECRET, name: str = "") -> None:
+    """Create a key and print it: the only time it can be seen."""
+    key, text = stack.management(stack.environment_table()).create_key(env, scope, name, clock())
+    console.print(f"{key.id}  {key.environment.value}  {key.scope.value}")
+    console.print(text, soft_wrap=True)
+
+
+@keys_app.command("list")
+def keys_list(env: Env = Environment.SANDBOX) -> None:
+    """The environment's keys, oldest first."""
+    table = Table("id", "scope", "name", "key")
+    for key in stack.management(stack.environment_table()).keys(env):
+        table.add_row(key.id, key.scope.value, key.name, key.hint)
+    console.print(table)
+
+
+@keys_app.command("revoke")
+def keys_revoke(key_id: str, env: Env = Environment.SANDBOX) -> None:
+    """Revoke a key for good. API Gateway may remember it for a minute."""
+    try:
+        stack.management(stack.environment_table()).revoke_key(env, key_id)
+    except TollgateError as error:
+        raise typer.BadParameter(str(error)) from error
+    console.print(f"Revoked {key_id}.")
+
+
+@catalog_app.command("apply")
+def catalog_apply(path: Annotated[Path, typer.Argument(exists=True)] = stack.CATALOG) -> None:
+    """Create the features and plans of a JSON file that the local stack has not."""
+    running = stack.current()
+    created, kept = apply_catalog(Api(running.url, running.secret_key), path)
+    console.print(f"{created} created, {kept} there already.")
+
+
+@tools_app.command("dynamodb-local")
+def tools_dynamodb_local() -> None:
+    """Fetch AWS's DynamoDB Local into .local/."""
+    servers.install_dynamodb_local()
+
+
+def _greet(running: stack.Stack) -> None:
+    console.print(f"[bold green]Tollgate is up:[/] {running.url}")
+    console.print("Keys and address are in .local/env. Try it:\n")
+    console.print(
+        f"""curl -s {running.url}/v1/check \\
+  -H "Authorization: Bearer {running.secret_key}" \\
+  -d '{{"customer_id": "{stack.CUSTOMER}", "feature_id": "messages", "send_event": true}}'
+""",
+        soft_wrap=True,
+        highlight=False,
+    )
+
+
+if __name__ == "__main__":
+    app()

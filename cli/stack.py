@@ -1,0 +1,194 @@
+"""The local stack: the real template, built and deployed by the SAM CLI to an emulator on this machine.
+
+All state lives in `.local/`: what was deployed and stored survives `down`, and a second start reuses it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import botocore.session
+import httpx
+
+from cli import deploy
+from cli.api import Api, ApiError, apply_catalog
+from cli.servers import HOST, REGION, ROOT, Server, ministack, stop_detached
+from tollgate.domain.keys import Environment, Scope
+from tollgate.runtime import clock
+from tollgate.store.api_keys import ApiKeys
+from tollgate.store.catalog import Catalog
+from tollgate.store.customers import Customers
+from tollgate.store.table import Table
+from tollgate.usecases.management import Management
+
+LOCAL = ROOT / ".local"
+ENV = LOCAL / "env"
+RECORD = LOCAL / "stack.json"
+LOG = LOCAL / "ministack.log"
+CATALOG = ROOT / "events" / "catalog.json"
+NAME = "tollgate"
+CUSTOMER = "customer-1"  # on the example plan `pro`: something to ask about
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A deployed local stack. `url` is the API's base, before `/v1` and `/api`."""
+
+    endpoint: str
+    url: str
+    outputs: dict[str, str]
+    secret_key: str
+    publishable_key: str
+    live_secret_key: str
+
+    def client(self, service: str) -> Any:
+        """An AWS client of the emulator."""
+        return aws(self.endpoint, service)
+
+    @property
+    def table(self) -> Table:
+        return Table(self.client("dynamodb"), self.outputs["TableName"])
+
+
+@cache
+def aws(endpoint: str, service: str) -> Any:
+    return botocore.session.get_session().create_client(
+        service, endpoint_url=endpoint, region_name=REGION, aws_access_key_id="test", aws_secret_access_key="test"
+    )
+
+
+def management(table: Table) -> Management:
+    """The management use cases straight on a table: how the first key comes to be."""
+    return Management(Catalog(table), Customers(table), ApiKeys(table))
+
+
+def start(port: int, state: Path = LOCAL, *, detached: bool) -> tuple[Stack, Server | None]:
+    """Starts the emulator unless it runs already, deploys what has changed, and makes the stack ready for use.
+
+    Returns the stack, and the server if this call started it.
+    """
+    state.mkdir(parents=True, exist_ok=True)
+    endpoint = f"http://{HOST}:{port}"
+    server = None
+    if not _answers(endpoint):
+        scratch = state / "tmp"
+        scratch.mkdir(exist_ok=True)
+        server = ministack(port, state / "ministack", state / LOG.name, detached=detached, TMPDIR=str(scratch))
+        (state / RECORD.name).write_text(json.dumps({"pid": server.pid, "endpoint": endpoint}))
+    try:
+        return _ready(endpoint, state), server
+    except BaseException:
+        if server:
+            server.stop()
+        raise
+
+
+def stop(state: Path = LOCAL) -> bool:
+    """Stops the emulator that a start in the background left running; False where none runs."""
+    record = state / RECORD.name
+    if not record.exists():
+        return False
+    running = stop_detached(json.loads(record.read_text())["pid"], "ministack")
+    record.unlink()
+    return running
+
+
+def current(state: Path = LOCAL) -> Stack:
+    """The stack that runs; raises FileNotFoundError or ConnectionError where none does."""
+    record = json.loads((state / RECORD.name).read_text())
+    if not _answers(record["endpoint"]):
+        raise ConnectionError("no stack answers: start one with `make up`")
+    keys = _read_env(state / ENV.name)
+    return Stack(
+        record["endpoint"],
+        keys["TOLLGATE_URL"],
+        record["outputs"],
+        keys["TOLLGATE_SECRET_KEY"],
+        keys["TOLLGATE_PUBLISHABLE_KEY"],
+        keys["TOLLGATE_LIVE_SECRET_KEY"],
+    )
+
+
+def stay(server: Server | None) -> None:
+    """Blocks until Ctrl-C or SIGTERM, then stops the server, if it is ours."""
+    done = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: done.set())
+    done.wait()
+    if server:
+        server.stop()
+
+
+def _ready(endpoint: str, state: Path) -> Stack:
+    deploy.build()
+    outputs = deploy.deploy(endpoint, NAME)
+    record = state / RECORD.name
+    known = json.loads(record.read_text()) if record.exists() else {"endpoint": endpoint}
+    record.write_text(json.dumps({**known, "outputs": outputs}, indent=2))
+    url = deploy.base_url(endpoint, outputs)
+    table = Table(aws(endpoint, "dynamodb"), outputs["TableName"])
+    keys = _demo_keys(url, table, state / ENV.name)
+    stack = Stack(endpoint, url, outputs, *keys)
+    api = Api(url, stack.secret_key)
+    apply_catalog(api, CATALOG)
+    if not api.call("customers.get_or_create", {"customer_id": CUSTOMER})["subscriptions"]:
+        api.call("billing.attach", {"customer_id": CUSTOMER, "plan_id": "pro"})
+    _write_env(stack, state)
+    return stack
+
+
+def _demo_keys(url: str, table: Table, env: Path) -> tuple[str, str, str]:
+    """The keys of the last start if the stack still knows them, else new ones."""
+    names = ("TOLLGATE_SECRET_KEY", "TOLLGATE_PUBLISHABLE_KEY", "TOLLGATE_LIVE_SECRET_KEY")
+    if env.exists():
+        known = _read_env(env)
+        try:
+            Api(url, known["TOLLGATE_SECRET_KEY"]).call("features.list", {})
+            return known[names[0]], known[names[1]], known[names[2]]
+        except (ApiError, KeyError):
+            pass  # another stack's keys
+    wanted = (
+        (Environment.SANDBOX, Scope.SECRET),
+        (Environment.SANDBOX, Scope.PUBLISHABLE),
+        (Environment.LIVE, Scope.SECRET),
+    )
+    manager = management(table)
+    first, second, third = (manager.create_key(env, scope, "demo", clock())[1] for env, scope in wanted)
+    return first, second, third
+
+
+def _write_env(stack: Stack, state: Path) -> None:
+    lines = {
+        "TOLLGATE_URL": stack.url,
+        "TOLLGATE_SECRET_KEY": stack.secret_key,
+        "TOLLGATE_PUBLISHABLE_KEY": stack.publishable_key,
+        "TOLLGATE_LIVE_SECRET_KEY": stack.live_secret_key,
+    }
+    path = state / ENV.name
+    path.touch(mode=0o600)
+    path.write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
+
+
+def _read_env(path: Path) -> dict[str, str]:
+    return dict(line.split("=", 1) for line in path.read_text().splitlines() if "=" in line)
+
+
+def _answers(endpoint: str) -> bool:
+    try:
+        return httpx.get(f"{endpoint}/_ministack/health", timeout=2, trust_env=False).is_success
+    except httpx.TransportError:
+        return False
+
+
+def environment_table() -> Table:
+    """The table that the command line works on: the one named by TOLLGATE_TABLE, else the local stack's."""
+    if name := os.environ.get("TOLLGATE_TABLE"):
+        return Table(botocore.session.get_session().create_client("dynamodb"), name)
+    return current().table
