@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import boto3
 from botocore.config import Config
@@ -20,6 +21,7 @@ from botocore.exceptions import ClientError
 
 ROOT = Path(__file__).resolve().parent.parent
 REGION = "us-east-1"
+BUCKET = "tollgate-artifacts"
 INPUTS = ("template.yaml", "samconfig.toml", "functions", "layers")
 
 
@@ -72,26 +74,14 @@ def deploy(
     # A function's alias moves only when its code or template changes, and a parameter is neither; a place of its own
     # for the code of each set of parameters makes it both.
     prefix = f"{stack_name}/{_hash(all_parameters)[:8]}"
-    options = ("--config-env", "local", "--stack-name", stack_name, "--s3-prefix", prefix)
+    _client("s3", endpoint_url).create_bucket(Bucket=BUCKET)
+    options = ("--config-env", "local", "--stack-name", stack_name, "--s3-bucket", BUCKET, "--s3-prefix", prefix)
     _sam(root, _environment(endpoint_url), "deploy", *options, "--parameter-overrides", *_overrides(all_parameters))
     deployed = _stack(endpoint_url, stack_name)
     if not deployed:
         raise SamError(f"sam deploy succeeded, but stack {stack_name} is not complete")
     _write(record, json.dumps({"stack": deployed[0], "inputs": inputs}))
     return deployed[1]
-
-
-def forget_stream_positions(state: Path) -> None:
-    """To be called before an emulator starts on kept state.
-
-    It keeps how far each function has read of the table's stream, but not the stream: it would count the records of
-    the new stream from zero and skip as many as it had read of the old one. Their events would never be sent.
-    """
-    file = state / "lambda.json"
-    if file.is_file():
-        content = json.loads(file.read_text())
-        content["payload"]["dynamodb_stream_positions"]["data"] = {}
-        file.write_text(json.dumps(content))
 
 
 def _environment(endpoint_url: str) -> dict[str, str]:
@@ -128,14 +118,7 @@ def _sam(root: Path, environment: Mapping[str, str], *arguments: str) -> None:
 
 def _stack(endpoint_url: str, stack_name: str) -> tuple[str, dict[str, str]] | None:
     """The id and outputs of the stack, where it is there and complete."""
-    client = boto3.client(
-        "cloudformation",
-        endpoint_url=endpoint_url,
-        region_name=REGION,
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-        config=Config(connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 2}),
-    )
+    client = _client("cloudformation", endpoint_url)
     try:
         stack = client.describe_stacks(StackName=stack_name)["Stacks"][0]
     except ClientError as error:
@@ -145,6 +128,17 @@ def _stack(endpoint_url: str, stack_name: str) -> tuple[str, dict[str, str]] | N
     if stack["StackStatus"] not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
         return None
     return stack["StackId"], {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+
+
+def _client(service: str, endpoint_url: str) -> Any:
+    return boto3.client(  # type: ignore[call-overload]  # the service is a variable
+        service,
+        endpoint_url=endpoint_url,
+        region_name=REGION,
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+        config=Config(connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 2}),
+    )
 
 
 def _overrides(parameters: Mapping[str, str]) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,8 +80,13 @@ class Spent:
 
     def __init__(self, client: DynamoDBClient) -> None:
         self.requests: list[tuple[str, float]] = []
-        client.meta.events.register("provide-client-params.dynamodb.*", self._ask)
-        client.meta.events.register("after-call.dynamodb.*", self._count)
+        self._events = client.meta.events
+        self._events.register("provide-client-params.dynamodb.*", self._ask)
+        self._events.register("after-call.dynamodb.*", self._count)
+
+    def stop(self) -> None:
+        self._events.unregister("provide-client-params.dynamodb.*", self._ask)
+        self._events.unregister("after-call.dynamodb.*", self._count)
 
     def _ask(self, params: dict[str, Any], **_: Any) -> dict[str, Any]:
         return {**params, "ReturnConsumedCapacity": "TOTAL"}
@@ -99,8 +105,6 @@ class Spent:
 
 def wait_for(condition: Callable[[], bool], seconds: float, what: str) -> None:
     """Polls until the condition holds; fails the test when it does not in time."""
-    import time
-
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:

@@ -49,7 +49,7 @@ class CreatePlanParams(Params):
     plan_id: Id
     name: str
     description: str | None = None
-    group: Id | None = None
+    group: Id | Literal[""] | None = None  # the SDK sends an empty one for none
     add_on: bool | None = None
     auto_enable: bool | None = None
     items: list[PlanItemParams] | None = None
@@ -94,7 +94,7 @@ def create_plan(management: Management, request: Request) -> Answer:
         id=params.plan_id,
         name=params.name,
         description=params.description,
-        group=params.group,
+        group=params.group or None,
         add_on=bool(params.add_on),
         auto_enable=bool(params.auto_enable),
         items=tuple(_item(item) for item in params.items or ()),

@@ -1,0 +1,183 @@
+"""`make bench`: what a check costs, as counts and as ratios within one run.
+
+CPU and wall time of the real handlers are set against a bare boto3 `update_item` with a condition, in alternating
+rounds on the same DynamoDB Local; import time against a bare boto3 client. Absolute times say little: they are shown
+to be read beside the ratios.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import boto3
+from rich.console import Console
+from rich.table import Table as Report
+
+from cli.servers import ROOT, dynamodb_local
+from tests.conftest import Spent, create_table, dynamodb_client
+from tests.http_events import authorized, http_event
+from tests.world import item, world
+from tollgate.runtime import clock
+
+TARGETS = {"cpu": 1.5, "wall": 1.4, "import": 1.3}
+FUNCTIONS = ("check", "track", "manage", "metric_access", "entitlements", "authorizer", "usage_events")
+BARE_CLIENT = "import boto3; boto3.client('dynamodb')"
+
+Call = Callable[[], object]
+
+
+def bare_update(url: str, table: str) -> Call:
+    """The least that an atomic decision costs: one conditional update with boto3's defaults."""
+    client = boto3.client("dynamodb", endpoint_url=url)
+    key: Any = {"pk": {"S": "bare"}, "sk": {"S": "bare"}}
+    client.put_item(TableName=table, Item={**key, "headroom": {"N": "1000000000"}, "spent": {"N": "0"}})
+
+    def call() -> object:
+        return client.update_item(
+            TableName=table,
+            Key=key,
+            UpdateExpression="SET headroom = headroom - :v, spent = spent + :v",
+            ConditionExpression="headroom >= :v",
+            ExpressionAttributeValues={":v": {"N": "1"}},
+            ReturnValues="ALL_NEW",
+        )
+
+    return call
+
+
+def handler_call(handler: Callable[[Any, Any], dict[str, Any]], allowed: bool, body: dict[str, Any]) -> Call:
+    """A warm call of the check function, which must answer as expected."""
+    event = authorized(http_event("POST /v1/balances.check", body))
+
+    def call() -> object:
+        answer = handler(event, None)
+        assert answer["statusCode"] == 200, answer
+        assert answer["body"].startswith(f'{{"allowed":{json.dumps(allowed)}'), answer
+        return answer
+
+    return call
+
+
+def ratios(bare: Call, call: Call, rounds: int, calls: int) -> tuple[float, float, float, float]:
+    """(CPU ratio, wall ratio, CPU ms, wall ms) of `call`: the median over rounds that alternate with `bare`'s."""
+    for warm in (bare, call):
+        for _ in range(50):
+            warm()
+    samples = []
+    for _ in range(rounds):
+        (bare_cpu, bare_wall), (cpu, wall) = timed(bare, calls), timed(call, calls)
+        samples.append((cpu / bare_cpu, wall / bare_wall, cpu / calls * 1000, wall / calls * 1000))
+    first, second, third, fourth = (statistics.median(column) for column in zip(*samples, strict=True))
+    return first, second, third, fourth
+
+
+def timed(call: Call, calls: int) -> tuple[float, float]:
+    gc.collect()
+    cpu, wall = time.process_time(), time.perf_counter()
+    for _ in range(calls):
+        call()
+    return time.process_time() - cpu, time.perf_counter() - wall
+
+
+def import_seconds(statement: str, runs: int) -> float:
+    """The least CPU time that a fresh interpreter takes for the statement, without its own start."""
+    code = f"import time; t = time.process_time(); {statement}; print(time.process_time() - t)"
+    environment = {
+        **os.environ,
+        "TOLLGATE_TABLE": "t",
+        "TOLLGATE_BUS": "b",
+        "TOLLGATE_DEAD_LETTER_QUEUE_URL": "http://127.0.0.1/q",
+    }
+    times = []
+    for _ in range(runs):
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=environment, cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        times.append(float(done.stdout.splitlines()[-1]))
+    return min(times)
+
+
+def folder_size(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def verdict(ratio: float, target: float) -> str:
+    return f"[{'green' if ratio <= target else 'red'}]{ratio:.2f}x[/] (target {target}x)"
+
+
+def main() -> None:
+    console = Console()
+    rounds, calls = (int(argument) for argument in (sys.argv[1:] or ("15", "300")))
+    os.environ |= {
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "POWERTOOLS_SERVICE_NAME": "tollgate",
+    }
+    with tempfile.TemporaryDirectory() as scratch, dynamodb_local(Path(scratch) / "dynamodb.log") as server:
+        client = dynamodb_client(server.url)
+        table = create_table(client)
+        os.environ |= {"TOLLGATE_TABLE": table, "AWS_ENDPOINT_URL_DYNAMODB": server.url}
+        handler = importlib.import_module("functions.check.app").handler
+        here = world(client, table)
+        here.customer("rich", [item(10**9)], clock())
+        here.customer("poor", [item(0)], clock())
+        from tollgate import runtime
+
+        spent = Spent(runtime.client("dynamodb"))
+        use = {"feature_id": "messages", "send_event": True}
+        operations = {
+            "check": handler_call(handler, True, {"customer_id": "rich", "feature_id": "messages"}),
+            "check-and-track, allowed": handler_call(handler, True, {**use, "customer_id": "rich"}),
+            "check-and-track, denied": handler_call(handler, False, {**use, "customer_id": "poor"}),
+        }
+        report = Report("operation", "requests", "units", "CPU", "wall", "CPU ms", "wall ms", title="Warm, one at a time")
+        counted = {}
+        for name, call in operations.items():
+            call()
+            requests = spent.of(call)
+            units = sum(unit for _, unit in requests)
+            # DynamoDB charges a refused write its unit, but says so to nobody.
+            counted[name] = len(requests), f"{units:g}" if units else "1 (refused)"
+        spent.stop()
+        bare = bare_update(server.url, table)
+        for name, call in operations.items():
+            cpu, wall, cpu_ms, wall_ms = ratios(bare, call, rounds, calls)
+            report.add_row(
+                name,
+                str(counted[name][0]),
+                counted[name][1],
+                verdict(cpu, TARGETS["cpu"]),
+                verdict(wall, TARGETS["wall"]),
+                f"{cpu_ms:.2f}",
+                f"{wall_ms:.2f}",
+            )
+        console.print(report)
+    base = import_seconds(BARE_CLIENT, 9)
+    imports = Report("function", "import", "CPU ms", title=f"Import, against a bare boto3 client ({base * 1000:.0f} ms)")
+    for function in FUNCTIONS:
+        seconds = import_seconds(f"import functions.{function}.app", 9 if function == "check" else 5)
+        ratio = seconds / base
+        shown = verdict(ratio, TARGETS["import"]) if function == "check" else f"{ratio:.2f}x"
+        imports.add_row(function, shown, f"{seconds * 1000:.0f}")
+    console.print(imports)
+    layer = ROOT / ".aws-sam" / "build" / "TollgateLayer"
+    if layer.exists():
+        console.print(f"Layer: {folder_size(layer) / 2**20:.1f} MiB unpacked")
+    else:
+        console.print("Layer: not built yet (make up)")
+
+
+if __name__ == "__main__":
+    main()

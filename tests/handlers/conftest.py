@@ -1,0 +1,60 @@
+"""The real handlers over moto: fast, and good for everything that does not claim atomicity."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from moto import mock_aws
+
+from tests.conftest import create_table, dynamodb_client
+from tests.http_events import authorized, http_event
+from tests.world import World, world
+from tollgate import runtime
+
+HANDLERS = ("check", "track", "manage", "authorizer", "metric_access", "entitlements")
+
+
+@dataclass(frozen=True)
+class Here:
+    """The handlers by function name, and the world behind them."""
+
+    handlers: dict[str, Callable[[dict[str, Any], object], dict[str, Any]]]
+    world: World
+
+    def call(self, function: str, route: str, body: Any, **more: Any) -> tuple[int, dict[str, Any]]:
+        """The status and parsed body of a call with a sandbox secret key; `body` is a JSON value, or text as it is."""
+        from json import loads
+
+        answer = self.handlers[function](authorized(http_event(route, body, **more), **more), None)
+        return answer["statusCode"], loads(answer["body"])
+
+    def contents(self) -> str:
+        """Everything in the table."""
+        return repr(self.world.table.client.scan(TableName=self.world.table.name)["Items"])
+
+
+@pytest.fixture(scope="module")
+def here() -> Iterator[Here]:
+    with pytest.MonkeyPatch.context() as patch, mock_aws():
+        client = dynamodb_client("https://dynamodb.us-east-1.amazonaws.com")
+        name = create_table(client)
+        for variable, value in {
+            "TOLLGATE_TABLE": name,
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "POWERTOOLS_SERVICE_NAME": "tollgate",
+        }.items():
+            patch.setenv(variable, value)
+        for cached in (runtime.client, runtime.table, runtime.meter, runtime.management, runtime.logger):
+            cached.cache_clear()
+        handlers = {}
+        for function in HANDLERS:
+            sys.modules.pop(f"functions.{function}.app", None)
+            handlers[function] = importlib.import_module(f"functions.{function}.app").handler
+        yield Here(handlers, world(client, name))

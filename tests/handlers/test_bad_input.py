@@ -1,0 +1,223 @@
+"""Invariant 6 at the edge: what cannot be understood is refused in Autumn's shape, by name, and changes nothing."""
+
+from __future__ import annotations
+
+import base64
+from decimal import Decimal
+from typing import Any
+
+import pytest
+import simplejson
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.handlers.conftest import Here
+from tests.http_events import authorized, http_event
+from tests.world import item
+
+CHECK = ("check", "POST /v1/balances.check")
+TRACK = ("track", "POST /v1/balances.track")
+GOOD = {"customer_id": "c1", "feature_id": "messages"}
+
+BAD_IDS = ["", "a" * 257, "a#b", "a b", "\u200bcustomer", "caf\u00e9", "a\u0000b", 5, None, ["c1"], {"id": "c1"}, True]
+BAD_NUMBERS = ["5", "NaN", True, [1], {"n": 1}]
+BAD_LITERALS = ["NaN", "Infinity", "-Infinity", "1e400", "1e15", "-1e15", "9" * 39, "9" * 5000, "0." + "1" * 39]
+
+
+@pytest.fixture(scope="module")
+def customer(here: Here) -> Here:
+    here.world.customer("c1", [item(10)])
+    return here
+
+
+def refused(here: Here, call: tuple[str, str], body: Any, field: str, **more: Any) -> None:
+    before = here.contents()
+    status, answer = here.call(*call, body, **more)
+    assert (status, answer["code"], answer["env"]) == (400, "invalid_inputs", "sandbox"), answer
+    assert field in answer["message"]
+    assert set(answer) == {"message", "code", "env"}
+    assert here.contents() == before
+
+
+@pytest.mark.parametrize("id", BAD_IDS, ids=lambda id: repr(id)[:20])
+@pytest.mark.parametrize("field", ["customer_id", "feature_id"])
+@pytest.mark.parametrize("call", [CHECK, TRACK], ids=["check", "track"])
+def test_ids(customer: Here, call: tuple[str, str], field: str, id: Any) -> None:
+    refused(customer, call, {**GOOD, "send_event": True, field: id}, field)
+
+
+@pytest.mark.parametrize("missing", ["customer_id", "feature_id"])
+def test_missing_fields(customer: Here, missing: str) -> None:
+    refused(customer, TRACK, {name: value for name, value in GOOD.items() if name != missing}, f"{missing}: is required")
+
+
+@pytest.mark.parametrize("number", BAD_NUMBERS, ids=repr)
+@pytest.mark.parametrize(("call", "field"), [(CHECK, "required_balance"), (TRACK, "value")], ids=["check", "track"])
+def test_numbers_of_the_wrong_type(customer: Here, call: tuple[str, str], field: str, number: Any) -> None:
+    refused(customer, call, {**GOOD, "send_event": True, field: number}, field)
+
+
+@pytest.mark.parametrize("literal", BAD_LITERALS, ids=lambda text: text[:12])
+@pytest.mark.parametrize(("call", "field"), [(CHECK, "required_balance"), (TRACK, "value")], ids=["check", "track"])
+def test_numbers_that_no_balance_can_hold(customer: Here, call: tuple[str, str], field: str, literal: str) -> None:
+    text = f'{{"customer_id": "c1", "feature_id": "messages", "send_event": true, "{field}": {literal}}}'
+    refused(customer, call, text, "body" if literal in ("NaN", "Infinity", "-Infinity") or len(literal) > 4300 else field)
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ("{", "body"),
+        ("nonsense", "body"),
+        ("[]", "body"),
+        ('"text"', "body"),
+        ("null", "body"),
+        ("[" * 100_000, "body"),
+        ('{"customer_id": "c1", "feature_id": "messages", "properties": ' + "[" * 500 + "]" * 500 + "}", "body"),
+        ('{"customer_id": "c1", "feature_id": "messages", "properties": {"a": "\\ud800"}}', "body"),
+        ("x" * 300_000, "body"),
+        ({**GOOD, "properties": []}, "properties"),
+        ({**GOOD, "properties": {"a": "x" * 5000}}, "properties"),
+        ({**GOOD, "send_event": "yes"}, "send_event"),
+        ({**GOOD, "lock": {"lock_id": "l1", "enabled": True}}, "lock"),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_bodies(customer: Here, body: Any, field: str) -> None:
+    refused(customer, CHECK, body, field)
+
+
+def test_bytes_that_are_no_text(customer: Here) -> None:
+    event_body = base64.b64encode(b"\xff\xfe{}").decode()
+    event = authorized({**http_event(CHECK[1], event_body), "isBase64Encoded": True})
+    answer = customer.handlers["check"](event, None)
+    assert answer["statusCode"] == 400
+    assert simplejson.loads(answer["body"])["code"] == "invalid_inputs"
+
+
+def test_several_problems_are_all_named(customer: Here) -> None:
+    status, answer = customer.call(*TRACK, {"customer_id": 5, "value": "x"})
+    assert status == 400
+    assert answer["message"].startswith("[Validation Errors] ")
+    for field in ("customer_id: must be a string (received number)", "feature_id: is required", "value: must be a number"):
+        assert field in answer["message"]
+
+
+@pytest.mark.parametrize("version", ["9.9.9", "abc", "1.9", "", "2.5.0.0", "2026-01-01", "x" * 5000])
+@pytest.mark.parametrize(
+    ("function", "route"), [CHECK, TRACK, ("manage", "POST /v1/plans.list")], ids=["check", "track", "manage"]
+)
+def test_an_unknown_version(customer: Here, function: str, route: str, version: str) -> None:
+    before = customer.contents()
+    status, answer = customer.call(function, route, GOOD, headers={"x-api-version": version})
+    assert (status, answer["code"]) == (400, "invalid_api_version")
+    assert customer.contents() == before
+
+
+@pytest.mark.parametrize("version", ["2.5.0", "2.5", "2", "2.1", "2.3.0", "2026-05-13", "2026-03-17.clover", None])
+def test_known_versions(customer: Here, version: str | None) -> None:
+    headers = {"x-api-version": version} if version else {}
+    assert customer.call(*CHECK, GOOD, headers=headers)[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        ({**GOOD, "customer_id": "nobody"}, 404, "customer_not_found"),
+        ({**GOOD, "feature_id": "nothing"}, 404, "feature_not_found"),
+        ({**GOOD, "entity_id": "seat-1"}, 404, "entity_not_found"),
+    ],
+)
+@pytest.mark.parametrize("call", [CHECK, TRACK], ids=["check", "track"])
+def test_what_does_not_exist(customer: Here, call: tuple[str, str], body: Any, status: int, code: str) -> None:
+    before = customer.contents()
+    answered, answer = customer.call(*call, {**body, "send_event": True})
+    assert (answered, answer["code"], answer["env"]) == (status, code, "sandbox")
+    assert customer.contents() == before
+
+
+@pytest.mark.parametrize(
+    ("route", "body", "status", "code"),
+    [
+        ("POST /v1/features.create", {"feature_id": "f", "name": "F", "type": "other"}, 400, "invalid_inputs"),
+        ("POST /v1/features.create", {"feature_id": "messages", "name": "M", "type": "metered"}, 409, "duplicate_feature_id"),
+        ("POST /v1/features.get", {"feature_id": "nope"}, 404, "feature_not_found"),
+        ("POST /v1/plans.create", {"plan_id": "p"}, 400, "invalid_inputs"),
+        ("POST /v1/plans.create", {"plan_id": "p", "name": "P", "items": [{"feature_id": "no"}]}, 404, "feature_not_found"),
+        (
+            "POST /v1/plans.create",
+            {"plan_id": "p", "name": "P", "items": [{"feature_id": "messages", "included": "5"}]},
+            400,
+            "invalid_inputs",
+        ),
+        (
+            "POST /v1/plans.create",
+            {"plan_id": "p", "name": "P", "items": [{"feature_id": "messages", "price": {"amount": 1}}]},
+            400,
+            "invalid_inputs",
+        ),
+        (
+            "POST /v1/plans.create",
+            {"plan_id": "p", "name": "P", "items": [{"feature_id": "messages", "reset": {"interval": "fortnight"}}]},
+            400,
+            "invalid_inputs",
+        ),
+        (
+            "POST /v1/plans.create",
+            {"plan_id": "p", "name": "P", "items": [{"feature_id": "messages", "reset": {"interval": "year", "interval_count": 1e9}}]},
+            400,
+            "invalid_inputs",
+        ),
+        ("POST /v1/plans.get", {"plan_id": "nope"}, 404, "plan_not_found"),
+        ("POST /v1/customers.get", {"customer_id": "nope"}, 404, "customer_not_found"),
+        ("POST /v1/customers.get_or_create", {"customer_id": "a#b"}, 400, "invalid_inputs"),
+        ("POST /v1/customers.get_or_create", {"customer_id": "x", "metadata": {"a": "\ud800"}}, 400, "invalid_inputs"),
+        ("POST /v1/customers.get_or_create", {"customer_id": "x", "auto_enable_plan_id": "no"}, 404, "plan_not_found"),
+        ("POST /v1/billing.attach", {"customer_id": "c1", "plan_id": "nope"}, 404, "plan_not_found"),
+        ("POST /v1/billing.attach", {"customer_id": "c1", "plan_id": "p", "customize": {"items": []}}, 400, "invalid_inputs"),
+        ("POST /v1/keys.revoke", {"key_id": "nope"}, 404, "key_not_found"),
+        ("POST /v1/invoices.list", {}, 404, "route_not_found"),
+    ],
+)  # fmt: skip
+def test_management(customer: Here, route: str, body: Any, status: int, code: str) -> None:
+    before = customer.contents()
+    answered, answer = customer.call("manage", route, body)
+    assert (answered, answer["code"], answer["env"]) == (status, code, "sandbox"), answer
+    assert customer.contents() == before
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.decimals(allow_nan=False, allow_infinity=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=12,
+)
+FIELDS = st.sampled_from(
+    "customer_id feature_id entity_id required_balance value properties send_event timestamp async overage_behavior"
+    " plan_id name items metadata type group version scope".split()
+)
+ROUTES = st.sampled_from(
+    [CHECK, TRACK]
+    + [
+        ("manage", f"POST /v1/{rpc}")
+        for rpc in "features.create features.get plans.create plans.get customers.get_or_create customers.get"
+        " billing.attach keys.create keys.revoke".split()
+    ]
+)
+
+
+@settings(max_examples=300)
+@given(ROUTES, json_values | st.dictionaries(FIELDS, json_values | st.just("c1") | st.just("messages"), max_size=8))
+def test_no_input_gives_a_500(customer: Here, call: tuple[str, str], body: Any) -> None:
+    text = simplejson.dumps(body, use_decimal=True)
+    status, answer = customer.call(*call, text)
+    assert status in (200, 202, 400, 404, 409), (body, answer)
+    if status >= 400:
+        assert set(answer) == {"message", "code", "env"}
+
+
+def test_values_keep_their_digits(customer: Here) -> None:
+    body = '{"customer_id": "c1", "feature_id": "messages", "value": 0.1234567891}'
+    answer = customer.handlers["track"](authorized(http_event(TRACK[1], body)), None)
+    parsed = simplejson.loads(answer["body"], use_decimal=True)
+    assert parsed["value"] == Decimal("0.1234567891")
+    assert parsed["balance"]["remaining"] == Decimal("9.8765432109")
