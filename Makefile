@@ -63,12 +63,12 @@ tools: .venv/.ready .venv-sam/.ready .venv-emulator/.ready
 .venv/.ready: requirements/uv.txt requirements/dev.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -q --require-hashes -r requirements/uv.txt
-	$(BIN)/uv pip sync -q --python $(BIN)/python requirements/dev.txt
+	$(BIN)/uv pip sync -q --compile-bytecode --python $(BIN)/python requirements/dev.txt
 	@touch $@
 
 .venv-%/.ready: requirements/%.txt .venv/.ready
 	$(PYTHON) -m venv --without-pip .venv-$*
-	$(BIN)/uv pip sync -q --python .venv-$*/bin/python $<
+	$(BIN)/uv pip sync -q --compile-bytecode --python .venv-$*/bin/python $<
 	@touch $@
 
 .local/dynamodb-local/DynamoDBLocal.jar: .venv/.ready

@@ -18,7 +18,9 @@ from tollgate.runtime import clock
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
 stack_app = typer.Typer(no_args_is_help=True, help="The local stack.")
-keys_app = typer.Typer(no_args_is_help=True, help="API keys, straight on the table (TOLLGATE_TABLE, or the local stack).")
+keys_app = typer.Typer(
+    no_args_is_help=True, help="API keys, straight on the table (TOLLGATE_TABLE, or the local stack)."
+)
 catalog_app = typer.Typer(no_args_is_help=True, help="Features and plans, through the API.")
 tools_app = typer.Typer(no_args_is_help=True, help="What the tests need beside Python packages.")
 app.add_typer(stack_app, name="stack")

@@ -95,7 +95,11 @@ def _listening(aws: Any, bus: str, run_id: str) -> Iterator[Any]:
     queues, events = aws("sqs"), aws("events")
     url = queues.create_queue(QueueName=run_id)["QueueUrl"]
     arn = queues.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    pattern = {"source": ["tollgate"], "detail-type": ["usage.recorded"], "detail": {"customer_id": [{"prefix": run_id}]}}
+    pattern = {
+        "source": ["tollgate"],
+        "detail-type": ["usage.recorded"],
+        "detail": {"customer_id": [{"prefix": run_id}]},
+    }
     rule = events.put_rule(Name=run_id, EventBusName=bus, EventPattern=json.dumps(pattern))["RuleArn"]
     allow = {
         "Effect": "Allow",

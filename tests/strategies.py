@@ -43,6 +43,4 @@ def balances(draw: st.DrawFn) -> Balance:
     folded = balance_of("messages", draw(st.lists(rows(), min_size=1, max_size=4, unique_by=lambda row: row.id)))
     ceiling = min(folded.headroom, Decimal(10_000))
     spent = draw(st.decimals(min_value=0, max_value=ceiling, places=2)) if ceiling else Decimal(0)
-    return Balance(
-        folded.feature_id, folded.rows, folded.headroom - spent, spent, folded.fresh_until, folded.flag
-    )
+    return Balance(folded.feature_id, folded.rows, folded.headroom - spent, spent, folded.fresh_until, folded.flag)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import botocore.session
 
-from tollgate.domain.usage import RecordedUse
+from tollgate.domain.recorded import RecordedUse
 from tollgate.store.stream import recorded_use
 
 if TYPE_CHECKING:

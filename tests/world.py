@@ -82,4 +82,4 @@ def world(client: DynamoDBClient, table_name: str) -> World:
     management = Management(catalog, customers, ApiKeys(table))
     for feature in FEATURES:
         management.create_feature(SANDBOX, feature)
-    return World(table, balances, Meter(balances, customers, FeatureCache(catalog)), management)
+    return World(table, balances, Meter(balances, FeatureCache(catalog)), management)

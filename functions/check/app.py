@@ -6,10 +6,10 @@ from functools import partial
 from typing import Any
 
 from tollgate import runtime
-from tollgate.dialects.autumn import balances
+from tollgate.dialects.autumn.check import check
 from tollgate.dialects.autumn.edge import handle
 
-_check = partial(balances.check, runtime.meter())
+_check = partial(check, runtime.meter())
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:

@@ -6,10 +6,10 @@ from functools import partial
 from typing import Any
 
 from tollgate import runtime
-from tollgate.dialects.autumn import balances
 from tollgate.dialects.autumn.edge import handle
+from tollgate.dialects.autumn.track import track
 
-_track = partial(balances.track, runtime.meter())
+_track = partial(track, runtime.meter())
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:

@@ -9,14 +9,13 @@ import pytest
 
 from cli.servers import Server
 from tests.conftest import Spent, create_table, dynamodb_client
-from tests.world import HOUR, NOW, SANDBOX, World, item, world
+from tests.world import CALLER, HOUR, NOW, SANDBOX, World, item, world
 from tollgate.domain.catalog import Feature, FeatureType, Plan, PlanItem
 from tollgate.domain.customers import Customer
 from tollgate.domain.decisions import Overage
 from tollgate.domain.errors import AlreadyExists, InsufficientBalance, InvalidRequest, NotFound
 from tollgate.domain.keys import Environment, Scope, digest
 from tollgate.domain.periods import Interval, Reset
-from tests.world import CALLER
 from tollgate.usecases.usage import Use
 
 
@@ -244,4 +243,3 @@ class TestManagement:
         _, text = here.management.create_key(SANDBOX, Scope.SECRET, "server", NOW)
         pages = here.table.client.scan(TableName=here.table.name)["Items"]
         assert text not in repr(pages)
-

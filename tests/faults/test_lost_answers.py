@@ -15,7 +15,7 @@ import pytest
 from cli.servers import Server, microburst, set_rules
 from tests.conftest import create_table, dynamodb_client
 from tests.streams import used
-from tests.world import NOW, World, item, world
+from tests.world import World, item, world
 from tollgate.domain.decisions import Overage
 from tollgate.domain.errors import OutcomeUnknown, Unavailable
 from tollgate.store.table import Lost

@@ -48,7 +48,9 @@ def test_ids(customer: Here, call: tuple[str, str], field: str, id: Any) -> None
 
 @pytest.mark.parametrize("missing", ["customer_id", "feature_id"])
 def test_missing_fields(customer: Here, missing: str) -> None:
-    refused(customer, TRACK, {name: value for name, value in GOOD.items() if name != missing}, f"{missing}: is required")
+    refused(
+        customer, TRACK, {name: value for name, value in GOOD.items() if name != missing}, f"{missing}: is required"
+    )
 
 
 @pytest.mark.parametrize("number", BAD_NUMBERS, ids=repr)
@@ -61,7 +63,9 @@ def test_numbers_of_the_wrong_type(customer: Here, call: tuple[str, str], field:
 @pytest.mark.parametrize(("call", "field"), [(CHECK, "required_balance"), (TRACK, "value")], ids=["check", "track"])
 def test_numbers_that_no_balance_can_hold(customer: Here, call: tuple[str, str], field: str, literal: str) -> None:
     text = f'{{"customer_id": "c1", "feature_id": "messages", "send_event": true, "{field}": {literal}}}'
-    refused(customer, call, text, "body" if literal in ("NaN", "Infinity", "-Infinity") or len(literal) > 4300 else field)
+    refused(
+        customer, call, text, "body" if literal in ("NaN", "Infinity", "-Infinity") or len(literal) > 4300 else field
+    )
 
 
 @pytest.mark.parametrize(
@@ -99,7 +103,11 @@ def test_several_problems_are_all_named(customer: Here) -> None:
     status, answer = customer.call(*TRACK, {"customer_id": 5, "value": "x"})
     assert status == 400
     assert answer["message"].startswith("[Validation Errors] ")
-    for field in ("customer_id: must be a string (received number)", "feature_id: is required", "value: must be a number"):
+    for field in (
+        "customer_id: must be a string (received number)",
+        "feature_id: is required",
+        "value: must be a number",
+    ):
         assert field in answer["message"]
 
 
@@ -187,20 +195,51 @@ def test_management(customer: Here, route: str, body: Any, status: int, code: st
 
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.decimals(allow_nan=False, allow_infinity=False) | st.text(max_size=20),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.decimals(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=12,
 )
 FIELDS = st.sampled_from(
-    "customer_id feature_id entity_id required_balance value properties send_event timestamp async overage_behavior"
-    " plan_id name items metadata type group version scope".split()
+    [
+        "customer_id",
+        "feature_id",
+        "entity_id",
+        "required_balance",
+        "value",
+        "properties",
+        "send_event",
+        "timestamp",
+        "async",
+        "overage_behavior",
+        "plan_id",
+        "name",
+        "items",
+        "metadata",
+        "type",
+        "group",
+        "version",
+        "scope",
+    ]
 )
 ROUTES = st.sampled_from(
     [CHECK, TRACK]
     + [
         ("manage", f"POST /v1/{rpc}")
-        for rpc in "features.create features.get plans.create plans.get customers.get_or_create customers.get"
-        " billing.attach keys.create keys.revoke".split()
+        for rpc in [
+            "features.create",
+            "features.get",
+            "plans.create",
+            "plans.get",
+            "customers.get_or_create",
+            "customers.get",
+            "billing.attach",
+            "keys.create",
+            "keys.revoke",
+        ]
     ]
 )
 

@@ -70,11 +70,10 @@ def table() -> Table:
 def meter() -> Meter:
     from tollgate.store.balances import Balances
     from tollgate.store.catalog import Catalog
-    from tollgate.store.customers import Customers
     from tollgate.usecases.features import FeatureCache
     from tollgate.usecases.usage import Meter
 
-    return Meter(Balances(table()), Customers(table()), FeatureCache(Catalog(table())))
+    return Meter(Balances(table()), FeatureCache(Catalog(table())))
 
 
 @cache

@@ -6,7 +6,7 @@ from typing import Any
 
 from tollgate.domain.balances import settle
 from tollgate.domain.quantities import ZERO
-from tollgate.domain.usage import RecordedUse
+from tollgate.domain.recorded import RecordedUse
 from tollgate.exact_json import dumps
 
 SOURCE = "tollgate"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from tollgate.domain.errors import InvalidInput
 from tollgate.domain.keys import Caller, Environment, Scope
@@ -14,8 +14,7 @@ from tollgate.exact_json import dumps, loads
 MAX_BODY_BYTES = 256 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """One call, as API Gateway routed it. `now` is epoch milliseconds; header names are lower case; `body` is JSON."""
 
     caller: Caller
@@ -26,11 +25,10 @@ class Request:
     path: str
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     body: Any
     status: int = 200
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = MappingProxyType({})
 
     def to_event(self) -> dict[str, Any]:
         """The handler's return value."""

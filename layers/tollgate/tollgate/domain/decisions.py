@@ -7,9 +7,10 @@ exactly as `use` does.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
 from enum import StrEnum
+from typing import NamedTuple
 
 from tollgate.domain.balances import Balance, balance_of, draw, fold, give_back, overdraw
 from tollgate.domain.quantities import ZERO
@@ -23,8 +24,7 @@ class Overage(StrEnum):
     OVERFLOW = "overflow"  # it goes through, past zero
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """`balance` is the state after an allowed use, or as it stood at the time of a refused one.
 
     `drawn` is what moved: above zero consumed, below zero given back.

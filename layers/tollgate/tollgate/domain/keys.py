@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from tollgate.domain.errors import Forbidden
 
@@ -23,8 +23,7 @@ class Scope(StrEnum):
     PUBLISHABLE = "publishable"
 
 
-@dataclass(frozen=True, slots=True)
-class ApiKey:
+class ApiKey(NamedTuple):
     """A key as it is stored. `hint` is its start and end, enough to recognise it by."""
 
     id: str
@@ -36,8 +35,7 @@ class ApiKey:
     created_at: int
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(NamedTuple):
     """Who is asking, as the authorizer found it."""
 
     environment: Environment

@@ -1,20 +1,19 @@
-"""Usage events: what the balance item remembers of its last change, and what goes to the bus for it."""
+"""Usage events: what a balance item remembers of its last use."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
-from tollgate.domain.balances import Balance
 from tollgate.domain.errors import InvalidInput
 
 MAX_PROPERTIES_BYTES = 4096
+NO_PROPERTIES: Mapping[str, Any] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class UsageEvent:
+class UsageEvent(NamedTuple):
     """One use. `value` was asked for, `drawn` is what moved (they differ where a cap clamped); times in ms."""
 
     id: str
@@ -22,19 +21,7 @@ class UsageEvent:
     drawn: Decimal
     at: int
     key_id: str
-    properties: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class RecordedUse:
-    """One deduction. `id` depends on the item and its version alone: the same record always gives the same id."""
-
-    id: str
-    environment: str
-    customer_id: str
-    entity_id: str | None
-    event: UsageEvent
-    balance: Balance
+    properties: Mapping[str, Any] = NO_PROPERTIES
 
 
 def checked_properties_size(size: int) -> None:

@@ -15,9 +15,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tollgate.domain.balances import Balance, Row
 from tollgate.domain.periods import Interval, Reset
@@ -31,8 +30,7 @@ SLOTS = 8
 NO_ID = bytes(16)
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(NamedTuple):
     """A balance as it was read: its state, and what makes its next write safe."""
 
     balance: Balance

@@ -26,9 +26,8 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tollgate.domain.balances import Balance
 from tollgate.domain.errors import OutcomeUnknown, Unavailable
@@ -47,16 +46,14 @@ REQUEST_LIFETIME_MS = 30_000  # no request is alive longer: the functions' time 
 EventOf = Callable[[str], UsageEvent]
 
 
-@dataclass(frozen=True, slots=True)
-class Applied:
+class Applied(NamedTuple):
     """The deduction took effect, exactly once. `stored` is the item after it (or later, after a lost answer)."""
 
     stored: Stored
     event_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Declined:
+class Declined(NamedTuple):
     """The deduction had no effect. `stored` is the item that declined it; None where there is none."""
 
     stored: Stored | None
@@ -73,6 +70,10 @@ class Balances:
         """One balance, read consistently: one request, one read unit."""
         item = self._table.get(keys.balance(env, customer_id, feature_id))
         return decode(item) if item else None
+
+    def has_customer(self, env: Environment, customer_id: str) -> bool:
+        """Whether there is such a customer: asked only where there is no balance."""
+        return self._table.get(keys.customer(env, customer_id)) is not None
 
     def spend(
         self, env: Environment, customer_id: str, feature_id: str, amount: Decimal, now: int, event_of: EventOf

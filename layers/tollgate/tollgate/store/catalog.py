@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import uuid
+from functools import cache
 from typing import TYPE_CHECKING, TypeVar
-
-from pydantic import TypeAdapter
 
 from tollgate.domain.catalog import Feature, Plan
 from tollgate.domain.errors import AlreadyExists, NotFound
@@ -14,12 +13,19 @@ from tollgate.store import keys
 from tollgate.store.table import Item, Refused, Table
 
 if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
     from tollgate.store.keys import Key
 
 Thing = TypeVar("Thing", Feature, Plan)
 
-_features = TypeAdapter(Feature)
-_plans = TypeAdapter(Plan)
+
+@cache
+def _adapter(kind: type[Thing]) -> TypeAdapter[Thing]:
+    """Built when first needed: it would be a part of every function's start."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(kind)
 
 
 class Catalog:
@@ -31,11 +37,11 @@ class Catalog:
     def features(self, env: Environment) -> dict[str, Feature]:
         """All features by id."""
         items = self._table.query(keys.catalog_partition(env), keys.FEATURE)
-        return {feature.id: feature for feature in (_read(_features, item) for item in items)}
+        return {feature.id: feature for feature in (_read(Feature, item) for item in items)}
 
     def add_feature(self, env: Environment, feature: Feature) -> None:
         """Raises AlreadyExists."""
-        self._add(keys.feature(env, feature.id), _features, feature, "feature")
+        self._add(keys.feature(env, feature.id), feature, "feature")
 
     def plans(self, env: Environment) -> list[Plan]:
         """The newest version of each plan, by id."""
@@ -52,13 +58,13 @@ class Catalog:
 
     def add_plan(self, env: Environment, plan: Plan) -> None:
         """Raises AlreadyExists where that version exists."""
-        self._add(keys.plan(env, plan.id, plan.version), _plans, plan, "plan")
+        self._add(keys.plan(env, plan.id, plan.version), plan, "plan")
 
     def _plans(self, env: Environment, prefix: str) -> list[Plan]:
-        return [_read(_plans, item) for item in self._table.query(keys.catalog_partition(env), prefix)]
+        return [_read(Plan, item) for item in self._table.query(keys.catalog_partition(env), prefix)]
 
-    def _add(self, key: Key, adapter: TypeAdapter[Thing], thing: Thing, kind: str) -> None:
-        item: Item = {**key, "data": {"S": adapter.dump_json(thing).decode()}}
+    def _add(self, key: Key, thing: Feature | Plan, kind: str) -> None:
+        item: Item = {**key, "data": {"S": _adapter(type(thing)).dump_json(thing).decode()}}
         put = {"TableName": self._table.name, "Item": item, "ConditionExpression": "attribute_not_exists(pk)"}
         try:
             self._table.transact([{"Put": put}], str(uuid.uuid4()))  # type: ignore[typeddict-item]
@@ -66,5 +72,5 @@ class Catalog:
             raise AlreadyExists(kind, thing.id) from refused
 
 
-def _read(adapter: TypeAdapter[Thing], item: Item) -> Thing:
-    return adapter.validate_json(item["data"]["S"])
+def _read(kind: type[Thing], item: Item) -> Thing:
+    return _adapter(kind).validate_json(item["data"]["S"])

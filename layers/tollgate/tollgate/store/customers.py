@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
@@ -18,8 +19,16 @@ from tollgate.store.table import Item, Table
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
-_customers = TypeAdapter(Customer)
-_subscriptions = TypeAdapter(Subscription)
+
+@cache
+def _customers() -> TypeAdapter[Customer]:
+    """Built when first needed: most checks never read a customer."""
+    return TypeAdapter(Customer)
+
+
+@cache
+def _subscriptions() -> TypeAdapter[Subscription]:
+    return TypeAdapter(Subscription)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +46,6 @@ class Customers:
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    def exists(self, env: Environment, customer_id: str) -> bool:
-        return self._table.get(keys.customer(env, customer_id)) is not None
-
     def get(self, env: Environment, customer_id: str) -> StoredHoldings:
         """The whole customer in one Query; raises NotFound."""
         customer: tuple[Customer, int] | None = None
@@ -48,9 +54,9 @@ class Customers:
         for item in self._table.query(keys.customer_partition(env, customer_id)):
             sk = item["sk"]["S"]
             if sk == "CUSTOMER":
-                customer = _customers.validate_json(item["data"]["S"]), int(item["version"]["N"])
+                customer = _customers().validate_json(item["data"]["S"]), int(item["version"]["N"])
             elif sk.startswith(keys.SUBSCRIPTION):
-                subscription = _subscriptions.validate_json(item["data"]["S"])
+                subscription = _subscriptions().validate_json(item["data"]["S"])
                 subscriptions[subscription.id] = subscription
             elif sk.startswith(keys.BALANCE):
                 stored = decode(item)
@@ -73,7 +79,7 @@ class Customers:
         writes = [self._customer_write(env, before, after.customer)]
         for id, subscription in after.subscriptions.items():
             if before is None or before.holdings.subscriptions.get(id) != subscription:
-                data = _subscriptions.dump_json(subscription).decode()
+                data = _subscriptions().dump_json(subscription).decode()
                 writes.append(self._put({**keys.subscription(env, customer_id, id), "data": {"S": data}}, new=True))
         for feature_id, balance in after.balances.items():
             stored = before.balances.get(feature_id) if before else None
@@ -110,7 +116,7 @@ class Customers:
         version = before.version if before else 0
         item: Item = {
             **keys.customer(env, customer.id),
-            "data": {"S": _customers.dump_json(customer).decode()},
+            "data": {"S": _customers().dump_json(customer).decode()},
             "version": {"N": str(version + 1)},
         }
         if before is None:

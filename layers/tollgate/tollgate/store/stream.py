@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-from tollgate.domain.usage import RecordedUse
+from tollgate.domain.recorded import RecordedUse
 from tollgate.store.balance_items import decode, decode_event
 
 if TYPE_CHECKING:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from tollgate.domain.balances import Balance, fold
 from tollgate.domain.catalog import Feature, FeatureType
@@ -14,27 +13,24 @@ from tollgate.domain.decisions import Overage, allows, hot, use
 from tollgate.domain.errors import InsufficientBalance, InvalidRequest, NotFound, Unavailable
 from tollgate.domain.keys import Caller, Environment
 from tollgate.domain.quantities import ZERO
-from tollgate.domain.usage import UsageEvent
+from tollgate.domain.usage import NO_PROPERTIES, UsageEvent
 from tollgate.store.balances import Applied, Balances
-from tollgate.store.customers import Customers
 from tollgate.usecases.features import FeatureCache
 
 TURNS = 12  # how often a use is thought through anew because another one came first
 
 
-@dataclass(frozen=True, slots=True)
-class Use:
+class Use(NamedTuple):
     """A use of one feature by one customer. `amount` below zero gives back."""
 
     customer_id: str
     feature_id: str
     amount: Decimal
     overage: Overage = Overage.CAP
-    properties: Mapping[str, Any] = field(default_factory=dict)
+    properties: Mapping[str, Any] = NO_PROPERTIES
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """The answer to a check or a use. `balance` is folded to that time; None where nothing grants the feature."""
 
     allowed: bool
@@ -43,13 +39,12 @@ class Outcome:
     drawn: Decimal = ZERO
 
 
-@dataclass(frozen=True, slots=True)
 class Meter:
     """The use cases around balances. `now` is always epoch milliseconds."""
 
-    balances: Balances
-    customers: Customers
-    features: FeatureCache
+    def __init__(self, balances: Balances, features: FeatureCache) -> None:
+        self.balances = balances
+        self.features = features
 
     def check(
         self, env: Environment, customer_id: str, feature_id: str, required: Decimal, now: int, *, fresh: bool = False
@@ -107,6 +102,6 @@ class Meter:
         raise Unavailable("The balance is being changed too often: nothing was counted, try again")
 
     def _not_granted(self, env: Environment, customer_id: str, feature: Feature) -> Outcome:
-        if not self.customers.exists(env, customer_id):
+        if not self.balances.has_customer(env, customer_id):
             raise NotFound("customer", customer_id)
         return Outcome(False, feature, None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tollgate.dialects.autumn.balances import metered_json
+from tollgate.dialects.autumn.balances import balance_json, flag_json
 from tollgate.dialects.autumn.fields import Id, Params, Properties, Whole
 from tollgate.dialects.http import Answer, Request
 from tollgate.domain.balances import fold
@@ -85,17 +85,8 @@ def customer_json(holdings: Holdings, env: Environment, now: int) -> dict[str, A
         "subscriptions": [_subscription_json(held) for held in holdings.subscriptions.values()],
         "purchases": [],
         "licenses": [],
-        "balances": {id: metered_json(balance) for id, balance in folded.items() if balance.rows and not balance.flag},
-        "flags": {
-            id: {
-                "id": balance.rows[0].id,
-                "plan_id": balance.rows[0].plan_id,
-                "expires_at": balance.rows[0].expires_at,
-                "feature_id": id,
-            }
-            for id, balance in folded.items()
-            if balance.rows and balance.flag
-        },
+        "balances": {id: shown for id, balance in folded.items() if (shown := balance_json(balance))},
+        "flags": {id: shown for id, balance in folded.items() if (shown := flag_json(balance))},
     }
 
 
