@@ -23,8 +23,9 @@ from cli.servers import HOST, REGION, ROOT, Server, ministack, stop_detached
 from tollgate.domain.keys import Environment, Scope
 from tollgate.runtime import clock
 from tollgate.store.api_keys import ApiKeys
-from tollgate.store.catalog import Catalog
 from tollgate.store.customers import Customers
+from tollgate.store.features import Features
+from tollgate.store.plans import Plans
 from tollgate.store.table import Table
 from tollgate.usecases.management import Management
 
@@ -32,6 +33,7 @@ LOCAL = ROOT / ".local"
 ENV = LOCAL / "env"
 RECORD = LOCAL / "stack.json"
 LOG = LOCAL / "ministack.log"
+SAM_ENV = ROOT / "events" / "env.json"
 CATALOG = ROOT / "events" / "catalog.json"
 NAME = "tollgate"
 CUSTOMER = "customer-1"  # on the example plan `pro`: something to ask about
@@ -66,7 +68,7 @@ def aws(endpoint: str, service: str) -> Any:
 
 def management(table: Table) -> Management:
     """The management use cases straight on a table: how the first key comes to be."""
-    return Management(Catalog(table), Customers(table), ApiKeys(table))
+    return Management(Features(table), Plans(table), Customers(table), ApiKeys(table))
 
 
 def start(port: int, state: Path = LOCAL, *, detached: bool) -> tuple[Stack, Server | None]:
@@ -141,6 +143,8 @@ def _ready(endpoint: str, state: Path) -> Stack:
     if not api.call("customers.get_or_create", {"customer_id": CUSTOMER})["subscriptions"]:
         api.call("billing.attach", {"customer_id": CUSTOMER, "plan_id": "pro"})
     _write_env(stack, state)
+    if state == LOCAL:
+        _write_sam_env(stack)
     return stack
 
 
@@ -176,6 +180,21 @@ def _write_env(stack: Stack, state: Path) -> None:
     path.write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
 
 
+def _write_sam_env(stack: Stack) -> None:
+    """What `sam local` tells the functions in its containers: the names that CloudFormation chose, and where they are."""
+    inside = "host.docker.internal"
+    variables = {
+        "TOLLGATE_TABLE": stack.outputs["TableName"],
+        "TOLLGATE_BUS": stack.outputs["BusName"],
+        "TOLLGATE_QUEUE_URL": stack.outputs["QueueUrl"].replace(HOST, inside).replace("localhost", inside),
+        "TOLLGATE_DEAD_LETTER_QUEUE_URL": stack.outputs["DeadLetterQueueUrl"]
+        .replace(HOST, inside)
+        .replace("localhost", inside),
+        "TOLLGATE_ENDPOINT_URL": stack.endpoint.replace(HOST, inside),
+    }
+    SAM_ENV.write_text(json.dumps({"Parameters": variables}, indent=2) + "\n")
+
+
 def _read_env(path: Path) -> dict[str, str]:
     return dict(line.split("=", 1) for line in path.read_text().splitlines() if "=" in line)
 
@@ -190,5 +209,6 @@ def _answers(endpoint: str) -> bool:
 def environment_table() -> Table:
     """The table that the command line works on: the one named by TOLLGATE_TABLE, else the local stack's."""
     if name := os.environ.get("TOLLGATE_TABLE"):
-        return Table(botocore.session.get_session().create_client("dynamodb"), name)
+        client: Any = botocore.session.get_session().create_client("dynamodb")
+        return Table(client, name)
     return current().table

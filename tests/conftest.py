@@ -42,7 +42,7 @@ def backend(request: pytest.FixtureRequest, servers: dict[str, Server]) -> Serve
 
 def dynamodb_client(url: str, *, connections: int = 32) -> DynamoDBClient:
     """The client that the functions use, against an emulator."""
-    client: DynamoDBClient = botocore.session.get_session().create_client(
+    client: Any = botocore.session.get_session().create_client(
         "dynamodb",
         endpoint_url=url,
         region_name="us-east-1",
@@ -56,7 +56,8 @@ def dynamodb_client(url: str, *, connections: int = 32) -> DynamoDBClient:
             parameter_validation=False,
         ),
     )
-    return client
+    dynamodb: DynamoDBClient = client
+    return dynamodb
 
 
 def create_table(client: DynamoDBClient) -> str:
@@ -88,8 +89,8 @@ class Spent:
         self._events.unregister("provide-client-params.dynamodb.*", self._ask)
         self._events.unregister("after-call.dynamodb.*", self._count)
 
-    def _ask(self, params: dict[str, Any], **_: Any) -> dict[str, Any]:
-        return {**params, "ReturnConsumedCapacity": "TOTAL"}
+    def _ask(self, params: dict[str, Any], **_: Any) -> None:
+        params["ReturnConsumedCapacity"] = "TOTAL"
 
     def _count(self, model: Any, parsed: dict[str, Any], **_: Any) -> None:
         capacity = parsed.get("ConsumedCapacity", {"CapacityUnits": 0.0})

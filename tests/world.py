@@ -8,17 +8,19 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from tollgate.domain.catalog import Feature, FeatureType, Plan, PlanItem
 from tollgate.domain.customers import Customer
 from tollgate.domain.decisions import Overage
+from tollgate.domain.features import Feature, FeatureType
 from tollgate.domain.keys import Caller, Environment, Scope
 from tollgate.domain.periods import Interval, Reset
+from tollgate.domain.plans import Plan, PlanItem
 from tollgate.store.api_keys import ApiKeys
 from tollgate.store.balance_items import decode_event
 from tollgate.store.balances import Balances
-from tollgate.store.catalog import Catalog
 from tollgate.store.customers import Customers
+from tollgate.store.features import Features
 from tollgate.store.keys import balance
+from tollgate.store.plans import Plans
 from tollgate.store.table import Table
 from tollgate.usecases.features import FeatureCache
 from tollgate.usecases.management import Management
@@ -78,8 +80,8 @@ class World:
 def world(client: DynamoDBClient, table_name: str) -> World:
     """The use cases over an empty table that has the features above."""
     table = Table(client, table_name)
-    catalog, customers, balances = Catalog(table), Customers(table), Balances(table)
-    management = Management(catalog, customers, ApiKeys(table))
+    features, balances = Features(table), Balances(table)
+    management = Management(features, Plans(table), Customers(table), ApiKeys(table))
     for feature in FEATURES:
         management.create_feature(SANDBOX, feature)
-    return World(table, balances, Meter(balances, FeatureCache(catalog)), management)
+    return World(table, balances, Meter(balances, FeatureCache(features)), management)

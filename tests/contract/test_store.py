@@ -10,12 +10,13 @@ import pytest
 from cli.servers import Server
 from tests.conftest import Spent, create_table, dynamodb_client
 from tests.world import CALLER, HOUR, NOW, SANDBOX, World, item, world
-from tollgate.domain.catalog import Feature, FeatureType, Plan, PlanItem
 from tollgate.domain.customers import Customer
 from tollgate.domain.decisions import Overage
 from tollgate.domain.errors import AlreadyExists, InsufficientBalance, InvalidRequest, NotFound
+from tollgate.domain.features import Feature, FeatureType
 from tollgate.domain.keys import Environment, Scope, digest
 from tollgate.domain.periods import Interval, Reset
+from tollgate.domain.plans import Plan, PlanItem
 from tollgate.usecases.usage import Use
 
 

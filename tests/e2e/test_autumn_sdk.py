@@ -267,7 +267,7 @@ class TestEvents:
         assert {(detail["environment"], detail["feature_id"]) for detail in details} == {("sandbox", "messages")}
         assert len({detail["id"] for detail in details}) == 5
 
-    def test_a_poisoned_record_goes_to_the_dead_letters_and_stops_nobody(self, stack: Stack, api: Api) -> None:
+    def test_a_poisoned_record_goes_to_the_dead_letters_and_stops_nobody(self, stack: Stack) -> None:
         table, dynamodb, queues = stack.outputs["TableName"], stack.client("dynamodb"), stack.client("sqs")
         id = f"c-{uuid.uuid4().hex}"
         key = {"pk": {"S": f"sandbox#customer#{id}"}, "sk": {"S": "BALANCE#messages#"}}

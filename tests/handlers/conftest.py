@@ -16,7 +16,7 @@ from tests.http_events import authorized, http_event
 from tests.world import World, world
 from tollgate import runtime
 
-HANDLERS = ("check", "track", "manage", "authorizer", "metric_access", "entitlements")
+HANDLERS = ("check", "track", "manage", "authorizer", "metric_access", "entitlements", "usage_events")
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,9 @@ def here() -> Iterator[Here]:
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
             "POWERTOOLS_SERVICE_NAME": "tollgate",
+            "POWERTOOLS_METRICS_NAMESPACE": "Tollgate",
+            "TOLLGATE_BUS": "default",
+            "TOLLGATE_DEAD_LETTER_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/123456789012/dead",
         }.items():
             patch.setenv(variable, value)
         for cached in (runtime.client, runtime.table, runtime.meter, runtime.management, runtime.logger):

@@ -37,8 +37,8 @@ def test_a_check_allows_exactly_what_a_rejecting_use_would_accept(balance: Balan
     assert allows(balance, amount, now) == use(balance, amount, Overage.REJECT, now).allowed
 
 
-@given(balances(), amounts, moments)
-def test_folding_twice_is_folding_once(balance: Balance, _: Decimal, now: int) -> None:
+@given(balances(), moments)
+def test_folding_twice_is_folding_once(balance: Balance, now: int) -> None:
     assert fold(fold(balance, now), now) == fold(balance, now)
 
 

@@ -8,12 +8,13 @@ from decimal import Decimal
 import pytest
 
 from tollgate.domain.balances import UNBOUNDED, Balance, Row, balance_of, fold, settle
-from tollgate.domain.catalog import Feature, FeatureType, Plan, PlanItem, checked_plan
 from tollgate.domain.customers import Customer, Holdings, attach
 from tollgate.domain.decisions import Overage, allows, hot, use
 from tollgate.domain.errors import InvalidInput, InvalidRequest, NotFound
+from tollgate.domain.features import Feature, FeatureType
 from tollgate.domain.ids import checked_id, id_time, time_ordered_id
 from tollgate.domain.periods import Interval, Reset
+from tollgate.domain.plans import Plan, PlanItem, checked_plan
 from tollgate.domain.quantities import quantity
 
 NOW = 1_767_225_600_000  # 2026-01-01

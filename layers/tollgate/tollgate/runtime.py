@@ -42,7 +42,8 @@ def clock() -> int:
 def client(service: str) -> Any:
     """A client of an AWS service. DynamoDB's never repeats a request; the others may, up to three times."""
     config = _CONFIG if service == "dynamodb" else _CONFIG.merge(Config(retries={"total_max_attempts": 3}))
-    return botocore.session.get_session().create_client(service, config=config)
+    endpoint = os.environ.get("TOLLGATE_ENDPOINT_URL") or None
+    return botocore.session.get_session().create_client(service, endpoint_url=endpoint, config=config)
 
 
 @cache
@@ -69,18 +70,19 @@ def table() -> Table:
 @cache
 def meter() -> Meter:
     from tollgate.store.balances import Balances
-    from tollgate.store.catalog import Catalog
+    from tollgate.store.features import Features
     from tollgate.usecases.features import FeatureCache
     from tollgate.usecases.usage import Meter
 
-    return Meter(Balances(table()), FeatureCache(Catalog(table())))
+    return Meter(Balances(table()), FeatureCache(Features(table())))
 
 
 @cache
 def management() -> Management:
     from tollgate.store.api_keys import ApiKeys
-    from tollgate.store.catalog import Catalog
     from tollgate.store.customers import Customers
+    from tollgate.store.features import Features
+    from tollgate.store.plans import Plans
     from tollgate.usecases.management import Management
 
-    return Management(Catalog(table()), Customers(table()), ApiKeys(table()))
+    return Management(Features(table()), Plans(table()), Customers(table()), ApiKeys(table()))

@@ -8,8 +8,8 @@ the same amount, and `fresh_until` says how long that is sound. The deduction or
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import NamedTuple
 
 from tollgate.domain.periods import Reset, next_boundary
 from tollgate.domain.quantities import ZERO
@@ -19,8 +19,7 @@ FOREVER = 9_999_999_999_999_999  # a `fresh_until` for what never changes by its
 NEVER_FRESH = 0  # a `fresh_until` that sends every use down the slow path
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One grant. `used` is what was drawn from it since it was granted or last reset; over `granted`, it is overdrawn.
 
     Times are epoch milliseconds. `next_reset_at` is a boundary of `anchor` and `reset`; None never resets.
@@ -51,8 +50,7 @@ class Row:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Balance:
+class Balance(NamedTuple):
     """The state of one balance. A `flag` grants a boolean feature: it has rows (who grants it) and nothing to spend."""
 
     feature_id: str
@@ -105,7 +103,7 @@ def settle(balance: Balance) -> tuple[Row, ...]:
 def fold(balance: Balance, now: int) -> Balance:
     """The balance as it stands at `now`: spent settled into the rows, resets due applied once, expired rows dropped."""
     if balance.flag:
-        return replace(balance, rows=tuple(row for row in balance.rows if not _expired(row, now)))
+        return balance._replace(rows=tuple(row for row in balance.rows if not _expired(row, now)))
     return balance_of(balance.feature_id, (_renewed(row, now) for row in settle(balance) if not _expired(row, now)))
 
 
@@ -116,7 +114,7 @@ def _expired(row: Row, now: int) -> bool:
 def _renewed(row: Row, now: int) -> Row:
     if row.next_reset_at is None or row.next_reset_at > now or row.reset is None:
         return row
-    return replace(row, used=ZERO, next_reset_at=next_boundary(row.anchor, row.reset, now))
+    return row._replace(used=ZERO, next_reset_at=next_boundary(row.anchor, row.reset, now))
 
 
 def draw(rows: tuple[Row, ...], amount: Decimal) -> tuple[tuple[Row, ...], Decimal]:
@@ -124,14 +122,14 @@ def draw(rows: tuple[Row, ...], amount: Decimal) -> tuple[tuple[Row, ...], Decim
     drawn = []
     for row in rows:
         part = amount if row.unlimited else min(amount, max(row.remaining, ZERO))
-        drawn.append(replace(row, used=row.used + part) if part else row)
+        drawn.append(row._replace(used=row.used + part) if part else row)
         amount -= part
     return tuple(drawn), amount
 
 
 def overdraw(rows: tuple[Row, ...], amount: Decimal) -> tuple[Row, ...]:
     """Pushes `amount` past the floor of the last row (autumn.md 3.2, overflow)."""
-    return (*rows[:-1], replace(rows[-1], used=rows[-1].used + amount))
+    return (*rows[:-1], rows[-1]._replace(used=rows[-1].used + amount))
 
 
 def give_back(rows: tuple[Row, ...], amount: Decimal) -> tuple[tuple[Row, ...], Decimal]:
@@ -144,7 +142,7 @@ def give_back(rows: tuple[Row, ...], amount: Decimal) -> tuple[tuple[Row, ...], 
         for row in rows:
             floor = ZERO if to_the_full or row.unlimited else row.granted
             part = max(ZERO, min(amount, row.used - floor))
-            returned.append(replace(row, used=row.used - part) if part else row)
+            returned.append(row._replace(used=row.used - part) if part else row)
             amount -= part
         rows = tuple(returned)
     return rows, amount

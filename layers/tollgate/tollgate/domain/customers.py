@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tollgate.domain.balances import Balance, Row, balance_of, flag_of, fold
-from tollgate.domain.catalog import Feature, FeatureType, Plan, PlanItem, feature_of
 from tollgate.domain.errors import InvalidRequest
+from tollgate.domain.features import Feature, FeatureType, feature_of
 from tollgate.domain.periods import next_boundary
+from tollgate.domain.plans import Plan, PlanItem
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ exactly as `use` does.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple
@@ -69,6 +68,6 @@ def hot(balance: Balance, amount: Decimal, now: int) -> Decision | None:
     Its first line is the store's condition, its last the store's update (`store.deductions`).
     """
     if amount >= 0 and now < balance.fresh_until and amount <= balance.headroom:
-        after = replace(balance, headroom=balance.headroom - amount, spent=balance.spent + amount)
+        after = balance._replace(headroom=balance.headroom - amount, spent=balance.spent + amount)
         return Decision(True, amount, after)
     return None

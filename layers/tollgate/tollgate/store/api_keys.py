@@ -7,7 +7,7 @@ import uuid
 from tollgate.domain.errors import NotFound
 from tollgate.domain.keys import ApiKey, Environment, Scope
 from tollgate.store import keys
-from tollgate.store.table import Item, Refused, Table
+from tollgate.store.table import Item, Refused, Table, put_new
 
 
 class ApiKeys:
@@ -37,19 +37,8 @@ class ApiKeys:
             "created_at": {"N": str(key.created_at)},
         }
         places = keys.api_key(key.digest), keys.api_key_listing(key.environment, key.id)
-        self._table.transact(
-            [
-                {
-                    "Put": {
-                        "TableName": self._table.name,
-                        "Item": {**place, **fields},
-                        "ConditionExpression": "attribute_not_exists(pk)",
-                    }
-                }
-                for place in places
-            ],
-            str(uuid.uuid4()),
-        )
+        writes = [put_new(self._table.name, {**place, **fields}) for place in places]
+        self._table.transact(writes, str(uuid.uuid4()))
 
     def revoke(self, env: Environment, key_id: str) -> None:
         """Forgets a key for good; raises NotFound. An authorizer's cached answer may outlive it by its short TTL."""

@@ -14,7 +14,7 @@ from tollgate.domain.errors import NotFound
 from tollgate.domain.keys import Environment
 from tollgate.store import keys
 from tollgate.store.balance_items import Stored, decode, new_item, state_values
-from tollgate.store.table import Item, Table
+from tollgate.store.table import Item, Table, put_new
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
@@ -80,12 +80,14 @@ class Customers:
         for id, subscription in after.subscriptions.items():
             if before is None or before.holdings.subscriptions.get(id) != subscription:
                 data = _subscriptions().dump_json(subscription).decode()
-                writes.append(self._put({**keys.subscription(env, customer_id, id), "data": {"S": data}}, new=True))
+                writes.append(
+                    put_new(self._table.name, {**keys.subscription(env, customer_id, id), "data": {"S": data}})
+                )
         for feature_id, balance in after.balances.items():
             stored = before.balances.get(feature_id) if before else None
             key = keys.balance(env, customer_id, feature_id)
             if stored is None:
-                writes.append(self._put(new_item(key, balance), new=True))
+                writes.append(put_new(self._table.name, new_item(key, balance)))
             elif stored.balance != balance:
                 state = state_values(balance)
                 names = {f"#{name}": name for name in state}
@@ -120,7 +122,7 @@ class Customers:
             "version": {"N": str(version + 1)},
         }
         if before is None:
-            return self._put(item, new=True)
+            return put_new(self._table.name, item)
         return {
             "Put": {
                 "TableName": self._table.name,
@@ -129,7 +131,3 @@ class Customers:
                 "ExpressionAttributeValues": {":version": {"N": str(version)}},
             }
         }
-
-    def _put(self, item: Item, *, new: bool) -> TransactWriteItemTypeDef:
-        condition = {"ConditionExpression": "attribute_not_exists(pk)"} if new else {}
-        return {"Put": {"TableName": self._table.name, "Item": item, **condition}}  # type: ignore[typeddict-item]

@@ -124,6 +124,11 @@ class Table:
         self.repeated(self.client.transact_write_items, TransactItems=writes, ClientRequestToken=token)
 
 
+def put_new(table_name: str, item: Item) -> TransactWriteItemTypeDef:
+    """A write, for a transaction, of an item that must not exist yet."""
+    return {"Put": {"TableName": table_name, "Item": item, "ConditionExpression": "attribute_not_exists(pk)"}}
+
+
 def _outcome(error: ClientError) -> Exception | None:
     response: Mapping[str, Any] = error.response
     code = response["Error"]["Code"]

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Protocol
 
-from tollgate.domain.catalog import Feature
 from tollgate.domain.errors import NotFound
+from tollgate.domain.features import Feature
 from tollgate.domain.keys import Environment
+from tollgate.store.features import Features
 
 CACHE_SECONDS = 30.0
-
-
-class FeatureSource(Protocol):
-    def features(self, env: Environment) -> Mapping[str, Feature]: ...
 
 
 class FeatureCache:
     """Features by environment, at most `CACHE_SECONDS` old. What is not found is looked for afresh before it is denied,
     so a feature can be used as soon as it is created."""
 
-    def __init__(self, source: FeatureSource, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, source: Features, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._source = source
         self._monotonic = monotonic
         self._cached: dict[Environment, tuple[float, Mapping[str, Feature]]] = {}
@@ -45,5 +41,5 @@ class FeatureCache:
         cached = self._cached.get(env)
         now = self._monotonic()
         if cached is None or fresh or now - cached[0] > CACHE_SECONDS:
-            cached = self._cached[env] = now, self._source.features(env)
+            cached = self._cached[env] = now, self._source.all(env)
         return cached[1]

@@ -8,13 +8,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from tollgate.domain import keys as api_keys
-from tollgate.domain.catalog import Feature, Plan, checked_plan, feature_of
 from tollgate.domain.customers import Customer, Holdings, Subscription, attach
 from tollgate.domain.errors import NotFound, Unavailable
+from tollgate.domain.features import Feature, feature_of
 from tollgate.domain.keys import ApiKey, Environment, Scope
+from tollgate.domain.plans import Plan, checked_plan
 from tollgate.store.api_keys import ApiKeys
-from tollgate.store.catalog import Catalog
 from tollgate.store.customers import Customers
+from tollgate.store.features import Features
+from tollgate.store.plans import Plans
 from tollgate.store.table import Refused
 
 TURNS = 8
@@ -24,33 +26,34 @@ TURNS = 8
 class Management:
     """The management use cases. `now` is epoch milliseconds."""
 
-    catalog: Catalog
+    feature_store: Features
+    plan_store: Plans
     customers: Customers
     api_keys: ApiKeys
 
     def create_feature(self, env: Environment, feature: Feature) -> Feature:
         """Raises AlreadyExists."""
-        self.catalog.add_feature(env, feature)
+        self.feature_store.add(env, feature)
         return feature
 
     def features(self, env: Environment) -> list[Feature]:
-        return list(self.catalog.features(env).values())
+        return list(self.feature_store.all(env).values())
 
     def feature(self, env: Environment, feature_id: str) -> Feature:
         """Raises NotFound."""
-        return feature_of(self.catalog.features(env), feature_id)
+        return feature_of(self.feature_store.all(env), feature_id)
 
     def create_plan(self, env: Environment, plan: Plan) -> Plan:
         """Raises AlreadyExists, NotFound for an item's unknown feature, InvalidInput for an item that misfits."""
-        self.catalog.add_plan(env, checked_plan(plan, self.catalog.features(env)))
+        self.plan_store.add(env, checked_plan(plan, self.feature_store.all(env)))
         return plan
 
     def plans(self, env: Environment) -> list[Plan]:
-        return self.catalog.plans(env)
+        return self.plan_store.all(env)
 
     def plan(self, env: Environment, plan_id: str, version: int | None = None) -> Plan:
         """Raises NotFound."""
-        return self.catalog.plan(env, plan_id, version)
+        return self.plan_store.get(env, plan_id, version)
 
     def customer(self, env: Environment, customer_id: str) -> Holdings:
         """Raises NotFound."""
@@ -65,10 +68,10 @@ class Management:
         except NotFound:
             pass
         holdings = Holdings(replace(customer, created_at=now))
-        features = self.catalog.features(env)
-        automatic = [plan for plan in self.catalog.plans(env) if plan.auto_enable and not plan.archived]
+        features = self.feature_store.all(env)
+        automatic = [plan for plan in self.plan_store.all(env) if plan.auto_enable and not plan.archived]
         if auto_enable_plan_id is not None:
-            automatic = [self.catalog.plan(env, auto_enable_plan_id)]
+            automatic = [self.plan_store.get(env, auto_enable_plan_id)]
         for plan in automatic:
             holdings = attach(holdings, plan, features, new_id("sub"), now)
         try:
@@ -84,8 +87,8 @@ class Management:
 
         Raises NotFound, InvalidRequest where the plan cannot be attached, or Unavailable under constant contention.
         """
-        plan = self.catalog.plan(env, plan_id, version)
-        features: Mapping[str, Feature] = self.catalog.features(env)
+        plan = self.plan_store.get(env, plan_id, version)
+        features: Mapping[str, Feature] = self.feature_store.all(env)
         subscription_id = new_id("sub")
         for _ in range(TURNS):
             before = self.customers.get(env, customer_id)

@@ -8,9 +8,9 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from tollgate.domain.balances import Balance, fold
-from tollgate.domain.catalog import Feature, FeatureType
 from tollgate.domain.decisions import Overage, allows, hot, use
 from tollgate.domain.errors import InsufficientBalance, InvalidRequest, NotFound, Unavailable
+from tollgate.domain.features import Feature, FeatureType
 from tollgate.domain.keys import Caller, Environment
 from tollgate.domain.quantities import ZERO
 from tollgate.domain.usage import NO_PROPERTIES, UsageEvent

@@ -6,9 +6,10 @@ from typing import Any, Literal
 
 from tollgate.dialects.autumn.fields import Id, IntervalName, Number, Params, Properties, Whole
 from tollgate.dialects.http import Answer, Request
-from tollgate.domain.catalog import Feature, FeatureType, Plan, PlanItem
+from tollgate.domain.features import Feature, FeatureType
 from tollgate.domain.keys import Environment
 from tollgate.domain.periods import Interval, Reset
+from tollgate.domain.plans import Plan, PlanItem
 from tollgate.domain.quantities import ZERO
 from tollgate.usecases.management import Management
 

@@ -1,37 +1,18 @@
-"""The catalog: features, and the plans that grant them."""
+"""Plans: what a subscription grants."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from enum import StrEnum
 from typing import Any
 
-from tollgate.domain.errors import InvalidInput, NotFound
+from tollgate.domain.errors import InvalidInput
+from tollgate.domain.features import Feature, FeatureType, feature_of
 from tollgate.domain.periods import Reset
 from tollgate.domain.quantities import ZERO
 
 MAX_ITEMS = 90  # a plan is attached in one transaction of at most 100 items
-
-
-class FeatureType(StrEnum):
-    BOOLEAN = "boolean"
-    METERED = "metered"
-
-
-@dataclass(frozen=True, slots=True)
-class Feature:
-    """Something a customer may have (boolean) or use (metered; `consumable` usage resets, allocated usage does not)."""
-
-    id: str
-    name: str
-    type: FeatureType
-    consumable: bool = True
-    event_names: tuple[str, ...] = ()
-    display: Mapping[str, str | None] = field(default_factory=dict)
-    archived: bool = False
-    created_at: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +40,6 @@ class Plan:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     archived: bool = False
     created_at: int = 0
-
-
-def feature_of(features: Mapping[str, Feature], feature_id: str) -> Feature:
-    """The feature of that id; raises NotFound."""
-    feature = features.get(feature_id)
-    if feature is None:
-        raise NotFound("feature", feature_id)
-    return feature
 
 
 def checked_plan(plan: Plan, features: Mapping[str, Feature]) -> Plan:

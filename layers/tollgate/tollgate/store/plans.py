@@ -1,0 +1,46 @@
+"""Plans in the table: one item for each version, its fields as JSON in `data`."""
+
+from __future__ import annotations
+
+import uuid
+
+from pydantic import TypeAdapter
+
+from tollgate.domain.errors import AlreadyExists, NotFound
+from tollgate.domain.keys import Environment
+from tollgate.domain.plans import Plan
+from tollgate.store import keys
+from tollgate.store.table import Item, Refused, Table, put_new
+
+_json = TypeAdapter(Plan)
+
+
+class Plans:
+    """The plans of one table."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def all(self, env: Environment) -> list[Plan]:
+        """The newest version of each plan, by id."""
+        return list({plan.id: plan for plan in self._read(env, keys.PLAN)}.values())
+
+    def get(self, env: Environment, plan_id: str, version: int | None = None) -> Plan:
+        """One version of a plan, the newest unless told; raises NotFound."""
+        versions = {plan.version: plan for plan in self._read(env, f"{keys.PLAN}{plan_id}#")}
+        found = versions.get(max(versions, default=0) if version is None else version)
+        if found is None:
+            raise NotFound("plan", plan_id if version is None else f"{plan_id} version {version}")
+        return found
+
+    def add(self, env: Environment, plan: Plan) -> None:
+        """Raises AlreadyExists where that version exists."""
+        item: Item = {**keys.plan(env, plan.id, plan.version), "data": {"S": _json.dump_json(plan).decode()}}
+        try:
+            self._table.transact([put_new(self._table.name, item)], str(uuid.uuid4()))
+        except Refused as refused:
+            raise AlreadyExists("plan", plan.id) from refused
+
+    def _read(self, env: Environment, prefix: str) -> list[Plan]:
+        items = self._table.query(keys.catalog_partition(env), prefix)
+        return [_json.validate_json(item["data"]["S"]) for item in items]

@@ -1,0 +1,80 @@
+"""Every sample under events/ invokes its handler and gets the answer that events/answers.json documents."""
+
+from __future__ import annotations
+
+import json
+import re
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.handlers.conftest import Here
+
+EVENTS = ROOT / "events"
+ANSWERS: dict[str, Any] = json.loads((EVENTS / "answers.json").read_text())
+NO_SAMPLES = {"answers", "catalog", "env"}
+
+CONTEXT = SimpleNamespace(
+    function_name="f", memory_limit_in_mb=512, invoked_function_arn="arn:aws:lambda:us-east-1:0:f", aws_request_id="r"
+)
+
+
+def sample(name: str) -> dict[str, Any]:
+    event: dict[str, Any] = json.loads((EVENTS / f"{name}.json").read_text())
+    return event
+
+
+@pytest.fixture(scope="module")
+def stocked(here: Here) -> Here:
+    """What `make up` leaves: the example catalog, and customer-1 on the plan `pro`."""
+    catalog = json.loads((EVENTS / "catalog.json").read_text())
+    for noun in ("features", "plans"):
+        for body in catalog[noun]:
+            assert here.call("manage", f"POST /v1/{noun}.create", body)[0] in (200, 409)
+    for rpc in ("customers.get_or_create", "billing.attach"):
+        assert here.call("manage", f"POST /v1/{rpc}", {"customer_id": "customer-1", "plan_id": "pro"})[0] == 200
+    return here
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_a_sample_gets_its_documented_answer(stocked: Here, name: str) -> None:
+    documented = ANSWERS[name]
+    function = re.sub(r"(?<!^)(?=[A-Z])", "_", documented["function"].removesuffix("Function")).lower()
+    handler = stocked.handlers[function]
+    if "raises" in documented:
+        with pytest.raises(Exception) as caught:  # noqa: PT011 - the file names the type
+            handler(sample(name), CONTEXT)
+        assert type(caught.value).__name__ == documented["raises"]
+        return
+    answer = handler(sample(name), CONTEXT)
+    if "answer" in documented:
+        assert answer == documented["answer"]
+        return
+    assert answer["statusCode"] == documented["status"], answer["body"]
+    assert_contains(json.loads(answer["body"]), documented["body"])
+
+
+def assert_contains(whole: Any, part: Any) -> None:
+    """Every key of `part` is in `whole`, with that value."""
+    if not isinstance(part, dict):
+        assert whole == part
+        return
+    for key, value in part.items():
+        assert key in whole
+        assert_contains(whole[key], value)
+
+
+def test_every_sample_is_documented_and_every_route_has_one() -> None:
+    names = {path.stem for path in EVENTS.glob("*.json")} - NO_SAMPLES
+    assert names == set(ANSWERS)
+    sampled = {sample(name).get("routeKey") for name in names}
+    routes = set(re.findall(r'RouteKey: "([^"]+)"', (ROOT / "template.yaml").read_text()))
+    assert routes - {"ANY /api/{proxy+}"} <= sampled
+
+
+def test_what_manage_serves_is_what_the_template_routes_to_it(here: Here) -> None:
+    template = (ROOT / "template.yaml").read_text()
+    routed = set(re.findall(r'RouteKey: "([^"]+)", [^\n]*ManageIntegration', template))
+    assert routed - {"ANY /v1/{proxy+}"} == set(here.handlers["manage"].__globals__["ROUTES"])
