@@ -49,6 +49,7 @@ class Stack:
     secret_key: str
     publishable_key: str
     live_secret_key: str
+    state: Path = LOCAL
 
     def client(self, service: str) -> Any:
         """An AWS client of the emulator."""
@@ -137,14 +138,15 @@ def _ready(endpoint: str, state: Path) -> Stack:
     url = deploy.base_url(endpoint, outputs)
     table = Table(aws(endpoint, "dynamodb"), outputs["TableName"])
     keys = _demo_keys(url, table, state / ENV.name)
-    stack = Stack(endpoint, url, outputs, *keys)
+    stack = Stack(endpoint, url, outputs, *keys, state)
     api = Api(url, stack.secret_key)
     apply_catalog(api, CATALOG)
     if not api.call("customers.get_or_create", {"customer_id": CUSTOMER})["subscriptions"]:
         api.call("billing.attach", {"customer_id": CUSTOMER, "plan_id": "pro"})
     _write_env(stack, state)
     if state == LOCAL:
-        _write_sam_env(stack)
+        variables = function_variables(stack, "host.docker.internal")
+        SAM_ENV.write_text(json.dumps({"Parameters": variables}, indent=2) + "\n")
     return stack
 
 
@@ -180,19 +182,20 @@ def _write_env(stack: Stack, state: Path) -> None:
     path.write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
 
 
-def _write_sam_env(stack: Stack) -> None:
-    """What `sam local` tells the functions in its containers: the names that CloudFormation chose, and where they are."""
-    inside = "host.docker.internal"
-    variables = {
+def function_variables(stack: Stack, host: str) -> dict[str, str]:
+    """What a function that runs outside the stack must be told to reach it: names that CloudFormation chose, and where
+    they are, seen from a place where this machine is called `host`."""
+    inside = {
         "TOLLGATE_TABLE": stack.outputs["TableName"],
         "TOLLGATE_BUS": stack.outputs["BusName"],
-        "TOLLGATE_QUEUE_URL": stack.outputs["QueueUrl"].replace(HOST, inside).replace("localhost", inside),
-        "TOLLGATE_DEAD_LETTER_QUEUE_URL": stack.outputs["DeadLetterQueueUrl"]
-        .replace(HOST, inside)
-        .replace("localhost", inside),
-        "TOLLGATE_ENDPOINT_URL": stack.endpoint.replace(HOST, inside),
+        "TOLLGATE_QUEUE_URL": stack.outputs["QueueUrl"],
+        "TOLLGATE_DEAD_LETTER_QUEUE_URL": stack.outputs["DeadLetterQueueUrl"],
+        "TOLLGATE_ENDPOINT_URL": stack.endpoint,
     }
-    SAM_ENV.write_text(json.dumps({"Parameters": variables}, indent=2) + "\n")
+    return {
+        name: value.replace("//localhost", f"//{host}").replace(f"//{HOST}", f"//{host}")
+        for name, value in inside.items()
+    }
 
 
 def _read_env(path: Path) -> dict[str, str]:

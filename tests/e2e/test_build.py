@@ -1,0 +1,68 @@
+"""What is built and deployed: the layer holds what the functions need and no more, and a function run from the build
+with the variables of `sam local` reaches the stack (all of `sam local invoke` but its container)."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from typing import Any
+
+import pytest
+
+from cli.servers import EMULATOR_PYTHON, HOST
+from cli.stack import Stack, function_variables
+from tests.conftest import ROOT
+
+BUILD = ROOT / ".aws-sam" / "build"
+
+
+def test_the_layer_holds_what_the_functions_need_and_no_more(stack: Stack) -> None:
+    assert stack.url
+    packages = {path.name for path in (BUILD / "TollgateLayer" / "python").iterdir()}
+    assert {"tollgate", "pydantic", "pydantic_core", "simplejson", "aws_lambda_powertools"} <= packages
+    assert not packages & {"boto3", "botocore", "moto", "pytest", "cli", "tests"}
+    locked = re.findall(r"^([a-z0-9-]+)==", (ROOT / "layers/tollgate/requirements.txt").read_text(), re.MULTILINE)
+    installed = {name.split("-")[0].replace("_", "-") for name in packages if name.endswith(".dist-info")}
+    assert installed == set(locked)
+
+
+@pytest.mark.parametrize(
+    ("function", "event"),
+    [
+        ("CheckFunction", "check"),
+        ("CheckFunction", "check_and_track"),
+        ("CheckFunction", "check_denied"),
+        ("TrackFunction", "track"),
+        ("ManageFunction", "customers_get"),
+        ("AuthorizerFunction", "authorizer"),
+    ],
+)
+def test_a_built_function_answers_a_sample_as_sam_local_would_run_it(stack: Stack, function: str, event: str) -> None:
+    code = "import app, json, sys; print(json.dumps(app.handler(json.load(open(sys.argv[1])), None)))"
+    done = subprocess.run(
+        [EMULATOR_PYTHON, "-c", code, ROOT / "events" / f"{event}.json"],
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": os.pathsep.join((str(BUILD / function), str(BUILD / "TollgateLayer" / "python"))),
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            **function_variables(stack, HOST),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    answer: Any = json.loads(done.stdout)
+    documented = json.loads((ROOT / "events" / "answers.json").read_text())[event]
+    if "answer" in documented:
+        assert answer == documented["answer"]
+    else:
+        assert answer["statusCode"] == documented["status"], answer
+        body = json.loads(answer["body"])
+        assert {name: body[name] for name in ("allowed", "id", "value") if name in documented["body"]} == {
+            name: documented["body"][name] for name in ("allowed", "id", "value") if name in documented["body"]
+        }

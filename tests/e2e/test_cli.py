@@ -1,0 +1,63 @@
+"""The command line on the running stack: the demo's proof, the catalog, and keys."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections import Counter
+
+import httpx
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from cli import demo
+from cli import stack as local
+from cli.__main__ import app
+from cli.api import Api, apply_catalog
+from cli.stack import Stack
+from tests.conftest import ROOT
+
+
+def test_the_demo_proves_its_three_numbers(stack: Stack) -> None:
+    tokens = demo.read_trace(ROOT / "events" / "azure_llm_2023_code_2000.csv", None)
+    assert len(tokens) == 2000
+    assert tokens[:3] == [4818, 3188, 137]  # the source's first rows: 4808 + 10, 3180 + 8, 110 + 27
+    api, output = Api(stack.url, stack.secret_key), io.StringIO()
+    console = Console(file=output, width=120)
+    proof = demo.run(api, stack.outputs["BusName"], stack.client, tokens[:150], 2, 3, console)
+    assert proof.holds, output.getvalue()
+    assert proof.allowed.total() > 0
+    assert "All three are equal" in output.getvalue()
+
+
+def test_a_proof_that_fails_is_told() -> None:
+    assert not demo.Proof(Counter(a=5), Counter(a=5), Counter(a=4)).holds
+
+
+def test_the_catalog_is_applied_once(stack: Stack) -> None:
+    assert apply_catalog(Api(stack.url, stack.secret_key), local.CATALOG) == (0, 8)
+    assert apply_catalog(Api(stack.url, stack.live_secret_key), local.CATALOG) == (8, 0)
+
+
+def test_a_key_is_created_listed_and_revoked(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "current", lambda: stack)
+    run = CliRunner().invoke
+    created = run(app, ["keys", "create", "--env", "sandbox", "--scope", "publishable", "--name", "shop"])
+    assert created.exit_code == 0
+    key_id, key = re.findall(r"key_[0-9a-f]{32}|am_pk_test_\S+", created.output)
+    check = {"customer_id": "customer-1", "feature_id": "messages"}
+    headers = {"authorization": f"Bearer {key}"}
+    assert httpx.post(f"{stack.url}/v1/check", json=check, headers=headers, timeout=30, trust_env=False).is_success
+    assert "shop" in run(app, ["keys", "list"], env={"COLUMNS": "200"}).output
+    assert key not in run(app, ["keys", "list"]).output
+    assert run(app, ["keys", "revoke", key_id]).exit_code == 0
+    assert run(app, ["keys", "revoke", key_id]).exit_code == 2
+
+
+def test_a_second_start_reuses_what_is_there(stack: Stack) -> None:
+    """The running emulator, its deployment and the keys of the last start."""
+    port = int(stack.endpoint.rsplit(":", 1)[1])
+    again, server = local.start(port, stack.state, detached=False)
+    assert server is None
+    assert (again.url, again.secret_key, again.outputs) == (stack.url, stack.secret_key, stack.outputs)
