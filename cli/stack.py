@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -80,12 +81,16 @@ def start(port: int, state: Path = LOCAL, *, detached: bool) -> tuple[Stack, Ser
     state.mkdir(parents=True, exist_ok=True)
     endpoint = f"http://{HOST}:{port}"
     server = None
-    if not _answers(endpoint):
-        scratch = state / "tmp"
-        scratch.mkdir(exist_ok=True)
-        server = ministack(port, state / "ministack", state / LOG.name, detached=detached, TMPDIR=str(scratch))
-        (state / RECORD.name).write_text(json.dumps({"pid": server.pid, "endpoint": endpoint}))
+    with ThreadPoolExecutor(1) as thread:  # the build needs no emulator
+        build = thread.submit(deploy.build)
+        if not _answers(endpoint):
+            scratch = state / "tmp"
+            scratch.mkdir(exist_ok=True)
+            kept = state / f"ministack-{port}"  # what it keeps holds addresses with its port
+            server = ministack(port, kept, state / LOG.name, detached=detached, TMPDIR=str(scratch))
+            (state / RECORD.name).write_text(json.dumps({"pid": server.pid, "endpoint": endpoint}))
     try:
+        build.result()
         return _ready(endpoint, state), server
     except BaseException:
         if server:
@@ -130,7 +135,6 @@ def stay(server: Server | None) -> None:
 
 
 def _ready(endpoint: str, state: Path) -> Stack:
-    deploy.build()
     outputs = deploy.deploy(endpoint, NAME)
     record = state / RECORD.name
     known = json.loads(record.read_text()) if record.exists() else {"endpoint": endpoint}

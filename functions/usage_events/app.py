@@ -37,6 +37,7 @@ class NotAccepted(Exception):
 @metrics.log_metrics
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> None:
+    metrics.add_metric("StreamRecords", MetricUnit.Count, len(event["Records"]))
     entries = list(_entries(event["Records"]))
     for start in range(0, len(entries), _MOST):
         _put(entries[start : start + _MOST])

@@ -24,6 +24,7 @@ import boto3
 from rich.console import Console
 from rich.table import Table as Report
 
+from cli import deploy
 from cli.servers import ROOT, dynamodb_local
 from tests.conftest import Spent, create_table, dynamodb_client
 from tests.http_events import authorized, http_event
@@ -178,10 +179,8 @@ def main() -> None:
         imports.add_row(function, shown, f"{seconds * 1000:.0f}")
     console.print(imports)
     layer = ROOT / ".aws-sam" / "build" / "TollgateLayer"
-    if layer.exists():
-        console.print(f"Layer: {folder_size(layer) / 2**20:.1f} MiB unpacked")
-    else:
-        console.print("Layer: not built yet (make up)")
+    deploy.build()
+    console.print(f"Layer: {folder_size(layer) / 2**20:.1f} MiB unpacked")
 
 
 if __name__ == "__main__":

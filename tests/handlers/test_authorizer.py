@@ -1,0 +1,46 @@
+"""Whose key is it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.handlers.conftest import Here
+from tests.world import NOW
+from tollgate.domain.keys import Environment, Scope
+
+
+def ask(here: Here, headers: dict[str, str]) -> dict[str, Any]:
+    return here.handlers["authorizer"]({"headers": headers}, None)
+
+
+@pytest.mark.parametrize("environment", Environment)
+@pytest.mark.parametrize("scope", Scope)
+def test_a_key_tells_its_environment_and_scope(here: Here, environment: Environment, scope: Scope) -> None:
+    key, text = here.world.management.create_key(environment, scope, "", NOW)
+    expected = {
+        "isAuthorized": True,
+        "context": {"environment": environment.value, "scope": scope.value, "key_id": key.id},
+    }
+    for headers in ({"authorization": f"Bearer {text}"}, {"authorization": f"bearer {text}"}, {"x-api-key": text}):
+        assert ask(here, headers) == expected
+    here.world.management.revoke_key(environment, key.id)
+    assert ask(here, {"x-api-key": text}) == {"isAuthorized": False}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"authorization": ""},
+        {"authorization": "Bearer "},
+        {"authorization": "Bearer am_sk_test_nope"},
+        {"authorization": "Basic am_sk_test_nope"},
+        {"x-api-key": "x" * 9000},
+        {"x-api-key": "caf\u00e9"},
+    ],
+    ids=str,
+)
+def test_anything_else_is_refused(here: Here, headers: dict[str, str]) -> None:
+    assert ask(here, headers) == {"isAuthorized": False}
