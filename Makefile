@@ -44,9 +44,12 @@ format: .venv/.ready
 bench: tools .local/dynamodb-local/DynamoDBLocal.jar  ## what a check costs: requests, units, CPU, wall, import, size
 	$(BIN)/python -m tests.bench $(ARGS)
 
-deploy: tools  ## build and deploy to the AWS account of your credentials
-	PATH="$(CURDIR)/$(BIN):$(PATH)" .venv-sam/bin/sam build
-	.venv-sam/bin/sam deploy $(ARGS)
+# The functions run on the Python that builds them: `make PYTHON=python3.13 deploy` for another one.
+DEPLOYED = $(shell $(BIN)/python -c "import sys; v = sys.version_info; print(f'PythonRuntime=python{v[0]}.{v[1]} SnapStart={str(v >= (3, 12)).lower()}')")
+
+deploy: tools  ## build and deploy to the AWS account of your credentials: make deploy ARGS="--guided"
+	PATH="$(CURDIR)/$(BIN):$(PATH)" .venv-sam/bin/sam build --parameter-overrides $(DEPLOYED)
+	.venv-sam/bin/sam deploy --parameter-overrides $(DEPLOYED) $(ARGS)
 
 clean: ## stop the stack; remove environments, build output and local state
 	@if [ -x $(BIN)/python ]; then $(RUN) stack down; fi

@@ -182,7 +182,8 @@ def _write_env(stack: Stack, state: Path) -> None:
         "TOLLGATE_LIVE_SECRET_KEY": stack.live_secret_key,
     }
     path = state / ENV.name
-    path.touch(mode=0o600)
+    path.touch()
+    path.chmod(0o600)
     path.write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
 
 
@@ -192,7 +193,6 @@ def function_variables(stack: Stack, host: str) -> dict[str, str]:
     inside = {
         "TOLLGATE_TABLE": stack.outputs["TableName"],
         "TOLLGATE_BUS": stack.outputs["BusName"],
-        "TOLLGATE_QUEUE_URL": stack.outputs["QueueUrl"],
         "TOLLGATE_DEAD_LETTER_QUEUE_URL": stack.outputs["DeadLetterQueueUrl"],
         "TOLLGATE_ENDPOINT_URL": stack.endpoint,
     }

@@ -25,6 +25,8 @@ metrics = Metrics()
 
 _BUS = os.environ["TOLLGATE_BUS"]
 _DEAD_LETTERS = os.environ["TOLLGATE_DEAD_LETTER_QUEUE_URL"]
+TRIES = 3
+
 _MOST = 10  # entries in one PutEvents
 _events = runtime.client("events")
 _queue = runtime.client("sqs")
@@ -48,6 +50,7 @@ def _entries(records: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     for record in records:
         try:
             use = recorded_use(record)
+            entry = bus_entry(use, _BUS) if use else None
         except (KeyError, ValueError, IndexError, TypeError, ArithmeticError, AssertionError, TollgateError) as error:
             logger.exception("unreadable stream record")
             _queue.send_message(
@@ -56,12 +59,17 @@ def _entries(records: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
             )
             metrics.add_metric("UsageEventsPoisoned", MetricUnit.Count, 1)
             continue
-        if use is not None:
-            yield bus_entry(use, _BUS)
+        if entry is not None:
+            yield entry
 
 
 def _put(entries: list[dict[str, Any]]) -> None:
-    answer = _events.put_events(Entries=entries)
-    if answer["FailedEntryCount"]:
-        reasons = [entry["ErrorMessage"] for entry in answer["Entries"] if "ErrorCode" in entry]
-        raise NotAccepted(f"{answer['FailedEntryCount']} of {len(entries)}: {reasons[0]}")
+    """Sends the entries; after a refusal again from the first one refused, so that none stays overtaken."""
+    for _ in range(TRIES):
+        answer = _events.put_events(Entries=entries)
+        refused = [number for number, entry in enumerate(answer["Entries"]) if "ErrorCode" in entry]
+        if not refused:
+            return
+        reason = answer["Entries"][refused[0]]["ErrorCode"]
+        entries = entries[refused[0] :]
+    raise NotAccepted(f"{len(refused)} of {len(entries)}: {reason}")

@@ -190,6 +190,51 @@ class TestConcurrency:
             assert set(threads.map(create, range(6))) == {1}
         assert here.remaining("c1") == 10
 
+    def test_many_refunds_at_once_all_arrive(self, here: World) -> None:
+        here.customer("c1", [item(100)])
+        here.use("c1", 100)
+        with ThreadPoolExecutor(16) as threads:
+            outcomes = list(threads.map(lambda _: here.use("c1", -1, Overage.CAP), range(48)))
+        assert sum(outcome.drawn for outcome in outcomes) == -48
+        assert here.remaining("c1") == 48
+
+    def test_capped_uses_of_an_exhausted_balance_never_stand_in_each_others_way(self, here: World) -> None:
+        here.customer("c1", [item(1)])
+        here.use("c1", 1)
+        with ThreadPoolExecutor(16) as threads:
+            outcomes = list(threads.map(lambda _: here.use("c1", 5, Overage.CAP), range(64)))
+        assert [outcome.drawn for outcome in outcomes] == [0] * 64
+
+    def test_a_plan_attached_amid_uses_loses_none_of_them(self, here: World) -> None:
+        here.customer("c1", [item(1000)])
+        here.management.create_plan(SANDBOX, Plan("pack", "Pack", add_on=True, items=(item(500, None),)))
+        with ThreadPoolExecutor(5) as threads:
+            uses = [threads.submit(lambda: [here.use("c1", 1).allowed for _ in range(40)]) for _ in range(2)]
+            packs = [threads.submit(here.management.attach, SANDBOX, "c1", "pack", None, NOW) for _ in range(3)]
+            assert all(all(use.result()) for use in uses)
+            for pack in packs:
+                pack.result()
+        assert here.remaining("c1") == 1000 + 3 * 500 - 80
+
+    def test_a_plan_attached_right_after_a_use_keeps_it_used(self, here: World) -> None:
+        here.customer("c1", [item(10)])
+        here.use("c1", 4)
+        here.management.create_plan(SANDBOX, Plan("pack", "Pack", add_on=True, items=(item(5, None),)))
+        here.management.attach(SANDBOX, "c1", "pack", None, NOW)
+        stored = here.balances.get(SANDBOX, "c1", "messages")
+        assert stored
+        assert (stored.balance.spent, stored.balance.headroom) == (0, 11)
+        assert [row.used for row in stored.balance.rows] == [4, 0]
+
+    def test_a_plan_that_grants_nothing_is_attached_once_too(self, here: World) -> None:
+        here.management.create_plan(SANDBOX, Plan("empty", "Empty"))
+        here.management.get_or_create_customer(SANDBOX, Customer("c1"), None, NOW)
+        with ThreadPoolExecutor(4) as threads:
+            futures = [threads.submit(here.management.attach, SANDBOX, "c1", "empty", None, NOW) for _ in range(4)]
+            errors = [type(future.exception()) for future in futures]
+        assert errors.count(type(None)) == 1
+        assert len(here.management.customer(SANDBOX, "c1").subscriptions) == 1
+
 
 class TestManagement:
     def test_environments_never_see_each_other(self, here: World) -> None:
@@ -211,7 +256,19 @@ class TestManagement:
 
     def test_a_catalog_survives_the_round_trip(self, here: World) -> None:
         feature = Feature("f", "F", FeatureType.METERED, False, ("e1",), {"singular": "f", "plural": "fs"}, False, NOW)
-        plan = Plan("p", "P", 1, "d", "g", True, True, (PlanItem("f", Decimal("0.1")), item(3)), {"k": [1]}, False, NOW)
+        plan = Plan(
+            "p",
+            "P",
+            1,
+            "d",
+            "g",
+            True,
+            True,
+            (PlanItem("f", Decimal("0.1")), item(3)),
+            {"k": [1], "x": Decimal("0.5")},
+            False,
+            NOW,
+        )
         here.management.create_feature(SANDBOX, feature)
         here.management.create_plan(SANDBOX, plan)
         assert here.management.feature(SANDBOX, "f") == feature

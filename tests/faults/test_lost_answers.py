@@ -6,18 +6,23 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from cli.servers import Server, microburst, set_rules
 from tests.conftest import create_table, dynamodb_client
 from tests.streams import used
-from tests.world import World, item, world
+from tests.world import SANDBOX, World, item, world
 from tollgate.domain.decisions import Overage
 from tollgate.domain.errors import OutcomeUnknown, Unavailable
+from tollgate.domain.ids import time_ordered_id
+from tollgate.runtime import clock
+from tollgate.store.balances import Balances
+from tollgate.store.keys import balance
 from tollgate.store.table import Lost
 from tollgate.usecases.usage import Outcome
 
@@ -29,10 +34,22 @@ THROTTLED = {
 }
 
 
+@pytest.fixture(scope="module")
+def proxies(servers: dict[str, Server], tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Server]]:
+    """One proxy before each backend."""
+    logs = tmp_path_factory.mktemp("proxies")
+    with ExitStack() as running:
+        yield {
+            server.url: running.enter_context(microburst(server.url, [], logs / f"{number}.log"))
+            for number, server in enumerate(servers.values())
+        }
+
+
 @pytest.fixture
-def proxy(backend: Server, tmp_path: Path) -> Iterator[Server]:
-    with microburst(backend.url, [], tmp_path / "microburst.log") as server:
-        yield server
+def proxy(backend: Server, proxies: dict[str, Server]) -> Server:
+    """The backend's proxy, with no rules yet."""
+    set_rules(proxies[backend.url], [])
+    return proxies[backend.url]
 
 
 @pytest.fixture
@@ -94,23 +111,91 @@ def test_a_database_that_never_answers_leaves_the_outcome_unknown(here: World, p
     assert here.remaining("c1") == 10 - counted
 
 
-def test_a_delayed_write_cannot_follow_its_fence(here: World) -> None:
-    """The write whose answer was given up is still on its way; once it was judged lost, it must never arrive."""
-    here.customer("c1", [item(10)])
-    late: list[dict[str, Any]] = []
+def losing(here: World, monkeypatch: pytest.MonkeyPatch, *, applied: bool, error: Exception) -> list[dict[str, Any]]:
+    """Makes the answer of the next deduction an error, whether or not it was `applied`; returns where its request is."""
+    sent: list[dict[str, Any]] = []
     update_item: Any = here.table.client.update_item
 
-    def delayed(**request: Any) -> Any:
-        if not late:
-            late.append(request)
-            raise Lost("no answer came, and the request is still on its way")
-        return update_item(**request)
+    def broken(**request: Any) -> Any:
+        if sent or "event" not in request["UpdateExpression"]:
+            return update_item(**request)
+        sent.append(request)
+        if applied:
+            update_item(**request)
+        raise error
 
-    here.table.client.update_item = delayed  # type: ignore[method-assign]
-    assert here.use("c1", 3).allowed
+    monkeypatch.setattr(here.table.client, "update_item", broken)
+    return sent
+
+
+@pytest.mark.parametrize(("before", "amount"), [(0, 3), (2, -2)], ids=["the hot path", "the slow path"])
+def test_a_delayed_write_cannot_follow_its_fence(
+    here: World, monkeypatch: pytest.MonkeyPatch, before: int, amount: int
+) -> None:
+    """The write whose answer was given up is still on its way; once it was judged lost, it must never arrive."""
+    here.customer("c1", [item(10)])
+    if before:
+        here.use("c1", before)
+    late = losing(here, monkeypatch, applied=False, error=Lost("no answer came, and the request is still on its way"))
+    assert here.use("c1", amount, Overage.CAP).allowed
     with pytest.raises(here.table.client.exceptions.ConditionalCheckFailedException):
-        update_item(**late[0])
+        here.table.client.update_item(**late[0])
+    assert here.remaining("c1") == 10 - before - amount
+
+
+@pytest.mark.parametrize("applied", [True, False])
+@pytest.mark.parametrize("status", [500, 503, 408])
+def test_a_server_error_is_resolved_whether_or_not_the_write_took_effect(
+    here: World, monkeypatch: pytest.MonkeyPatch, applied: bool, status: int
+) -> None:
+    here.customer("c1", [item(10)])
+    answer: Any = {"Error": {"Code": "InternalServerError"}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    losing(here, monkeypatch, applied=applied, error=ClientError(answer, "UpdateItem"))
+    assert here.use("c1", 3).allowed
     assert here.remaining("c1") == 7
+
+
+def test_a_clock_that_is_behind_a_fence_costs_a_try_and_never_a_use(here: World) -> None:
+    """The fence was written by a container whose clock is a minute ahead."""
+    here.customer("c1", [item(10)])
+    ahead = Balances(here.table, clock=lambda: clock() + 60_000)
+    key = balance(SANDBOX, "c1", "messages")
+    fenced = ahead._fenced(key, time_ordered_id(clock() + 60_000, bytes(10)))
+    assert fenced
+    assert here.use("c1", 3).allowed
+    assert here.use("c1", 3).allowed
+    behind = here.balances._fenced(key, time_ordered_id(clock(), bytes(10)))
+    assert behind
+    assert behind.fence >= fenced.fence  # a fence never moves back
+    assert here.remaining("c1") == 4
+
+
+def test_an_answer_that_was_cut_short_is_no_answer(here: World, proxy: Server) -> None:
+    here.customer("c1", [item(10)])
+    set_rules(proxy, [{"service": "dynamodb", "times": 1, "response": {"truncate_frac": 0.5}}])
+    assert here.use("c1", 3).allowed
+    for operation in ("GetItem", "Query"):
+        set_rules(
+            proxy, [{"service": "dynamodb", "operation": operation, "times": 1, "response": {"truncate_frac": 0.5}}]
+        )
+        assert here.remaining("c1") == 7
+        assert here.management.customer(SANDBOX, "c1").balances["messages"].spent == 3
+
+
+def test_a_black_hole_is_given_up_before_the_function_is(here: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The check function has ten seconds, and a request 1.5: the caller gets our 503, not the gateway's."""
+    here.customer("c1", [item(10)])
+    now = [0.0]
+
+    def swallowed(**_: Any) -> Any:
+        now[0] += 1.5
+        raise Lost("no answer in 1.5 s")
+
+    monkeypatch.setattr(here.table.client, "update_item", swallowed)
+    monkeypatch.setattr("tollgate.store.table.time.monotonic", lambda: now[0])
+    with pytest.raises(OutcomeUnknown):
+        here.use("c1", 3)
+    assert now[0] <= 9
 
 
 def test_under_a_storm_every_use_is_counted_exactly_once(here: World, proxy: Server, backend: Server) -> None:

@@ -12,7 +12,9 @@ from tollgate.domain.keys import Environment, Scope
 
 
 def ask(here: Here, headers: dict[str, str]) -> dict[str, Any]:
-    return here.handlers["authorizer"]({"headers": headers}, None)
+    """As an authorizer whose identity source is the first of the headers."""
+    source = next(iter(headers.values()), "")
+    return here.handlers["authorizer"]({"headers": headers, "identitySource": [source]}, None)
 
 
 @pytest.mark.parametrize("environment", Environment)
@@ -23,7 +25,19 @@ def test_a_key_tells_its_environment_and_scope(here: Here, environment: Environm
         "isAuthorized": True,
         "context": {"environment": environment.value, "scope": scope.value, "key_id": key.id},
     }
-    for headers in ({"authorization": f"Bearer {text}"}, {"authorization": f"bearer {text}"}, {"x-api-key": text}):
+    refused = (
+        {"authorization": "Basic abc", "x-api-key": text},
+        {"x-api-key": "abc", "authorization": f"Bearer {text}"},
+    )
+    for headers in refused:  # the answer is cached under the first: the second may have no say in it
+        assert ask(here, headers) == {"isAuthorized": False}
+    for headers in (
+        {"Authorization": f"Bearer {text}"},
+        {"X-Api-Key": text},
+        {"authorization": f"Bearer {text}"},
+        {"authorization": f"bearer {text}"},
+        {"x-api-key": text},
+    ):
         assert ask(here, headers) == expected
     here.world.management.revoke_key(environment, key.id)
     assert ask(here, {"x-api-key": text}) == {"isAuthorized": False}

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tests.handlers.conftest import Here
 from tests.http_events import authorized, http_event
 from tests.world import item
+from tollgate import runtime
 
 CHECK = ("check", "POST /v1/balances.check")
 TRACK = ("track", "POST /v1/balances.track")
@@ -21,7 +22,18 @@ GOOD = {"customer_id": "c1", "feature_id": "messages"}
 
 BAD_IDS = ["", "a" * 257, "a#b", "a b", "\u200bcustomer", "caf\u00e9", "a\u0000b", 5, None, ["c1"], {"id": "c1"}, True]
 BAD_NUMBERS = ["5", "NaN", True, [1], {"n": 1}]
-BAD_LITERALS = ["NaN", "Infinity", "-Infinity", "1e400", "1e15", "-1e15", "9" * 39, "9" * 5000, "0." + "1" * 39]
+BAD_LITERALS = [
+    "NaN",
+    "Infinity",
+    "-Infinity",
+    "1e400",
+    "1e1000000",
+    "1e15",
+    "-1e15",
+    "9" * 39,
+    "9" * 5000,
+    "0." + "1" * 39,
+]
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +96,8 @@ def test_numbers_that_no_balance_can_hold(customer: Here, call: tuple[str, str],
         ({**GOOD, "properties": {"a": "x" * 5000}}, "properties"),
         ({**GOOD, "send_event": "yes"}, "send_event"),
         ({**GOOD, "lock": {"lock_id": "l1", "enabled": True}}, "lock"),
+        ({**GOOD, "skip_event": True}, "skip_event"),
+        ("\U0001f600" * 70_000, "body"),
     ],
     ids=lambda value: str(value)[:30],
 )
@@ -178,6 +192,8 @@ def test_what_does_not_exist(customer: Here, call: tuple[str, str], body: Any, s
         ),
         ("POST /v1/plans.get", {"plan_id": "nope"}, 404, "plan_not_found"),
         ("POST /v1/customers.get", {"customer_id": "nope"}, 404, "customer_not_found"),
+        ("POST /v1/customers.get_or_create", {"customer_id": "x", "name": "\U0001f600" * 2000}, 400, "invalid_inputs"),
+        ("POST /v1/plans.create", {"plan_id": "p", "name": "P", "price": {"amount": 10}}, 400, "invalid_inputs"),
         ("POST /v1/customers.get_or_create", {"customer_id": "a#b"}, 400, "invalid_inputs"),
         ("POST /v1/customers.get_or_create", {"customer_id": "x", "metadata": {"a": "\ud800"}}, 400, "invalid_inputs"),
         ("POST /v1/customers.get_or_create", {"customer_id": "x", "auto_enable_plan_id": "no"}, 404, "plan_not_found"),
@@ -260,3 +276,62 @@ def test_values_keep_their_digits(customer: Here) -> None:
     parsed = simplejson.loads(answer["body"], use_decimal=True)
     assert parsed["value"] == Decimal("0.1234567891")
     assert parsed["balance"]["remaining"] == Decimal("9.8765432109")
+
+
+def test_required_quantity_is_another_name_for_required_balance(customer: Here) -> None:
+    assert customer.call(*CHECK, {**GOOD, "required_quantity": 50})[1]["allowed"] is False
+
+
+def test_a_use_cannot_have_happened_in_the_future(customer: Here) -> None:
+    refused(customer, TRACK, {**GOOD, "timestamp": 4_000_000_000_000}, "timestamp")
+    assert customer.call(*TRACK, {**GOOD, "value": 0, "timestamp": 1_700_000_000_000})[0] == 200
+
+
+def test_header_names_have_no_case(customer: Here) -> None:
+    assert customer.call(*CHECK, GOOD, headers={"X-Api-Version": "nonsense"})[1]["code"] == "invalid_api_version"
+
+
+@pytest.mark.parametrize(
+    ("function", "route", "body", "code"),
+    [
+        ("track", "POST /v1/track", GOOD, "insufficient_scopes"),
+        ("manage", "POST /v1/plans.list", {}, "insufficient_scopes"),
+        ("check", "POST /v1/check", {**GOOD, "send_event": True}, "invalid_request"),
+    ],
+)
+def test_a_publishable_key_reads_checks_and_nothing_else(
+    customer: Here, function: str, route: str, body: Any, code: str
+) -> None:
+    before = customer.contents()
+    assert customer.call(function, route, body, scope="publishable")[1]["code"] == code
+    assert customer.contents() == before
+    assert customer.call(*CHECK, GOOD, scope="publishable")[0] == 200
+
+
+def test_a_use_of_nothing_needs_no_entitlement(customer: Here) -> None:
+    """autumn.md 2: with send_event, required 0 is allowed without one; anything more is not."""
+    customer.call("manage", "POST /v1/features.create", {"feature_id": "ungranted", "name": "U", "type": "metered"})
+    body = {"customer_id": "c1", "feature_id": "ungranted", "send_event": True}
+    assert customer.call(*CHECK, {**body, "required_balance": 0})[1]["allowed"] is True
+    assert customer.call(*CHECK, body)[1]["allowed"] is False
+
+
+def test_metadata_keeps_its_numbers(customer: Here) -> None:
+    body = {"customer_id": "meta", "metadata": {"score": 0.5, "deep": [{"n": 1}]}}
+    for _ in range(2):
+        assert customer.call("manage", "POST /v1/customers.get_or_create", body)[1]["metadata"] == body["metadata"]
+
+
+def test_automatic_plans_that_no_customer_could_hold_together_are_refused(customer: Here) -> None:
+    plan = {"name": "A", "auto_enable": True, "group": "auto"}
+    assert customer.call("manage", "POST /v1/plans.create", {**plan, "plan_id": "auto-1"})[0] == 200
+    status, answer = customer.call("manage", "POST /v1/plans.create", {**plan, "plan_id": "auto-2"})
+    assert (status, answer["code"]) == (400, "invalid_request")
+    assert customer.call("manage", "POST /v1/customers.get_or_create", {"customer_id": "newcomer"})[0] == 200
+
+
+def test_the_functions_client_never_repeats_a_write_by_itself(customer: Here) -> None:
+    assert customer
+    config = runtime.client("dynamodb").meta.config
+    assert config.retries["total_max_attempts"] == 1
+    assert (config.connect_timeout, config.read_timeout) == (1, 1.5)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.strategies import DAY, T0, amounts, balances, moments, resets, signed_amounts
-from tollgate.domain.balances import Balance, draw, fold, give_back, settle
+from tollgate.domain.balances import Balance, draw, fold, give_back, settle, totals
 from tollgate.domain.decisions import Overage, allows, hot, use
 from tollgate.domain.periods import Interval, Reset, next_boundary
 from tollgate.domain.quantities import ZERO
@@ -18,18 +18,19 @@ def granted_left(balance: Balance) -> Decimal:
     return sum((max(row.remaining, ZERO) for row in balance.rows), ZERO)
 
 
-@given(balances(), amounts, moments)
+@given(balances(), amounts, st.sampled_from(Overage), moments)
 def test_where_the_hot_path_decides_it_decides_as_the_slow_path_does(
-    balance: Balance, amount: Decimal, now: int
+    balance: Balance, amount: Decimal, overage: Overage, now: int
 ) -> None:
-    fast = hot(balance, amount, now)
-    slow = use(balance, amount, Overage.REJECT, now)
+    """Invariant 3."""
+    fast = hot(balance, amount, overage, now)
+    slow = use(balance, amount, overage, now)
     if fast is not None:
         assert slow.allowed
-        assert fast.drawn == slow.drawn == amount
+        assert fast.drawn == slow.drawn
         assert fold(fast.balance, now) == slow.balance
     elif now < balance.fresh_until:
-        assert not slow.allowed or any(row.unlimited for row in balance.rows)
+        assert not slow.allowed or overage is Overage.OVERFLOW or totals(balance.rows).unlimited
 
 
 @given(balances(), amounts, st.integers(T0, T0 + 800 * DAY))

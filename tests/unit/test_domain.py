@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
 from tollgate.domain.balances import UNBOUNDED, Balance, Row, balance_of, fold, settle
-from tollgate.domain.customers import Customer, Holdings, attach
+from tollgate.domain.customers import MAX_ROWS, Customer, Holdings, attach
 from tollgate.domain.decisions import Overage, allows, hot, use
 from tollgate.domain.errors import InvalidInput, InvalidRequest, NotFound
 from tollgate.domain.features import Feature, FeatureType
@@ -72,7 +73,7 @@ class TestDecision:
     def test_a_flag_allows_and_the_hot_path_leaves_it_alone(self) -> None:
         flag = held(PlanItem("dashboard")).balances["dashboard"]
         assert allows(flag, Decimal(1), NOW)
-        assert hot(flag, Decimal(0), NOW) is None
+        assert hot(flag, Decimal(0), Overage.CAP, NOW) is None
 
 
 class TestOverage:
@@ -92,6 +93,11 @@ class TestOverage:
         repaid = use(decision.balance, Decimal(-60), Overage.CAP, NOW)
         assert (repaid.drawn, numbers(repaid.balance)) == (-60, (10, 90))
 
+    def test_an_overflowing_refund_may_exceed_the_grant(self) -> None:
+        """autumn.md 3.3."""
+        refund = use(messages(100), Decimal(-50), Overage.OVERFLOW, NOW)
+        assert (refund.drawn, numbers(refund.balance)) == (-50, (150, -50))
+
     def test_a_refund_stops_at_the_grant(self) -> None:
         used = use(messages(100), Decimal(30), Overage.CAP, NOW).balance
         refund = use(used, Decimal(-50), Overage.CAP, NOW)
@@ -109,6 +115,30 @@ class TestRows:
         assert [row.remaining for row in after.rows] == [0, 17]
         assert numbers(after, NOW + HOUR) == (22, 3)  # the hour is over: 5 + 17
 
+    @pytest.mark.parametrize(
+        ("first", "second"),
+        [
+            ({"unlimited": True, "anchor": 9}, {"next_reset_at": NOW + 1, "reset": Reset(Interval.MINUTE)}),
+            ({"next_reset_at": NOW + 9, "reset": Reset(Interval.YEAR)}, {"expires_at": NOW + 1}),
+            (
+                {"next_reset_at": NOW + 9, "reset": Reset(Interval.DAY)},
+                {"next_reset_at": NOW + 1, "reset": Reset(Interval.WEEK)},
+            ),
+            (
+                {"next_reset_at": NOW + 9, "reset": Reset(Interval.WEEK)},
+                {"next_reset_at": NOW + 1, "reset": Reset(Interval.DAY, 8)},
+            ),
+            ({"expires_at": NOW + 1, "add_on": True}, {"expires_at": NOW + 2}),
+            ({"expires_at": NOW + 1, "anchor": 9}, {}),
+            ({"anchor": 9}, {"add_on": True}),
+            ({"anchor": 1}, {"anchor": 2}),
+        ],
+    )
+    def test_each_rule_of_the_deduction_order(self, first: dict[str, Any], second: dict[str, Any]) -> None:
+        """autumn.md 3.1, one rule a case, each against what the next rules would say. Ids are the other way round."""
+        rows = [Row("b", None, None, Decimal(1), **first), Row("a", None, None, Decimal(1), **second)]
+        assert [row.id for row in balance_of("messages", reversed(rows)).rows] == ["b", "a"]
+
     def test_expired_rows_are_gone(self) -> None:
         row = Row("r", None, None, Decimal(10), expires_at=NOW + 1)
         balance = balance_of("messages", [row])
@@ -118,11 +148,11 @@ class TestRows:
 
     def test_the_hot_path_stops_at_the_first_boundary(self) -> None:
         balance = messages(10, Reset(Interval.HOUR))
-        assert hot(balance, Decimal(1), NOW + HOUR - 1)
-        assert hot(balance, Decimal(1), NOW + HOUR) is None
+        assert hot(balance, Decimal(1), Overage.CAP, NOW + HOUR - 1)
+        assert hot(balance, Decimal(1), Overage.CAP, NOW + HOUR) is None
 
     def test_the_hot_path_shows_in_the_rows(self) -> None:
-        decision = hot(messages(10), Decimal(4), NOW)
+        decision = hot(messages(10), Decimal(4), Overage.REJECT, NOW)
         assert decision
         assert [row.remaining for row in settle(decision.balance)] == [6]
 
@@ -139,6 +169,13 @@ class TestAttach:
     def test_a_plan_is_attached_once(self) -> None:
         with pytest.raises(InvalidRequest, match="already attached"):
             attach(held(), Plan("pro", "Pro"), FEATURES, "sub_2", NOW)
+
+    def test_a_balance_holds_so_many_grants_and_no_more(self) -> None:
+        pack = Plan("pack", "Pack", add_on=True, items=(PlanItem("messages", Decimal(1)),) * (MAX_ROWS - 1))
+        full = attach(held(PlanItem("messages", Decimal(1))), pack, FEATURES, "sub_2", NOW)
+        assert len(full.balances["messages"].rows) == MAX_ROWS
+        with pytest.raises(InvalidRequest, match="at most"):
+            attach(full, pack, FEATURES, "sub_3", NOW)
 
     def test_replacing_in_a_group_is_refused_rather_than_stacked(self) -> None:
         with pytest.raises(InvalidRequest, match="not supported yet"):
@@ -170,14 +207,24 @@ class TestCatalog:
 
 
 class TestInput:
-    @pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", "1e15", "-1e15", "1e400", "0." + "1" * 39])
+    @pytest.mark.parametrize(
+        "text", ["NaN", "Infinity", "-Infinity", "1e15", "-1e15", "1e400", "1e1000000", "-1e999999", "0." + "1" * 39]
+    )
     def test_what_no_balance_can_hold_is_refused(self, text: str) -> None:
         with pytest.raises(InvalidInput):
             quantity(Decimal(text), "value")
 
     @pytest.mark.parametrize(
         ("given", "held"),
-        [("0.30000000000000004", "0.3"), ("5.0", "5"), ("1e2", "100"), ("1e-300", "0"), ("0.00000000005", "0")],
+        [
+            ("0.30000000000000004", "0.3"),
+            ("5.0", "5"),
+            ("1e2", "100"),
+            ("1e-300", "0"),
+            ("1e-1000000", "0"),
+            ("0e1000000", "0"),
+            ("0.00000000005", "0"),
+        ],
     )
     def test_a_quantity_has_ten_decimals_and_no_empty_ones(self, given: str, held: str) -> None:
         assert str(quantity(Decimal(given), "value")) == held

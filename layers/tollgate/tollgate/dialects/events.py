@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tollgate.domain.balances import settle
-from tollgate.domain.quantities import ZERO
+from tollgate.domain.balances import settle, totals
 from tollgate.domain.recorded import RecordedUse
 from tollgate.exact_json import dumps
 
@@ -14,8 +13,6 @@ SOURCE = "tollgate"
 
 def bus_entry(use: RecordedUse, bus: str) -> dict[str, Any]:
     """A PutEvents entry. `value` was asked for, `deducted` is what moved; times are epoch milliseconds."""
-    rows = settle(use.balance)
-    unlimited = any(row.unlimited for row in rows)
     detail = {
         "version": 1,
         "id": use.id,
@@ -28,11 +25,6 @@ def bus_entry(use: RecordedUse, bus: str) -> dict[str, Any]:
         "properties": use.event.properties,
         "timestamp": use.event.at,
         "cause": {"id": use.event.id, "key_id": use.event.key_id},
-        "balance": {
-            "granted": ZERO if unlimited else sum((row.granted for row in rows), ZERO),
-            "remaining": ZERO if unlimited else sum((max(row.remaining, ZERO) for row in rows), ZERO),
-            "usage": sum((row.used for row in rows), ZERO),
-            "unlimited": unlimited,
-        },
+        "balance": totals(settle(use.balance))._asdict(),
     }
     return {"Source": SOURCE, "DetailType": "usage.recorded", "EventBusName": bus, "Detail": dumps(detail)}

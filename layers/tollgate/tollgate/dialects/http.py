@@ -45,12 +45,13 @@ def caller_of(event: Mapping[str, Any]) -> Caller:
 def request_of(event: Mapping[str, Any], caller: Caller, now: int) -> Request:
     """The event as a request; raises InvalidInput where the body is too large or no JSON. An empty body is {}."""
     text = event.get("body") or ""
-    if len(text) > MAX_BODY_BYTES:
-        raise InvalidInput("body", f"must be at most {MAX_BODY_BYTES} bytes")
     if event.get("isBase64Encoded"):
         try:
             text = base64.b64decode(text).decode()
         except ValueError as error:
             raise InvalidInput("body", "must be UTF-8") from error
+    if len(text) > MAX_BODY_BYTES or (not text.isascii() and len(text.encode(errors="replace")) > MAX_BODY_BYTES):
+        raise InvalidInput("body", f"must be at most {MAX_BODY_BYTES} bytes")
     body = loads(text) if text.strip() else {}
-    return Request(caller, now, event["headers"], body, event["routeKey"], event["rawPath"])
+    headers = {name.lower(): value for name, value in event["headers"].items()}
+    return Request(caller, now, headers, body, event["routeKey"], event["rawPath"])

@@ -35,6 +35,7 @@ class Row(NamedTuple):
     anchor: int = 0
     next_reset_at: int | None = None
     expires_at: int | None = None
+    add_on: bool = False
 
     @property
     def remaining(self) -> Decimal:
@@ -61,17 +62,18 @@ class Balance(NamedTuple):
     flag: bool = False
 
 
-def deduction_order(row: Row) -> tuple[bool, bool, int, int, int, str]:
-    """The order in which rows are drawn, first to last (autumn.md 3.1).
+def deduction_order(row: Row) -> tuple[bool, bool, int, int, bool, int, str]:
+    """The order in which rows are drawn, first to last (autumn.md 3.1, for rows of one customer and feature).
 
     Unlimited rows (they absorb everything), then rows that reset before those that don't, shorter periods first, sooner
-    expiry first, older grants first.
+    expiry first, main plans before add-ons, older grants first.
     """
     return (
         not row.unlimited,
         row.next_reset_at is None,
         row.reset.nominal_ms if row.reset else 0,
         FOREVER if row.expires_at is None else row.expires_at,
+        row.add_on,
         row.anchor,
         row.id,
     )
@@ -80,10 +82,8 @@ def deduction_order(row: Row) -> tuple[bool, bool, int, int, int, str]:
 def balance_of(feature_id: str, rows: Iterable[Row]) -> Balance:
     """A folded balance of these rows: nothing spent, headroom and freshness as the rows have them."""
     ordered = tuple(sorted(rows, key=deduction_order))
-    if any(row.unlimited for row in ordered):
-        headroom = UNBOUNDED
-    else:
-        headroom = sum((max(row.remaining, ZERO) for row in ordered), ZERO)
+    total = totals(ordered)
+    headroom = UNBOUNDED if total.unlimited else total.remaining
     fresh_until = min((row.changes_at for row in ordered), default=FOREVER)
     return Balance(feature_id, ordered, headroom, ZERO, fresh_until)
 
@@ -91,6 +91,25 @@ def balance_of(feature_id: str, rows: Iterable[Row]) -> Balance:
 def flag_of(feature_id: str, rows: Iterable[Row]) -> Balance:
     """A boolean feature's balance: held while it has a row."""
     return Balance(feature_id, tuple(rows), flag=True)
+
+
+class Totals(NamedTuple):
+    """What all rows hold together. An unlimited balance has no number but its usage."""
+
+    granted: Decimal
+    remaining: Decimal
+    usage: Decimal
+    unlimited: bool
+
+
+def totals(rows: Iterable[Row]) -> Totals:
+    """The sums over settled rows; what a row is overdrawn by does not reduce what another holds (autumn.md 1.2)."""
+    rows = tuple(rows)
+    usage = sum((row.used for row in rows), ZERO)
+    if any(row.unlimited for row in rows):
+        return Totals(ZERO, ZERO, usage, True)
+    granted = sum((row.granted for row in rows), ZERO)
+    return Totals(granted, sum((max(row.remaining, ZERO) for row in rows), ZERO), usage, False)
 
 
 def settle(balance: Balance) -> tuple[Row, ...]:
@@ -128,7 +147,7 @@ def draw(rows: tuple[Row, ...], amount: Decimal) -> tuple[tuple[Row, ...], Decim
 
 
 def overdraw(rows: tuple[Row, ...], amount: Decimal) -> tuple[Row, ...]:
-    """Pushes `amount` past the floor of the last row (autumn.md 3.2, overflow)."""
+    """Pushes `amount` past the floor of the last row; below zero, past its grant (autumn.md 3.2 and 3.3, overflow)."""
     return (*rows[:-1], rows[-1]._replace(used=rows[-1].used + amount))
 
 

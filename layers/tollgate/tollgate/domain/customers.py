@@ -12,6 +12,8 @@ from tollgate.domain.features import Feature, FeatureType, feature_of
 from tollgate.domain.periods import next_boundary
 from tollgate.domain.plans import Plan, PlanItem
 
+MAX_ROWS = 50  # of one balance: an item of about 8 KB; up to four stay within one write unit
+
 
 @dataclass(frozen=True, slots=True)
 class Customer:
@@ -48,7 +50,8 @@ class Holdings:
 def attach(holdings: Holdings, plan: Plan, features: Mapping[str, Feature], subscription_id: str, now: int) -> Holdings:
     """The holdings with one more subscription and the rows it grants.
 
-    Raises InvalidRequest where the plan is attached already, or shares its group with an attached main plan.
+    Raises InvalidRequest where the plan is attached already, shares its group with an attached main plan, or grants more
+    than one customer can hold.
     """
     for held in holdings.subscriptions.values():
         if held.plan_id == plan.id and not plan.add_on:
@@ -64,6 +67,8 @@ def attach(holdings: Holdings, plan: Plan, features: Mapping[str, Feature], subs
         feature = feature_of(features, item.feature_id)
         row = _granted(item, f"{subscription_id}:{index}", subscription, now)
         held_rows = fold(balances[feature.id], now).rows if feature.id in balances else ()
+        if len(held_rows) >= MAX_ROWS:
+            raise InvalidRequest(f"A customer can hold at most {MAX_ROWS} grants of feature {feature.id}")
         make = flag_of if feature.type is FeatureType.BOOLEAN else balance_of
         balances[feature.id] = make(feature.id, (*held_rows, row))
     return replace(holdings, subscriptions={**holdings.subscriptions, subscription.id: subscription}, balances=balances)
@@ -79,4 +84,5 @@ def _granted(item: PlanItem, row_id: str, subscription: Subscription, now: int) 
         reset=item.reset,
         anchor=now,
         next_reset_at=next_boundary(now, item.reset, now) if item.reset else None,
+        add_on=subscription.add_on,
     )

@@ -53,6 +53,8 @@ def use(balance: Balance, amount: Decimal, overage: Overage, now: int) -> Decisi
         return Decision(False, ZERO, folded)
     if amount < 0:
         rows, dropped = give_back(folded.rows, -amount)
+        if dropped and overage is Overage.OVERFLOW:
+            rows, dropped = overdraw(rows, -dropped), ZERO
         return Decision(True, amount + dropped, balance_of(folded.feature_id, rows))
     rows, left = draw(folded.rows, amount)
     if left and overage is Overage.REJECT:
@@ -62,12 +64,18 @@ def use(balance: Balance, amount: Decimal, overage: Overage, now: int) -> Decisi
     return Decision(True, amount - left, balance_of(folded.feature_id, rows))
 
 
-def hot(balance: Balance, amount: Decimal, now: int) -> Decision | None:
-    """The one conditional write, as a function: None where it cannot decide and the slow path must.
+def hot(balance: Balance, amount: Decimal, overage: Overage, now: int) -> Decision | None:
+    """What one conditional write on three numbers can decide; None where it cannot and the slow path must.
 
-    Its first line is the store's condition, its last the store's update (`store.deductions`).
+    The conditions are the store's (`store.balances.Balances.spend`): the whole amount where the headroom covers it; where
+    a capped use finds less, all that there is.
     """
-    if amount >= 0 and now < balance.fresh_until and amount <= balance.headroom:
-        after = balance._replace(headroom=balance.headroom - amount, spent=balance.spent + amount)
-        return Decision(True, amount, after)
-    return None
+    if amount < 0 or now >= balance.fresh_until:
+        return None
+    drawn = amount
+    if amount > balance.headroom:
+        if overage is not Overage.CAP:
+            return None
+        drawn = balance.headroom
+    after = balance._replace(headroom=balance.headroom - drawn, spent=balance.spent + drawn)
+    return Decision(True, drawn, after)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class TollgateError(Exception):
-    """Base of every error that a caller is told about. Nothing was changed when one is raised."""
+    """Base of every error that a caller is told about. Nothing was changed when one is raised, but for OutcomeUnknown."""
 
 
 class InvalidInput(TollgateError):
@@ -47,8 +47,8 @@ class Forbidden(TollgateError):
 
 
 class Unavailable(TollgateError):
-    """The store could not take the write now; it was not applied. The same call may be repeated."""
+    """The store cannot be read or written now; nothing was changed. The same call may be repeated."""
 
 
 class OutcomeUnknown(Unavailable):
-    """A write's answer was lost and nobody can tell whether it took effect: it was applied once or not at all."""
+    """A write's answer was lost and nobody can tell whether it took effect: it was applied once, or not at all."""

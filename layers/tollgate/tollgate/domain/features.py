@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from tollgate.domain.errors import NotFound
 
@@ -14,8 +14,7 @@ class FeatureType(StrEnum):
     METERED = "metered"
 
 
-@dataclass(frozen=True, slots=True)
-class Feature:
+class Feature(NamedTuple):
     """Something a customer may have (boolean) or use (metered; `consumable` usage resets, allocated usage does not)."""
 
     id: str
@@ -23,7 +22,7 @@ class Feature:
     type: FeatureType
     consumable: bool = True
     event_names: tuple[str, ...] = ()
-    display: Mapping[str, str | None] = field(default_factory=dict)
+    display: Mapping[str, str | None] = {}
     archived: bool = False
     created_at: int = 0
 

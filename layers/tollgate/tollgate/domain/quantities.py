@@ -29,7 +29,7 @@ def quantity(value: int | Decimal, field: str) -> Decimal:
     number = Decimal(value)
     if not number.is_finite():
         raise InvalidInput(field, "must be a finite number")
-    if abs(number) >= LIMIT:
+    if number and number.adjusted() >= LIMIT.adjusted():  # before any arithmetic, which a huge exponent would overflow
         raise InvalidInput(field, "must be a number between -10^15 and 10^15")
     if isinstance(value, int):
         return number

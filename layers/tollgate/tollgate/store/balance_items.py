@@ -86,6 +86,14 @@ def state_values(balance: Balance) -> Item:
     }
 
 
+def state_update(balance: Balance) -> tuple[str, dict[str, str], Item]:
+    """`SET` clauses that write a balance's state and count the write, with their names and values."""
+    state = state_values(balance)
+    clauses = [*(f"#{name} = :{name}" for name in state), "version = version + :one"]
+    names = {f"#{name}": name for name in state}
+    return ", ".join(clauses), names, {":one": {"N": "1"}, **{f":{name}": value for name, value in state.items()}}
+
+
 def encode_event(event: UsageEvent) -> str:
     properties = {"properties": event.properties} if event.properties else {}
     return dumps(
@@ -102,7 +110,7 @@ def _row_json(row: Row) -> dict[str, Any]:
     full = {
         "id": row.id,
         "plan": row.plan_id,
-        "sub": row.subscription_id,
+        "sub": None if row.subscription_id == _owner(row.id) else row.subscription_id,
         "granted": row.granted or None,
         "used": row.used or None,
         "unlimited": row.unlimited or None,
@@ -110,6 +118,7 @@ def _row_json(row: Row) -> dict[str, Any]:
         "anchor": row.anchor,
         "next": row.next_reset_at,
         "expires": row.expires_at,
+        "add_on": row.add_on or None,
     }
     return {name: value for name, value in full.items() if value is not None}
 
@@ -120,7 +129,7 @@ def _row(data: dict[str, Any]) -> Row:
     return Row(
         data["id"],
         get("plan"),
-        get("sub"),
+        get("sub", _owner(data["id"])),
         Decimal(get("granted", 0)),
         Decimal(get("used", 0)),
         get("unlimited", False),
@@ -128,4 +137,11 @@ def _row(data: dict[str, Any]) -> Row:
         data["anchor"],
         get("next"),
         get("expires"),
+        get("add_on", False),
     )
+
+
+def _owner(row_id: str) -> str | None:
+    """The subscription in a row's id, `<subscription>:<item>`: it need not be stored twice."""
+    subscription, colon, _ = row_id.partition(":")
+    return subscription if colon else None

@@ -5,7 +5,7 @@ slots. An id that may have been applied is never sent again.
 
     write       condition                                                       update
     spend       headroom >= v, fresh_until > now, fence < id                    headroom -= v, spent += v, version += 1,
-                                                                                event, slot = id
+                (= v where it takes all that there is)                          event, slot = id
     replace     version = the one decided on, fence < id                        the folded state, version += 1,
                                                                                 event, slot = id
     fence       fence < f                                                       fence = f
@@ -15,6 +15,8 @@ A lost answer is resolved by a fence, a write that no deduction with an older id
     us      -- spend id=7 --x (answer lost)      -- fence f=9 -->  image: slot of 7 holds 7      applied, once
                                                                     slot holds an id made long before 7: not applied,
                                                                     and it never will be; try again as id=10
+                                                                    (so does a version that has not moved since a
+                                                                    replace read it)
                                                                     slot holds another recent id: nobody can tell
     late    ------------------------ spend id=7 (delayed in the network) --> refused: fence 9 >= 7
 
@@ -25,7 +27,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -35,13 +37,15 @@ from tollgate.domain.ids import id_text, id_time, time_ordered_id
 from tollgate.domain.keys import Environment
 from tollgate.domain.usage import UsageEvent
 from tollgate.store import keys
-from tollgate.store.balance_items import Stored, decode, encode_event, slot_number, state_values
-from tollgate.store.table import Busy, Item, Lost, Refused, Table
+from tollgate.store.balance_items import Stored, decode, encode_event, slot_number, state_update
+from tollgate.store.table import Busy, Lost, Refused, Table
 
 if TYPE_CHECKING:
     from tollgate.store.keys import Key
 
-REQUEST_LIFETIME_MS = 30_000  # no request is alive longer: the functions' time limit, and the clocks' skew, with room
+REQUEST_LIFETIME_MS = 60_000  # no request is alive longer: the functions' 20 s, and the clocks' skew, with room
+FENCE_TRIES = 2
+TURNS = 16
 
 EventOf = Callable[[str], UsageEvent]
 
@@ -66,6 +70,11 @@ class Balances:
         self._table = table
         self._clock = clock
 
+    def turns(self) -> Iterator[int]:
+        """Counts the turns of a read, a decision and its write, with a growing, jittered pause before each but the
+        first: so that those who meet on one item do not meet again."""
+        return self._table.tries(TURNS)
+
     def get(self, env: Environment, customer_id: str, feature_id: str) -> Stored | None:
         """One balance, read consistently: one request, one read unit."""
         item = self._table.get(keys.balance(env, customer_id, feature_id))
@@ -76,15 +85,27 @@ class Balances:
         return self._table.get(keys.customer(env, customer_id)) is not None
 
     def spend(
-        self, env: Environment, customer_id: str, feature_id: str, amount: Decimal, now: int, event_of: EventOf
+        self,
+        env: Environment,
+        customer_id: str,
+        feature_id: str,
+        amount: Decimal,
+        now: int,
+        event_of: EventOf,
+        *,
+        all_of_it: bool = False,
     ) -> Applied | Declined:
-        """The hot path: deducts `amount` if the balance is fresh at `now` and has the headroom. One write unit."""
+        """The hot path: deducts `amount` if the balance is fresh at `now` and has the headroom. One write unit.
+
+        With `all_of_it`, `amount` must be the whole headroom.
+        """
+        headroom = "headroom = :v" if all_of_it else "headroom >= :v"
 
         def request(id: bytes, slot: str, event: str) -> dict[str, Any]:
             return {
                 "UpdateExpression": f"SET headroom = headroom - :v, spent = spent + :v, version = version + :one,"
                 f" event = :event, {slot} = :id",
-                "ConditionExpression": "headroom >= :v AND fresh_until > :now AND fence < :id",
+                "ConditionExpression": f"{headroom} AND fresh_until > :now AND fence < :id",
                 "ExpressionAttributeValues": {
                     ":v": {"N": str(amount)},
                     ":now": {"N": str(now)},
@@ -102,29 +123,32 @@ class Balances:
         """The slow path's write: the state that was decided, if nothing was written since `stored` was read."""
 
         def request(id: bytes, slot: str, event: str) -> dict[str, Any]:
-            state = state_values(balance)
-            values: Item = {f":{name}": value for name, value in state.items()}
+            clauses, names, values = state_update(balance)
             return {
-                "UpdateExpression": "SET "
-                + ", ".join(f"{name if name != 'rows' else '#rows'} = :{name}" for name in state)
-                + f", version = version + :one, event = :event, {slot} = :id",
+                "UpdateExpression": f"SET {clauses}, event = :event, {slot} = :id",
                 "ConditionExpression": "version = :version AND fence < :id",
-                "ExpressionAttributeNames": {"#rows": "rows"},
+                "ExpressionAttributeNames": names,
                 "ExpressionAttributeValues": {
                     **values,
                     ":version": {"N": str(stored.version)},
-                    ":one": {"N": "1"},
                     ":event": {"S": event},
                     ":id": {"B": id},
                 },
             }
 
-        return self._deduct(keys.balance(env, customer_id, balance.feature_id), request, event_of)
+        return self._deduct(keys.balance(env, customer_id, balance.feature_id), request, event_of, stored.version)
 
     def _deduct(
-        self, key: Key, request: Callable[[bytes, str, str], dict[str, Any]], event_of: EventOf
+        self,
+        key: Key,
+        request: Callable[[bytes, str, str], dict[str, Any]],
+        event_of: EventOf,
+        version: int | None = None,
     ) -> Applied | Declined:
-        """Sends a deduction until it is known to be applied or declined. Raises Unavailable or OutcomeUnknown."""
+        """Sends a deduction (of an item at `version`, if it says so) until it is known to be applied or declined.
+
+        Raises Unavailable or OutcomeUnknown.
+        """
         id = time_ordered_id(self._clock(), os.urandom(10))
         for _ in self._table.tries():
             event_id = id_text(id)
@@ -138,8 +162,6 @@ class Balances:
                     ReturnValuesOnConditionCheckFailure="ALL_OLD",
                     **request(id, slot, encode_event(event_of(event_id))),
                 )
-                if "Attributes" not in answer:
-                    raise Lost("the answer's body was cut short")
                 return Applied(decode(answer["Attributes"]), event_id)
             except Busy as error:
                 last: Exception = error
@@ -150,9 +172,12 @@ class Balances:
                 id, last = self._id_after(stored.fence), refused
             except Lost as lost:
                 stored = self._fenced(key, id)
+                if stored is None:
+                    return Declined(None)
                 if stored.slot_of(id) == id:
                     return Applied(stored, event_id)
-                if id_time(stored.slot_of(id)) > id_time(id) - REQUEST_LIFETIME_MS:
+                untouched = stored.version == version
+                if not untouched and id_time(stored.slot_of(id)) > id_time(id) - REQUEST_LIFETIME_MS:
                     raise OutcomeUnknown(
                         "The database's answer was lost, and the use may or may not have been counted: it was counted"
                         " once at most"
@@ -160,12 +185,13 @@ class Balances:
                 id, last = self._id_after(stored.fence), lost
         raise Unavailable("The database is busy: nothing was counted, try again") from last
 
-    def _fenced(self, key: Key, id: bytes) -> Stored:
-        """The item, from an instant after which no deduction with `id` can be applied."""
+    def _fenced(self, key: Key, id: bytes) -> Stored | None:
+        """The item, from an instant after which no deduction with `id` can be applied; None where there is none."""
         fence = self._id_after(id)
         try:
             answer = self._table.repeated(
                 self._table.client.update_item,
+                most=FENCE_TRIES,
                 TableName=self._table.name,
                 Key=key,
                 UpdateExpression="SET fence = :fence",
@@ -176,9 +202,7 @@ class Balances:
             )
             return decode(answer["Attributes"])
         except Refused as refused:
-            if refused.item is None:
-                raise OutcomeUnknown("The balance was deleted while a use of it was being counted") from refused
-            return decode(refused.item)
+            return decode(refused.item) if refused.item else None
         except Unavailable as error:
             raise OutcomeUnknown(
                 "The database's answer was lost and it cannot be asked now: the use was counted once at most"

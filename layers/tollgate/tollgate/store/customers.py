@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
@@ -10,14 +11,18 @@ from typing import TYPE_CHECKING
 from pydantic import TypeAdapter
 
 from tollgate.domain.customers import Customer, Holdings, Subscription
-from tollgate.domain.errors import NotFound
+from tollgate.domain.errors import InvalidRequest, NotFound
 from tollgate.domain.keys import Environment
+from tollgate.exact_json import dumps, loads
 from tollgate.store import keys
-from tollgate.store.balance_items import Stored, decode, new_item, state_values
+from tollgate.store.balance_items import Stored, decode, new_item, state_update
 from tollgate.store.table import Item, Table, put_new
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
+
+MAX_WRITES = 100  # in one transaction
+TURNS = 24
 
 
 @cache
@@ -46,6 +51,10 @@ class Customers:
     def __init__(self, table: Table) -> None:
         self._table = table
 
+    def turns(self) -> Iterator[int]:
+        """Counts the turns of a read, a decision and its write, pausing before each but the first."""
+        return self._table.tries(TURNS)
+
     def get(self, env: Environment, customer_id: str) -> StoredHoldings:
         """The whole customer in one Query; raises NotFound."""
         customer: tuple[Customer, int] | None = None
@@ -54,9 +63,9 @@ class Customers:
         for item in self._table.query(keys.customer_partition(env, customer_id)):
             sk = item["sk"]["S"]
             if sk == "CUSTOMER":
-                customer = _customers().validate_json(item["data"]["S"]), int(item["version"]["N"])
+                customer = _customers().validate_python(loads(item["data"]["S"])), int(item["version"]["N"])
             elif sk.startswith(keys.SUBSCRIPTION):
-                subscription = _subscriptions().validate_json(item["data"]["S"])
+                subscription = _subscriptions().validate_python(loads(item["data"]["S"]))
                 subscriptions[subscription.id] = subscription
             elif sk.startswith(keys.BALANCE):
                 stored = decode(item)
@@ -79,7 +88,7 @@ class Customers:
         writes = [self._customer_write(env, before, after.customer)]
         for id, subscription in after.subscriptions.items():
             if before is None or before.holdings.subscriptions.get(id) != subscription:
-                data = _subscriptions().dump_json(subscription).decode()
+                data = dumps(_subscriptions().dump_python(subscription))
                 writes.append(
                     put_new(self._table.name, {**keys.subscription(env, customer_id, id), "data": {"S": data}})
                 )
@@ -89,27 +98,21 @@ class Customers:
             if stored is None:
                 writes.append(put_new(self._table.name, new_item(key, balance)))
             elif stored.balance != balance:
-                state = state_values(balance)
-                names = {f"#{name}": name for name in state}
-                values: Item = {f":{name}": value for name, value in state.items()}
+                clauses, names, values = state_update(balance)
                 writes.append(
                     {
                         "Update": {
                             "TableName": self._table.name,
                             "Key": key,
-                            "UpdateExpression": "SET "
-                            + ", ".join(f"#{name} = :{name}" for name in state)
-                            + ", version = version + :one",
+                            "UpdateExpression": f"SET {clauses}",
                             "ConditionExpression": "version = :version",
                             "ExpressionAttributeNames": names,
-                            "ExpressionAttributeValues": {
-                                **values,
-                                ":one": {"N": "1"},
-                                ":version": {"N": str(stored.version)},
-                            },
+                            "ExpressionAttributeValues": {**values, ":version": {"N": str(stored.version)}},
                         }
                     }
                 )
+        if len(writes) > MAX_WRITES:
+            raise InvalidRequest(f"This would change {len(writes)} things of a customer at once: at most {MAX_WRITES}")
         self._table.transact(writes, str(uuid.uuid4()))
 
     def _customer_write(
@@ -118,7 +121,7 @@ class Customers:
         version = before.version if before else 0
         item: Item = {
             **keys.customer(env, customer.id),
-            "data": {"S": _customers().dump_json(customer).decode()},
+            "data": {"S": dumps(_customers().dump_python(customer))},
             "version": {"N": str(version + 1)},
         }
         if before is None:

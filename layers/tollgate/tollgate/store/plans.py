@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 from tollgate.domain.errors import AlreadyExists, NotFound
 from tollgate.domain.keys import Environment
 from tollgate.domain.plans import Plan
+from tollgate.exact_json import dumps, loads
 from tollgate.store import keys
 from tollgate.store.table import Item, Refused, Table, put_new
 
@@ -35,7 +36,7 @@ class Plans:
 
     def add(self, env: Environment, plan: Plan) -> None:
         """Raises AlreadyExists where that version exists."""
-        item: Item = {**keys.plan(env, plan.id, plan.version), "data": {"S": _json.dump_json(plan).decode()}}
+        item: Item = {**keys.plan(env, plan.id, plan.version), "data": {"S": dumps(_json.dump_python(plan))}}
         try:
             self._table.transact([put_new(self._table.name, item)], str(uuid.uuid4()))
         except Refused as refused:
@@ -43,4 +44,4 @@ class Plans:
 
     def _read(self, env: Environment, prefix: str) -> list[Plan]:
         items = self._table.query(keys.catalog_partition(env), prefix)
-        return [_json.validate_json(item["data"]["S"]) for item in items]
+        return [_json.validate_python(loads(item["data"]["S"])) for item in items]

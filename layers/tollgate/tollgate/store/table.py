@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import random
 import time
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import (
     ClientError,
+    ConnectionError,
     ConnectTimeoutError,
     EndpointConnectionError,
     HTTPClientError,
     IncompleteReadError,
+    ProxyConnectionError,
 )
 from botocore.parsers import ResponseParserError
 
-from tollgate.domain.errors import Unavailable
+from tollgate.domain.errors import OutcomeUnknown, Unavailable
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -32,6 +35,9 @@ Item = dict[str, "AttributeValueTypeDef"]
 Answer = TypeVar("Answer")
 
 TRIES = 6
+DEADLINE_SECONDS = 4.0  # the functions have ten; a try and its fence may take another 4.5
+
+_random = random.SystemRandom()  # functions restored from one snapshot must not pause in step
 _BUSY = {
     "ProvisionedThroughputExceededException",
     "RequestLimitExceeded",
@@ -39,18 +45,18 @@ _BUSY = {
     "Throttling",
     "TransactionConflictException",
     "TransactionInProgressException",
+    "ReplicatedWriteConflictException",
     "LimitExceededException",
 }
 _BUSY_REASONS = {"TransactionConflict", "ProvisionedThroughputExceeded", "ThrottlingError"}
 
 
 class Refused(Exception):
-    """A condition failed: nothing was written. `item` is what stood there (of a transaction: of `index`'s item)."""
+    """A condition failed: nothing was written. `item` is what stood there; of a transaction, None."""
 
-    def __init__(self, item: Item | None, index: int = 0) -> None:
+    def __init__(self, item: Item | None) -> None:
         super().__init__("condition failed")
         self.item = item
-        self.index = index
 
 
 class Busy(Exception):
@@ -68,32 +74,53 @@ class Table:
         self.client = client
         self.name = name
         self._sleep = sleep
+        client.meta.events.register("before-parse.dynamodb", _must_be_whole, unique_id="tollgate-whole")
 
     def once(self, operation: Callable[..., Answer], **request: Any) -> Answer:
         """Sends one request, once. Raises Refused, Busy or Lost; any other failure is a defect and is passed on."""
         try:
             return operation(**request)
         except ClientError as error:
-            raise _outcome(error) or error from error
-        except (ConnectTimeoutError, EndpointConnectionError) as error:
+            outcome = _outcome(error)
+            if outcome is None:
+                raise
+            raise outcome from error
+        except (ConnectTimeoutError, EndpointConnectionError, ProxyConnectionError) as error:
             raise Busy(str(error)) from error
-        except (HTTPClientError, IncompleteReadError, ResponseParserError) as error:
+        except (HTTPClientError, ConnectionError, IncompleteReadError, ResponseParserError) as error:
             raise Lost(str(error)) from error
 
-    def tries(self) -> Iterator[int]:
-        """Counts the tries of one operation, with a growing, jittered pause before each but the first."""
-        for number in range(TRIES):
+    def tries(self, most: int = TRIES) -> Iterator[int]:
+        """Counts the tries of one operation, with a growing, jittered pause before each but the first.
+
+        It stops early where the next answer might come too late to be passed on.
+        """
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        for number in range(most):
             if number:
-                self._sleep(random.uniform(0, min(0.2, 0.01 * 2**number)))
+                if time.monotonic() > deadline:
+                    return
+                self._sleep(_random.uniform(0, min(0.4, 0.01 * 2**number)))
             yield number
 
-    def repeated(self, operation: Callable[..., Answer], **request: Any) -> Answer:
-        """Sends a request that is safe to repeat until it is answered. Raises Refused, or Unavailable in the end."""
-        for _ in self.tries():
+    def repeated(
+        self, operation: Callable[..., Answer], *, most: int = TRIES, writes: bool = False, **request: Any
+    ) -> Answer:
+        """Sends a request that is safe to repeat until it is answered.
+
+        Raises Refused; in the end Unavailable, or OutcomeUnknown where it `writes` and may have been applied.
+        """
+        lost = False
+        for _ in self.tries(most):
             try:
                 return self.once(operation, **request)
             except (Busy, Lost) as error:
+                lost = lost or isinstance(error, Lost)
                 last = error
+        if lost and writes:
+            raise OutcomeUnknown(
+                "The database's answer was lost: look whether it was done before trying again"
+            ) from last
         raise Unavailable("The database did not answer in time: try again") from last
 
     def get(self, key: Key) -> Item | None:
@@ -119,9 +146,9 @@ class Table:
     def transact(self, writes: Sequence[TransactWriteItemTypeDef], token: str) -> None:
         """Applies all writes or none, exactly once per `token` (1 to 36 characters, remembered for ten minutes).
 
-        Raises Refused with the index of the first write whose condition failed, or Unavailable.
+        Raises Refused, Unavailable, or OutcomeUnknown.
         """
-        self.repeated(self.client.transact_write_items, TransactItems=writes, ClientRequestToken=token)
+        self.repeated(self.client.transact_write_items, writes=True, TransactItems=writes, ClientRequestToken=token)
 
 
 def put_new(table_name: str, item: Item) -> TransactWriteItemTypeDef:
@@ -129,21 +156,28 @@ def put_new(table_name: str, item: Item) -> TransactWriteItemTypeDef:
     return {"Put": {"TableName": table_name, "Item": item, "ConditionExpression": "attribute_not_exists(pk)"}}
 
 
+def _must_be_whole(response_dict: Mapping[str, Any], **_: Any) -> None:
+    """Raises Lost where an answer's body is not the one that DynamoDB sent: botocore would take it for an empty one."""
+    headers, body = response_dict["headers"], response_dict["body"]
+    length, checksum = headers.get("content-length"), headers.get("x-amz-crc32")
+    if (length and "content-encoding" not in headers and int(length) != len(body)) or (
+        checksum and int(checksum) != zlib.crc32(body)
+    ):
+        raise Lost("the answer was cut short on its way")
+
+
 def _outcome(error: ClientError) -> Exception | None:
+    """What an error answer says became of the request; None where it is a defect of ours."""
     response: Mapping[str, Any] = error.response
     code = response["Error"]["Code"]
     if code == "ConditionalCheckFailedException":
         return Refused(response.get("Item"))
     if code == "TransactionCanceledException":
-        reasons = response.get("CancellationReasons", [])
-        for index, reason in enumerate(reasons):
-            if reason.get("Code") == "ConditionalCheckFailed":
-                return Refused(reason.get("Item"), index)
-        if any(reason.get("Code") in _BUSY_REASONS for reason in reasons):
-            return Busy(str(error))
-        return None
+        reasons = {reason.get("Code") for reason in response.get("CancellationReasons", [])}
+        if "ConditionalCheckFailed" in reasons:
+            return Refused(None)
+        return Busy(str(error)) if reasons & _BUSY_REASONS else None
     if code in _BUSY:
         return Busy(str(error))
-    if response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500:
-        return Lost(str(error))
-    return None
+    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return Lost(str(error)) if status >= 500 or status == 408 else None

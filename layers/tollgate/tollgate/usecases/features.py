@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 
-from tollgate.domain.errors import NotFound
-from tollgate.domain.features import Feature
+from tollgate.domain.features import Feature, feature_of
 from tollgate.domain.keys import Environment
 from tollgate.store.features import Features
 
@@ -24,22 +23,9 @@ class FeatureCache:
 
     def get(self, env: Environment, feature_id: str, *, fresh: bool = False) -> Feature:
         """The feature; `fresh` bypasses the cache. Raises NotFound."""
-        feature = self._features(env, fresh).get(feature_id) or self._features(env, True).get(feature_id)
-        if feature is None:
-            raise NotFound("feature", feature_id)
-        return feature
-
-    def named(self, env: Environment, event_name: str) -> list[Feature]:
-        """The features that list the event name; raises NotFound where none does."""
-        for fresh in (False, True):
-            features = self._features(env, fresh).values()
-            if found := [feature for feature in features if event_name in feature.event_names]:
-                return found
-        raise NotFound("event", event_name)
-
-    def _features(self, env: Environment, fresh: bool) -> Mapping[str, Feature]:
         cached = self._cached.get(env)
-        now = self._monotonic()
-        if cached is None or fresh or now - cached[0] > CACHE_SECONDS:
-            cached = self._cached[env] = now, self._source.all(env)
-        return cached[1]
+        if not fresh and cached and self._monotonic() - cached[0] <= CACHE_SECONDS and feature_id in cached[1]:
+            return cached[1][feature_id]
+        features = self._source.all(env)
+        self._cached[env] = self._monotonic(), features
+        return feature_of(features, feature_id)

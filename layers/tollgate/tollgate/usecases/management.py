@@ -9,17 +9,15 @@ from dataclasses import dataclass, replace
 
 from tollgate.domain import keys as api_keys
 from tollgate.domain.customers import Customer, Holdings, Subscription, attach
-from tollgate.domain.errors import NotFound, Unavailable
+from tollgate.domain.errors import InvalidRequest, NotFound, Unavailable
 from tollgate.domain.features import Feature, feature_of
 from tollgate.domain.keys import ApiKey, Environment, Scope
-from tollgate.domain.plans import Plan, checked_plan
+from tollgate.domain.plans import MAX_ITEMS, Plan, checked_plan
 from tollgate.store.api_keys import ApiKeys
 from tollgate.store.customers import Customers
 from tollgate.store.features import Features
 from tollgate.store.plans import Plans
 from tollgate.store.table import Refused
-
-TURNS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +42,21 @@ class Management:
         return feature_of(self.feature_store.all(env), feature_id)
 
     def create_plan(self, env: Environment, plan: Plan) -> Plan:
-        """Raises AlreadyExists, NotFound for an item's unknown feature, InvalidInput for an item that misfits."""
-        self.plan_store.add(env, checked_plan(plan, self.feature_store.all(env)))
+        """Raises AlreadyExists, NotFound for an item's unknown feature, InvalidInput for an item that misfits, or
+        InvalidRequest for an automatic plan that no customer could hold beside the other automatic ones."""
+        features = self.feature_store.all(env)
+        checked_plan(plan, features)
+        if plan.auto_enable:
+            everyone = Holdings(Customer("everyone"))
+            for automatic in (*self._automatic_plans(env), plan):
+                everyone = attach(everyone, automatic, features, automatic.id, plan.created_at)
+            if len(everyone.subscriptions) + len(everyone.balances) > MAX_ITEMS:
+                raise InvalidRequest(f"Automatic plans can grant at most {MAX_ITEMS} features in all")
+        self.plan_store.add(env, plan)
         return plan
+
+    def _automatic_plans(self, env: Environment) -> list[Plan]:
+        return [plan for plan in self.plan_store.all(env) if plan.auto_enable and not plan.archived]
 
     def plans(self, env: Environment) -> list[Plan]:
         return self.plan_store.all(env)
@@ -62,16 +72,21 @@ class Management:
     def get_or_create_customer(
         self, env: Environment, customer: Customer, auto_enable_plan_id: str | None, now: int
     ) -> Holdings:
-        """The customer as stored, or a new one holding the plans that are enabled automatically. Raises NotFound."""
+        """The customer as stored, or a new one holding the plans that are enabled automatically.
+
+        Raises NotFound for an unknown plan, or InvalidRequest where it cannot be attached.
+        """
         try:
             return self.customer(env, customer.id)
         except NotFound:
             pass
         holdings = Holdings(replace(customer, created_at=now))
         features = self.feature_store.all(env)
-        automatic = [plan for plan in self.plan_store.all(env) if plan.auto_enable and not plan.archived]
-        if auto_enable_plan_id is not None:
-            automatic = [self.plan_store.get(env, auto_enable_plan_id)]
+        automatic = (
+            self._automatic_plans(env)
+            if auto_enable_plan_id is None
+            else [self.plan_store.get(env, auto_enable_plan_id)]
+        )
         for plan in automatic:
             holdings = attach(holdings, plan, features, new_id("sub"), now)
         try:
@@ -90,7 +105,7 @@ class Management:
         plan = self.plan_store.get(env, plan_id, version)
         features: Mapping[str, Feature] = self.feature_store.all(env)
         subscription_id = new_id("sub")
-        for _ in range(TURNS):
+        for _ in self.customers.turns():
             before = self.customers.get(env, customer_id)
             after = attach(before.holdings, plan, features, subscription_id, now)
             try:

@@ -14,10 +14,11 @@ from tollgate.domain.features import Feature, FeatureType
 from tollgate.domain.keys import Caller, Environment
 from tollgate.domain.quantities import ZERO
 from tollgate.domain.usage import NO_PROPERTIES, UsageEvent
-from tollgate.store.balances import Applied, Balances
+from tollgate.store.balance_items import Stored
+from tollgate.store.balances import Applied, Balances, Declined
 from tollgate.usecases.features import FeatureCache
 
-TURNS = 12  # how often a use is thought through anew because another one came first
+ONE = Decimal(1)
 
 
 class Use(NamedTuple):
@@ -56,7 +57,7 @@ class Meter:
         feature = self.features.get(env, feature_id, fresh=fresh)
         stored = self.balances.get(env, customer_id, feature_id)
         if stored is None:
-            return self._not_granted(env, customer_id, feature)
+            return self._not_granted(env, customer_id, feature, ONE)
         allowed = allows(stored.balance, required, now)
         return Outcome(allowed, feature, fold(stored.balance, now))
 
@@ -83,25 +84,34 @@ class Meter:
         def event(drawn: Decimal, id: str) -> UsageEvent:
             return UsageEvent(id, amount, drawn, now, caller.key_id, command.properties)
 
-        stored = None if amount >= 0 else self.balances.get(env, customer_id, feature.id)
-        for turn in range(TURNS):
-            if amount >= 0 and (turn == 0 or (stored and hot(stored.balance, amount, now))):
+        stored: Stored | None = None
+        for turn in self.balances.turns():
+            if turn or amount < 0:
+                stored = self.balances.get(env, customer_id, feature.id)
+            result: Applied | Declined
+            if turn == 0 and amount >= 0:
                 result = self.balances.spend(env, customer_id, feature.id, amount, now, partial(event, amount))
                 if isinstance(result, Applied):
                     return Outcome(True, feature, fold(result.stored.balance, now), amount)
                 stored = result.stored
             if stored is None:
-                return self._not_granted(env, customer_id, feature)
-            decision = use(stored.balance, amount, command.overage, now)
+                return self._not_granted(env, customer_id, feature, amount)
+            quick = hot(stored.balance, amount, command.overage, now)
+            decision = quick or use(stored.balance, amount, command.overage, now)
             if not decision.allowed:
                 return Outcome(False, feature, decision.balance)
-            result = self.balances.replace(env, customer_id, stored, decision.balance, partial(event, decision.drawn))
+            event_of = partial(event, decision.drawn)
+            if quick:
+                short = quick.drawn < amount
+                result = self.balances.spend(env, customer_id, feature.id, quick.drawn, now, event_of, all_of_it=short)
+            else:
+                result = self.balances.replace(env, customer_id, stored, decision.balance, event_of)
             if isinstance(result, Applied):
                 return Outcome(True, feature, fold(result.stored.balance, now), decision.drawn)
-            stored = result.stored
         raise Unavailable("The balance is being changed too often: nothing was counted, try again")
 
-    def _not_granted(self, env: Environment, customer_id: str, feature: Feature) -> Outcome:
+    def _not_granted(self, env: Environment, customer_id: str, feature: Feature, amount: Decimal) -> Outcome:
+        """Nothing grants the feature: a use of nothing is allowed all the same (autumn.md 2), and counts nothing."""
         if not self.balances.has_customer(env, customer_id):
             raise NotFound("customer", customer_id)
-        return Outcome(False, feature, None)
+        return Outcome(amount <= 0, feature, None)

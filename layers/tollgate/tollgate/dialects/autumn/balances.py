@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tollgate.domain.balances import Balance, Row
+from tollgate.domain.balances import Balance, Row, totals
 from tollgate.domain.quantities import ZERO
 
 
@@ -21,20 +21,16 @@ def balance_json(balance: Balance | None) -> dict[str, Any] | None:
     for what has no number."""
     if balance is None or balance.flag or not balance.rows:
         return None
-    rows = balance.rows
-    unlimited = any(row.unlimited for row in rows)
-    resets = [row.next_reset_at for row in rows if row.next_reset_at is not None]
+    total = totals(balance.rows)
+    resets = [row.next_reset_at for row in balance.rows if row.next_reset_at is not None]
     return {
         "object": "balance",
         "feature_id": balance.feature_id,
-        "granted": ZERO if unlimited else sum((row.granted for row in rows), ZERO),
-        "remaining": ZERO if unlimited else sum((max(row.remaining, ZERO) for row in rows), ZERO),
-        "usage": sum((row.used for row in rows), ZERO),
-        "unlimited": unlimited,
+        **total._asdict(),
         "overage_allowed": False,
         "max_purchase": None,
         "next_reset_at": min(resets, default=None),
-        "breakdown": [_row_json(row) for row in rows],
+        "breakdown": [_row_json(row) for row in balance.rows],
     }
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from tollgate.dialects.autumn.fields import Id, IntervalName, Number, Params, Properties, Whole
+from pydantic import Field
+
+from tollgate.dialects.autumn.fields import Id, IntervalName, Number, Params, Properties, Text, Whole
 from tollgate.dialects.http import Answer, Request
 from tollgate.domain.features import Feature, FeatureType
 from tollgate.domain.keys import Environment
@@ -15,18 +17,18 @@ from tollgate.usecases.management import Management
 
 
 class Display(Params):
-    singular: str | None = None
-    plural: str | None = None
+    singular: Text | None = None
+    plural: Text | None = None
 
 
 class CreateFeatureParams(Params):
     later = ("credit_schema", "meter", "alert_settings", "reporting_unit", "group", "lookup_key")
 
     feature_id: Id
-    name: str
+    name: Text
     type: Literal["boolean", "metered"]
     consumable: bool | None = None
-    event_names: list[Id] | None = None
+    event_names: Annotated[list[Id], Field(max_length=50)] | None = None
     display: Display | None = None
 
 
@@ -45,11 +47,11 @@ class PlanItemParams(Params):
 
 
 class CreatePlanParams(Params):
-    later = ("free_trial", "billing_controls")
+    later = ("price", "free_trial", "billing_controls")
 
     plan_id: Id
-    name: str
-    description: str | None = None
+    name: Text
+    description: Text | None = None
     group: Id | Literal[""] | None = None  # the SDK sends an empty one for none
     add_on: bool | None = None
     auto_enable: bool | None = None

@@ -17,12 +17,13 @@ _ONE = Decimal(1)
 
 
 class CheckParams(Params):
-    later = ("lock", "product_id", "with_preview", "customer_data", "entity_data")
+    later = ("lock", "product_id", "with_preview", "customer_data", "entity_data", "skip_event", "expand")
 
     customer_id: Id
     feature_id: Id
     entity_id: Id | None = None
     required_balance: Number | None = None
+    required_quantity: Number | None = None  # another name for it
     properties: Properties | None = None
     send_event: bool | None = None
     skip_cache: bool | None = None
@@ -33,7 +34,9 @@ def check(meter: Meter, request: Request) -> Answer:
     params = CheckParams.of(request.body)
     if params.entity_id is not None:
         raise NotFound("entity", params.entity_id)
-    required = _ONE if params.required_balance is None else params.required_balance
+    required = params.required_balance
+    if required is None:
+        required = _ONE if params.required_quantity is None else params.required_quantity
     if params.send_event:
         if request.caller.scope is not Scope.SECRET:
             raise InvalidRequest("Can't use send_event: true with a publishable key: use a secret key")

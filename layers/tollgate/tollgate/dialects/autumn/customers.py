@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tollgate.dialects.autumn.balances import balance_json, flag_json
-from tollgate.dialects.autumn.fields import Id, Params, Properties, Whole
+from tollgate.dialects.autumn.fields import Id, Params, Properties, Text, Whole
 from tollgate.dialects.http import Answer, Request
 from tollgate.domain.balances import fold
 from tollgate.domain.customers import Customer, Holdings, Subscription
@@ -21,9 +21,9 @@ class GetOrCreateCustomerParams(Params):
     later = ("billing_controls", "config")
 
     customer_id: Id
-    name: str | None = None
-    email: str | None = None
-    fingerprint: str | None = None
+    name: Text | None = None
+    email: Text | None = None
+    fingerprint: Text | None = None
     metadata: Properties | None = None
     auto_enable_plan_id: Id | None = None
 

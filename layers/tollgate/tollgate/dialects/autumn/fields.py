@@ -5,7 +5,15 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, PlainValidator, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    PlainValidator,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from tollgate.domain.errors import InvalidInput
@@ -53,6 +61,7 @@ def _refusal(error: InvalidInput) -> PydanticCustomError:
     return PydanticCustomError("rule", "{rule}", {"rule": error.rule})
 
 
+Text = Annotated[str, StringConstraints(max_length=1000)]
 Id = Annotated[str, AfterValidator(_id)]
 Number = Annotated[Decimal, PlainValidator(_number)]
 Whole = Annotated[int, PlainValidator(_whole)]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from tollgate.dialects.autumn.fields import Id, Params
+from tollgate.dialects.autumn.fields import Id, Params, Text
 from tollgate.dialects.http import Answer, Request
 from tollgate.domain.keys import ApiKey, Scope
 from tollgate.usecases.management import Management
 
 
 class CreateKeyParams(Params):
-    name: str | None = None
+    name: Text | None = None
     scope: Literal["secret", "publishable"] | None = None
 
 

@@ -19,7 +19,7 @@ _ONE = Decimal(1)
 
 
 class TrackParams(Params):
-    later = ("lock", "idempotency_key", "customer_data", "entity_data", "event_name")
+    later = ("lock", "idempotency_key", "customer_data", "entity_data", "event_name", "skip_event", "expand")
 
     customer_id: Id
     feature_id: Id
