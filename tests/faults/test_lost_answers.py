@@ -23,7 +23,7 @@ from tollgate.domain.ids import time_ordered_id
 from tollgate.runtime import clock
 from tollgate.store.balances import Balances
 from tollgate.store.keys import balance
-from tollgate.store.table import Lost
+from tollgate.store.table import Busy, Lost
 from tollgate.usecases.usage import Outcome
 
 CUT = {"service": "dynamodb", "operation": "UpdateItem", "response": {"abort_frac": 0.0}}
@@ -128,19 +128,35 @@ def losing(here: World, monkeypatch: pytest.MonkeyPatch, *, applied: bool, error
     return sent
 
 
+@pytest.mark.parametrize("retried", [True, False])
 @pytest.mark.parametrize(("before", "amount"), [(0, 3), (2, -2)], ids=["the hot path", "the slow path"])
 def test_a_delayed_write_cannot_follow_its_fence(
-    here: World, monkeypatch: pytest.MonkeyPatch, before: int, amount: int
+    here: World, monkeypatch: pytest.MonkeyPatch, before: int, amount: int, retried: bool
 ) -> None:
-    """The write whose answer was given up is still on its way; once it was judged lost, it must never arrive."""
+    """The write whose answer was given up is still on its way; once it was judged lost, it must never arrive: neither
+    beside its retry, nor after the caller was told that nothing was counted."""
     here.customer("c1", [item(10)])
     if before:
         here.use("c1", before)
-    late = losing(here, monkeypatch, applied=False, error=Lost("no answer came, and the request is still on its way"))
-    assert here.use("c1", amount, Overage.CAP).allowed
+    update_item: Any = here.table.client.update_item
+    late: list[dict[str, Any]] = []
+
+    def broken(**request: Any) -> Any:
+        if "event" not in request["UpdateExpression"] or (late and retried):
+            return update_item(**request)
+        late.append(request)
+        raise Lost("still on its way") if len(late) == 1 else Busy("throttled from now on")
+
+    monkeypatch.setattr(here.table.client, "update_item", broken)
+    if retried:
+        assert here.use("c1", amount, Overage.CAP).allowed
+    else:
+        with pytest.raises(Unavailable) as caught:
+            here.use("c1", amount, Overage.CAP)
+        assert not isinstance(caught.value, OutcomeUnknown)
     with pytest.raises(here.table.client.exceptions.ConditionalCheckFailedException):
-        here.table.client.update_item(**late[0])
-    assert here.remaining("c1") == 10 - before - amount
+        update_item(**late[0])
+    assert here.remaining("c1") == 10 - before - (amount if retried else 0)
 
 
 @pytest.mark.parametrize("applied", [True, False])

@@ -12,7 +12,7 @@ from tollgate.domain.features import Feature, FeatureType, feature_of
 from tollgate.domain.periods import next_boundary
 from tollgate.domain.plans import Plan, PlanItem
 
-MAX_ROWS = 50  # of one balance: an item of about 8 KB; up to four stay within one write unit
+MAX_ROWS = 50  # of one balance: an item of about 9 KB; up to three stay within one write unit
 
 
 @dataclass(frozen=True, slots=True)
