@@ -106,6 +106,12 @@ class TestUse:
         assert stored
         assert stored.balance.rows[0].next_reset_at == NOW + 4 * HOUR
 
+    def test_a_use_that_the_old_period_could_cover_belongs_to_the_new_one(self, here: World) -> None:
+        here.customer("c1", [item(10, Reset(Interval.HOUR))])
+        here.use("c1", 4)
+        assert here.use("c1", 1, now=NOW + HOUR).allowed
+        assert here.remaining("c1", NOW + HOUR) == 9
+
     def test_rejecting_track_is_an_error_and_changes_nothing(self, here: World) -> None:
         here.customer("c1", [item(5)])
         with pytest.raises(InsufficientBalance):

@@ -5,7 +5,7 @@ slots. An id that may have been applied is never sent again.
 
     write       condition                                                       update
     spend       headroom >= v, fresh_until > now, fence < id                    headroom -= v, spent += v, version += 1,
-                (= v where it takes all that there is)                          event, slot = id
+                                                                                event, slot = id
     replace     version = the one decided on, fence < id                        the folded state, version += 1,
                                                                                 event, slot = id
     fence       fence < f                                                       fence = f
@@ -85,27 +85,15 @@ class Balances:
         return self._table.get(keys.customer(env, customer_id)) is not None
 
     def spend(
-        self,
-        env: Environment,
-        customer_id: str,
-        feature_id: str,
-        amount: Decimal,
-        now: int,
-        event_of: EventOf,
-        *,
-        all_of_it: bool = False,
+        self, env: Environment, customer_id: str, feature_id: str, amount: Decimal, now: int, event_of: EventOf
     ) -> Applied | Declined:
-        """The hot path: deducts `amount` if the balance is fresh at `now` and has the headroom. One write unit.
-
-        With `all_of_it`, `amount` must be the whole headroom.
-        """
-        headroom = "headroom = :v" if all_of_it else "headroom >= :v"
+        """The hot path: deducts `amount` if the balance is fresh at `now` and has the headroom. One write unit."""
 
         def request(id: bytes, slot: str, event: str) -> dict[str, Any]:
             return {
                 "UpdateExpression": f"SET headroom = headroom - :v, spent = spent + :v, version = version + :one,"
                 f" event = :event, {slot} = :id",
-                "ConditionExpression": f"{headroom} AND fresh_until > :now AND fence < :id",
+                "ConditionExpression": "headroom >= :v AND fresh_until > :now AND fence < :id",
                 "ExpressionAttributeValues": {
                     ":v": {"N": str(amount)},
                     ":now": {"N": str(now)},

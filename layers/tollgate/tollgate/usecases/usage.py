@@ -89,7 +89,7 @@ class Meter:
             if turn or amount < 0:
                 stored = self.balances.get(env, customer_id, feature.id)
             result: Applied | Declined
-            if turn == 0 and amount >= 0:
+            if turn == 0 and amount >= 0:  # the hot path: one write decides, and nearly always that is all
                 result = self.balances.spend(env, customer_id, feature.id, amount, now, partial(event, amount))
                 if isinstance(result, Applied):
                     return Outcome(True, feature, fold(result.stored.balance, now), amount)
@@ -102,8 +102,7 @@ class Meter:
                 return Outcome(False, feature, decision.balance)
             event_of = partial(event, decision.drawn)
             if quick:
-                short = quick.drawn < amount
-                result = self.balances.spend(env, customer_id, feature.id, quick.drawn, now, event_of, all_of_it=short)
+                result = self.balances.spend(env, customer_id, feature.id, quick.drawn, now, event_of)
             else:
                 result = self.balances.replace(env, customer_id, stored, decision.balance, event_of)
             if isinstance(result, Applied):
