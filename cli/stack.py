@@ -31,9 +31,9 @@ from tollgate.store.table import Table
 from tollgate.usecases.management import Management
 
 LOCAL = ROOT / ".local"
-ENV = LOCAL / "env"
-RECORD = LOCAL / "stack.json"
-LOG = LOCAL / "ministack.log"
+ENV = "env"
+RECORD = "stack.json"
+LOG = "ministack.log"
 SAM_ENV = ROOT / "events" / "env.json"
 CATALOG = ROOT / "events" / "catalog.json"
 NAME = "tollgate"
@@ -87,8 +87,8 @@ def start(port: int, state: Path = LOCAL, *, detached: bool) -> tuple[Stack, Ser
             scratch = state / "tmp"
             scratch.mkdir(exist_ok=True)
             kept = state / f"ministack-{port}"  # what it keeps holds addresses with its port
-            server = ministack(port, kept, state / LOG.name, detached=detached, TMPDIR=str(scratch))
-            (state / RECORD.name).write_text(json.dumps({"pid": server.pid, "endpoint": endpoint}))
+            server = ministack(port, kept, state / LOG, detached=detached, TMPDIR=str(scratch))
+            (state / RECORD).write_text(json.dumps({"pid": server.pid, "endpoint": endpoint}))
     try:
         build.result()
         return _ready(endpoint, state), server
@@ -100,7 +100,7 @@ def start(port: int, state: Path = LOCAL, *, detached: bool) -> tuple[Stack, Ser
 
 def stop(state: Path = LOCAL) -> bool:
     """Stops the emulator that a start in the background left running; False where none runs."""
-    record = state / RECORD.name
+    record = state / RECORD
     if not record.exists():
         return False
     running = stop_detached(json.loads(record.read_text())["pid"], "ministack")
@@ -110,10 +110,10 @@ def stop(state: Path = LOCAL) -> bool:
 
 def current(state: Path = LOCAL) -> Stack:
     """The stack that runs; raises FileNotFoundError or ConnectionError where none does."""
-    record = json.loads((state / RECORD.name).read_text())
+    record = json.loads((state / RECORD).read_text())
     if not _answers(record["endpoint"]):
         raise ConnectionError("no stack answers: start one with `make up`")
-    keys = _read_env(state / ENV.name)
+    keys = _read_env(state / ENV)
     return Stack(
         record["endpoint"],
         keys["TOLLGATE_URL"],
@@ -136,12 +136,12 @@ def stay(server: Server | None) -> None:
 
 def _ready(endpoint: str, state: Path) -> Stack:
     outputs = deploy.deploy(endpoint, NAME)
-    record = state / RECORD.name
+    record = state / RECORD
     known = json.loads(record.read_text()) if record.exists() else {"endpoint": endpoint}
     record.write_text(json.dumps({**known, "outputs": outputs}, indent=2))
     url = deploy.base_url(endpoint, outputs)
     table = Table(aws(endpoint, "dynamodb"), outputs["TableName"])
-    keys = _demo_keys(url, table, state / ENV.name)
+    keys = _demo_keys(url, table, state / ENV)
     stack = Stack(endpoint, url, outputs, *keys, state)
     api = Api(url, stack.secret_key)
     apply_catalog(api, CATALOG)
@@ -181,7 +181,7 @@ def _write_env(stack: Stack, state: Path) -> None:
         "TOLLGATE_PUBLISHABLE_KEY": stack.publishable_key,
         "TOLLGATE_LIVE_SECRET_KEY": stack.live_secret_key,
     }
-    path = state / ENV.name
+    path = state / ENV
     path.touch()
     path.chmod(0o600)
     path.write_text("".join(f"{name}={value}\n" for name, value in lines.items()))

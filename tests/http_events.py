@@ -29,3 +29,13 @@ def authorized(
     """The event as it is behind the authorizer."""
     found = {"environment": environment, "scope": scope, "key_id": "key_test"}
     return {**event, "requestContext": {**event["requestContext"], "authorizer": {"lambda": found}}}
+
+
+def assert_contains(whole: Any, part: Any) -> None:
+    """Every key of `part` is in `whole`, with that value."""
+    if not isinstance(part, dict):
+        assert whole == part
+        return
+    for key, value in part.items():
+        assert key in whole
+        assert_contains(whole[key], value)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from tollgate.domain.balances import totals
 from tollgate.domain.customers import Customer
 from tollgate.domain.decisions import Overage
 from tollgate.domain.features import Feature, FeatureType
@@ -68,7 +69,7 @@ class World:
     def remaining(self, customer_id: str, now: int = NOW) -> Decimal:
         outcome = self.meter.check(SANDBOX, customer_id, "messages", Decimal(0), now)
         assert outcome.balance
-        return sum((max(row.remaining, Decimal(0)) for row in outcome.balance.rows), Decimal(0))
+        return totals(outcome.balance.rows).remaining
 
     def last_event_id(self, customer_id: str) -> str | None:
         found = self.table.get(balance(SANDBOX, customer_id, "messages"))

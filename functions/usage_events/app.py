@@ -25,9 +25,8 @@ metrics = Metrics()
 
 _BUS = os.environ["TOLLGATE_BUS"]
 _DEAD_LETTERS = os.environ["TOLLGATE_DEAD_LETTER_QUEUE_URL"]
-TRIES = 3
-
 _MOST = 10  # entries in one PutEvents
+_TRIES = 3
 _events = runtime.client("events")
 _queue = runtime.client("sqs")
 
@@ -65,7 +64,7 @@ def _entries(records: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 def _put(entries: list[dict[str, Any]]) -> None:
     """Sends the entries; after a refusal again from the first one refused, so that none stays overtaken."""
-    for _ in range(TRIES):
+    for _ in range(_TRIES):
         answer = _events.put_events(Entries=entries)
         refused = [number for number, entry in enumerate(answer["Entries"]) if "ErrorCode" in entry]
         if not refused:

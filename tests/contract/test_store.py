@@ -59,6 +59,19 @@ class TestHotPath:
         requests = Spent(here.table.client).of(lambda: here.use("c1", 1, now=NOW + HOUR))
         assert [name for name, _ in requests] == ["UpdateItem", "UpdateItem"]
 
+    def test_a_capped_use_costs_the_hot_write_that_failed_and_one_more(self, here: World) -> None:
+        here.customer("c1", [item(10)])
+        here.use("c1", 1)
+        requests = Spent(here.table.client).of(lambda: here.use("c1", 20, Overage.CAP))
+        assert [name for name, _ in requests] == ["UpdateItem", "UpdateItem"]
+        assert requests[1][1] == 1.0
+
+    def test_a_returned_use_costs_a_read_and_a_write(self, here: World) -> None:
+        here.customer("c1", [item(10)])
+        here.use("c1", 5)
+        requests = Spent(here.table.client).of(lambda: here.use("c1", -2, Overage.CAP))
+        assert requests == [("GetItem", 1.0), ("UpdateItem", 1.0)]
+
 
 class TestUse:
     def test_allowed_until_the_grant_is_used_up_then_denied_and_unchanged(self, here: World) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -28,10 +29,8 @@ class Here:
 
     def call(self, function: str, route: str, body: Any, **more: Any) -> tuple[int, dict[str, Any]]:
         """The status and parsed body of a call with a sandbox secret key; `body` is a JSON value, or text as it is."""
-        from json import loads
-
         answer = self.handlers[function](authorized(http_event(route, body, **more), **more), None)
-        return answer["statusCode"], loads(answer["body"])
+        return answer["statusCode"], json.loads(answer["body"])
 
     def contents(self) -> str:
         """Everything in the table."""

@@ -11,6 +11,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.handlers.conftest import Here
+from tests.http_events import assert_contains
 
 EVENTS = ROOT / "events"
 ANSWERS: dict[str, Any] = json.loads((EVENTS / "answers.json").read_text())
@@ -54,16 +55,6 @@ def test_a_sample_gets_its_documented_answer(stocked: Here, name: str) -> None:
         return
     assert answer["statusCode"] == documented["status"], answer["body"]
     assert_contains(json.loads(answer["body"]), documented["body"])
-
-
-def assert_contains(whole: Any, part: Any) -> None:
-    """Every key of `part` is in `whole`, with that value."""
-    if not isinstance(part, dict):
-        assert whole == part
-        return
-    for key, value in part.items():
-        assert key in whole
-        assert_contains(whole[key], value)
 
 
 def test_every_sample_is_documented_and_every_route_has_one() -> None:

@@ -2,7 +2,7 @@
 
 One client, made when a function starts, that never retries by itself (`store.table` decides what is safe) and gives up
 early: connect 1 s, read 1.5 s. It is botocore's own client, the one that boto3 wraps: importing boto3 on top of it
-would add a quarter to the check function's start and nothing else (docs/decisions/0002).
+would add 7 % of a client's start and nothing else (docs/decisions/0002).
 """
 
 from __future__ import annotations

@@ -18,8 +18,6 @@ from tollgate.store.balance_items import Stored
 from tollgate.store.balances import Applied, Balances, Declined
 from tollgate.usecases.features import FeatureCache
 
-ONE = Decimal(1)
-
 
 class Use(NamedTuple):
     """A use of one feature by one customer. `amount` below zero gives back."""
@@ -57,7 +55,7 @@ class Meter:
         feature = self.features.get(env, feature_id, fresh=fresh)
         stored = self.balances.get(env, customer_id, feature_id)
         if stored is None:
-            return self._not_granted(env, customer_id, feature, ONE)
+            return self._not_granted(env, customer_id, feature, allowed=False)
         allowed = allows(stored.balance, required, now)
         return Outcome(allowed, feature, fold(stored.balance, now))
 
@@ -95,7 +93,8 @@ class Meter:
                     return Outcome(True, feature, fold(result.stored.balance, now), amount)
                 stored = result.stored
             if stored is None:
-                return self._not_granted(env, customer_id, feature, amount)
+                # a use of nothing is allowed all the same (autumn.md 2), and counts nothing
+                return self._not_granted(env, customer_id, feature, allowed=amount <= 0)
             quick = hot(stored.balance, amount, command.overage, now)
             decision = quick or use(stored.balance, amount, command.overage, now)
             if not decision.allowed:
@@ -109,8 +108,8 @@ class Meter:
                 return Outcome(True, feature, fold(result.stored.balance, now), decision.drawn)
         raise Unavailable("The balance is being changed too often: nothing was counted, try again")
 
-    def _not_granted(self, env: Environment, customer_id: str, feature: Feature, amount: Decimal) -> Outcome:
-        """Nothing grants the feature: a use of nothing is allowed all the same (autumn.md 2), and counts nothing."""
+    def _not_granted(self, env: Environment, customer_id: str, feature: Feature, *, allowed: bool) -> Outcome:
+        """The answer where nothing grants the feature; raises NotFound where there is no such customer."""
         if not self.balances.has_customer(env, customer_id):
             raise NotFound("customer", customer_id)
-        return Outcome(amount <= 0, feature, None)
+        return Outcome(allowed, feature, None)

@@ -1,0 +1,63 @@
+"""What is read once and kept, and what takes several reads."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tollgate.domain.errors import NotFound
+from tollgate.domain.features import Feature, FeatureType
+from tollgate.domain.keys import Environment
+from tollgate.store.table import Table
+from tollgate.usecases.features import CACHE_SECONDS, FeatureCache
+
+MESSAGES = Feature("messages", "Messages", FeatureType.METERED)
+SANDBOX = Environment.SANDBOX
+
+
+class Source:
+    """Stands for the features in the table; counts how often they are read."""
+
+    def __init__(self) -> None:
+        self.held = {"messages": MESSAGES}
+        self.reads = 0
+
+    def all(self, env: Environment) -> dict[str, Feature]:
+        self.reads += 1
+        return dict(self.held) if env is SANDBOX else {}
+
+
+def test_features_are_read_once_in_their_time_and_afresh_when_asked_for_or_missing() -> None:
+    source, now = Source(), [0.0]
+    cache = FeatureCache(source, lambda: now[0])  # type: ignore[arg-type]
+    assert cache.get(SANDBOX, "messages") is cache.get(SANDBOX, "messages") is MESSAGES
+    assert source.reads == 1
+    now[0] = CACHE_SECONDS + 1
+    cache.get(SANDBOX, "messages")
+    assert source.reads == 2
+    cache.get(SANDBOX, "messages", fresh=True)
+    assert source.reads == 3
+    with pytest.raises(NotFound):
+        cache.get(SANDBOX, "new")
+    source.held["new"] = MESSAGES
+    assert cache.get(SANDBOX, "new")  # as soon as it is created
+    with pytest.raises(NotFound):
+        cache.get(Environment.LIVE, "messages")
+
+
+def test_a_query_reads_every_page() -> None:
+    asked: list[dict[str, Any]] = []
+
+    def query(**request: Any) -> dict[str, Any]:
+        asked.append(dict(request))
+        page = len(asked)
+        more = {"LastEvaluatedKey": {"pk": {"S": str(page)}}} if page < 3 else {}
+        return {"Items": [{"sk": {"S": str(page)}}], **more}
+
+    events = SimpleNamespace(register=lambda *_, **__: None)
+    client: Any = SimpleNamespace(query=query, meta=SimpleNamespace(events=events))
+    assert [item["sk"]["S"] for item in Table(client, "t").query("p")] == ["1", "2", "3"]
+    assert [request.get("ExclusiveStartKey") for request in asked] == [None, {"pk": {"S": "1"}}, {"pk": {"S": "2"}}]
+    assert all(request["ConsistentRead"] for request in asked)
