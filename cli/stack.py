@@ -193,6 +193,7 @@ def function_variables(stack: Stack, host: str) -> dict[str, str]:
     inside = {
         "TOLLGATE_TABLE": stack.outputs["TableName"],
         "TOLLGATE_BUS": stack.outputs["BusName"],
+        "TOLLGATE_USAGE_QUEUE_URL": stack.outputs["QueueUrl"],
         "TOLLGATE_DEAD_LETTER_QUEUE_URL": stack.outputs["DeadLetterQueueUrl"],
         "TOLLGATE_ENDPOINT_URL": stack.endpoint,
     }

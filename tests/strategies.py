@@ -6,8 +6,10 @@ from decimal import Decimal
 
 from hypothesis import strategies as st
 
-from tollgate.domain.balances import Balance, Row, balance_of
+from tollgate.domain.balances import Balance, Place, balance_of, restated
+from tollgate.domain.limits import Limits, SpendLimit, Window
 from tollgate.domain.periods import Interval, Reset, next_boundary
+from tollgate.domain.rows import Rollover, RolloverRule, Row
 
 T0 = 1_700_000_000_000  # 2023-11-14T22:13:20Z
 DAY = 86_400_000
@@ -16,6 +18,7 @@ amounts = st.decimals(min_value=0, max_value=1000, places=2, allow_nan=False)
 signed_amounts = st.decimals(min_value=-1000, max_value=1000, places=2, allow_nan=False)
 moments = st.integers(min_value=T0, max_value=T0 + 800 * DAY)
 resets = st.builds(Reset, st.sampled_from(list(Interval)), st.integers(1, 3))
+rollover_rules = st.builds(RolloverRule, st.none() | amounts, st.none(), st.none() | st.integers(1, 24))
 
 
 @st.composite
@@ -23,24 +26,63 @@ def rows(draw: st.DrawFn) -> Row:
     """A row as a plan grants it, some of it used (or overdrawn) already."""
     reset = draw(st.none() | resets)
     granted = draw(amounts)
+    next_reset_at = next_boundary(T0, reset, T0) if reset else None
+    rolls = next_reset_at is not None and draw(st.booleans())
     return Row(
         id=f"row{draw(st.integers(0, 10**6))}",
         plan_id="plan",
         subscription_id="sub",
         granted=granted,
-        used=draw(st.decimals(min_value=0, max_value=1100, places=2)),
+        prepaid=draw(st.sampled_from([Decimal(0), Decimal(0), Decimal("12.5")])),
+        used=draw(st.decimals(min_value=-100, max_value=1100, places=2)),
         unlimited=draw(st.integers(0, 9)) == 0,
+        overage=draw(st.integers(0, 3)) == 0,
+        max_purchase=draw(st.none() | amounts),
         reset=reset,
         anchor=T0,
-        next_reset_at=next_boundary(T0, reset, T0) if reset else None,
+        next_reset_at=next_reset_at,
+        starts_at=draw(st.sampled_from([None, None, None, T0 + 40 * DAY])),
         expires_at=draw(st.none() | st.integers(T0 + 1, T0 + 400 * DAY)),
+        created_at=draw(st.integers(T0 - 3, T0)),
+        add_on=draw(st.booleans()),
+        keeps_overage=draw(st.booleans()),
+        rollover=draw(rollover_rules) if rolls else None,
+        rollovers=tuple(draw(st.lists(rollovers(), max_size=2))) if rolls else (),
     )
 
 
 @st.composite
-def balances(draw: st.DrawFn) -> Balance:
+def rollovers(draw: st.DrawFn) -> Rollover:
+    granted = draw(amounts)
+    used = draw(st.decimals(min_value=0, max_value=granted, places=2))
+    return Rollover(granted, used, draw(st.none() | st.integers(T0 + 1, T0 + 400 * DAY)))
+
+
+@st.composite
+def limits(draw: st.DrawFn) -> Limits:
+    window = st.builds(
+        Window,
+        amounts,
+        st.sampled_from([Interval.DAY, Interval.WEEK, Interval.MONTH, Interval.YEAR]),
+        st.integers(T0 + 1, T0 + 30 * DAY),
+        st.sampled_from([None, T0]),
+        used=amounts,
+    )
+    spend = st.builds(SpendLimit, amounts, st.booleans())
+    return Limits(
+        draw(st.sampled_from([None, None, True, False])),
+        draw(st.none() | spend),
+        tuple(draw(st.lists(window, max_size=1))),
+    )
+
+
+@st.composite
+def balances(draw: st.DrawFn, bounded: bool = True) -> Balance:
     """A folded balance, or one that the hot path has been drawing from since."""
-    folded = balance_of("messages", draw(st.lists(rows(), min_size=1, max_size=4, unique_by=lambda row: row.id)))
-    ceiling = min(folded.headroom, Decimal(10_000))
-    spent = draw(st.decimals(min_value=0, max_value=ceiling, places=2)) if ceiling else Decimal(0)
-    return Balance(folded.feature_id, folded.rows, folded.headroom - spent, spent, folded.fresh_until, folded.flag)
+    held = draw(st.lists(rows(), min_size=1, max_size=4, unique_by=lambda row: row.id))
+    folded = balance_of(Place("messages"), held)
+    if bounded and draw(st.booleans()):
+        folded = restated(folded._replace(limits=draw(limits())))
+    most = min(folded.ceiling, Decimal(10_000))
+    spent = draw(st.decimals(min_value=0, max_value=most, places=2)) if most >= 1 else Decimal(0)
+    return folded._replace(headroom=folded.headroom - spent, ceiling=folded.ceiling - spent, spent=spent)

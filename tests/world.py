@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from tollgate.domain.balances import totals
-from tollgate.domain.customers import Customer
-from tollgate.domain.decisions import Overage
+from tollgate.domain.balances import Balance, Place, Totals, fold, totals
+from tollgate.domain.controls import NO_CONTROLS, Controls
+from tollgate.domain.customers import Customer, Entity
+from tollgate.domain.decisions import Overage, sources_of
 from tollgate.domain.features import Feature, FeatureType
 from tollgate.domain.keys import Caller, Environment, Scope
 from tollgate.domain.periods import Interval, Reset
-from tollgate.domain.plans import Plan, PlanItem
+from tollgate.domain.plans import USAGE_BASED, ItemPrice, Plan, PlanItem
+from tollgate.domain.quantities import ZERO
+from tollgate.domain.subscriptions import NO_TERMS, Terms
+from tollgate.domain.usage import NO_PROPERTIES
 from tollgate.store.api_keys import ApiKeys
-from tollgate.store.balance_items import decode_event
+from tollgate.store.balance_items import Stored, decode_event
 from tollgate.store.balances import Balances
 from tollgate.store.customers import Customers
 from tollgate.store.features import Features
 from tollgate.store.keys import balance
+from tollgate.store.once import Once, OnceKeys
 from tollgate.store.plans import Plans
 from tollgate.store.table import Table
 from tollgate.usecases.features import FeatureCache
@@ -35,15 +40,39 @@ HOUR = 3_600_000
 SANDBOX = Environment.SANDBOX
 CALLER = Caller(SANDBOX, Scope.SECRET, "key_test")
 MONTHLY = Reset(Interval.MONTH)
+HOURLY = Reset(Interval.HOUR)
 
 FEATURES = (
     Feature("messages", "Messages", FeatureType.METERED),
     Feature("dashboard", "Dashboard", FeatureType.BOOLEAN, consumable=False),
 )
 
+# The catalog of autumn.md 5: seats, members of credit systems, and an event that two of them listen to.
+FIXTURE = (
+    *FEATURES,
+    Feature("users", "Users", FeatureType.METERED, consumable=False),
+    Feature("workflows", "Workflows", FeatureType.METERED, consumable=False),
+    Feature("action1", "Action 1", FeatureType.METERED, event_names=("action-event",)),
+    Feature("action2", "Action 2", FeatureType.METERED),
+    Feature("action3", "Action 3", FeatureType.METERED, event_names=("action-event",)),
+    Feature(
+        "credits",
+        "Credits",
+        FeatureType.CREDIT_SYSTEM,
+        credit_schema=(("action1", Decimal("0.2")), ("action2", Decimal("0.6"))),
+    ),
+    Feature("credits2", "Credits 2", FeatureType.CREDIT_SYSTEM, credit_schema=(("action3", Decimal("1.4")),)),
+)
+
 
 def item(included: int | str, reset: Reset | None = MONTHLY, feature: str = "messages") -> PlanItem:
     return PlanItem(feature, Decimal(included), reset=reset)
+
+
+def pay_per_use(included: int, most: int | None = None, feature: str = "messages") -> PlanItem:
+    """So many units included each month, and `most` of overage."""
+    price = ItemPrice(USAGE_BASED, None if most is None else Decimal(most), Decimal("0.5"))
+    return PlanItem(feature, Decimal(included), reset=MONTHLY, price=price)
 
 
 @dataclass(frozen=True)
@@ -53,36 +82,94 @@ class World:
     meter: Meter
     management: Management
 
-    def customer(self, customer_id: str, items: Sequence[PlanItem], now: int = NOW) -> None:
-        """A customer with one plan of these items."""
+    def plan(self, items: Sequence[PlanItem], *, add_on: bool = False) -> str:
+        """The id of a new plan of these items."""
         plan = f"plan-{random.randrange(10**12)}"
-        self.management.create_plan(SANDBOX, Plan(plan, plan, items=tuple(items)))
-        self.management.get_or_create_customer(SANDBOX, Customer(customer_id), None, now)
-        self.management.attach(SANDBOX, customer_id, plan, None, now)
+        self.management.create_plan(SANDBOX, Plan(plan, plan, add_on=add_on, items=tuple(items)))
+        return plan
+
+    def customer(
+        self, customer_id: str, items: Sequence[PlanItem], now: int = NOW, controls: Controls = NO_CONTROLS
+    ) -> None:
+        """A customer with one plan of these items."""
+        self.management.get_or_create_customer(SANDBOX, Customer(customer_id, controls=controls), None, now)
+        self.attach(customer_id, items, now)
+
+    def attach(
+        self,
+        customer_id: str,
+        items: Sequence[PlanItem],
+        now: int = NOW,
+        terms: Terms = NO_TERMS,
+        *,
+        add_on: bool = False,
+    ) -> None:
+        """Attaches a new plan of these items."""
+        self.management.attach(SANDBOX, customer_id, self.plan(items, add_on=add_on), None, now, terms)
+
+    def entity(self, customer_id: str, *ids: str, now: int = NOW) -> None:
+        """Entities of the feature `users`."""
+        for id in ids:
+            self.management.create_entity(SANDBOX, customer_id, Entity(id, "users"), now)
 
     def use(
-        self, customer_id: str, amount: int | str | Decimal, overage: Overage = Overage.REJECT, now: int = NOW
+        self,
+        customer_id: str,
+        amount: int | str | Decimal,
+        overage: Overage = Overage.REJECT,
+        now: int = NOW,
+        *,
+        feature: str = "messages",
+        entity: str = "",
+        properties: Mapping[str, Any] = NO_PROPERTIES,
+        once: tuple[Once, ...] = (),
     ) -> Outcome:
         """Check-and-track."""
-        return self.meter.check_and_track(CALLER, Use(customer_id, "messages", Decimal(amount), overage), now)
+        use = Use(customer_id, feature, Decimal(amount), overage, properties, entity, once=once)
+        return self.meter.check_and_track(CALLER, use, now)
 
-    def remaining(self, customer_id: str, now: int = NOW) -> Decimal:
-        outcome = self.meter.check(SANDBOX, customer_id, "messages", Decimal(0), now)
-        assert outcome.balance
-        return totals(outcome.balance.rows).remaining
+    def track(
+        self, customer_id: str, amount: int | str, overage: Overage = Overage.CAP, once: tuple[Once, ...] = ()
+    ) -> Outcome:
+        """Track: a refusal is an error."""
+        return self.meter.track(CALLER, Use(customer_id, "messages", Decimal(amount), overage, once=once), NOW)
 
-    def last_event_id(self, customer_id: str) -> str | None:
-        found = self.table.get(balance(SANDBOX, customer_id, "messages"))
+    def totals(self, customer_id: str, feature: str = "messages", entity: str = "", now: int = NOW) -> Totals:
+        """What a check shows of a feature."""
+        world = self.meter.check(SANDBOX, customer_id, feature, ZERO, now, entity_id=entity).world
+        sources = sources_of(feature, (), entity, world)
+        return totals(row for source in sources for row in world[source.place].rows if source.may(row))
+
+    def remaining(self, customer_id: str, now: int = NOW, *, feature: str = "messages", entity: str = "") -> Decimal:
+        return self.totals(customer_id, feature, entity, now).remaining
+
+    def held(self, customer_id: str, now: int = NOW) -> dict[Place, Balance]:
+        """Every balance of the customer and its entities, as it stands."""
+        held = self.management.customer(SANDBOX, customer_id).balances
+        return {place: fold(balance, now) for place, balance in held.items()}
+
+    def consumed(self, customer_id: str, now: int = NOW) -> dict[Place, Decimal]:
+        """What was drawn from each balance, in its units."""
+        return {
+            place: sum((row.consumed for row in balance.rows), ZERO)
+            for place, balance in self.held(customer_id, now).items()
+        }
+
+    def stored(self, customer_id: str, place: Place = Place("messages")) -> Stored:  # noqa: B008 - a tuple
+        return self.balances.read(SANDBOX, customer_id, [place])[place]
+
+    def last_event_id(self, customer_id: str, place: Place = Place("messages")) -> str | None:  # noqa: B008 - a tuple
+        found = self.table.get(balance(SANDBOX, customer_id, place))
         assert found
         event = decode_event(found)
         return event and event.id
 
 
-def world(client: DynamoDBClient, table_name: str) -> World:
-    """The use cases over an empty table that has the features above."""
+def world(client: DynamoDBClient, table_name: str, catalog: Sequence[Feature] = FEATURES) -> World:
+    """The use cases over an empty table that has the features of this catalog."""
     table = Table(client, table_name)
     features, balances = Features(table), Balances(table)
     management = Management(features, Plans(table), Customers(table), ApiKeys(table))
-    for feature in FEATURES:
+    for feature in catalog:
         management.create_feature(SANDBOX, feature)
-    return World(table, balances, Meter(balances, FeatureCache(features)), management)
+    return World(table, balances, Meter(balances, FeatureCache(features), OnceKeys(table)), management)

@@ -1,4 +1,4 @@
-"""`POST /v1/check` and `/v1/balances.check`: may this customer do this now, and if so, count it."""
+"""`POST /v1/check`, `/v1/entitled` and `/v1/balances.check`: may this customer do this now, and if so, count it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tollgate import runtime
 from tollgate.dialects.autumn.check import check
 from tollgate.dialects.autumn.edge import handle
 
-_check = partial(check, runtime.meter())
+_check = partial(check, runtime.meter(), runtime.management)
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:

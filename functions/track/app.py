@@ -1,19 +1,50 @@
-"""`POST /v1/track` and `/v1/balances.track`: counts a use that has happened."""
+"""`POST /v1/track`, `/v1/events`, `/v1/balances.track` and `.batch_track`: counts a use that has happened, at once or
+through the usage queue, whose messages end here too."""
 
 from __future__ import annotations
 
-from functools import partial
+import os
 from typing import Any
+
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from tollgate import runtime
 from tollgate.dialects.autumn.edge import handle
-from tollgate.dialects.autumn.track import track
+from tollgate.dialects.autumn.queue import count
+from tollgate.dialects.autumn.track import batch_track, track
+from tollgate.dialects.http import Answer, Request
+from tollgate.domain.errors import Unavailable
 
-_track = partial(track, runtime.meter())
+_TRIES = 3
+_queue = runtime.client("sqs")
+_meter = runtime.meter()
+_processor = BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False)
+
+
+def _send(bodies: list[str]) -> None:
+    """Puts messages on the usage queue, at most ten; raises Unavailable where it could not take them all."""
+    entries = [{"Id": str(number), "MessageBody": body} for number, body in enumerate(bodies)]
+    for _ in range(_TRIES):
+        answer = _queue.send_message_batch(QueueUrl=os.environ["TOLLGATE_USAGE_QUEUE_URL"], Entries=entries)
+        failed = {entry["Id"] for entry in answer.get("Failed", ())}
+        if not failed:
+            return
+        entries = [entry for entry in entries if entry["Id"] in failed]
+    raise Unavailable(f"The usage queue did not take {len(entries)} of {len(bodies)} parts: try again")
+
+
+def _count(record: SQSRecord) -> None:
+    count(_meter, record.body, runtime.clock())
+
+
+def _track(request: Request) -> Answer:
+    if request.route == "POST /v1/balances.batch_track":
+        return batch_track(_meter, _send, request)
+    return track(_meter, runtime.management, _send, request)
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     if "Records" in event:
-        # Fails the batch: the messages come back, and end in the dead-letter queue rather than nowhere.
-        raise NotImplementedError("usage reported through the queue is not counted yet")
+        return dict(process_partial_response(event, _count, _processor, context))  # type: ignore[arg-type]
     return handle(event, _track, runtime.clock, runtime.defect)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from aws_lambda_powertools import Logger
     from mypy_boto3_dynamodb import DynamoDBClient
 
+    from tollgate.store.once import OnceKeys
     from tollgate.store.table import Table
     from tollgate.usecases.management import Management
     from tollgate.usecases.usage import Meter
@@ -74,7 +75,14 @@ def meter() -> Meter:
     from tollgate.usecases.features import FeatureCache
     from tollgate.usecases.usage import Meter
 
-    return Meter(Balances(table()), FeatureCache(Features(table())))
+    return Meter(Balances(table()), FeatureCache(Features(table())), once())
+
+
+@cache
+def once() -> OnceKeys:
+    from tollgate.store.once import OnceKeys
+
+    return OnceKeys(table())
 
 
 @cache
@@ -85,4 +93,5 @@ def management() -> Management:
     from tollgate.store.plans import Plans
     from tollgate.usecases.management import Management
 
-    return Management(Features(table()), Plans(table()), Customers(table()), ApiKeys(table()))
+    keeps_overage = os.environ.get("TOLLGATE_PERSIST_FREE_OVERAGE") == "true"
+    return Management(Features(table()), Plans(table()), Customers(table()), ApiKeys(table()), keeps_overage)

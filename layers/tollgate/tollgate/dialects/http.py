@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
+from urllib.parse import parse_qs
 
 from tollgate.domain.errors import InvalidInput
 from tollgate.domain.keys import Caller, Environment, Scope
@@ -15,7 +16,7 @@ MAX_BODY_BYTES = 256 * 1024
 
 
 class Request(NamedTuple):
-    """One call, as API Gateway routed it. `now` is epoch milliseconds; header names are lower case; `body` is JSON."""
+    """One call. `now` is epoch milliseconds; header names are lower case; `body` is JSON; `route` is `METHOD /path`."""
 
     caller: Caller
     now: int
@@ -23,6 +24,11 @@ class Request(NamedTuple):
     body: Any
     route: str
     path: str
+    query: Mapping[str, Sequence[str]] = MappingProxyType({})
+
+    @property
+    def method(self) -> str:
+        return self.route.partition(" ")[0]
 
 
 class Answer(NamedTuple):
@@ -54,4 +60,7 @@ def request_of(event: Mapping[str, Any], caller: Caller, now: int) -> Request:
         raise InvalidInput("body", f"must be at most {MAX_BODY_BYTES} bytes")
     body = loads(text) if text.strip() else {}
     headers = {name.lower(): value for name, value in event["headers"].items()}
-    return Request(caller, now, headers, body, event["routeKey"], event["rawPath"])
+    query = parse_qs(event.get("rawQueryString") or "", keep_blank_values=True)
+    method = event["requestContext"].get("http", {}).get("method") or event["routeKey"].partition(" ")[0]
+    route = f"{method} {event['rawPath'].rstrip('/')}"
+    return Request(caller, now, headers, body, route, event["rawPath"], query)

@@ -1,100 +1,256 @@
-"""One customer's balance of one feature: its rows, and the three numbers that make the hot path one conditional write.
+"""One balance item: the rows of one feature for one customer or entity, and the numbers that make the hot path one
+conditional write.
 
-`rows` hold the grants as of the last fold. Between folds only three numbers move: `spent` grows, `headroom` shrinks by
-the same amount, and `fresh_until` says how long that is sound. The deduction order is fixed between folds, so rows and
-`spent` together give every row's remaining (`settle`); nobody writes rows on the hot path.
+`rows` hold the grants as of the last fold. Between folds only numbers move: `spent` grows, `headroom` and `ceiling`
+shrink by the same amount, and `fresh_until` says how long that is sound. The deduction order is fixed between folds, so
+rows and `spent` together give every row's remaining (`settle`); nobody writes rows on the hot path.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import NamedTuple
 
-from tollgate.domain.periods import Reset, next_boundary
+from tollgate.domain.limits import NO_LIMITS, Limits, Window
 from tollgate.domain.quantities import ZERO
+from tollgate.domain.rows import FOREVER, Row, deduction_order, renewed, soonest_first
 
 UNBOUNDED = Decimal(10) ** 17  # an unlimited balance's headroom; used up after 100 of the largest uses, then folded
-FOREVER = 9_999_999_999_999_999  # a `fresh_until` for what never changes by itself
 NEVER_FRESH = 0  # a `fresh_until` that sends every use down the slow path
+ENTITIES = "@"  # in `before`: entities hold balances of the feature too
 
 
-class Row(NamedTuple):
-    """One grant. `used` is what was drawn from it since it was granted or last reset; over `granted`, it is overdrawn.
+class Place(NamedTuple):
+    """Which item of a customer: a feature, for one entity or (empty) for the customer."""
 
-    Times are epoch milliseconds. `next_reset_at` is a boundary of `anchor` and `reset`; None never resets.
-    """
-
-    id: str
-    plan_id: str | None
-    subscription_id: str | None
-    granted: Decimal
-    used: Decimal = ZERO
-    unlimited: bool = False
-    reset: Reset | None = None
-    anchor: int = 0
-    next_reset_at: int | None = None
-    expires_at: int | None = None
-    add_on: bool = False
-
-    @property
-    def remaining(self) -> Decimal:
-        """What the row still holds: below zero where it is overdrawn, zero where it is unlimited."""
-        return ZERO if self.unlimited else self.granted - self.used
-
-    @property
-    def changes_at(self) -> int:
-        """The first instant at which the row changes by itself."""
-        return min(
-            FOREVER if self.next_reset_at is None else self.next_reset_at,
-            FOREVER if self.expires_at is None else self.expires_at,
-        )
+    feature_id: str
+    entity_id: str = ""
 
 
 class Balance(NamedTuple):
-    """The state of one balance. A `flag` grants a boolean feature: it has rows (who grants it) and nothing to spend."""
+    """The state of one balance item.
 
-    feature_id: str
+    `headroom` is what the rows hold, `ceiling` that and the overage that they allow; usage limits lower both. `flag`: a
+    boolean or static feature, held while it has a row, with nothing to spend. What else the customer holds decides
+    `before` (features that are drawn before this credit pool, and ENTITIES), `governed` (a use here counts in another
+    item's usage limit), `clocked` (a test clock says what time it is) and `unpooled` (entities do not share it).
+    """
+
+    place: Place
     rows: tuple[Row, ...] = ()
     headroom: Decimal = ZERO
+    ceiling: Decimal = ZERO
     spent: Decimal = ZERO
     fresh_until: int = NEVER_FRESH
     flag: bool = False
+    limits: Limits = NO_LIMITS
+    before: frozenset[str] = frozenset()
+    governed: bool = False
+    clocked: bool = False
+    unpooled: bool = False
+
+    @property
+    def feature_id(self) -> str:
+        return self.place.feature_id
+
+    @property
+    def live_rows(self) -> tuple[Row, ...]:
+        """The rows of a folded balance that have started."""
+        return tuple(row for row in self.rows if row.starts_at is None)
 
 
-def deduction_order(row: Row) -> tuple[bool, bool, int, int, bool, int, str]:
-    """The order in which rows are drawn, first to last (autumn.md 3.1, for rows of one customer and feature).
+def restated(balance: Balance) -> Balance:
+    """A folded balance (nothing spent) of these rows, limits and links: in order, its numbers as they follow from those."""
+    rows = tuple(sorted(balance.rows, key=deduction_order))
+    live = [row for row in rows if row.starts_at is None]
+    moments = [row.changes_at for row in rows]
+    if any(row.unlimited for row in live):
+        headroom = ceiling = UNBOUNDED
+        thoughtful = False
+    else:
+        headroom = sum((max(row.remaining, ZERO) + row.rolled for row in live), ZERO)
+        room = overage_room(live, balance.limits)
+        ceiling = headroom if ENTITIES in balance.before else UNBOUNDED if room is None else headroom + room
+        for window in balance.limits.windows:
+            headroom, ceiling = min(headroom, window.room), min(ceiling, window.room)
+        moments += [window.ends_at for window in balance.limits.windows]
+        thoughtful = any(window.filter for window in balance.limits.windows)
+    fresh_until = NEVER_FRESH if thoughtful or balance.governed or balance.clocked else min(moments, default=FOREVER)
+    return balance._replace(rows=rows, headroom=headroom, ceiling=ceiling, spent=ZERO, fresh_until=fresh_until)
 
-    Unlimited rows (they absorb everything), then rows that reset before those that don't, shorter periods first, sooner
-    expiry first, main plans before add-ons, older grants first.
+
+def balance_of(place: Place, rows: Iterable[Row], *, flag: bool = False) -> Balance:
+    """A folded balance of these rows, without limits or links."""
+    return restated(Balance(place, tuple(rows), flag=flag))
+
+
+def fold(balance: Balance, now: int) -> Balance:
+    """The balance as it stands at `now`: spent settled into the rows, what was due done once, expired rows dropped."""
+    rows = tuple(row for settled in settle(balance) if (row := renewed(settled, now)) is not None)
+    limits = balance.limits
+    if limits.windows:
+        limits = limits._replace(windows=tuple(window.at(now) for window in _counted(balance)))
+    return restated(balance._replace(rows=rows, limits=limits))
+
+
+def settle(balance: Balance) -> tuple[Row, ...]:
+    """The rows with `spent` drawn from them in order: what each row holds now, as long as the balance is fresh."""
+    if not balance.spent:
+        return balance.rows
+    rows, left = draw(balance.rows, balance.spent)
+    if left:
+        rows, left = draw_overage(rows, left, overage_cap(balance.limits))
+    assert left == 0, "more was spent than the rows held: the hot path let through what it must not"
+    return rows
+
+
+def _counted(balance: Balance) -> tuple[Window, ...]:
+    """The usage limits with `spent` counted; an unlimited balance counts nothing (autumn.md 3.7)."""
+    if not balance.spent or any(row.unlimited and row.starts_at is None for row in balance.rows):
+        return balance.limits.windows
+    return tuple(window._replace(used=window.used + balance.spent) for window in balance.limits.windows)
+
+
+# ------------------------------------------------------------------ overage
+
+CapOf = Callable[[Row], Decimal | None]
+"""By how much a row may be overdrawn in all: zero for not at all, None for without end."""
+
+
+def overage_cap(limits: Limits, *, lenient: bool = False) -> CapOf:
+    """Whether and how far each row may be overdrawn under these limits (autumn.md 2, steps 6 and 7).
+
+    A spend limit takes precedence over `max_purchase`; it bounds all rows together (`spend_room`). `lenient`: a free
+    allocated feature's rows may go negative (autumn.md 3.4).
     """
-    return (
-        not row.unlimited,
-        row.next_reset_at is None,
-        row.reset.nominal_ms if row.reset else 0,
-        FOREVER if row.expires_at is None else row.expires_at,
-        row.add_on,
-        row.anchor,
-        row.id,
+
+    def cap_of(row: Row) -> Decimal | None:
+        if limits.overage_allowed is False:
+            return ZERO
+        if not row.overage:
+            return None if lenient or limits.overage_allowed else ZERO
+        return None if limits.spend else row.max_purchase
+
+    return cap_of
+
+
+def spend_room(limits: Limits, rows: Iterable[Row]) -> Decimal | None:
+    """What a spend limit leaves of overage, of all the rows that it bounds; None where nothing limits it."""
+    if limits.spend is None:
+        return None
+    rows = tuple(rows)
+    most = limits.spend.limit
+    if limits.spend.percentage:
+        base = sum((row.granted for row in rows if row.subscription_id and not row.add_on), ZERO)
+        if not base:
+            return None
+        most = most * base / 100
+    return max(ZERO, most - sum((row.overdrawn for row in rows), ZERO))
+
+
+def overage_room(rows: Iterable[Row], limits: Limits) -> Decimal | None:
+    """By how much these rows together may still be overdrawn; None where nothing limits it."""
+    rows = tuple(rows)
+    cap_of = overage_cap(limits)
+    rooms = [None if cap is None else max(ZERO, cap - row.overdrawn) for row in rows if (cap := cap_of(row)) != 0]
+    if not rooms:
+        return ZERO
+    room = spend_room(limits, rows)
+    if room is not None or None in rooms:
+        return room
+    return sum((known for known in rooms if known is not None), ZERO)
+
+
+# ------------------------------------------------------------------ drawing and giving back
+
+Eligible = Callable[[Row], bool]
+
+
+def started(row: Row) -> bool:
+    return row.starts_at is None
+
+
+def any_row(_: Row) -> bool:
+    return True
+
+
+def draw(rows: tuple[Row, ...], amount: Decimal, may: Eligible = started) -> tuple[tuple[Row, ...], Decimal]:
+    """Draws `amount` >= 0 from ordered rows: rollovers, soonest to expire first, then each row down to zero.
+
+    Returns the rows and what none of them could cover. Source: autumn.md 3.2, rollovers and pass 1.
+    """
+    if any(row.rollovers for row in rows) and not any(row.unlimited and may(row) for row in rows):
+        rows, amount = _draw_rollovers(rows, amount, may)
+    drawn = []
+    for row in rows:
+        part = ZERO
+        if may(row):
+            part = amount if row.unlimited else min(amount, max(row.remaining, ZERO))
+        drawn.append(row._replace(used=row.used + part) if part else row)
+        amount -= part
+    return tuple(drawn), amount
+
+
+def _draw_rollovers(rows: tuple[Row, ...], amount: Decimal, may: Eligible) -> tuple[tuple[Row, ...], Decimal]:
+    changed = list(rows)
+    queue = sorted(
+        (FOREVER if rollover.expires_at is None else rollover.expires_at, number, index)
+        for number, row in enumerate(rows)
+        if may(row)
+        for index, rollover in enumerate(soonest_first(row.rollovers))
     )
+    for _, number, index in queue:
+        rollovers = list(soonest_first(changed[number].rollovers))
+        part = min(amount, rollovers[index].remaining)
+        if part:
+            rollovers[index] = rollovers[index]._replace(used=rollovers[index].used + part)
+            changed[number] = changed[number]._replace(rollovers=tuple(rollovers))
+            amount -= part
+    return tuple(changed), amount
 
 
-def balance_of(feature_id: str, rows: Iterable[Row]) -> Balance:
-    """A folded balance of these rows: nothing spent, headroom and freshness as the rows have them."""
-    ordered = tuple(sorted(rows, key=deduction_order))
-    total = totals(ordered)
-    headroom = UNBOUNDED if total.unlimited else total.remaining
-    fresh_until = min((row.changes_at for row in ordered), default=FOREVER)
-    return Balance(feature_id, ordered, headroom, ZERO, fresh_until)
+def draw_overage(
+    rows: tuple[Row, ...], amount: Decimal, cap_of: CapOf, may: Eligible = started
+) -> tuple[tuple[Row, ...], Decimal]:
+    """Overdraws ordered rows by `amount` > 0, each as far as it may; returns the rows and the rest (3.2, pass 2)."""
+    drawn = []
+    for row in rows:
+        part = ZERO
+        if may(row) and not row.unlimited:
+            cap = cap_of(row)
+            part = amount if cap is None else min(amount, max(ZERO, cap - row.overdrawn))
+        drawn.append(row._replace(used=row.used + part) if part else row)
+        amount -= part
+    return tuple(drawn), amount
 
 
-def flag_of(feature_id: str, rows: Iterable[Row]) -> Balance:
-    """A boolean feature's balance: held while it has a row."""
-    return Balance(feature_id, tuple(rows), flag=True)
+def lift(rows: tuple[Row, ...], amount: Decimal, may: Eligible = started) -> tuple[tuple[Row, ...], Decimal]:
+    """Returns `amount` >= 0 to overdrawn rows, each up to zero; returns the rows and the rest (autumn.md 3.3)."""
+    return _put_back(rows, amount, lambda row: row.overdrawn if may(row) else ZERO)
+
+
+def refill(rows: tuple[Row, ...], amount: Decimal, may: Eligible = started) -> tuple[tuple[Row, ...], Decimal]:
+    """Returns `amount` >= 0 to rows, each up to its grant; rollovers are never refilled (autumn.md 3.3)."""
+    return _put_back(rows, amount, lambda row: max(ZERO, row.used) if may(row) else ZERO)
+
+
+def _put_back(
+    rows: tuple[Row, ...], amount: Decimal, room_of: Callable[[Row], Decimal]
+) -> tuple[tuple[Row, ...], Decimal]:
+    returned = []
+    for row in rows:
+        part = min(amount, room_of(row))
+        returned.append(row._replace(used=row.used - part) if part else row)
+        amount -= part
+    return tuple(returned), amount
+
+
+# ------------------------------------------------------------------ sums
 
 
 class Totals(NamedTuple):
-    """What all rows hold together. An unlimited balance has no number but its usage."""
+    """What rows hold together. An unlimited balance has no number but its usage."""
 
     granted: Decimal
     remaining: Decimal
@@ -103,65 +259,11 @@ class Totals(NamedTuple):
 
 
 def totals(rows: Iterable[Row]) -> Totals:
-    """The sums over settled rows; what a row is overdrawn by does not reduce what another holds (autumn.md 1.2)."""
+    """The sums over settled rows and their rollovers; what a row is overdrawn by does not reduce what another holds
+    (autumn.md 1.2)."""
     rows = tuple(rows)
-    usage = sum((row.used for row in rows), ZERO)
+    usage = sum((row.consumed for row in rows), ZERO)
     if any(row.unlimited for row in rows):
         return Totals(ZERO, ZERO, usage, True)
-    granted = sum((row.granted for row in rows), ZERO)
-    return Totals(granted, sum((max(row.remaining, ZERO) for row in rows), ZERO), usage, False)
-
-
-def settle(balance: Balance) -> tuple[Row, ...]:
-    """The rows with `spent` drawn from them in order: what each row holds now, as long as the balance is fresh."""
-    rows, left = draw(balance.rows, balance.spent)
-    assert left == 0, "more was spent than the rows held: the hot path let through what it must not"
-    return rows
-
-
-def fold(balance: Balance, now: int) -> Balance:
-    """The balance as it stands at `now`: spent settled into the rows, resets due applied once, expired rows dropped."""
-    if balance.flag:
-        return balance._replace(rows=tuple(row for row in balance.rows if not _expired(row, now)))
-    return balance_of(balance.feature_id, (_renewed(row, now) for row in settle(balance) if not _expired(row, now)))
-
-
-def _expired(row: Row, now: int) -> bool:
-    return row.expires_at is not None and row.expires_at <= now
-
-
-def _renewed(row: Row, now: int) -> Row:
-    if row.next_reset_at is None or row.next_reset_at > now or row.reset is None:
-        return row
-    return row._replace(used=ZERO, next_reset_at=next_boundary(row.anchor, row.reset, now))
-
-
-def draw(rows: tuple[Row, ...], amount: Decimal) -> tuple[tuple[Row, ...], Decimal]:
-    """Draws `amount` >= 0 from ordered rows, each down to zero; returns the rows and what none of them could cover."""
-    drawn = []
-    for row in rows:
-        part = amount if row.unlimited else min(amount, max(row.remaining, ZERO))
-        drawn.append(row._replace(used=row.used + part) if part else row)
-        amount -= part
-    return tuple(drawn), amount
-
-
-def overdraw(rows: tuple[Row, ...], amount: Decimal) -> tuple[Row, ...]:
-    """Pushes `amount` past the floor of the last row; below zero, past its grant (autumn.md 3.2 and 3.3, overflow)."""
-    return (*rows[:-1], rows[-1]._replace(used=rows[-1].used + amount))
-
-
-def give_back(rows: tuple[Row, ...], amount: Decimal) -> tuple[tuple[Row, ...], Decimal]:
-    """Returns `amount` >= 0 to ordered rows: overdrawn rows first, up to zero, then each up to its grant.
-
-    Returns the rows and what none of them had room for (autumn.md 3.3: it is dropped).
-    """
-    for to_the_full in (False, True):
-        returned = []
-        for row in rows:
-            floor = ZERO if to_the_full or row.unlimited else row.granted
-            part = max(ZERO, min(amount, row.used - floor))
-            returned.append(row._replace(used=row.used - part) if part else row)
-            amount -= part
-        rows = tuple(returned)
-    return rows, amount
+    granted = sum((row.total + sum((r.granted for r in row.rollovers), ZERO) for row in rows), ZERO)
+    return Totals(granted, sum((max(row.remaining, ZERO) + row.rolled for row in rows), ZERO), usage, False)

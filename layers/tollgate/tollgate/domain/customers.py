@@ -1,4 +1,4 @@
-"""Customers, their subscriptions, and what attaching a plan does to their balances."""
+"""Customers, their entities and subscriptions, and all that they hold together."""
 
 from __future__ import annotations
 
@@ -6,28 +6,51 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tollgate.domain.balances import Balance, Row, balance_of, flag_of, fold
-from tollgate.domain.errors import InvalidRequest
-from tollgate.domain.features import Feature, FeatureType, feature_of
-from tollgate.domain.periods import next_boundary
-from tollgate.domain.plans import Plan, PlanItem
+from tollgate.domain.balances import ENTITIES, Balance, Place, fold, restated
+from tollgate.domain.controls import NO_CONTROLS, Controls, limits_for, usage_controls
+from tollgate.domain.errors import InvalidRequest, NotFound
+from tollgate.domain.features import Catalog, FeatureType
+from tollgate.domain.periods import Reset, last_boundary, next_boundary
+from tollgate.domain.plans import BasePrice, PlanItem
+from tollgate.domain.rows import Row
 
 MAX_ROWS = 50  # of one balance: an item of about 9 KB; up to three stay within one write unit
 
 
 @dataclass(frozen=True, slots=True)
 class Customer:
+    """`frozen_time`: the time of its test clock, in the sandbox. `unpooled`: its entities do not share its balances."""
+
     id: str
     name: str | None = None
     email: str | None = None
     fingerprint: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     created_at: int = 0
+    send_email_receipts: bool = False
+    controls: Controls = NO_CONTROLS
+    unpooled: bool = False
+    frozen_time: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """Something of a customer's that a feature counts (a seat of `users`), with balances of its own."""
+
+    id: str
+    feature_id: str
+    name: str | None = None
+    created_at: int = 0
+    controls: Controls = NO_CONTROLS
 
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """One customer's hold of one version of a plan, from `started_at` on."""
+    """One customer's (or entity's) hold of one version of a plan.
+
+    `items` are what it grants: the plan's, or customized. `anchor` starts its billing cycles; `quantities` were bought, by
+    feature, in all (the included ones among them). Its status follows from the times alone.
+    """
 
     id: str
     plan_id: str
@@ -36,53 +59,148 @@ class Subscription:
     add_on: bool
     auto_enable: bool
     started_at: int
+    created_at: int = 0
+    entity_id: str | None = None
+    items: tuple[PlanItem, ...] = ()
+    quantities: Mapping[str, Any] = field(default_factory=dict)
+    controls: Controls = NO_CONTROLS
+    price: BasePrice | None = None
+    cycle: Reset | None = None
+    anchor: int = 0
+    canceled_at: int | None = None
+    expires_at: int | None = None
+    trial_ends_at: int | None = None
+
+    def status(self, now: int) -> str:
+        """`scheduled`, `active` (a trial is active) or `expired`."""
+        if self.expires_at is not None and self.expires_at <= now:
+            return "expired"
+        return "scheduled" if self.started_at > now else "active"
+
+    def trialing(self, now: int) -> bool:
+        return self.trial_ends_at is not None and now < self.trial_ends_at
+
+    def period(self, now: int) -> tuple[int, int] | None:
+        """The billing cycle that holds `now`; None where nothing recurs."""
+        if self.trial_ends_at is not None and self.trialing(now):
+            return self.started_at, self.trial_ends_at
+        if self.cycle is None:
+            return None
+        anchor = self.trial_ends_at if self.trial_ends_at and self.anchor == self.started_at else self.anchor
+        if now < anchor:
+            return self.started_at, anchor
+        end = next_boundary(anchor, self.cycle, now)
+        return None if end is None else (last_boundary(anchor, self.cycle, now), end)
 
 
 @dataclass(frozen=True, slots=True)
 class Holdings:
-    """All that a customer has: subscriptions by id, and balances by feature."""
+    """All that a customer has: entities and subscriptions by id, and balances by place."""
 
     customer: Customer
+    entities: Mapping[str, Entity] = field(default_factory=dict)
     subscriptions: Mapping[str, Subscription] = field(default_factory=dict)
-    balances: Mapping[str, Balance] = field(default_factory=dict)
+    balances: Mapping[Place, Balance] = field(default_factory=dict)
+
+    def time(self, now: int) -> int:
+        """The customer's time: its test clock's, where it has one."""
+        return now if self.customer.frozen_time is None else self.customer.frozen_time
+
+    def entity(self, entity_id: str) -> Entity:
+        """Raises NotFound."""
+        found = self.entities.get(entity_id)
+        if found is None:
+            raise NotFound("entity", entity_id)
+        return found
+
+    def active(self, now: int, entity_id: str | None = None) -> list[Subscription]:
+        """The active subscriptions of the customer itself, or of one entity, oldest first."""
+        held = [s for s in self.subscriptions.values() if s.entity_id == entity_id and s.status(now) == "active"]
+        return sorted(held, key=lambda s: (s.started_at, s.created_at, s.id))
 
 
-def attach(holdings: Holdings, plan: Plan, features: Mapping[str, Feature], subscription_id: str, now: int) -> Holdings:
-    """The holdings with one more subscription and the rows it grants.
+def with_rows(holdings: Holdings, catalog: Catalog, changes: Mapping[Place, tuple[Row, ...]], now: int) -> Holdings:
+    """The holdings with these rows in place of those that were there, and everything that follows from it.
 
-    Raises InvalidRequest where the plan is attached already, shares its group with an attached main plan, or grants more
-    than one customer can hold.
+    Raises InvalidRequest for more rows than one balance can hold.
     """
-    for held in holdings.subscriptions.values():
-        if held.plan_id == plan.id and not plan.add_on:
-            raise InvalidRequest(f"Plan {plan.id} is already attached to customer {holdings.customer.id}")
-        if not plan.add_on and not held.add_on and plan.group is not None and held.group == plan.group:
-            raise InvalidRequest(
-                f"Plan {plan.id} shares the group {plan.group} with the attached plan {held.plan_id}:"
-                " replacing a plan is not supported yet"
-            )
-    subscription = Subscription(subscription_id, plan.id, plan.version, plan.group, plan.add_on, plan.auto_enable, now)
     balances = dict(holdings.balances)
-    for index, item in enumerate(plan.items):
-        feature = feature_of(features, item.feature_id)
-        row = _granted(item, f"{subscription_id}:{index}", subscription, now)
-        held_rows = fold(balances[feature.id], now).rows if feature.id in balances else ()
-        if len(held_rows) >= MAX_ROWS:
-            raise InvalidRequest(f"A customer can hold at most {MAX_ROWS} grants of feature {feature.id}")
-        make = flag_of if feature.type is FeatureType.BOOLEAN else balance_of
-        balances[feature.id] = make(feature.id, (*held_rows, row))
-    return replace(holdings, subscriptions={**holdings.subscriptions, subscription.id: subscription}, balances=balances)
+    for place, rows in changes.items():
+        if len(rows) > MAX_ROWS:
+            raise InvalidRequest(f"A balance can hold at most {MAX_ROWS} grants of feature {place.feature_id}")
+        flag = catalog.feature(place.feature_id).type.is_flag
+        old = balances.get(place) or Balance(place, flag=flag)
+        balances[place] = restated(fold(old, now)._replace(rows=rows))
+    return linked(replace(holdings, balances=balances), catalog, now)
 
 
-def _granted(item: PlanItem, row_id: str, subscription: Subscription, now: int) -> Row:
-    return Row(
-        id=row_id,
-        plan_id=subscription.plan_id,
-        subscription_id=subscription.id,
-        granted=item.included,
-        unlimited=item.unlimited,
-        reset=item.reset,
-        anchor=now,
-        next_reset_at=next_boundary(now, item.reset, now) if item.reset else None,
-        add_on=subscription.add_on,
+def linked(holdings: Holdings, catalog: Catalog, now: int) -> Holdings:
+    """The holdings with each balance knowing what the customer's controls and other balances mean for it.
+
+    A usage limit on a feature that nothing grants makes an empty balance, which counts it; an entity's control of what
+    the customer alone holds, one that bounds it; an entity's balance, an empty one of the customer's, which says that
+    entities hold some.
+    """
+    balances = dict(holdings.balances)
+    held = {place.feature_id for place, balance in balances.items() if not place.entity_id and not balance.flag}
+    wanted = {Place(place.feature_id) for place in balances if place.entity_id}
+    levels: list[tuple[str, Controls, list[Controls]]] = [
+        ("", holdings.customer.controls, [s.controls for s in holdings.active(now)])
+    ]
+    levels += [
+        (entity.id, entity.controls, [s.controls for s in holdings.active(now, entity.id)])
+        for entity in holdings.entities.values()
+    ]
+    for entity_id, controls, plans in levels:
+        limited = controls.features().union(*(plan.features() for plan in plans))
+        wanted |= {Place(id, entity_id) for id in limited if usage_controls(id, controls, plans)}
+        if entity_id:
+            wanted |= {Place(id) for id in limited}
+            wanted |= {Place(id, entity_id) for id in held if any(c.rules_overage_of(id) for c in (controls, *plans))}
+    for place in sorted(wanted - set(balances)):
+        balances[place] = Balance(place, flag=catalog.feature(place.feature_id).type.is_flag)
+    by_level = {entity_id: (controls, plans) for entity_id, controls, plans in levels}
+    for place, balance in balances.items():
+        controls, plans = by_level.get(place.entity_id, (NO_CONTROLS, []))
+        anchor = _cycle_anchor(balance, holdings.customer.created_at)
+        limits = limits_for(place.feature_id, controls, plans, anchor, fold(balance, now).limits.windows, now)
+        known = balance._replace(
+            limits=limits,
+            before=frozenset() if place.entity_id else _before(place, balances, catalog),
+            clocked=holdings.customer.frozen_time is not None,
+            unpooled=holdings.customer.unpooled and not place.entity_id,
+        )
+        balances[place] = balance if _same_links(known, balance, now) else _relinked(known, balance, now)
+    for place, balance in balances.items():
+        customers = balances.get(Place(place.feature_id))
+        governed = bool(place.entity_id and customers and customers.limits.windows and not balance.limits.windows)
+        if governed != balance.governed:
+            balances[place] = restated(fold(balance, now)._replace(governed=governed))
+    return replace(holdings, balances=balances)
+
+
+def _same_links(known: Balance, balance: Balance, now: int) -> bool:
+    """Whether nothing but the counts of its own windows, which the balance keeps itself, would differ."""
+    seen = fold(balance, now).limits if balance.limits.windows else balance.limits
+    return (
+        known._replace(limits=balance.limits) == balance and known.limits == seen and balance != Balance(balance.place)
     )
+
+
+def _relinked(known: Balance, balance: Balance, now: int) -> Balance:
+    return restated(known._replace(rows=fold(balance, now).rows))
+
+
+def _cycle_anchor(balance: Balance, default: int) -> int:
+    """What billing-cycle windows are counted from: the feature's own resets, where it has any."""
+    return next((row.anchor for row in balance.rows if row.next_reset_at is not None), default)
+
+
+def _before(place: Place, balances: Mapping[Place, Balance], catalog: Catalog) -> frozenset[str]:
+    found = set()
+    if any(other.feature_id == place.feature_id and other.entity_id for other in balances):
+        found.add(ENTITIES)
+    feature = catalog.features.get(place.feature_id)
+    if feature is not None and feature.type is FeatureType.CREDIT_SYSTEM:
+        found |= {member for member, _ in feature.credit_schema if Place(member) in balances}
+    return frozenset(found)

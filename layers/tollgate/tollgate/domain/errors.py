@@ -38,6 +38,21 @@ class AlreadyExists(TollgateError):
         self.id = id
 
 
+class Conflict(TollgateError):
+    """What is there does not allow it: a paid row cannot be deleted, a lock is being finalized."""
+
+
+class DuplicateRequest(TollgateError):
+    """The idempotency key was used by a call that succeeded, or is running."""
+
+    def __init__(self) -> None:
+        super().__init__("Another request with this idempotency key has already been received")
+
+
+class UsageLimitExceeded(TollgateError):
+    """A use with rejecting semantics is more than a usage limit leaves."""
+
+
 class InsufficientBalance(TollgateError):
     """A use with rejecting semantics is more than what may still be deducted."""
 

@@ -1,30 +1,86 @@
-"""Features: what customers may have or use."""
+"""Features: what customers may have or use, and which credit pools pay for which."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from decimal import Decimal
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from tollgate.domain.errors import NotFound
+from tollgate.domain.errors import InvalidInput, NotFound
+
+MAX_SCHEMA = 100
 
 
 class FeatureType(StrEnum):
     BOOLEAN = "boolean"
     METERED = "metered"
+    CREDIT_SYSTEM = "credit_system"
+    STATIC = "static"
+
+    @property
+    def is_flag(self) -> bool:
+        """A flag is held or not: there is nothing to count."""
+        return self in (FeatureType.BOOLEAN, FeatureType.STATIC)
 
 
 class Feature(NamedTuple):
-    """Something a customer may have (boolean) or use (metered; `consumable` usage resets, allocated usage does not)."""
+    """Something a customer may have (boolean, static) or use (metered, credit system).
+
+    `consumable` usage resets, allocated usage (seats) does not. `credit_schema` of a credit system gives what one unit of
+    each member costs in its units. `extra` holds what only other dialects show (management.md).
+    """
 
     id: str
     name: str
     type: FeatureType
     consumable: bool = True
     event_names: tuple[str, ...] = ()
+    credit_schema: tuple[tuple[str, Decimal], ...] = ()
     display: Mapping[str, str | None] = {}
+    extra: Mapping[str, Any] = {}
     archived: bool = False
     created_at: int = 0
+
+
+class Pool(NamedTuple):
+    """A credit system that pays for a feature: `cost` of its units for one unit."""
+
+    feature_id: str
+    cost: Decimal
+
+
+class Catalog:
+    """An environment's features, and what follows from them together."""
+
+    def __init__(self, features: Mapping[str, Feature]) -> None:
+        self.features = features
+        self._pools: dict[str, list[Pool]] = {}
+        self._by_event: dict[str, list[Feature]] = {}
+        for feature in sorted(features.values(), key=lambda feature: (feature.created_at, feature.id)):
+            for member, cost in feature.credit_schema:
+                self._pools.setdefault(member, []).append(Pool(feature.id, cost))
+            for name in feature.event_names:
+                self._by_event.setdefault(name, []).append(feature)
+
+    def feature(self, feature_id: str) -> Feature:
+        """Raises NotFound."""
+        return feature_of(self.features, feature_id)
+
+    def pools(self, feature_id: str) -> tuple[Pool, ...]:
+        """The credit systems that pay for a feature, oldest first."""
+        return tuple(self._pools.get(feature_id, ()))
+
+    @property
+    def events(self) -> Collection[str]:
+        """The event names that some feature lists."""
+        return self._by_event
+
+    def listening(self, event_name: str) -> tuple[Feature, ...]:
+        """The features that an event of that name is a use of; raises NotFound where there is none (autumn.md 3.6)."""
+        if event_name not in self._by_event:
+            raise NotFound("feature", event_name)
+        return tuple(self._by_event[event_name])
 
 
 def feature_of(features: Mapping[str, Feature], feature_id: str) -> Feature:
@@ -32,4 +88,29 @@ def feature_of(features: Mapping[str, Feature], feature_id: str) -> Feature:
     feature = features.get(feature_id)
     if feature is None:
         raise NotFound("feature", feature_id)
+    return feature
+
+
+def checked_feature(feature: Feature, features: Mapping[str, Feature]) -> Feature:
+    """`feature` if it fits the others; raises InvalidInput, or NotFound for an unknown member of a credit system.
+
+    Source: management.md, features.create. A member is a metered feature and no credit system itself; each costs more
+    than nothing.
+    """
+    if feature.type is not FeatureType.CREDIT_SYSTEM:
+        if feature.credit_schema:
+            raise InvalidInput("credit_schema", "is for credit systems only")
+        return feature
+    if not feature.credit_schema:
+        raise InvalidInput("credit_schema", "must name at least one metered feature")
+    if len(feature.credit_schema) > MAX_SCHEMA:
+        raise InvalidInput("credit_schema", f"must name at most {MAX_SCHEMA} features")
+    members = [member for member, _ in feature.credit_schema]
+    for index, (member, cost) in enumerate(feature.credit_schema):
+        if feature_of(features, member).type is not FeatureType.METERED:
+            raise InvalidInput(f"credit_schema.{index}.metered_feature_id", "must be a metered feature")
+        if cost <= 0:
+            raise InvalidInput(f"credit_schema.{index}.credit_cost", "must be greater than zero")
+        if members.count(member) > 1:
+            raise InvalidInput("credit_schema", f"names {member} more than once")
     return feature

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from calendar import monthrange
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from tollgate.domain.errors import InvalidInput
@@ -69,6 +69,37 @@ def next_boundary(anchor: int, reset: Reset, after: int) -> int | None:
     while (boundary := _plus_months(anchor, start, periods * months)) <= after:
         periods += 1
     return boundary
+
+
+def last_boundary(anchor: int, reset: Reset, at: int) -> int:
+    """The latest of anchor + 0, 1, ... periods that is not later than `at`; the anchor itself where nothing resets."""
+    upcoming = next_boundary(anchor, reset, at)
+    if upcoming is None or at < anchor:
+        return anchor
+    if length := _FIXED.get(reset.interval):
+        return upcoming - length * reset.count
+    start, stop = _utc(anchor), _utc(upcoming)
+    months = (stop.year - start.year) * 12 + stop.month - start.month
+    return _plus_months(anchor, start, months - _MONTHS[reset.interval] * reset.count)
+
+
+def after(at: int, interval: Interval, count: int) -> int:
+    """`count` intervals after `at`; a month has its last day where it has no such day."""
+    if length := _FIXED.get(interval):
+        return at + length * count
+    return _plus_months(at, _utc(at), _MONTHS[interval] * count)
+
+
+def utc_end(interval: Interval, at: int) -> int:
+    """The end of the UTC day, week (from Monday), month or year that holds `at`."""
+    day = _utc(at).replace(hour=0, minute=0, second=0)
+    if interval is Interval.DAY:
+        start = day
+    elif interval is Interval.WEEK:
+        start = day - timedelta(days=day.weekday())
+    else:
+        start = day.replace(day=1, month=1 if interval is Interval.YEAR else day.month)
+    return after(int(start.timestamp()) * 1000, interval, 1)
 
 
 def _utc(ms: int) -> datetime:

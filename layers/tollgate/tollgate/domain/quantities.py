@@ -36,5 +36,19 @@ def quantity(value: int | Decimal, field: str) -> Decimal:
     if len(number.as_tuple().digits) > MAX_DIGITS:
         raise InvalidInput(field, f"must have at most {MAX_DIGITS} digits")
     rounded = number.quantize(_STEP, rounding=ROUND_HALF_EVEN)
+    return _plain(rounded)
+
+
+def converted(value: Decimal, factor: Decimal) -> Decimal:
+    """`value` in units of which `factor` make one, rounded half-even to ten decimals."""
+    return value if factor == 1 else _plain((value * factor).quantize(_STEP, rounding=ROUND_HALF_EVEN))
+
+
+def unconverted(value: Decimal, factor: Decimal) -> Decimal:
+    """The inverse of `converted`."""
+    return value if factor == 1 else _plain((value / factor).quantize(_STEP, rounding=ROUND_HALF_EVEN))
+
+
+def _plain(rounded: Decimal) -> Decimal:
     whole = rounded.to_integral_value()
     return whole if whole == rounded else rounded.normalize()

@@ -14,7 +14,11 @@ NO_PROPERTIES: Mapping[str, Any] = MappingProxyType({})
 
 
 class UsageEvent(NamedTuple):
-    """One use. `value` was asked for, `drawn` is what moved (they differ where a cap clamped); times in ms."""
+    """One use, as the item it moved remembers it; times in ms.
+
+    `value` was asked for, of `feature_id` and `entity_id` (None: the item's own). `drawn` is what moved on this item, in
+    its units. A use that moves several items is one event in each, under one id: all but one are a `part` of it.
+    """
 
     id: str
     value: Decimal
@@ -22,6 +26,9 @@ class UsageEvent(NamedTuple):
     at: int
     key_id: str
     properties: Mapping[str, Any] = NO_PROPERTIES
+    feature_id: str | None = None
+    entity_id: str | None = None
+    part: bool = False
 
 
 def checked_properties_size(size: int) -> None:

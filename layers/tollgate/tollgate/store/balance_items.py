@@ -2,12 +2,16 @@
 
 | attribute | type | holds |
 |---|---|---|
-| `headroom` | N | what may still be deducted without thinking |
+| `headroom` | N | what the rows hold: may be deducted without thinking |
+| `ceiling` | N | that and the overage the rows allow: likewise, where nothing else pays for the feature |
 | `spent` | N | deducted since the rows were last folded |
 | `fresh_until` | N | the first instant (ms) at which the item changes by itself |
 | `version` | N | counts the writes |
 | `rows` | S | JSON: the grants as of the last fold, in deduction order |
-| `flag` | BOOL | present where the feature is boolean |
+| `flag` | BOOL | present where the feature is boolean or static |
+| `limits` | S | JSON: spend and usage limits; absent where there are none |
+| `before` | SS | what is drawn before this item, or beside it; absent where nothing is |
+| `marks` | SS | `governed`, `clocked`, `unpooled`; absent where none holds |
 | `event` | S | JSON: the last use; absent until the first |
 | `fence` | B | no deduction with an id at or below it can be applied any more |
 | `s0` … `s7` | B | the id of the last deduction of each slot |
@@ -18,16 +22,21 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tollgate.domain.balances import Balance, Row
+from tollgate.domain.balances import Balance, Place
+from tollgate.domain.limits import NO_LIMITS, Limits, SpendLimit, Window
 from tollgate.domain.periods import Interval, Reset
+from tollgate.domain.rows import Rollover, RolloverRule, Row
 from tollgate.domain.usage import UsageEvent
 from tollgate.exact_json import dumps, loads
 
 if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
+
     from tollgate.store.table import Item
 
 SLOTS = 8
 NO_ID = bytes(16)
+_NOTHING: frozenset[str] = frozenset()
 
 
 class Stored(NamedTuple):
@@ -48,14 +57,21 @@ def slot_number(id: bytes) -> int:
 
 
 def decode(item: Item) -> Stored:
-    feature_id = item["sk"]["S"].split("#")[1]
+    _, feature_id, entity_id = item["sk"]["S"].split("#")
+    marks = item["marks"]["SS"] if "marks" in item else ()
     balance = Balance(
-        feature_id,
+        Place(feature_id, entity_id),
         tuple(_row(row) for row in loads(item["rows"]["S"])),
         Decimal(item["headroom"]["N"]),
+        Decimal(item["ceiling"]["N"]),
         Decimal(item["spent"]["N"]),
         int(item["fresh_until"]["N"]),
         "flag" in item,
+        _limits(loads(item["limits"]["S"])) if "limits" in item else NO_LIMITS,
+        frozenset(item["before"]["SS"]) if "before" in item else _NOTHING,
+        "governed" in marks,
+        "clocked" in marks,
+        "unpooled" in marks,
     )
     slots = tuple(_bytes(item[f"s{n}"]["B"]) for n in range(SLOTS))
     return Stored(balance, int(item["version"]["N"]), _bytes(item["fence"]["B"]), slots)
@@ -65,40 +81,75 @@ def decode_event(item: Item) -> UsageEvent | None:
     if "event" not in item:
         return None
     event = loads(item["event"]["S"])
+    get = event.get
     value, drawn = Decimal(event["value"]), Decimal(event["drawn"])
-    return UsageEvent(event["id"], value, drawn, event["at"], event["key"], event.get("properties", {}))
+    return UsageEvent(
+        event["id"],
+        value,
+        drawn,
+        event["at"],
+        event["key"],
+        get("properties", {}),
+        get("feature"),
+        get("entity"),
+        get("part", False),
+    )
 
 
 def new_item(key: Item, balance: Balance) -> Item:
     """The whole item of a balance that had none."""
     slots: Item = {f"s{n}": {"B": NO_ID} for n in range(SLOTS)}
-    flag: Item = {"flag": {"BOOL": True}} if balance.flag else {}
-    return {**key, **state_values(balance), **flag, "version": {"N": "1"}, "fence": {"B": NO_ID}, **slots}
+    present = {name: value for name, value in state_values(balance).items() if value is not None}
+    return {**key, **present, "version": {"N": "1"}, "fence": {"B": NO_ID}, **slots}
 
 
-def state_values(balance: Balance) -> Item:
-    """The attributes that hold a balance's state."""
+def state_values(balance: Balance) -> dict[str, AttributeValueTypeDef | None]:
+    """The attributes that hold a balance's state; None for one that is to be absent."""
+    marks = [name for name in ("governed", "clocked", "unpooled") if getattr(balance, name)]
     return {
         "headroom": {"N": str(balance.headroom)},
+        "ceiling": {"N": str(balance.ceiling)},
         "spent": {"N": str(balance.spent)},
         "fresh_until": {"N": str(balance.fresh_until)},
         "rows": {"S": dumps([_row_json(row) for row in balance.rows])},
+        "flag": {"BOOL": True} if balance.flag else None,
+        "limits": {"S": dumps(_limits_json(balance.limits))} if balance.limits != NO_LIMITS else None,
+        "before": {"SS": sorted(balance.before)} if balance.before else None,
+        "marks": {"SS": marks} if marks else None,
     }
 
 
-def state_update(balance: Balance) -> tuple[str, dict[str, str], Item]:
-    """`SET` clauses that write a balance's state and count the write, with their names and values."""
+class Update(NamedTuple):
+    """`SET` and `REMOVE` clauses that write a balance's state and count the write."""
+
+    sets: str
+    removes: str
+    names: dict[str, str]
+    values: Item
+
+
+def state_update(balance: Balance) -> Update:
     state = state_values(balance)
-    clauses = [*(f"#{name} = :{name}" for name in state), "version = version + :one"]
+    sets = [*(f"#{name} = :{name}" for name, value in state.items() if value is not None), "version = version + :one"]
+    removes = [f"#{name}" for name, value in state.items() if value is None]
+    values: Item = {":one": {"N": "1"}, **{f":{name}": value for name, value in state.items() if value is not None}}
     names = {f"#{name}": name for name in state}
-    return ", ".join(clauses), names, {":one": {"N": "1"}, **{f":{name}": value for name, value in state.items()}}
+    return Update(", ".join(sets), f" REMOVE {', '.join(removes)}" if removes else "", names, values)
 
 
 def encode_event(event: UsageEvent) -> str:
-    properties = {"properties": event.properties} if event.properties else {}
-    return dumps(
-        {"id": event.id, "value": event.value, "drawn": event.drawn, "at": event.at, "key": event.key_id, **properties}
-    )
+    full = {
+        "id": event.id,
+        "value": event.value,
+        "drawn": event.drawn,
+        "at": event.at,
+        "key": event.key_id,
+        "properties": event.properties or None,
+        "feature": event.feature_id,
+        "entity": event.entity_id,
+        "part": event.part or None,
+    }
+    return dumps({name: value for name, value in full.items() if value is not None})
 
 
 def _bytes(value: Any) -> bytes:
@@ -110,38 +161,92 @@ def _row_json(row: Row) -> dict[str, Any]:
     full = {
         "id": row.id,
         "plan": row.plan_id,
-        "sub": None if row.subscription_id == _owner(row.id) else row.subscription_id,
+        "sub": None if row.subscription_id == _owner(row) else row.subscription_id or "",
         "granted": row.granted or None,
+        "prepaid": row.prepaid or None,
+        "adjusted": row.adjustment or None,
         "used": row.used or None,
         "unlimited": row.unlimited or None,
+        "overage": row.overage or None,
+        "max": row.max_purchase,
         "every": [row.reset.interval.value, row.reset.count] if row.reset else None,
         "anchor": row.anchor,
         "next": row.next_reset_at,
+        "starts": row.starts_at,
         "expires": row.expires_at,
+        "created": row.created_at if row.created_at != row.anchor else None,
         "add_on": row.add_on or None,
+        "slot": row.slot or None,
+        "keeps": row.keeps_overage or None,
+        "rollover": list(row.rollover) if row.rollover else None,
+        "rolled": [list(rollover) for rollover in row.rollovers] or None,
+        "price": row.price,
+        "value": row.value,
     }
     return {name: value for name, value in full.items() if value is not None}
 
 
 def _row(data: dict[str, Any]) -> Row:
     get = data.get
-    every = get("every")
-    return Row(
+    every, rule = get("every"), get("rollover")
+    row = Row(
         data["id"],
         get("plan"),
-        get("sub", _owner(data["id"])),
+        None,
         Decimal(get("granted", 0)),
+        Decimal(get("prepaid", 0)),
+        Decimal(get("adjusted", 0)),
         Decimal(get("used", 0)),
         get("unlimited", False),
+        get("overage", False),
+        _number(get("max")),
         Reset(Interval(every[0]), every[1]) if every else None,
         data["anchor"],
         get("next"),
+        get("starts"),
         get("expires"),
+        get("created", data["anchor"]),
         get("add_on", False),
+        get("slot", False),
+        get("keeps", False),
+        RolloverRule(_number(rule[0]), _number(rule[1]), rule[2]) if rule else None,
+        tuple(Rollover(Decimal(r[0]), Decimal(r[1]), r[2]) for r in get("rolled", ())),
+        get("price"),
+        get("value"),
     )
+    owner = data["sub"] or None if "sub" in data else _owner(row)
+    return row._replace(subscription_id=owner)
 
 
-def _owner(row_id: str) -> str | None:
-    """The subscription in a row's id, `<subscription>:<item>`: it need not be stored twice."""
-    subscription, colon, _ = row_id.partition(":")
-    return subscription if colon else None
+def _owner(row: Row) -> str | None:
+    """The subscription in the id of a row that a plan grants, `<subscription>:<item>`: it need not be stored twice."""
+    return row.id.partition(":")[0] if row.plan_id else None
+
+
+def _number(value: Any) -> Decimal | None:
+    return None if value is None else Decimal(value)
+
+
+def _limits_json(limits: Limits) -> dict[str, Any]:
+    full = {
+        "overage": limits.overage_allowed,
+        "spend": [limits.spend.limit, limits.spend.percentage] if limits.spend else None,
+        "windows": [
+            [w.limit, w.interval.value, w.ends_at, w.anchor, [list(pair) for pair in w.filter], w.used]
+            for w in limits.windows
+        ]
+        or None,
+    }
+    return {name: value for name, value in full.items() if value is not None}
+
+
+def _limits(data: dict[str, Any]) -> Limits:
+    spend = data.get("spend")
+    return Limits(
+        data.get("overage"),
+        SpendLimit(Decimal(spend[0]), spend[1]) if spend else None,
+        tuple(
+            Window(Decimal(w[0]), Interval(w[1]), w[2], w[3], tuple((k, v) for k, v in w[4]), Decimal(w[5]))
+            for w in data.get("windows", ())
+        ),
+    )

@@ -4,10 +4,12 @@ Every deduction carries a time-ordered id of its own, made just before it is sen
 slots. An id that may have been applied is never sent again.
 
     write       condition                                                       update
-    spend       headroom >= v, fresh_until > now, fence < id                    headroom -= v, spent += v, version += 1,
-                                                                                event, slot = id
+    spend       headroom (or ceiling) >= v, fresh_until > now, fence < id,      headroom -= v, ceiling -= v, spent += v,
+                not before (a pool that pays for another feature)               version += 1, event, slot = id
     replace     version = the one decided on, fence < id                        the folded state, version += 1,
                                                                                 event, slot = id
+    commit      of every item: version = the one decided on                     the same, of several items in one
+                                                                                transaction, with idempotency keys
     fence       fence < f                                                       fence = f
 
 A lost answer is resolved by a fence, a write that no deduction with an older id can follow:
@@ -27,25 +29,30 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tollgate.domain.balances import Balance
-from tollgate.domain.errors import OutcomeUnknown, Unavailable
+from tollgate.domain.balances import Balance, Place
+from tollgate.domain.errors import DuplicateRequest, InvalidRequest, NotFound, OutcomeUnknown, Unavailable
 from tollgate.domain.ids import id_text, id_time, time_ordered_id
 from tollgate.domain.keys import Environment
 from tollgate.domain.usage import UsageEvent
+from tollgate.exact_json import loads
 from tollgate.store import keys
 from tollgate.store.balance_items import Stored, decode, encode_event, slot_number, state_update
 from tollgate.store.table import Busy, Lost, Refused, Table
 
 if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
+
     from tollgate.store.keys import Key
+    from tollgate.store.table import Item
 
 REQUEST_LIFETIME_MS = 60_000  # no request is alive longer: the functions' 20 s, and the clocks' skew, with room
 FENCE_TRIES = 2
 TURNS = 16
+MAX_WRITES = 100  # in one transaction
 
 EventOf = Callable[[str], UsageEvent]
 
@@ -63,6 +70,14 @@ class Declined(NamedTuple):
     stored: Stored | None
 
 
+class Changed(NamedTuple):
+    """One item of a transaction: as it was read, what becomes of it, and the use that it remembers, if it was one."""
+
+    stored: Stored
+    balance: Balance
+    event_of: EventOf | None = None
+
+
 class Balances:
     """The balances of one table. `clock` gives epoch milliseconds: it orders ids, and decides nothing."""
 
@@ -75,35 +90,98 @@ class Balances:
         first: so that those who meet on one item do not meet again."""
         return self._table.tries(TURNS)
 
-    def get(self, env: Environment, customer_id: str, feature_id: str) -> Stored | None:
-        """One balance, read consistently: one request, one read unit."""
-        item = self._table.get(keys.balance(env, customer_id, feature_id))
-        return decode(item) if item else None
+    def read(
+        self, env: Environment, customer_id: str, places: Collection[Place], entity_id: str = ""
+    ) -> dict[Place, Stored]:
+        """The balances that exist among these places, read consistently in one request (a unit for each two).
+
+        With an entity, raises NotFound where it is none of the customer's and has no balance there.
+        """
+        if len(places) == 1 and not entity_id:
+            (place,) = places
+            item = self._table.get(keys.balance(env, customer_id, place))
+            return {place: decode(item)} if item else {}
+        wanted = [keys.balance(env, customer_id, place) for place in places]
+        if entity_id:
+            wanted.append(keys.entity(env, customer_id, entity_id))
+        items = self._table.get_all(wanted)
+        found = [decode(item) for item in items if item["sk"]["S"].startswith(keys.BALANCE)]
+        if entity_id and len(found) == len(items):
+            if not self.has_customer(env, customer_id):
+                raise NotFound("customer", customer_id)
+            raise NotFound("entity", entity_id)
+        return {stored.balance.place: stored for stored in found}
+
+    def of_feature(self, env: Environment, customer_id: str, feature_id: str) -> dict[Place, Stored]:
+        """The customer's own balance of a feature and all its entities', in one Query."""
+        partition = keys.customer_partition(env, customer_id)
+        items = self._table.query(partition, f"{keys.BALANCE}{feature_id}#")
+        return {stored.balance.place: stored for stored in map(decode, items)}
 
     def has_customer(self, env: Environment, customer_id: str) -> bool:
         """Whether there is such a customer: asked only where there is no balance."""
         return self._table.get(keys.customer(env, customer_id)) is not None
 
+    def frozen_time(self, env: Environment, customer_id: str) -> int | None:
+        """The time of the customer's test clock: asked only where a balance says that there is one."""
+        item = self._table.get(keys.customer(env, customer_id))
+        return loads(item["data"]["S"]).get("frozen_time") if item else None
+
     def spend(
-        self, env: Environment, customer_id: str, feature_id: str, amount: Decimal, now: int, event_of: EventOf
+        self,
+        env: Environment,
+        customer_id: str,
+        place: Place,
+        amount: Decimal,
+        now: int,
+        event_of: EventOf,
+        *,
+        alone: bool = False,
+        pays_for: str | None = None,
+        once: Sequence[TransactWriteItemTypeDef] = (),
     ) -> Applied | Declined:
-        """The hot path: deducts `amount` if the balance is fresh at `now` and has the headroom. One write unit."""
+        """The hot path: deducts `amount` if the balance is fresh at `now` and holds as much. One write unit.
+
+        `alone`: the overage it allows counts as held. `pays_for`: only while the customer holds nothing of that feature
+        itself. With `once` (idempotency keys), in a transaction with them: raises DuplicateRequest, and Declined says
+        nothing of the item.
+        """
+        held = "ceiling" if alone else "headroom"
+        guard = " AND NOT contains(#before, :own)" if pays_for else ""
+        names = {"ExpressionAttributeNames": {"#before": "before"}} if pays_for else {}
+        own: Item = {":own": {"S": pays_for}} if pays_for else {}
 
         def request(id: bytes, slot: str, event: str) -> dict[str, Any]:
             return {
-                "UpdateExpression": f"SET headroom = headroom - :v, spent = spent + :v, version = version + :one,"
-                f" event = :event, {slot} = :id",
-                "ConditionExpression": "headroom >= :v AND fresh_until > :now AND fence < :id",
+                "UpdateExpression": "SET headroom = headroom - :v, ceiling = ceiling - :v, spent = spent + :v,"
+                f" version = version + :one, event = :event, {slot} = :id",
+                "ConditionExpression": f"{held} >= :v AND fresh_until > :now AND fence < :id{guard}",
                 "ExpressionAttributeValues": {
                     ":v": {"N": str(amount)},
                     ":now": {"N": str(now)},
                     ":one": {"N": "1"},
                     ":event": {"S": event},
                     ":id": {"B": id},
+                    **own,
                 },
+                **names,
             }
 
-        return self._deduct(keys.balance(env, customer_id, feature_id), request, event_of)
+        key = keys.balance(env, customer_id, place)
+        if not once:
+            return self._deduct(key, request, event_of)
+        id = self.new_id()
+        write = request(id, f"s{slot_number(id)}", encode_event(event_of(id_text(id))))
+        update: Any = {"Update": {"TableName": self._table.name, "Key": key, **write}}
+        try:
+            self._table.transact([update, *once], id_text(id), blind=True)
+        except Refused as refused:
+            if any(number > 0 for number in refused.failed):
+                raise DuplicateRequest() from refused
+            return Declined(None)
+        item = self._table.get(key)
+        assert item is not None
+        return Applied(decode(item), id_text(id))
 
     def replace(
         self, env: Environment, customer_id: str, stored: Stored, balance: Balance, event_of: EventOf
@@ -111,20 +189,76 @@ class Balances:
         """The slow path's write: the state that was decided, if nothing was written since `stored` was read."""
 
         def request(id: bytes, slot: str, event: str) -> dict[str, Any]:
-            clauses, names, values = state_update(balance)
+            update = state_update(balance)
             return {
-                "UpdateExpression": f"SET {clauses}, event = :event, {slot} = :id",
+                "UpdateExpression": f"SET {update.sets}, event = :event, {slot} = :id{update.removes}",
                 "ConditionExpression": "version = :version AND fence < :id",
-                "ExpressionAttributeNames": names,
+                "ExpressionAttributeNames": update.names,
                 "ExpressionAttributeValues": {
-                    **values,
+                    **update.values,
                     ":version": {"N": str(stored.version)},
                     ":event": {"S": event},
                     ":id": {"B": id},
                 },
             }
 
-        return self._deduct(keys.balance(env, customer_id, balance.feature_id), request, event_of, stored.version)
+        return self._deduct(keys.balance(env, customer_id, balance.place), request, event_of, stored.version)
+
+    def commit(
+        self,
+        env: Environment,
+        customer_id: str,
+        changes: Sequence[Changed],
+        unchanged: Sequence[Stored] = (),
+        once: Sequence[TransactWriteItemTypeDef] = (),
+    ) -> str | None:
+        """The states that were decided, of several items in one transaction, if nothing was written to any of them (nor to
+        the `unchanged` ones) since they were read. Twice the units of single writes.
+
+        Returns the event's id; None where something had changed. Raises DuplicateRequest for an idempotency key in use.
+        """
+        id = id_text(self.new_id())
+        updates = [{"Update": self._update_of(env, customer_id, change, id)} for change in changes]
+        checks = [
+            {
+                "ConditionCheck": {
+                    "TableName": self._table.name,
+                    "Key": keys.balance(env, customer_id, stored.balance.place),
+                    "ConditionExpression": "version = :version",
+                    "ExpressionAttributeValues": {":version": {"N": str(stored.version)}},
+                }
+            }
+            for stored in unchanged
+        ]
+        writes: list[Any] = [*once, *updates, *checks]
+        if len(writes) > MAX_WRITES:
+            raise InvalidRequest(f"This would change {len(writes)} balances at once: at most {MAX_WRITES}")
+        try:
+            self._table.transact(writes, id)
+        except Refused as refused:
+            if any(number < len(once) for number in refused.failed):
+                raise DuplicateRequest() from refused
+            return None
+        return id
+
+    def _update_of(self, env: Environment, customer_id: str, change: Changed, id: str) -> dict[str, Any]:
+        update = state_update(change.balance)
+        event = change.event_of(id) if change.event_of else None
+        return {
+            "TableName": self._table.name,
+            "Key": keys.balance(env, customer_id, change.balance.place),
+            "UpdateExpression": f"SET {update.sets}{', event = :event' if event else ''}{update.removes}",
+            "ConditionExpression": "version = :version",
+            "ExpressionAttributeNames": update.names,
+            "ExpressionAttributeValues": {
+                **update.values,
+                ":version": {"N": str(change.stored.version)},
+                **({":event": {"S": encode_event(event)}} if event else {}),
+            },
+        }
+
+    def new_id(self) -> bytes:
+        return time_ordered_id(self._clock(), os.urandom(10))
 
     def _deduct(
         self,
@@ -137,7 +271,7 @@ class Balances:
 
         Raises Unavailable or OutcomeUnknown.
         """
-        id = time_ordered_id(self._clock(), os.urandom(10))
+        id = self.new_id()
         for _ in self._table.tries():
             event_id = id_text(id)
             slot = f"s{slot_number(id)}"

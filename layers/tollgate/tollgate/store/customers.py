@@ -6,17 +6,18 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
-from tollgate.domain.customers import Customer, Holdings, Subscription
+from tollgate.domain.balances import Place
+from tollgate.domain.customers import Customer, Entity, Holdings, Subscription
 from tollgate.domain.errors import InvalidRequest, NotFound
 from tollgate.domain.keys import Environment
 from tollgate.exact_json import dumps, loads
 from tollgate.store import keys
 from tollgate.store.balance_items import Stored, decode, new_item, state_update
-from tollgate.store.table import Item, Table, put_new
+from tollgate.store.table import Item, Table, delete_existing, put_existing, put_new
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
@@ -26,14 +27,9 @@ TURNS = 24
 
 
 @cache
-def _customers() -> TypeAdapter[Customer]:
+def _json(of: Any) -> TypeAdapter[Any]:
     """Built when first needed: most checks never read a customer."""
-    return TypeAdapter(Customer)
-
-
-@cache
-def _subscriptions() -> TypeAdapter[Subscription]:
-    return TypeAdapter(Subscription)
+    return TypeAdapter(of)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +38,7 @@ class StoredHoldings:
 
     holdings: Holdings
     version: int
-    balances: dict[str, Stored]
+    balances: dict[Place, Stored]
 
 
 class Customers:
@@ -58,22 +54,31 @@ class Customers:
     def get(self, env: Environment, customer_id: str) -> StoredHoldings:
         """The whole customer in one Query; raises NotFound."""
         customer: tuple[Customer, int] | None = None
+        entities: dict[str, Entity] = {}
         subscriptions: dict[str, Subscription] = {}
-        balances: dict[str, Stored] = {}
+        balances: dict[Place, Stored] = {}
         for item in self._table.query(keys.customer_partition(env, customer_id)):
             sk = item["sk"]["S"]
-            if sk == "CUSTOMER":
-                customer = _customers().validate_python(loads(item["data"]["S"])), int(item["version"]["N"])
+            if sk == keys.CUSTOMER:
+                customer = _json(Customer).validate_python(loads(item["data"]["S"])), int(item["version"]["N"])
+            elif sk.startswith(keys.ENTITY):
+                entity = _json(Entity).validate_python(loads(item["data"]["S"]))
+                entities[entity.id] = entity
             elif sk.startswith(keys.SUBSCRIPTION):
-                subscription = _subscriptions().validate_python(loads(item["data"]["S"]))
+                subscription = _json(Subscription).validate_python(loads(item["data"]["S"]))
                 subscriptions[subscription.id] = subscription
             elif sk.startswith(keys.BALANCE):
                 stored = decode(item)
-                balances[stored.balance.feature_id] = stored
+                balances[stored.balance.place] = stored
         if customer is None:
             raise NotFound("customer", customer_id)
-        states = {feature_id: stored.balance for feature_id, stored in balances.items()}
-        return StoredHoldings(Holdings(customer[0], subscriptions, states), customer[1], balances)
+        states = {place: stored.balance for place, stored in balances.items()}
+        return StoredHoldings(Holdings(customer[0], entities, subscriptions, states), customer[1], balances)
+
+    def page(self, env: Environment, after: str, limit: int, *, newest_first: bool = False) -> list[tuple[str, str]]:
+        """Up to `limit` customers in order of creation that follow a position: (position, customer id)."""
+        items = self._table.page(keys.customer_list(env), after, limit, newest_first=newest_first)
+        return [(item["sk"]["S"], item["sk"]["S"].partition("#")[2]) for item in items]
 
     def add(self, env: Environment, holdings: Holdings) -> None:
         """Writes a new customer with all it holds; raises Refused where the customer exists."""
@@ -83,37 +88,89 @@ class Customers:
         """Writes what differs, in one transaction; raises Refused where anything changed since `before` was read."""
         self._commit(env, before, after)
 
+    def remove(self, env: Environment, before: StoredHoldings) -> None:
+        """Deletes a customer and all it has; raises Refused where it was changed meanwhile.
+
+        What does not fit one transaction goes first, so that a deletion that stops half-way can be repeated.
+        """
+        customer = before.holdings.customer
+        partition = keys.customer_partition(env, customer.id)
+        items = [item for item in self._table.query(partition) if item["sk"]["S"] != keys.CUSTOMER]
+        deletes = [delete_existing(self._table.name, {"pk": item["pk"], "sk": item["sk"]}) for item in items]
+        last: list[TransactWriteItemTypeDef] = [
+            {
+                "Delete": {
+                    "TableName": self._table.name,
+                    "Key": keys.customer(env, customer.id),
+                    "ConditionExpression": "version = :version",
+                    "ExpressionAttributeValues": {":version": {"N": str(before.version)}},
+                }
+            },
+            delete_existing(self._table.name, keys.listed_customer(env, customer.created_at, customer.id)),
+        ]
+        room = MAX_WRITES - len(last)
+        while len(deletes) > room:
+            self._table.transact(deletes[:MAX_WRITES], str(uuid.uuid4()))
+            deletes = deletes[MAX_WRITES:]
+        self._table.transact([*last, *deletes], str(uuid.uuid4()))
+
     def _commit(self, env: Environment, before: StoredHoldings | None, after: Holdings) -> None:
         customer_id = after.customer.id
         writes = [self._customer_write(env, before, after.customer)]
+        if before is None:
+            writes.append(
+                put_new(self._table.name, dict(keys.listed_customer(env, after.customer.created_at, customer_id)))
+            )
+        old = before.holdings if before else Holdings(after.customer)
         for id, subscription in after.subscriptions.items():
-            if before is None or before.holdings.subscriptions.get(id) != subscription:
-                data = dumps(_subscriptions().dump_python(subscription))
-                writes.append(
-                    put_new(self._table.name, {**keys.subscription(env, customer_id, id), "data": {"S": data}})
-                )
-        for feature_id, balance in after.balances.items():
-            stored = before.balances.get(feature_id) if before else None
-            key = keys.balance(env, customer_id, feature_id)
+            key = keys.subscription(env, customer_id, id)
+            writes += self._differing(key, old.subscriptions.get(id), subscription)
+        for id, entity in after.entities.items():
+            writes += self._differing(keys.entity(env, customer_id, id), old.entities.get(id), entity)
+        for id in old.entities.keys() - after.entities.keys():
+            writes.append(delete_existing(self._table.name, keys.entity(env, customer_id, id)))
+        for place, balance in after.balances.items():
+            stored = before.balances.get(place) if before else None
+            key = keys.balance(env, customer_id, place)
             if stored is None:
                 writes.append(put_new(self._table.name, new_item(key, balance)))
             elif stored.balance != balance:
-                clauses, names, values = state_update(balance)
+                update = state_update(balance)
                 writes.append(
                     {
                         "Update": {
                             "TableName": self._table.name,
                             "Key": key,
-                            "UpdateExpression": f"SET {clauses}",
+                            "UpdateExpression": f"SET {update.sets}{update.removes}",
                             "ConditionExpression": "version = :version",
-                            "ExpressionAttributeNames": names,
-                            "ExpressionAttributeValues": {**values, ":version": {"N": str(stored.version)}},
+                            "ExpressionAttributeNames": update.names,
+                            "ExpressionAttributeValues": {**update.values, ":version": {"N": str(stored.version)}},
                         }
                     }
                 )
+        if before:
+            for place in old.balances.keys() - after.balances.keys():
+                delete: TransactWriteItemTypeDef = {
+                    "Delete": {
+                        "TableName": self._table.name,
+                        "Key": keys.balance(env, customer_id, place),
+                        "ConditionExpression": "version = :version",
+                        "ExpressionAttributeValues": {":version": {"N": str(before.balances[place].version)}},
+                    }
+                }
+                writes.append(delete)
         if len(writes) > MAX_WRITES:
             raise InvalidRequest(f"This would change {len(writes)} things of a customer at once: at most {MAX_WRITES}")
         self._table.transact(writes, str(uuid.uuid4()))
+
+    def _differing(self, key: keys.Key, old: Any, new: Any) -> list[TransactWriteItemTypeDef]:
+        """The write of a record that is new or has changed; none where it is as it was."""
+        if old == new:
+            return []
+        put = put_new if old is None else put_existing
+        of: Any = type(new)
+        data = dumps(_json(of).dump_python(new))
+        return [put(self._table.name, {**key, "data": {"S": data}})]
 
     def _customer_write(
         self, env: Environment, before: StoredHoldings | None, customer: Customer
@@ -121,7 +178,7 @@ class Customers:
         version = before.version if before else 0
         item: Item = {
             **keys.customer(env, customer.id),
-            "data": {"S": dumps(_customers().dump_python(customer))},
+            "data": {"S": dumps(_json(Customer).dump_python(customer))},
             "version": {"N": str(version + 1)},
         }
         if before is None:

@@ -4,7 +4,10 @@
 |---|---|---|
 | customer | `<env>#customer#<customer>` | `CUSTOMER` |
 | subscription | same | `SUBSCRIPTION#<subscription>` |
+| entity | same | `ENTITY#<entity>` |
 | balance | same | `BALANCE#<feature>#<entity, or nothing>` |
+| customer, in its list | `<env>#customers` | `<created, ms, 14 digits>#<customer>` |
+| idempotency key | `<env>#once#<sha256>` | `ONCE` |
 | feature | `<env>#catalog` | `FEATURE#<feature>` |
 | plan version | same | `PLAN#<plan>#<version, six digits>` |
 | API key, by its hash | `KEY#<sha256>` | `KEY` |
@@ -15,6 +18,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tollgate.domain.balances import Place
 from tollgate.domain.keys import Environment
 
 if TYPE_CHECKING:
@@ -22,7 +26,9 @@ if TYPE_CHECKING:
 
     Key = dict[str, AttributeValueTypeDef]
 
+CUSTOMER = "CUSTOMER"
 SUBSCRIPTION = "SUBSCRIPTION#"
+ENTITY = "ENTITY#"
 BALANCE = "BALANCE#"
 FEATURE = "FEATURE#"
 PLAN = "PLAN#"
@@ -37,15 +43,31 @@ def customer_partition(env: Environment, customer_id: str) -> str:
 
 
 def customer(env: Environment, customer_id: str) -> Key:
-    return _key(customer_partition(env, customer_id), "CUSTOMER")
+    return _key(customer_partition(env, customer_id), CUSTOMER)
 
 
 def subscription(env: Environment, customer_id: str, subscription_id: str) -> Key:
     return _key(customer_partition(env, customer_id), SUBSCRIPTION + subscription_id)
 
 
-def balance(env: Environment, customer_id: str, feature_id: str, entity_id: str = "") -> Key:
-    return _key(customer_partition(env, customer_id), f"{BALANCE}{feature_id}#{entity_id}")
+def entity(env: Environment, customer_id: str, entity_id: str) -> Key:
+    return _key(customer_partition(env, customer_id), ENTITY + entity_id)
+
+
+def balance(env: Environment, customer_id: str, place: Place) -> Key:
+    return _key(customer_partition(env, customer_id), f"{BALANCE}{place.feature_id}#{place.entity_id}")
+
+
+def customer_list(env: Environment) -> str:
+    return f"{env.value}#customers"
+
+
+def listed_customer(env: Environment, created_at: int, customer_id: str) -> Key:
+    return _key(customer_list(env), f"{created_at:014d}#{customer_id}")
+
+
+def once(env: Environment, digest: str) -> Key:
+    return _key(f"{env.value}#once#{digest}", "ONCE")
 
 
 def catalog_partition(env: Environment) -> str:

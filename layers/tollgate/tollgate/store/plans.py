@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 
 from pydantic import TypeAdapter
 
@@ -11,7 +12,7 @@ from tollgate.domain.keys import Environment
 from tollgate.domain.plans import Plan
 from tollgate.exact_json import dumps, loads
 from tollgate.store import keys
-from tollgate.store.table import Item, Refused, Table, put_new
+from tollgate.store.table import Item, Refused, Table, delete_existing, put_existing, put_new
 
 _json = TypeAdapter(Plan)
 
@@ -41,6 +42,39 @@ class Plans:
             self._table.transact([put_new(self._table.name, item)], str(uuid.uuid4()))
         except Refused as refused:
             raise AlreadyExists("plan", plan.id) from refused
+
+    def versions(self, env: Environment, plan_id: str) -> list[Plan]:
+        """All versions of a plan, oldest first; raises NotFound."""
+        found = self._read(env, f"{keys.PLAN}{plan_id}#")
+        if not found:
+            raise NotFound("plan", plan_id)
+        return found
+
+    def every_version(self, env: Environment) -> list[Plan]:
+        """All versions of all plans."""
+        return self._read(env, keys.PLAN)
+
+    def mark_used(self, env: Environment, plan: Plan) -> None:
+        """Notes that some customer subscribes to this version: a write for the first one only."""
+        if not plan.in_use:
+            self.replace(env, replace(plan, in_use=True))
+
+    def replace(self, env: Environment, plan: Plan) -> None:
+        """Writes a version anew (to archive it); raises NotFound."""
+        item: Item = {**keys.plan(env, plan.id, plan.version), "data": {"S": dumps(_json.dump_python(plan))}}
+        try:
+            self._table.transact([put_existing(self._table.name, item)], str(uuid.uuid4()))
+        except Refused as refused:
+            raise NotFound("plan", plan.id) from refused
+
+    def remove(self, env: Environment, plan: Plan) -> None:
+        """Deletes one version; raises NotFound."""
+        try:
+            self._table.transact(
+                [delete_existing(self._table.name, keys.plan(env, plan.id, plan.version))], str(uuid.uuid4())
+            )
+        except Refused as refused:
+            raise NotFound("plan", plan.id) from refused
 
     def _read(self, env: Environment, prefix: str) -> list[Plan]:
         items = self._table.query(keys.catalog_partition(env), prefix)

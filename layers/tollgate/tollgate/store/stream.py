@@ -36,7 +36,8 @@ def recorded_use(record: Mapping[str, Any]) -> RecordedUse | None:
     pk, sk = item["pk"]["S"], item["sk"]["S"]
     environment, _, customer_id = pk.split("#")
     id = uuid.uuid5(_NAMESPACE, f"{pk}\n{sk}\n{stored.version}\n{event.id}")
-    return RecordedUse(str(id), environment, customer_id, sk.split("#")[2] or None, event, stored.balance)
+    entity_id = event.entity_id or stored.balance.place.entity_id or None
+    return RecordedUse(str(id), environment, customer_id, entity_id, event, stored.balance)
 
 
 def _from_wire(image: Mapping[str, Any]) -> Item:

@@ -35,6 +35,7 @@ Item = dict[str, "AttributeValueTypeDef"]
 Answer = TypeVar("Answer")
 
 TRIES = 6
+MAX_BATCH = 100
 DEADLINE_SECONDS = 4.0  # the functions have ten; a try and its fence may take another 4.5
 
 _random = random.SystemRandom()  # functions restored from one snapshot must not pause in step
@@ -52,11 +53,13 @@ _BUSY_REASONS = {"TransactionConflict", "ProvisionedThroughputExceeded", "Thrott
 
 
 class Refused(Exception):
-    """A condition failed: nothing was written. `item` is what stood there; of a transaction, None."""
+    """A condition failed: nothing was written. `item` is what stood there; of a transaction, None, and `failed` are the
+    numbers of the writes whose conditions failed."""
 
-    def __init__(self, item: Item | None) -> None:
+    def __init__(self, item: Item | None, failed: tuple[int, ...] = ()) -> None:
         super().__init__("condition failed")
         self.item = item
+        self.failed = failed
 
 
 class Busy(Exception):
@@ -104,7 +107,13 @@ class Table:
             yield number
 
     def repeated(
-        self, operation: Callable[..., Answer], *, most: int = TRIES, writes: bool = False, **request: Any
+        self,
+        operation: Callable[..., Answer],
+        *,
+        most: int = TRIES,
+        writes: bool = False,
+        blind: bool = False,
+        **request: Any,
     ) -> Answer:
         """Sends a request that is safe to repeat until it is answered.
 
@@ -116,7 +125,12 @@ class Table:
                 return self.once(operation, **request)
             except (Busy, Lost) as error:
                 lost = lost or isinstance(error, Lost)
-                last = error
+                last: Exception = error
+            except Refused as refused:
+                if lost and blind:
+                    last = refused
+                    break
+                raise
         if lost and writes:
             raise OutcomeUnknown(
                 "The database's answer was lost: look whether it was done before trying again"
@@ -126,6 +140,36 @@ class Table:
     def get(self, key: Key) -> Item | None:
         """One item, read consistently."""
         return self.repeated(self.client.get_item, TableName=self.name, Key=key, ConsistentRead=True).get("Item")
+
+    def get_all(self, wanted: Sequence[Key]) -> list[Item]:
+        """The items with these keys that exist, each read consistently: one request for up to 100."""
+        found: list[Item] = []
+        left = list(wanted)
+        for _ in self.tries():
+            answer = self.repeated(
+                self.client.batch_get_item,
+                RequestItems={self.name: {"Keys": left[:MAX_BATCH], "ConsistentRead": True}},
+            )
+            found += answer["Responses"].get(self.name, [])
+            unread = answer.get("UnprocessedKeys", {})
+            left = [*(unread[self.name]["Keys"] if self.name in unread else ()), *left[MAX_BATCH:]]
+            if not left:
+                return found
+        raise Unavailable("The database did not answer in time: try again")
+
+    def page(self, partition: str, after: str, limit: int, *, newest_first: bool = False) -> list[Item]:
+        """Up to `limit` items of a partition whose sort keys follow `after` (empty: from the start)."""
+        beyond = "<" if newest_first else ">"
+        request: dict[str, Any] = {
+            "TableName": self.name,
+            "KeyConditionExpression": "pk = :pk" + (f" AND sk {beyond} :after" if after else ""),
+            "ExpressionAttributeValues": {":pk": {"S": partition}} | ({":after": {"S": after}} if after else {}),
+            "ConsistentRead": True,
+            "ScanIndexForward": not newest_first,
+            "Limit": limit,
+        }
+        items: list[Item] = self.repeated(self.client.query, **request)["Items"]
+        return items
 
     def query(self, partition: str, prefix: str = "") -> list[Item]:
         """All items of a partition whose sort key starts with `prefix`, in order, read consistently."""
@@ -143,17 +187,30 @@ class Table:
                 return items
             request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
-    def transact(self, writes: Sequence[TransactWriteItemTypeDef], token: str) -> None:
+    def transact(self, writes: Sequence[TransactWriteItemTypeDef], token: str, *, blind: bool = False) -> None:
         """Applies all writes or none, exactly once per `token` (1 to 36 characters, remembered for ten minutes).
 
-        Raises Refused, Unavailable, or OutcomeUnknown.
+        Raises Refused, Unavailable, or OutcomeUnknown. `blind`: its conditions may hold again later, so that a refusal
+        after a lost answer does not prove that the lost try cannot take effect yet.
         """
-        self.repeated(self.client.transact_write_items, writes=True, TransactItems=writes, ClientRequestToken=token)
+        self.repeated(
+            self.client.transact_write_items, writes=True, blind=blind, TransactItems=writes, ClientRequestToken=token
+        )
 
 
 def put_new(table_name: str, item: Item) -> TransactWriteItemTypeDef:
     """A write, for a transaction, of an item that must not exist yet."""
     return {"Put": {"TableName": table_name, "Item": item, "ConditionExpression": "attribute_not_exists(pk)"}}
+
+
+def put_existing(table_name: str, item: Item) -> TransactWriteItemTypeDef:
+    """A write, for a transaction, of an item in place of the one that is there."""
+    return {"Put": {"TableName": table_name, "Item": item, "ConditionExpression": "attribute_exists(pk)"}}
+
+
+def delete_existing(table_name: str, key: Key) -> TransactWriteItemTypeDef:
+    """A deletion, for a transaction, of an item that must exist."""
+    return {"Delete": {"TableName": table_name, "Key": key, "ConditionExpression": "attribute_exists(pk)"}}
 
 
 def _must_be_whole(response_dict: Mapping[str, Any], **_: Any) -> None:
@@ -173,10 +230,11 @@ def _outcome(error: ClientError) -> Exception | None:
     if code == "ConditionalCheckFailedException":
         return Refused(response.get("Item"))
     if code == "TransactionCanceledException":
-        reasons = {reason.get("Code") for reason in response.get("CancellationReasons", [])}
-        if "ConditionalCheckFailed" in reasons:
-            return Refused(None)
-        return Busy(str(error)) if reasons & _BUSY_REASONS else None
+        reasons = [reason.get("Code") for reason in response.get("CancellationReasons", [])]
+        failed = tuple(number for number, reason in enumerate(reasons) if reason == "ConditionalCheckFailed")
+        if failed:
+            return Refused(None, failed)
+        return Busy(str(error)) if _BUSY_REASONS.intersection(reasons) else None
     if code in _BUSY:
         return Busy(str(error))
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)

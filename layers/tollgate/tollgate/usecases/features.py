@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
-from tollgate.domain.features import Feature, feature_of
+from tollgate.domain.features import Catalog, Feature
 from tollgate.domain.keys import Environment
 from tollgate.store.features import Features
 
@@ -13,19 +13,26 @@ CACHE_SECONDS = 30.0
 
 
 class FeatureCache:
-    """Features by environment, at most `CACHE_SECONDS` old. What is not found is looked for afresh before it is denied,
+    """Catalogs by environment, at most `CACHE_SECONDS` old. What is not found is looked for afresh before it is denied,
     so a feature can be used as soon as it is created."""
 
     def __init__(self, source: Features, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._source = source
         self._monotonic = monotonic
-        self._cached: dict[Environment, tuple[float, Mapping[str, Feature]]] = {}
+        self._cached: dict[Environment, tuple[float, Catalog]] = {}
 
-    def get(self, env: Environment, feature_id: str, *, fresh: bool = False) -> Feature:
-        """The feature; `fresh` bypasses the cache. Raises NotFound."""
+    def catalog(self, env: Environment, feature_id: str = "", *, fresh: bool = False) -> Catalog:
+        """The catalog, with that feature in it if it exists; `fresh` bypasses the cache."""
         cached = self._cached.get(env)
-        if not fresh and cached and self._monotonic() - cached[0] <= CACHE_SECONDS and feature_id in cached[1]:
-            return cached[1][feature_id]
-        features = self._source.all(env)
-        self._cached[env] = self._monotonic(), features
-        return feature_of(features, feature_id)
+        recent = cached is not None and not fresh and self._monotonic() - cached[0] <= CACHE_SECONDS
+        if cached and recent and (not feature_id or feature_id in cached[1].features):
+            return cached[1]
+        catalog = Catalog(self._source.all(env))
+        self._cached[env] = self._monotonic(), catalog
+        return catalog
+
+    def listening(self, env: Environment, event_name: str) -> tuple[Feature, ...]:
+        """The features that an event of that name is a use of; raises NotFound."""
+        if event_name not in self.catalog(env).events:
+            return self.catalog(env, fresh=True).listening(event_name)
+        return self.catalog(env).listening(event_name)

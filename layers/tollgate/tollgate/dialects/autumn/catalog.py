@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from dataclasses import replace
+from decimal import Decimal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from tollgate.dialects.autumn.controls import ControlsParams, controls_json
+from tollgate.dialects.autumn.features import feature_json
 from tollgate.dialects.autumn.fields import Id, IntervalName, Number, Params, Properties, Text, Whole
 from tollgate.dialects.http import Answer, Request
+from tollgate.domain.controls import NO_CONTROLS
+from tollgate.domain.errors import InvalidInput
 from tollgate.domain.features import Feature, FeatureType
+from tollgate.domain.ids import lotus_ids
 from tollgate.domain.keys import Environment
 from tollgate.domain.periods import Interval, Reset
-from tollgate.domain.plans import Plan, PlanItem
+from tollgate.domain.plans import BasePrice, FreeTrial, ItemPrice, Plan, PlanItem
 from tollgate.domain.quantities import ZERO
+from tollgate.domain.rows import RolloverRule
 from tollgate.usecases.management import Management
+
+AGGREGATIONS = Literal["COUNT", "SUM", "AVG", "COUNT_UNIQUE", "LATEST", "SUM_WITH_MULTIPLIER", "MAX", "WEIGHTED_SUM"]
 
 
 class Display(Params):
@@ -21,46 +31,287 @@ class Display(Params):
     plural: Text | None = None
 
 
-class CreateFeatureParams(Params):
-    later = ("credit_schema", "meter", "alert_settings", "reporting_unit", "group", "lookup_key")
+class CreditParams(Params):
+    later = ("tiers", "dimensions", "multipliers")
 
-    feature_id: Id
-    name: Text
-    type: Literal["boolean", "metered"]
+    metered_feature_id: Id
+    credit_cost: Number
+    billing_units: Number | None = None
+
+
+class GroupParams(Params):
+    id: Id
+    name: Text | None = None
+    lookup_key: Text | None = None
+
+
+class ReportingUnitParams(Params):
+    unit_singular: Text
+    unit_plural: Text
+    conversion_rate: Annotated[Number, Field(gt=0)]
+
+
+class ThresholdParams(Params):
+    threshold: Number
+    condition: Literal["above", "below"]
+
+
+class AlertSettingsParams(Params):
+    alert_enabled: bool | None = None
+    critical: ThresholdParams | None = None
+    warning: ThresholdParams | None = None
+    info: ThresholdParams | None = None
+
+
+class AggregationParams(Params):
+    type: AGGREGATIONS
+    field: Text | None = None
+    multiplier: Number | None = None
+
+
+class MeterFilterParams(Params):
+    key: Text
+    values: Annotated[list[Text], Field(min_length=1, max_length=100)]
+
+
+class MeterParams(Params):
+    event_name: Id
+    aggregation: AggregationParams
+    filters: Annotated[list[MeterFilterParams], Field(max_length=20)] | None = None
+    reset_usage: Literal["BILLING_PERIOD", "NEVER"] | None = None
+
+
+class FeatureFields(Params):
+    """What `features.create` and `.update` share."""
+
+    later: ClassVar[tuple[str, ...]] = ("model_markups", "provider_markups", "default_markup")
+
+    name: Text | None = None
     consumable: bool | None = None
     event_names: Annotated[list[Id], Field(max_length=50)] | None = None
+    credit_schema: Annotated[list[CreditParams], Field(max_length=100)] | None = None
     display: Display | None = None
+    description: Text | None = None
+    lookup_key: Id | None = None
+    metadata: Properties | None = None
+    unit_singular: Text | None = None
+    unit_plural: Text | None = None
+    reporting_unit: ReportingUnitParams | None = None
+    group: GroupParams | None = None
+    alert_settings: AlertSettingsParams | None = None
+    meter: MeterParams | None = None
+
+    def applied(self, old: Feature) -> Feature:
+        """The feature with what this request names."""
+        extra = self.model_dump(include=_EXTRA, exclude_none=True)
+        schema = old.credit_schema
+        if self.credit_schema is not None:
+            schema = tuple(
+                (c.metered_feature_id, c.credit_cost / c.billing_units if c.billing_units else c.credit_cost)
+                for c in self.credit_schema
+            )
+        return old._replace(
+            name=old.name if self.name is None else self.name,
+            consumable=old.consumable if self.consumable is None else self.consumable,
+            event_names=old.event_names if self.event_names is None else tuple(self.event_names),
+            credit_schema=schema,
+            display=old.display if self.display is None else self.display.model_dump(exclude_none=True),
+            extra={**old.extra, **extra},
+        )
+
+
+_EXTRA = {
+    "description",
+    "lookup_key",
+    "metadata",
+    "unit_singular",
+    "unit_plural",
+    "reporting_unit",
+    "group",
+    "alert_settings",
+    "meter",
+}
+
+
+class CreateFeatureParams(FeatureFields):
+    feature_id: Id
+    name: Text
+    type: Literal["boolean", "metered", "credit_system", "static"]
+
+
+class UpdateFeatureParams(FeatureFields):
+    later = (*FeatureFields.later, "new_feature_id")
+
+    feature_id: Id
+    type: Literal["boolean", "metered", "credit_system", "static"] | None = None
+    archived: bool | None = None
 
 
 class ResetParams(Params):
     interval: IntervalName
     interval_count: Whole | None = None
 
+    def reset(self) -> Reset:
+        return Reset(Interval(self.interval), 1 if self.interval_count is None else self.interval_count)
+
+
+class TierParams(Params):
+    to: Number | Literal["inf"]
+    amount: Number
+    flat_amount: Number | None = None
+
+
+class ItemPriceParams(Params):
+    amount: Number | None = None
+    tiers: Annotated[list[TierParams], Field(max_length=50)] | None = None
+    tier_behavior: Literal["graduated", "volume"] | None = None
+    interval: IntervalName | None = None
+    interval_count: Whole | None = None
+    billing_units: Number | None = None
+    billing_method: Literal["usage_based", "prepaid"]
+    max_purchase: Number | None = None
+
+    def price(self) -> ItemPrice:
+        return ItemPrice(
+            self.billing_method,
+            self.max_purchase,
+            self.amount,
+            tuple(tier.model_dump(exclude_none=True) for tier in self.tiers or ()),
+            self.tier_behavior,
+            Decimal(1) if self.billing_units is None else self.billing_units,
+            Interval(self.interval) if self.interval else None,
+            1 if self.interval_count is None else self.interval_count,
+        )
+
+
+class RolloverParams(Params):
+    """A plan's spelling (`expiry_duration_type`) and a balance's (`duration`) of one thing."""
+
+    max: Number | None = None
+    max_percentage: Number | None = None
+    expiry_duration_type: Literal["month", "forever"] | None = None
+    expiry_duration_length: Whole | None = None
+    duration: Literal["month", "forever"] | None = None
+    length: Whole | None = None
+
+    def rule(self) -> RolloverRule:
+        duration = self.expiry_duration_type or self.duration or "month"
+        length = self.expiry_duration_length if self.expiry_duration_length is not None else self.length
+        months = None if duration == "forever" else 1 if length is None else length
+        return RolloverRule(self.max, self.max_percentage, months)
+
 
 class PlanItemParams(Params):
-    later = ("price", "rollover", "entity_feature_id", "static_value", "is_soft_limit", "pooled", "expiry")
+    later = ("pooled", "expiry")
 
     feature_id: Id
     included: Number | None = None
     unlimited: bool | None = None
     reset: ResetParams | None = None
+    price: ItemPriceParams | None = None
+    rollover: RolloverParams | None = None
+    entity_feature_id: Id | None = None
+    static_value: Text | None = None
+    is_soft_limit: bool | None = None
+    usage_limit: Number | None = None
+
+    def item(self) -> PlanItem:
+        included = ZERO if self.included is None else self.included
+        if self.usage_limit is not None and self.included is None:
+            included = self.usage_limit
+        return PlanItem(
+            self.feature_id,
+            included,
+            bool(self.unlimited),
+            self.reset.reset() if self.reset else None,
+            self.price.price() if self.price else None,
+            self.rollover.rule() if self.rollover else None,
+            self.entity_feature_id,
+            self.static_value,
+            bool(self.is_soft_limit),
+        )
 
 
-class CreatePlanParams(Params):
-    later = ("price", "free_trial", "billing_controls")
+class BasePriceParams(Params):
+    amount: Number
+    interval: IntervalName
+    interval_count: Whole | None = None
 
-    plan_id: Id
-    name: Text
+    def price(self) -> BasePrice:
+        return BasePrice(
+            self.amount, Interval(self.interval), 1 if self.interval_count is None else self.interval_count
+        )
+
+
+class FreeTrialParams(Params):
+    duration_length: Whole | None = None
+    duration_type: Literal["day", "week", "month", "year"] | None = None
+    card_required: bool | None = None
+    length: Whole | None = None
+    duration: Literal["day", "week", "month", "year"] | None = None
+
+    def trial(self) -> FreeTrial:
+        length = self.duration_length if self.duration_length is not None else self.length
+        if length is None or not 1 <= length <= 1000:
+            raise InvalidInput("free_trial.duration_length", "must be 1 to 1000")
+        kind = self.duration_type or self.duration or "day"
+        return FreeTrial(length, Interval(kind), bool(self.card_required))
+
+
+class PlanFields(Params):
+    """What `plans.create` and `.update` share."""
+
+    later: ClassVar[tuple[str, ...]] = ("licenses", "variants")
+
+    name: Text | None = None
     description: Text | None = None
     group: Id | Literal[""] | None = None  # the SDK sends an empty one for none
     add_on: bool | None = None
     auto_enable: bool | None = None
+    price: BasePriceParams | None = None
     items: list[PlanItemParams] | None = None
+    free_trial: FreeTrialParams | None = None
+    billing_controls: ControlsParams | None = None
     metadata: Properties | None = None
+
+    def applied(self, old: Plan) -> Plan:
+        """The plan with what this request names."""
+        named = self.model_fields_set
+        return replace(
+            old,
+            name=old.name if self.name is None else self.name,
+            description=self.description if "description" in named else old.description,
+            group=(self.group or None) if "group" in named else old.group,
+            add_on=old.add_on if self.add_on is None else self.add_on,
+            auto_enable=old.auto_enable if self.auto_enable is None else self.auto_enable,
+            price=(self.price.price() if self.price else None) if "price" in named else old.price,
+            items=old.items if self.items is None else tuple(item.item() for item in self.items),
+            free_trial=(self.free_trial.trial() if self.free_trial else None)
+            if "free_trial" in named
+            else old.free_trial,
+            controls=old.controls if self.billing_controls is None else self.billing_controls.applied(NO_CONTROLS),
+            metadata=old.metadata if self.metadata is None else self.metadata,
+        )
+
+
+class CreatePlanParams(PlanFields):
+    plan_id: Id
+    name: Text
+
+
+class UpdatePlanParams(PlanFields):
+    later = (*PlanFields.later, "new_plan_id", "migration")
+
+    plan_id: Id
+    archived: bool | None = None
 
 
 class FeatureParams(Params):
     feature_id: Id
+
+
+class ListFeaturesParams(Params):
+    include_archived: bool | None = None
 
 
 class PlanParams(Params):
@@ -68,42 +319,59 @@ class PlanParams(Params):
     version: Whole | None = None
 
 
+class ListPlansParams(Params):
+    customer_id: Id | None = None
+    include_archived: bool | None = None
+
+
+class DeletePlanParams(Params):
+    plan_id: Id
+    all_versions: bool | None = None
+
+
 def create_feature(management: Management, request: Request) -> Answer:
     params = CreateFeatureParams.of(request.body)
-    feature = Feature(
-        id=params.feature_id,
-        name=params.name,
-        type=FeatureType(params.type),
-        consumable=params.type == "metered" if params.consumable is None else params.consumable,
-        event_names=tuple(params.event_names or ()),
-        display=params.display.model_dump(exclude_none=True) if params.display else {},
-        created_at=request.now,
-    )
-    return Answer(feature_json(management.create_feature(request.caller.environment, feature)))
+    kind = FeatureType(params.type)
+    consumable = not kind.is_flag if params.consumable is None else params.consumable
+    base = Feature(params.feature_id, params.name, kind, consumable, created_at=request.now)
+    env = request.caller.environment
+    return Answer(managed_feature_json(management.create_feature(env, params.applied(base)), env))
 
 
 def get_feature(management: Management, request: Request) -> Answer:
     params = FeatureParams.of(request.body)
-    return Answer(feature_json(management.feature(request.caller.environment, params.feature_id)))
+    env = request.caller.environment
+    return Answer(managed_feature_json(management.feature(env, params.feature_id), env))
 
 
 def list_features(management: Management, request: Request) -> Answer:
-    return Answer({"list": [feature_json(feature) for feature in management.features(request.caller.environment)]})
+    params = ListFeaturesParams.of(request.body)
+    env = request.caller.environment
+    features = [f for f in management.features(env) if params.include_archived or not f.archived]
+    return Answer({"list": [managed_feature_json(feature, env) for feature in features]})
+
+
+def update_feature(management: Management, request: Request) -> Answer:
+    params = UpdateFeatureParams.of(request.body)
+
+    def change(old: Feature) -> Feature:
+        new = params.applied(old)
+        if params.type is not None:
+            new = new._replace(type=FeatureType(params.type))
+        return new if params.archived is None else new._replace(archived=params.archived)
+
+    env = request.caller.environment
+    return Answer(managed_feature_json(management.update_feature(env, params.feature_id, change), env))
+
+
+def delete_feature(management: Management, request: Request) -> Answer:
+    management.delete_feature(request.caller.environment, FeatureParams.of(request.body).feature_id)
+    return Answer({"success": True})
 
 
 def create_plan(management: Management, request: Request) -> Answer:
     params = CreatePlanParams.of(request.body)
-    plan = Plan(
-        id=params.plan_id,
-        name=params.name,
-        description=params.description,
-        group=params.group or None,
-        add_on=bool(params.add_on),
-        auto_enable=bool(params.auto_enable),
-        items=tuple(_item(item) for item in params.items or ()),
-        metadata=params.metadata or {},
-        created_at=request.now,
-    )
+    plan = params.applied(Plan(params.plan_id, params.name, created_at=request.now))
     env = request.caller.environment
     return Answer(plan_json(management.create_plan(env, plan), env))
 
@@ -115,34 +383,37 @@ def get_plan(management: Management, request: Request) -> Answer:
 
 
 def list_plans(management: Management, request: Request) -> Answer:
+    params = ListPlansParams.of(request.body)
     env = request.caller.environment
-    return Answer({"list": [plan_json(plan, env) for plan in management.plans(env)]})
+    plans = [plan for plan in management.plans(env) if params.include_archived or not plan.archived]
+    return Answer({"list": [plan_json(plan, env) for plan in plans]})
 
 
-def _item(params: PlanItemParams) -> PlanItem:
-    reset = params.reset
-    return PlanItem(
-        params.feature_id,
-        ZERO if params.included is None else params.included,
-        bool(params.unlimited),
-        Reset(Interval(reset.interval), 1 if reset.interval_count is None else reset.interval_count) if reset else None,
-    )
+def update_plan(management: Management, request: Request) -> Answer:
+    params = UpdatePlanParams.of(request.body)
+
+    def change(old: Plan) -> Plan:
+        new = params.applied(old)
+        return new if params.archived is None else replace(new, archived=params.archived)
+
+    env = request.caller.environment
+    return Answer(plan_json(management.update_plan(env, params.plan_id, change, request.now), env))
 
 
-def feature_json(feature: Feature) -> dict[str, Any]:
-    return {
-        "id": feature.id,
-        "name": feature.name,
-        "type": feature.type.value,
-        "consumable": feature.consumable,
-        "event_names": list(feature.event_names),
-        "archived": feature.archived,
-        **({"display": {"singular": None, "plural": None, **feature.display}} if feature.display else {}),
-    }
+def delete_plan(management: Management, request: Request) -> Answer:
+    params = DeletePlanParams.of(request.body)
+    management.delete_plan(request.caller.environment, params.plan_id, all_versions=bool(params.all_versions))
+    return Answer({"success": True})
+
+
+def managed_feature_json(feature: Feature, env: Environment) -> dict[str, Any]:
+    """A feature as the management API shows it: with the ids that Lotus's endpoints know it by."""
+    metric_id, lotus_feature_id = lotus_ids(env.value, feature.id)
+    return {**feature_json(feature), "metric_id": metric_id, "lotus_feature_id": lotus_feature_id}
 
 
 def plan_json(plan: Plan, env: Environment) -> dict[str, Any]:
-    return {
+    shown: dict[str, Any] = {
         "id": plan.id,
         "name": plan.name,
         "description": plan.description,
@@ -150,8 +421,8 @@ def plan_json(plan: Plan, env: Environment) -> dict[str, Any]:
         "version": plan.version,
         "add_on": plan.add_on,
         "auto_enable": plan.auto_enable,
-        "price": None,
-        "items": [_item_json(item) for item in plan.items],
+        "price": base_price_json(plan.price),
+        "items": [item_json(item) for item in plan.items],
         "created_at": plan.created_at,
         "env": env.value,
         "archived": plan.archived,
@@ -159,13 +430,55 @@ def plan_json(plan: Plan, env: Environment) -> dict[str, Any]:
         "metadata": plan.metadata,
         "base_variant_id": None,
     }
+    if plan.free_trial:
+        shown["free_trial"] = {
+            "duration_length": plan.free_trial.length,
+            "duration_type": plan.free_trial.interval.value,
+            "card_required": plan.free_trial.card_required,
+        }
+    if plan.controls != NO_CONTROLS:
+        shown["billing_controls"] = controls_json(plan.controls)
+    return shown
 
 
-def _item_json(item: PlanItem) -> dict[str, Any]:
-    return {
+def base_price_json(price: BasePrice | None) -> dict[str, Any] | None:
+    if price is None:
+        return None
+    return {"amount": price.amount, "interval": price.interval.value, "interval_count": price.interval_count}
+
+
+def item_json(item: PlanItem) -> dict[str, Any]:
+    shown: dict[str, Any] = {
         "feature_id": item.feature_id,
         "included": item.included,
         "unlimited": item.unlimited,
         "reset": {"interval": item.reset.interval.value, "interval_count": item.reset.count} if item.reset else None,
-        "price": None,
+        "price": _item_price_json(item.price),
+    }
+    if item.rollover:
+        shown["rollover"] = {
+            "max": item.rollover.max,
+            **({} if item.rollover.max_percentage is None else {"max_percentage": item.rollover.max_percentage}),
+            "expiry_duration_type": "forever" if item.rollover.months is None else "month",
+            **({} if item.rollover.months is None else {"expiry_duration_length": item.rollover.months}),
+        }
+    optional = {
+        "entity_feature_id": item.entity_feature_id,
+        "static_value": item.static_value,
+        "is_soft_limit": item.soft_limit or None,
+    }
+    return shown | {name: value for name, value in optional.items() if value is not None}
+
+
+def _item_price_json(price: ItemPrice | None) -> dict[str, Any] | None:
+    if price is None:
+        return None
+    return {
+        **({"tiers": [dict(tier) for tier in price.tiers]} if price.tiers else {"amount": price.amount or ZERO}),
+        **({"tier_behavior": price.tier_behavior} if price.tier_behavior else {}),
+        "interval": price.interval.value if price.interval else "month",
+        "interval_count": price.interval_count,
+        "billing_units": price.billing_units,
+        "billing_method": price.billing_method,
+        "max_purchase": price.max_purchase,
     }

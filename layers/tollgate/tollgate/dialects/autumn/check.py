@@ -2,38 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic_core import SchemaValidator, ValidationError
 from pydantic_core import core_schema as schema
 
 from tollgate.dialects.autumn.balances import balance_json, flag_json
+from tollgate.dialects.autumn.features import schema_json
+from tollgate.dialects.autumn.requests import expanded, header_key, shown_balances, with_customer
 from tollgate.dialects.autumn.rules import id_rule, invalid_input, later_rule, number_rule, properties_rule
-from tollgate.dialects.autumn.versions import version_of
+from tollgate.dialects.autumn.versions import Version, translated, version_of
 from tollgate.dialects.http import Answer, Request
 from tollgate.domain.decisions import Overage
-from tollgate.domain.errors import InvalidRequest, NotFound
+from tollgate.domain.errors import InvalidInput, InvalidRequest
 from tollgate.domain.keys import Scope
 from tollgate.domain.usage import NO_PROPERTIES
-from tollgate.usecases.usage import Meter, Use
+from tollgate.usecases.usage import Meter, Outcome, Use
+
+if TYPE_CHECKING:
+    from tollgate.usecases.management import Management
 
 _ONE = Decimal(1)
-_LATER = ("lock", "product_id", "with_preview", "customer_data", "entity_data", "skip_event", "expand")
+_LATER = ("lock",)
 
 
 class CheckParams(NamedTuple):
     """The body of a check. `required_quantity` is another name for `required_balance`."""
 
     customer_id: str
-    feature_id: str
+    feature_id: str | None = None
+    product_id: str | None = None
     entity_id: str | None = None
     required_balance: Decimal | None = None
     required_quantity: Decimal | None = None
     properties: Mapping[str, Any] | None = None
     send_event: bool | None = None
+    skip_event: bool | None = None
     skip_cache: bool | None = None
+    with_preview: bool | None = None
+    expand: list[str] | None = None
+    customer_data: Mapping[str, Any] | None = None
+    entity_data: Mapping[str, Any] | None = None
+
+    @property
+    def required(self) -> Decimal:
+        if self.required_balance is not None:
+            return self.required_balance
+        return _ONE if self.required_quantity is None else self.required_quantity
 
 
 def _optional(of: schema.CoreSchema) -> schema.TypedDictField:
@@ -47,23 +64,34 @@ def _refuse_later(body: Any) -> Any:
 
 _ID = schema.no_info_after_validator_function(id_rule, schema.str_schema(strict=True))
 _NUMBER = schema.no_info_plain_validator_function(number_rule)
+_BOOL = schema.bool_schema(strict=True)
+_TEXT = schema.str_schema(strict=True, max_length=1000)
+_OBJECT = schema.no_info_after_validator_function(properties_rule, schema.dict_schema(schema.str_schema(), strict=True))
+_CUSTOMER_DATA = schema.typed_dict_schema(
+    {name: _optional(_TEXT) for name in ("name", "email", "fingerprint")}, extra_behavior="ignore"
+)
+_ENTITY_DATA = schema.typed_dict_schema(
+    {"name": _optional(_TEXT), "feature_id": schema.typed_dict_field(_ID)}, extra_behavior="ignore"
+)
 _PARAMS = SchemaValidator(
     schema.no_info_before_validator_function(
         _refuse_later,
         schema.typed_dict_schema(
             {
                 "customer_id": schema.typed_dict_field(_ID),
-                "feature_id": schema.typed_dict_field(_ID),
+                "feature_id": _optional(_ID),
+                "product_id": _optional(_ID),
                 "entity_id": _optional(_ID),
                 "required_balance": _optional(_NUMBER),
                 "required_quantity": _optional(_NUMBER),
-                "properties": _optional(
-                    schema.no_info_after_validator_function(
-                        properties_rule, schema.dict_schema(schema.str_schema(), strict=True)
-                    )
-                ),
-                "send_event": _optional(schema.bool_schema(strict=True)),
-                "skip_cache": _optional(schema.bool_schema(strict=True)),
+                "properties": _optional(_OBJECT),
+                "send_event": _optional(_BOOL),
+                "skip_event": _optional(_BOOL),
+                "skip_cache": _optional(_BOOL),
+                "with_preview": _optional(_BOOL),
+                "expand": _optional(schema.list_schema(_TEXT, strict=True, max_length=20)),
+                "customer_data": _optional(_CUSTOMER_DATA),
+                "entity_data": _optional(_ENTITY_DATA),
             },
             extra_behavior="ignore",
         ),
@@ -71,32 +99,118 @@ _PARAMS = SchemaValidator(
 )
 
 
-def check(meter: Meter, request: Request) -> Answer:
-    version_of(request.headers.get("x-api-version"))
+def check(meter: Meter, management: Callable[[], Management], request: Request) -> Answer:
+    """`management` is called only for what most checks never need: a product, a preview, a customer made on the way."""
+    version = version_of(request.headers.get("x-api-version"))
     try:
         params = CheckParams(**_PARAMS.validate_python(request.body))
     except ValidationError as error:
         raise invalid_input(error) from error
-    if params.entity_id is not None:
-        raise NotFound("entity", params.entity_id)
-    required = params.required_balance
-    if required is None:
-        required = _ONE if params.required_quantity is None else params.required_quantity
-    if params.send_event:
-        if request.caller.scope is not Scope.SECRET:
-            raise InvalidRequest("Can't use send_event: true with a publishable key: use a secret key")
-        properties = params.properties or NO_PROPERTIES
-        use = Use(params.customer_id, params.feature_id, required, Overage.REJECT, properties)
-        outcome = meter.check_and_track(request.caller, use, request.now)
+    if (params.feature_id is None) == (params.product_id is None):
+        if params.feature_id is None and version >= (2, 1):
+            raise InvalidInput("feature_id", "is required")
+        raise InvalidInput("", "Exactly one of feature_id and product_id must be provided")
+    sends = bool(params.send_event and not params.skip_event)
+    if sends and request.caller.scope is not Scope.SECRET:
+        raise InvalidRequest("Can't use send_event: true with a publishable key: use a secret key")
+    if request.caller.scope is not Scope.SECRET:
+        params = params._replace(customer_data=None, entity_data=None)
+        version_made = (2, 1)  # a publishable key makes nothing
     else:
-        env, fresh = request.caller.environment, bool(params.skip_cache)
-        outcome = meter.check(env, params.customer_id, params.feature_id, required, request.now, fresh=fresh)
-    return Answer(
-        {
-            "allowed": outcome.allowed,
-            "customer_id": params.customer_id,
-            "required_balance": required,
-            "balance": balance_json(outcome.balance),
-            "flag": flag_json(outcome.balance),
-        }
+        version_made = version
+
+    def run() -> Answer:
+        if params.product_id is not None:
+            from tollgate.dialects.autumn.products import check_product
+
+            return check_product(
+                management(), request, version, params.product_id, params.customer_id, params.entity_id
+            )
+        outcome = _track(meter, request, params) if sends else _check(meter, request, params)
+        return Answer(_answer(meter, management, request, version, params, outcome, sends))
+
+    def call() -> Answer:
+        answer: Answer = with_customer(
+            version_made,
+            request,
+            management,
+            params.customer_id,
+            params.entity_id,
+            params.customer_data,
+            params.entity_data,
+            run,
+        )
+        return answer
+
+    return call() if sends else _once(meter, request, call)
+
+
+def _once(meter: Meter, request: Request, call: Callable[[], Answer]) -> Answer:
+    """A call that changes no balance, under its idempotency key: kept where it succeeds, given back where it fails."""
+    from tollgate.dialects.autumn.once import guarded
+
+    keys = header_key(request)
+    return guarded(meter.once, request, keys, call) if keys else call()
+
+
+def _check(meter: Meter, request: Request, params: CheckParams) -> Outcome:
+    return meter.check(
+        request.caller.environment,
+        params.customer_id,
+        str(params.feature_id),
+        params.required,
+        request.now,
+        entity_id=params.entity_id or "",
+        properties=params.properties or NO_PROPERTIES,
+        fresh=bool(params.skip_cache) or request.query.get("skip_cache") == ["true"],
     )
+
+
+def _track(meter: Meter, request: Request, params: CheckParams) -> Outcome:
+    use = Use(
+        params.customer_id,
+        str(params.feature_id),
+        params.required,
+        Overage.REJECT,
+        params.properties or NO_PROPERTIES,
+        params.entity_id or "",
+        once=header_key(request),
+    )
+    return meter.check_and_track(request.caller, use, request.now)
+
+
+def _answer(
+    meter: Meter,
+    management: Callable[[], Management],
+    request: Request,
+    version: Version,
+    params: CheckParams,
+    outcome: Outcome,
+    sends: bool,
+) -> dict[str, Any]:
+    expand = expanded(request, params.expand)
+    catalog = meter.features.catalog(request.caller.environment)
+    features = catalog.features if "balance.feature" in expand else None
+    answering = catalog.features.get(outcome.answering, outcome.feature)
+    answer: dict[str, Any] = {
+        "allowed": outcome.allowed,
+        "customer_id": params.customer_id,
+        **({"entity_id": params.entity_id} if params.entity_id else {}),
+        "required_balance": outcome.required,
+        "balance": balance_json(outcome.answering, outcome.entity_id, outcome.world, features),
+        "flag": flag_json(
+            outcome.feature.id,
+            outcome.entity_id,
+            outcome.world,
+            catalog.features if "flag.feature" in expand else None,
+        ),
+        "_feature_id": outcome.answering,
+        "_credit_schema": schema_json(answering) if answering.credit_schema else None,
+    }
+    if sends and len(outcome.features) > 1:
+        answer["balances"] = shown_balances(outcome, features)
+    if params.with_preview:
+        from tollgate.dialects.autumn.products import preview
+
+        answer["preview"] = None if outcome.allowed else preview(management(), request, params.customer_id, outcome)
+    return translated(version, "check", answer)

@@ -1,77 +1,322 @@
-"""`customers.*` and `billing.attach` (management.md): requests in, answers out."""
+"""`customers.*` and `entities.*` (management.md): requests in, answers out, in the newest shape."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from tollgate.dialects.autumn.balances import balance_json, flag_json
-from tollgate.dialects.autumn.fields import Id, Params, Properties, Text, Whole
+from tollgate.dialects.autumn.catalog import plan_json
+from tollgate.dialects.autumn.controls import ControlsParams, effective_json
+from tollgate.dialects.autumn.cursors import Page, each_customer
+from tollgate.dialects.autumn.fields import Cursor, CustomerData, Id, Params, Properties, Text, Time, Whole
+from tollgate.dialects.autumn.requests import expanded
+from tollgate.dialects.autumn.versions import FLAGS, translated, version_of
 from tollgate.dialects.http import Answer, Request
-from tollgate.domain.balances import fold
-from tollgate.domain.customers import Customer, Holdings, Subscription
+from tollgate.domain.controls import NO_CONTROLS
+from tollgate.domain.customers import Customer, Entity, Holdings, Subscription
+from tollgate.domain.decisions import World, folded
+from tollgate.domain.errors import NotFound
+from tollgate.domain.features import Catalog
 from tollgate.domain.keys import Environment
+from tollgate.domain.plans import Plan
 from tollgate.usecases.management import Management
+
+
+class ConfigParams(Params):
+    disable_pooled_balance: bool | None = None
+    disable_overage_billing: bool | None = None
 
 
 class CustomerParams(Params):
     customer_id: Id
+    expand: list[Text] | None = None
 
 
-class GetOrCreateCustomerParams(Params):
-    later = ("billing_controls", "config")
-
-    customer_id: Id
+class CustomerFields(Params):
     name: Text | None = None
     email: Text | None = None
     fingerprint: Text | None = None
     metadata: Properties | None = None
+    send_email_receipts: bool | None = None
+    billing_controls: ControlsParams | None = None
+    config: ConfigParams | None = None
+
+    def applied(self, old: Customer) -> Customer:
+        """The customer with what this request names."""
+        named = self.model_fields_set
+        pooled = self.config.disable_pooled_balance if self.config else None
+        return replace(
+            old,
+            name=self.name if "name" in named else old.name,
+            email=self.email if "email" in named else old.email,
+            fingerprint=self.fingerprint if "fingerprint" in named else old.fingerprint,
+            metadata=old.metadata if self.metadata is None else self.metadata,
+            send_email_receipts=(
+                old.send_email_receipts if self.send_email_receipts is None else self.send_email_receipts
+            ),
+            controls=old.controls if self.billing_controls is None else self.billing_controls.applied(old.controls),
+            unpooled=old.unpooled if pooled is None else pooled,
+        )
+
+
+class GetOrCreateCustomerParams(CustomerFields):
+    customer_id: Id
     auto_enable_plan_id: Id | None = None
+    expand: list[Text] | None = None
 
 
-class AttachParams(Params):
-    later = (
-        "entity_id",
-        "feature_quantities",
-        "customize",
-        "free_trial",
-        "billing_cycle_anchor",
-        "starts_at",
-        "ends_at",
-        "subscription_filters",
-        "plan_schedule",
-    )
+class UpdateCustomerParams(CustomerFields):
+    later = ("new_customer_id",)
 
     customer_id: Id
-    plan_id: Id
-    version: Whole | None = None
+    expand: list[Text] | None = None
+
+
+class PlanFilter(Params):
+    id: Id
+    versions: list[Whole] | None = None
+
+
+class ListCustomersParams(Params):
+    start_cursor: Cursor | None = None
+    limit: Annotated[Whole, Field(ge=1, le=200)] | None = None
+    plans: list[PlanFilter] | None = None
+    subscription_status: Literal["active", "scheduled"] | None = None
+    search: Text | None = None
+    sort_order: Literal["asc", "desc"] | None = None
+
+
+class AdvanceParams(Params):
+    customer_id: Id
+    frozen_time: Time
+
+
+class EntityParams(Params):
+    entity_id: Id
+    customer_id: Id | None = None
+    expand: list[Text] | None = None
+
+
+class CreateEntityParams(Params):
+    customer_id: Id
+    entity_id: Id
+    feature_id: Id
+    name: Text | None = None
+    billing_controls: ControlsParams | None = None
+    customer_data: CustomerData | None = None
+
+
+class UpdateEntityParams(Params):
+    customer_id: Id | None = None
+    entity_id: Id
+    billing_controls: ControlsParams | None = None
+
+
+class ListEntitiesParams(Params):
+    start_cursor: Cursor | None = None
+    limit: Annotated[Whole, Field(ge=1, le=200)] | None = None
+    plans: list[PlanFilter] | None = None
+    subscription_status: Literal["active", "scheduled"] | None = None
+    search: Text | None = None
+    customer_id: Id | None = None
+
+
+# ------------------------------------------------------------------ customers
 
 
 def get_or_create(management: Management, request: Request) -> Answer:
     params = GetOrCreateCustomerParams.of(request.body)
-    customer = Customer(
-        params.customer_id, params.name, params.email, params.fingerprint, params.metadata or {}, request.now
-    )
+    customer = params.applied(Customer(params.customer_id))
     env = request.caller.environment
     holdings = management.get_or_create_customer(env, customer, params.auto_enable_plan_id, request.now)
-    return Answer(customer_json(holdings, env, request.now))
+    return _shown(management, request, holdings, params.expand)
 
 
 def get(management: Management, request: Request) -> Answer:
     params = CustomerParams.of(request.body)
+    holdings = management.customer(request.caller.environment, params.customer_id)
+    return _shown(management, request, holdings, params.expand)
+
+
+def update(management: Management, request: Request) -> Answer:
+    params = UpdateCustomerParams.of(request.body)
     env = request.caller.environment
-    return Answer(customer_json(management.customer(env, params.customer_id), env, request.now))
+    holdings = management.update_customer(env, params.customer_id, params.applied, request.now)
+    return _shown(management, request, holdings, params.expand)
 
 
-def attach(management: Management, request: Request) -> Answer:
-    params = AttachParams.of(request.body)
-    management.attach(request.caller.environment, params.customer_id, params.plan_id, params.version, request.now)
-    return Answer({"customer_id": params.customer_id, "payment_url": None})
+def delete(management: Management, request: Request) -> Answer:
+    management.delete_customer(request.caller.environment, CustomerParams.of(request.body).customer_id)
+    return Answer({"success": True})
 
 
-def customer_json(holdings: Holdings, env: Environment, now: int) -> dict[str, Any]:
-    customer = holdings.customer
-    folded = {id: fold(balance, now) for id, balance in holdings.balances.items()}
-    return {
+def list_customers(management: Management, request: Request) -> Answer:
+    params = ListCustomersParams.of(request.body)
+    catalog, env = management.catalog(request.caller.environment), request.caller.environment
+
+    def found(holdings: Holdings) -> Iterator[tuple[str, dict[str, Any]]]:
+        customer = holdings.customer
+        text = f"{customer.id} {customer.name or ''} {customer.email or ''}".lower()
+        if params.search and params.search.lower() not in text:
+            return
+        if _matches(holdings, None, params.plans, params.subscription_status, request.now):
+            yield "", customer_json(holdings, catalog, env, request.now)
+
+    page = each_customer(
+        management, env, None, params.start_cursor, params.limit or 50, found, newest_first=params.sort_order != "asc"
+    )
+    return Answer(page_json(page))
+
+
+def advance_test_clock(management: Management, request: Request) -> Answer:
+    params = AdvanceParams.of(request.body)
+    env = request.caller.environment
+    management.advance_test_clock(env, params.customer_id, params.frozen_time, request.now)
+    return Answer({"customer_id": params.customer_id, "frozen_time": params.frozen_time, "status": "ready"})
+
+
+# ------------------------------------------------------------------ entities
+
+
+def create_entity(management: Management, request: Request) -> Answer:
+    params = CreateEntityParams.of(request.body)
+    env, version = request.caller.environment, version_of(request.headers.get("x-api-version"))
+    controls = params.billing_controls.applied(NO_CONTROLS) if params.billing_controls else NO_CONTROLS
+    entity = Entity(params.entity_id, params.feature_id, params.name, request.now, controls)
+    data = params.customer_data
+    if data is not None or version < FLAGS:
+        customer = Customer(params.customer_id, *((data.name, data.email, data.fingerprint) if data else ()))
+        management.get_or_create_customer(env, customer, None, request.now, fill=True)
+    holdings = management.create_entity(env, params.customer_id, entity, request.now)
+    return _shown_entity(management, request, holdings, params.entity_id, None)
+
+
+def get_entity(management: Management, request: Request) -> Answer:
+    params = EntityParams.of(request.body)
+    holdings = _with_entity(management, request, params.customer_id, params.entity_id)
+    return _shown_entity(management, request, holdings, params.entity_id, params.expand)
+
+
+def update_entity(management: Management, request: Request) -> Answer:
+    params = UpdateEntityParams.of(request.body)
+    env = request.caller.environment
+    held = _with_entity(management, request, params.customer_id, params.entity_id)
+    if params.billing_controls is not None:
+        controls = params.billing_controls.applied(held.entity(params.entity_id).controls)
+        held = management.update_entity(env, held.customer.id, params.entity_id, controls, request.now)
+    return _shown_entity(management, request, held, params.entity_id, None)
+
+
+def delete_entity(management: Management, request: Request) -> Answer:
+    params = EntityParams.of(request.body)
+    held = _with_entity(management, request, params.customer_id, params.entity_id)
+    management.delete_entity(request.caller.environment, held.customer.id, params.entity_id, request.now)
+    return Answer({"success": True})
+
+
+def list_entities(management: Management, request: Request) -> Answer:
+    params = ListEntitiesParams.of(request.body)
+    catalog, env = management.catalog(request.caller.environment), request.caller.environment
+
+    def found(holdings: Holdings) -> Iterator[tuple[str, dict[str, Any]]]:
+        for entity in sorted(holdings.entities.values(), key=lambda entity: entity.id):
+            text = f"{entity.id} {entity.name or ''}".lower()
+            if params.search and params.search.lower() not in text:
+                continue
+            if _matches(holdings, entity.id, params.plans, params.subscription_status, request.now):
+                yield entity.id, entity_json(holdings, entity, catalog, env, request.now)
+
+    page = each_customer(management, env, params.customer_id, params.start_cursor, params.limit or 50, found)
+    return Answer(page_json(page))
+
+
+def _with_entity(management: Management, request: Request, customer_id: str | None, entity_id: str) -> Holdings:
+    """The holdings of the customer that has the entity. An id alone is looked for among all customers."""
+    env = request.caller.environment
+    if customer_id is not None:
+        holdings = management.customer(env, customer_id)
+        holdings.entity(entity_id)
+        return holdings
+    position = ""
+    while page := management.customers.page(env, position, 100):
+        for _, id in page:
+            holdings = management.customer(env, id)
+            if entity_id in holdings.entities:
+                return holdings
+        position = page[-1][0]
+    raise NotFound("entity", entity_id)
+
+
+# ------------------------------------------------------------------ shapes
+
+
+def page_json(page: Page) -> dict[str, Any]:
+    return {"list": page.items, "has_more": page.next_cursor is not None, "next_cursor": page.next_cursor}
+
+
+def _shown(management: Management, request: Request, holdings: Holdings, expand: list[str] | None) -> Answer:
+    version = version_of(request.headers.get("x-api-version"))
+    names = expanded(request, expand)
+    if version < FLAGS:
+        names |= {"balances.feature"}
+    env = request.caller.environment
+    plans = _plans(management, env, holdings) if version < FLAGS or "subscriptions.plan" in names else {}
+    catalog = management.catalog(env)
+    shown = customer_json(holdings, catalog, env, request.now, names, plans)
+    if version < FLAGS:
+        shown = _named(shown, holdings, plans, request.now)
+    return Answer(translated(version, "customer", shown))
+
+
+def _shown_entity(
+    management: Management, request: Request, holdings: Holdings, entity_id: str, expand: list[str] | None
+) -> Answer:
+    version = version_of(request.headers.get("x-api-version"))
+    names = expanded(request, expand)
+    if version < FLAGS:
+        names |= {"balances.feature"}
+    env = request.caller.environment
+    plans = _plans(management, env, holdings) if version < FLAGS or "subscriptions.plan" in names else {}
+    entity = holdings.entity(entity_id)
+    shown = entity_json(holdings, entity, management.catalog(env), env, request.now, names, plans)
+    if version < FLAGS:
+        shown = _named(shown, holdings, plans, request.now)
+    return Answer(translated(version, "entity", shown))
+
+
+def _plans(management: Management, env: Environment, holdings: Holdings) -> dict[str, Plan]:
+    """The plans of a customer's subscriptions, in the versions held."""
+    if not holdings.subscriptions:
+        return {}
+    found = {(plan.id, plan.version): plan for plan in management.plan_store.every_version(env)}
+    held = holdings.subscriptions.values()
+    return {s.id: found[s.plan_id, s.plan_version] for s in held if (s.plan_id, s.plan_version) in found}
+
+
+def _named(shown: dict[str, Any], holdings: Holdings, plans: dict[str, Plan], now: int) -> dict[str, Any]:
+    """With what 1.2 tells of a product and later versions do not."""
+    for held in shown["subscriptions"]:
+        plan = plans.get(held["id"])
+        trialing = holdings.subscriptions[held["id"]].trialing(holdings.time(now))
+        held |= {"_plan_name": plan and plan.name, "_group": plan and plan.group, "_trialing": trialing}
+    return shown
+
+
+def customer_json(
+    holdings: Holdings,
+    catalog: Catalog,
+    env: Environment,
+    now: int,
+    expand: frozenset[str] = frozenset(),
+    plans: dict[str, Plan] | None = None,
+) -> dict[str, Any]:
+    customer, at = holdings.customer, holdings.time(now)
+    world = folded(holdings.balances, at)
+    shown: dict[str, Any] = {
         "id": customer.id,
         "name": customer.name,
         "email": customer.email,
@@ -80,29 +325,115 @@ def customer_json(holdings: Holdings, env: Environment, now: int) -> dict[str, A
         "stripe_id": None,
         "env": env.value,
         "metadata": customer.metadata,
-        "send_email_receipts": False,
-        "billing_controls": {},
-        "subscriptions": [_subscription_json(held) for held in holdings.subscriptions.values()],
-        "purchases": [],
+        "send_email_receipts": customer.send_email_receipts,
+        "billing_controls": effective_json(holdings, world, "", at),
+        "config": {"disable_pooled_balance": customer.unpooled},
+        **_held_json(holdings, "", world, catalog, env, at, expand, plans),
         "licenses": [],
-        "balances": {id: shown for id, balance in folded.items() if (shown := balance_json(balance))},
-        "flags": {id: shown for id, balance in folded.items() if (shown := flag_json(balance))},
+    }
+    if "entities" in expand:
+        entities = sorted(holdings.entities.values(), key=lambda entity: entity.id)
+        shown["entities"] = [_plain_entity_json(holdings, entity, env) for entity in entities]
+    return shown
+
+
+def entity_json(
+    holdings: Holdings,
+    entity: Entity,
+    catalog: Catalog,
+    env: Environment,
+    now: int,
+    expand: frozenset[str] = frozenset(),
+    plans: dict[str, Plan] | None = None,
+) -> dict[str, Any]:
+    at = holdings.time(now)
+    world = folded(holdings.balances, at)
+    return {
+        **_plain_entity_json(holdings, entity, env),
+        "billing_controls": effective_json(holdings, world, entity.id, at),
+        **_held_json(holdings, entity.id, world, catalog, env, at, expand, plans),
     }
 
 
-def _subscription_json(subscription: Subscription) -> dict[str, Any]:
+def _plain_entity_json(holdings: Holdings, entity: Entity, env: Environment) -> dict[str, Any]:
+    return {
+        "id": entity.id,
+        "name": entity.name,
+        "customer_id": holdings.customer.id,
+        "feature_id": entity.feature_id,
+        "created_at": entity.created_at,
+        "env": env.value,
+    }
+
+
+def _held_json(
+    holdings: Holdings,
+    entity_id: str,
+    world: World,
+    catalog: Catalog,
+    env: Environment,
+    at: int,
+    expand: frozenset[str],
+    plans: dict[str, Plan] | None,
+) -> dict[str, Any]:
+    """Subscriptions, balances and flags: an entity has its own and its customer's."""
+    owners = (None,) if not entity_id else (entity_id, None)
+    held = [s for s in holdings.subscriptions.values() if s.entity_id in owners and s.status(at) != "expired"]
+    ids = sorted({place.feature_id for place in world})
+    shared = catalog.features if expand & {"balances.feature", "balance.feature"} else None
+    flags = catalog.features if expand & {"flags.feature", "flag.feature", "balances.feature"} else None
+    balances = ((id, balance_json(id, entity_id, world, shared)) for id in ids)
+    held_flags = ((id, flag_json(id, entity_id, world, flags)) for id in ids)
+    return {
+        "subscriptions": [
+            subscription_json(s, at)
+            | (
+                {"plan": plan_json(plans[s.id], env)}
+                if plans and s.id in plans and "subscriptions.plan" in expand
+                else {}
+            )
+            for s in sorted(held, key=lambda s: (s.started_at, s.created_at, s.id))
+        ],
+        "purchases": [],
+        "balances": {id: shown for id, shown in balances if shown},
+        "flags": {id: shown for id, shown in held_flags if shown},
+    }
+
+
+def subscription_json(subscription: Subscription, now: int) -> dict[str, Any]:
+    period = subscription.period(now)
     return {
         "id": subscription.id,
         "plan_id": subscription.plan_id,
+        "plan_version": subscription.plan_version,
         "auto_enable": subscription.auto_enable,
         "add_on": subscription.add_on,
-        "status": "active",
+        "status": subscription.status(now),
         "past_due": False,
-        "canceled_at": None,
-        "expires_at": None,
-        "trial_ends_at": None,
+        "canceled_at": subscription.canceled_at,
+        "expires_at": subscription.expires_at,
+        "trial_ends_at": subscription.trial_ends_at,
         "started_at": subscription.started_at,
-        "current_period_start": None,
-        "current_period_end": None,
+        "current_period_start": period[0] if period else None,
+        "current_period_end": period[1] if period else None,
         "quantity": 1,
+        "feature_quantities": [{"feature_id": id, "quantity": q} for id, q in subscription.quantities.items()],
+        "scope": "entity" if subscription.entity_id else "customer",
     }
+
+
+def _matches(
+    holdings: Holdings, entity_id: str | None, plans: list[PlanFilter] | None, status: str | None, now: int
+) -> bool:
+    """Whether a customer (or entity) has a subscription of the plans and the status asked for."""
+    if plans is None and status is None:
+        return True
+    at = holdings.time(now)
+    held = [s for s in holdings.subscriptions.values() if s.entity_id == entity_id and s.status(at) != "expired"]
+    return any(
+        (status is None or s.status(at) == status)
+        and (
+            plans is None or any(s.plan_id == p.id and (not p.versions or s.plan_version in p.versions) for p in plans)
+        )
+        for s in held
+    )

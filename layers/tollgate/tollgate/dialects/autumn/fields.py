@@ -41,6 +41,7 @@ Number = Annotated[Decimal, PlainValidator(number_rule)]
 Whole = Annotated[int, PlainValidator(_whole)]
 Time = Annotated[int, PlainValidator(_time)]
 Properties = Annotated[dict[str, Any], AfterValidator(properties_rule)]
+Cursor = Annotated[str, StringConstraints(max_length=2000)]
 IntervalName = Literal["one_off", "minute", "hour", "day", "week", "month", "quarter", "semi_annual", "year"]
 
 
@@ -64,3 +65,16 @@ class Params(BaseModel):
             return cls.model_validate(body)
         except ValidationError as error:
             raise invalid_input(error) from error
+
+
+class CustomerData(Params):
+    """What a customer made on the way is called (below 2.1)."""
+
+    name: Text | None = None
+    email: Text | None = None
+    fingerprint: Text | None = None
+
+
+class EntityData(Params):
+    feature_id: Id
+    name: Text | None = None

@@ -1,49 +1,197 @@
-"""`balances.track` (autumn.md 1.2 and 3): request in, answer out."""
+"""`balances.track` and `batch_track` (autumn.md 1.2 and 3): request in, answer out."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
-from typing import Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, TypeAdapter, ValidationError
 
-from tollgate.dialects.autumn.balances import balance_json
-from tollgate.dialects.autumn.fields import Id, Number, Params, Properties, Time
-from tollgate.dialects.autumn.versions import version_of
+from tollgate.dialects.autumn.balances import deduction_json
+from tollgate.dialects.autumn.fields import CustomerData, EntityData, Id, Number, Params, Properties, Text, Time
+from tollgate.dialects.autumn.once import guarded
+from tollgate.dialects.autumn.queue import messages
+from tollgate.dialects.autumn.requests import checked_key, expanded, header_key, shown_balances, with_customer
+from tollgate.dialects.autumn.rules import invalid_input
+from tollgate.dialects.autumn.versions import NEWEST, Version, translated, version_of
 from tollgate.dialects.http import Answer, Request
 from tollgate.domain.decisions import Overage
-from tollgate.domain.errors import InvalidInput, NotFound
-from tollgate.usecases.usage import Meter, Use
+from tollgate.domain.errors import InvalidInput, InvalidRequest
+from tollgate.store.once import KEPT_MS, Once
+from tollgate.usecases.usage import Meter, Outcome, Use
+
+if TYPE_CHECKING:
+    from tollgate.usecases.management import Management
 
 _ONE = Decimal(1)
+MAX_BATCH = 1000
+
+Send = Callable[[list[str]], None]
+"""Puts messages on the usage queue; raises Unavailable where it could not."""
 
 
 class TrackParams(Params):
-    later = ("lock", "idempotency_key", "customer_data", "entity_data", "event_name", "skip_event", "expand")
+    later = ("lock",)
 
     customer_id: Id
-    feature_id: Id
+    feature_id: Id | None = None
+    event_name: Id | None = None
     entity_id: Id | None = None
     value: Number | None = None
     properties: Properties | None = None
     timestamp: Time | None = None
     overage_behavior: Literal["cap", "reject", "overflow"] | None = None
     async_: bool | None = Field(default=None, alias="async")
+    idempotency_key: Annotated[str, Field(min_length=1, max_length=255)] | None = None
+    customer_data: CustomerData | None = None
+    entity_data: EntityData | None = None
+    skip_event: bool | None = None
+    expand: list[Text] | None = None
+
+    def checked(self, now: int) -> TrackParams:
+        """Raises InvalidInput for what no single field shows."""
+        if (self.feature_id is None) == (self.event_name is None):
+            raise InvalidInput("", "Either feature_id or event_name must be provided")
+        if self.event_name is not None and self.overage_behavior == "reject":
+            raise InvalidRequest("overage_behavior reject cannot be used with event_name")
+        if self.timestamp is not None and self.timestamp > now:
+            raise InvalidInput("timestamp", "must not be in the future")
+        return self
 
 
-def track(meter: Meter, request: Request) -> Answer:
+_BATCH: TypeAdapter[list[TrackParams]] = TypeAdapter(
+    Annotated[list[TrackParams], Field(min_length=1, max_length=MAX_BATCH)]
+)
+
+
+def track(meter: Meter, management: Callable[[], Management], send: Send, request: Request) -> Answer:
+    version = version_of(request.headers.get("x-api-version"))
+    request.caller.require_secret("track usage")
+    params = TrackParams.of(_lifted(version, request.body)).checked(request.now)
+    value = _ONE if params.value is None else params.value
+    answer: dict[str, Any] = {
+        "customer_id": params.customer_id,
+        **{name: given for name in ("entity_id", "event_name") if (given := getattr(params, name)) is not None},
+        "value": value,
+        "_feature_id": params.feature_id,
+    }
+    if params.async_ if params.async_ is not None else version >= NEWEST:
+        _known(meter, request, params)
+        keys = [key._replace(kept_ms=KEPT_MS) for key in _keys(request, params)]
+        return guarded(
+            meter.once,
+            request,
+            keys,
+            lambda: _accepted(send, request, params, translated(version, "track", {**answer, "balance": None})),
+        )
+
+    def call() -> list[Outcome]:
+        use = Use(
+            params.customer_id,
+            params.feature_id or "",
+            value,
+            Overage(params.overage_behavior or Overage.CAP),
+            params.properties or {},
+            params.entity_id or "",
+            params.timestamp,
+            _keys(request, params),
+        )
+        if params.event_name is not None:
+            return meter.track_event(request.caller, params.event_name, use, request.now)
+        return [meter.track(request.caller, use, request.now)]
+
+    outcomes: list[Outcome] = with_customer(
+        version,
+        request,
+        management,
+        params.customer_id,
+        params.entity_id,
+        params.customer_data.model_dump() if params.customer_data else None,
+        params.entity_data.model_dump() if params.entity_data else None,
+        call,
+    )
+    return Answer(translated(version, "track", answer | _balances(meter, request, params, outcomes)))
+
+
+def batch_track(meter: Meter, send: Send, request: Request) -> Answer:
+    """Takes 1 to 1000 uses; they are counted within seconds, each once."""
     version_of(request.headers.get("x-api-version"))
     request.caller.require_secret("track usage")
-    params = TrackParams.of(request.body)
-    if params.entity_id is not None:
-        raise NotFound("entity", params.entity_id)
-    if params.timestamp is not None and params.timestamp > request.now:
-        raise InvalidInput("timestamp", "must not be in the future")
-    value = _ONE if params.value is None else params.value
-    overage = Overage(params.overage_behavior or Overage.CAP)
-    use = Use(params.customer_id, params.feature_id, value, overage, params.properties or {})
-    outcome = meter.track(request.caller, use, request.now)
-    answer = {"customer_id": params.customer_id, "value": value}
-    if params.async_:
-        return Answer({**answer, "balance": None}, status=202)
-    return Answer({**answer, "balance": balance_json(outcome.balance)})
+    try:
+        items = _BATCH.validate_python(request.body)
+    except ValidationError as error:
+        raise invalid_input(error) from error
+    for index, params in enumerate(items):
+        try:
+            params.checked(request.now)
+        except InvalidInput as error:
+            raise InvalidInput(f"{index}.{error.field}".rstrip("."), error.rule) from error
+        _known(meter, request, params)
+
+    def accept() -> Answer:
+        send(list(messages(request.caller, request.now, [_item(params) for params in items])))
+        return Answer({"success": True}, status=202)
+
+    return guarded(meter.once, request, header_key(request), accept)
+
+
+def _lifted(version: Version, body: Any) -> Any:
+    """1.2's `properties.value` is the value (autumn.md 1.3)."""
+    if version > (1, 2) or not isinstance(body, dict) or not isinstance(body.get("properties"), dict):
+        return body
+    if "value" not in body["properties"]:
+        return body
+    properties = {name: value for name, value in body["properties"].items() if name != "value"}
+    return {**body, "value": body["properties"]["value"], "properties": properties}
+
+
+def _keys(request: Request, params: TrackParams) -> tuple[Once, ...]:
+    own = params.idempotency_key
+    body = (Once("track", checked_key(own, "idempotency_key")),) if own is not None else ()
+    return (*header_key(request), *body)
+
+
+def _known(meter: Meter, request: Request, params: TrackParams) -> None:
+    """Refuses an unknown feature or event name at once; the customer is not looked up (autumn.md 3.12)."""
+    env = request.caller.environment
+    if params.event_name is not None:
+        meter.features.listening(env, params.event_name)
+    else:
+        meter.features.catalog(env, str(params.feature_id)).feature(str(params.feature_id))
+
+
+def _accepted(send: Send, request: Request, params: TrackParams, body: dict[str, Any]) -> Answer:
+    item = {name: value for name, value in _item(params).items() if name != "idempotency_key"}
+    send(list(messages(request.caller, request.now, [item])))
+    return Answer(body, status=202)
+
+
+def _item(params: TrackParams) -> dict[str, Any]:
+    """A use as the queue carries it."""
+    full = {
+        "customer_id": params.customer_id,
+        "feature_id": params.feature_id,
+        "event_name": params.event_name,
+        "entity_id": params.entity_id,
+        "value": _ONE if params.value is None else params.value,
+        "properties": params.properties or None,
+        "timestamp": params.timestamp,
+        "overage_behavior": params.overage_behavior,
+        "idempotency_key": params.idempotency_key,
+    }
+    return {name: value for name, value in full.items() if value is not None}
+
+
+def _balances(meter: Meter, request: Request, params: TrackParams, outcomes: list[Outcome]) -> dict[str, Any]:
+    expand = expanded(request, params.expand)
+    features = meter.features.catalog(request.caller.environment).features if "balance.feature" in expand else None
+    shown: dict[str, Any] = {}
+    for outcome in outcomes:
+        shown |= shown_balances(outcome, features)
+    held = [outcome for outcome in outcomes if shown.get(outcome.answering) is not None]
+    answer: dict[str, Any] = {"balance": shown[held[0].answering] if len(held) == 1 else None}
+    if len(shown) > 1:
+        answer["balances"] = shown
+    answer["deductions"] = [deduction_json(moved) for outcome in outcomes for moved in outcome.deductions]
+    return answer

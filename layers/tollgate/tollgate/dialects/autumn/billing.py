@@ -1,0 +1,168 @@
+"""`billing.attach`, `billing.update` and `subscriptions.list` (management.md): requests in, answers out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from tollgate.dialects.autumn.catalog import FreeTrialParams, PlanItemParams
+from tollgate.dialects.autumn.cursors import each_customer
+from tollgate.dialects.autumn.customers import page_json, subscription_json
+from tollgate.dialects.autumn.fields import Cursor, Id, Number, Params, Time, Whole
+from tollgate.dialects.http import Answer, Request
+from tollgate.domain.customers import Holdings
+from tollgate.domain.errors import InvalidInput
+from tollgate.domain.plans import FreeTrial, Plan
+from tollgate.domain.subscriptions import Terms
+from tollgate.usecases.management import Management
+
+
+class QuantityParams(Params):
+    feature_id: Id
+    quantity: Number | None = None
+
+
+class CustomizeParams(Params):
+    later = ("add_items", "remove_items", "price", "billing_controls", "upsert_licenses")
+
+    items: Annotated[list[PlanItemParams], Field(max_length=90)] | None = None
+    free_trial: FreeTrialParams | None = None
+
+
+class CarryParams(Params):
+    enabled: bool
+
+
+class AttachParams(Params):
+    later = ("subscription_filters", "carry_over_balances", "remove_plan_ids", "license_quantities")
+
+    customer_id: Id
+    plan_id: Id
+    entity_id: Id | None = None
+    version: Whole | None = None
+    subscription_id: Id | None = None
+    feature_quantities: Annotated[list[QuantityParams], Field(max_length=100)] | None = None
+    free_trial: FreeTrialParams | None = None
+    customize: CustomizeParams | None = None
+    billing_cycle_anchor: Time | Literal["now"] | None = None
+    plan_schedule: Literal["immediate", "end_of_cycle"] | None = None
+    starts_at: Time | None = None
+    ends_at: Time | None = None
+    carry_over_usages: CarryParams | None = None
+
+
+class UpdateParams(Params):
+    later = ("customize", "version", "free_trial", "billing_cycle_anchor")
+
+    customer_id: Id
+    plan_id: Id | None = None
+    entity_id: Id | None = None
+    subscription_id: Id | None = None
+    feature_quantities: Annotated[list[QuantityParams], Field(max_length=100)] | None = None
+    cancel_action: Literal["cancel_immediately", "cancel_end_of_cycle", "uncancel"] | None = None
+
+
+class ListSubscriptionsParams(Params):
+    customer_id: Id | None = None
+    entity_id: Id | None = None
+    limit: Annotated[Whole, Field(ge=1, le=200)] | None = None
+    start_cursor: Cursor | None = None
+    statuses: list[Literal["active", "scheduled", "past_due", "expired"]] | None = None
+    plan_id: Id | None = None
+
+
+def attach(management: Management, request: Request) -> Answer:
+    params = AttachParams.of(request.body)
+    env = request.caller.environment
+    plan = management.plan(env, params.plan_id, params.version)
+    management.attach(
+        env,
+        params.customer_id,
+        params.plan_id,
+        params.version,
+        request.now,
+        _terms(params, plan),
+        params.subscription_id,
+    )
+    return Answer(
+        {
+            "customer_id": params.customer_id,
+            **({"entity_id": params.entity_id} if params.entity_id else {}),
+            "payment_url": None,
+        }
+    )
+
+
+def _terms(params: AttachParams, plan: Plan) -> Terms:
+    customize = params.customize
+    anchor = params.billing_cycle_anchor
+    return Terms(
+        entity_id=params.entity_id,
+        quantities=_quantities(params.feature_quantities),
+        items=tuple(item.item() for item in customize.items) if customize and customize.items is not None else None,
+        starts_at=params.starts_at,
+        ends_at=params.ends_at,
+        anchor=anchor if isinstance(anchor, int) else None,
+        free_trial=_trial(params, plan),
+        schedule=params.plan_schedule,
+        carry_usage=params.carry_over_usages.enabled if params.carry_over_usages else None,
+        restart=anchor == "now",
+    )
+
+
+def _trial(params: AttachParams, plan: Plan) -> FreeTrial | None:
+    """The trial asked for (null: none), else the plan's."""
+    if params.customize and "free_trial" in params.customize.model_fields_set:
+        return params.customize.free_trial.trial() if params.customize.free_trial else None
+    if "free_trial" in params.model_fields_set:
+        return params.free_trial.trial() if params.free_trial else None
+    return plan.free_trial
+
+
+def _quantities(params: list[QuantityParams] | None) -> dict[str, Any]:
+    return {entry.feature_id: entry.quantity for entry in params or () if entry.quantity is not None}
+
+
+def update(management: Management, request: Request) -> Answer:
+    params = UpdateParams.of(request.body)
+    quantities = _quantities(params.feature_quantities)
+    if not quantities and params.cancel_action is None:
+        raise InvalidInput("", "Either cancel_action or feature_quantities must be provided")
+    management.update_subscription(
+        request.caller.environment,
+        params.customer_id,
+        request.now,
+        subscription_id=params.subscription_id,
+        plan_id=params.plan_id,
+        entity_id=params.entity_id,
+        action=params.cancel_action,
+        quantities=quantities,
+    )
+    return Answer(
+        {
+            "customer_id": params.customer_id,
+            **({"entity_id": params.entity_id} if params.entity_id else {}),
+            "payment_url": None,
+        }
+    )
+
+
+def list_subscriptions(management: Management, request: Request) -> Answer:
+    params = ListSubscriptionsParams.of(request.body)
+    statuses = params.statuses or ["active", "scheduled"]
+
+    def found(holdings: Holdings) -> Iterator[tuple[str, dict[str, Any]]]:
+        at = holdings.time(request.now)
+        held = holdings.subscriptions.values()
+        for s in sorted(held, key=lambda s: f"{s.created_at:014d}#{s.id}"):
+            if params.entity_id is not None and s.entity_id != params.entity_id:
+                continue
+            if s.status(at) in statuses and params.plan_id in (None, s.plan_id):
+                own = {"customer_id": holdings.customer.id, "entity_id": s.entity_id, "created_at": s.created_at}
+                yield f"{s.created_at:014d}#{s.id}", subscription_json(s, at) | own
+
+    env = request.caller.environment
+    page = each_customer(management, env, params.customer_id, params.start_cursor, params.limit or 50, found)
+    return Answer(page_json(page))

@@ -1,0 +1,174 @@
+"""Billing controls on the wire, in both directions (autumn.md 1.2, feature and billing-control shapes)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from tollgate.dialects.autumn.fields import Id, Number, Params, Text
+from tollgate.domain.balances import Place
+from tollgate.domain.controls import (
+    AlertControl,
+    Controls,
+    OverageControl,
+    SpendControl,
+    UsageControl,
+)
+from tollgate.domain.customers import Holdings
+from tollgate.domain.decisions import World
+from tollgate.domain.limits import Window
+from tollgate.domain.periods import Interval
+from tollgate.domain.quantities import ZERO
+
+MAX_CONTROLS = 50
+
+
+class SpendLimitParams(Params):
+    feature_id: Id | None = None
+    enabled: bool | None = None
+    limit_type: Literal["absolute", "usage_percentage"] | None = None
+    overage_limit: Number | None = None
+    skip_overage_billing: bool | None = None
+
+
+class FilterParams(Params):
+    properties: dict[str, str | int | bool]
+
+
+class UsageLimitParams(Params):
+    feature_id: Id
+    limit: Number
+    interval: Literal["day", "week", "month", "year"]
+    enabled: bool | None = None
+    anchor: Literal["billing_cycle", "utc"] | None = None
+    filter: FilterParams | None = None
+
+
+class UsageAlertParams(Params):
+    threshold: Number
+    threshold_type: Literal["usage", "usage_percentage", "remaining", "remaining_percentage"]
+    feature_id: Id | None = None
+    enabled: bool | None = None
+    name: Text | None = None
+    basis: Literal["balance", "included", "recurring", "usage_limit"] | None = None
+
+
+class OverageAllowedParams(Params):
+    feature_id: Id
+    enabled: bool | None = None
+
+
+class ControlsParams(Params):
+    later = ("auto_topups", "balance_allocations")
+
+    spend_limits: Annotated[list[SpendLimitParams], Field(max_length=MAX_CONTROLS)] | None = None
+    usage_limits: Annotated[list[UsageLimitParams], Field(max_length=MAX_CONTROLS)] | None = None
+    usage_alerts: Annotated[list[UsageAlertParams], Field(max_length=MAX_CONTROLS)] | None = None
+    overage_allowed: Annotated[list[OverageAllowedParams], Field(max_length=MAX_CONTROLS)] | None = None
+
+    def applied(self, old: Controls) -> Controls:
+        """The controls after this request: each kind that it names replaces the old one of that kind."""
+        return Controls(
+            old.spend if self.spend_limits is None else tuple(_spend(limit) for limit in self.spend_limits),
+            old.usage if self.usage_limits is None else tuple(_usage(limit) for limit in self.usage_limits),
+            old.overage
+            if self.overage_allowed is None
+            else tuple(OverageControl(c.feature_id, c.enabled is not False) for c in self.overage_allowed),
+            old.alerts
+            if self.usage_alerts is None
+            else tuple(AlertControl(alert.model_dump(exclude_none=True)) for alert in self.usage_alerts),
+        )
+
+
+def _spend(params: SpendLimitParams) -> SpendControl:
+    percentage = params.limit_type == "usage_percentage"
+    return SpendControl(params.feature_id, params.enabled is not False, percentage, params.overage_limit)
+
+
+def _usage(params: UsageLimitParams) -> UsageControl:
+    pairs = params.filter.properties.items() if params.filter else ()
+    text = tuple((name, str(value).lower() if isinstance(value, bool) else str(value)) for name, value in pairs)
+    return UsageControl(
+        params.feature_id,
+        params.limit,
+        Interval(params.interval),
+        params.enabled is not False,
+        params.anchor == "utc",
+        tuple(sorted(text)),
+    )
+
+
+def controls_json(controls: Controls, source: str | None = None) -> dict[str, Any]:
+    """Controls as they were set; with a `source`, each says whose it is."""
+    mark = {"source": source} if source else {}
+    shown: dict[str, Any] = {}
+    if controls.spend:
+        shown["spend_limits"] = [
+            {
+                **({"feature_id": c.feature_id} if c.feature_id else {}),
+                "enabled": c.enabled,
+                "limit_type": "usage_percentage" if c.percentage else "absolute",
+                **({} if c.limit is None else {"overage_limit": c.limit}),
+                **mark,
+            }
+            for c in controls.spend
+        ]
+    if controls.usage:
+        shown["usage_limits"] = [{**_usage_json(c), **mark} for c in controls.usage]
+    if controls.overage:
+        shown["overage_allowed"] = [
+            {"feature_id": c.feature_id, "enabled": c.enabled, **mark} for c in controls.overage
+        ]
+    if controls.alerts:
+        shown["usage_alerts"] = [{"enabled": True, **c.data, **mark} for c in controls.alerts]
+    return shown
+
+
+def _usage_json(control: UsageControl) -> dict[str, Any]:
+    return {
+        "feature_id": control.feature_id,
+        "limit": control.limit,
+        "interval": control.interval.value,
+        "enabled": control.enabled,
+        "anchor": "utc" if control.utc else "billing_cycle",
+        **({"filter": {"properties": dict(control.filter)}} if control.filter else {}),
+    }
+
+
+def effective_json(holdings: Holdings, world: World, entity_id: str, now: int) -> dict[str, Any]:
+    """The controls in force for a customer or an entity: its own, and its plans' where it has none; usage limits with
+    what was used of them."""
+    own = holdings.entities[entity_id].controls if entity_id else holdings.customer.controls
+    plans = [held.controls for held in holdings.active(now, entity_id or None)]
+    shown = controls_json(own, "customer")
+    for name, found in _inherited(own, plans).items():
+        shown[name] = [*shown.get(name, ()), *found]
+    for limit in shown.get("usage_limits", ()):
+        limit["usage"] = _used(world, Place(limit["feature_id"], entity_id), limit)
+    return shown
+
+
+def _inherited(own: Controls, plans: Sequence[Controls]) -> dict[str, list[dict[str, Any]]]:
+    found: dict[str, list[dict[str, Any]]] = {}
+    mine: dict[str, set[Any]] = {
+        "spend_limits": {c.feature_id for c in own.spend},
+        "usage_limits": {c.feature_id for c in own.usage},
+        "overage_allowed": {c.feature_id for c in own.overage},
+        "usage_alerts": {c.data.get("feature_id") for c in own.alerts},
+    }
+    for plan in plans:
+        for name, entries in controls_json(plan, "plan").items():
+            kept = [entry for entry in entries if entry.get("feature_id") not in mine[name]]
+            found[name] = [*found.get(name, []), *kept]
+    return found
+
+
+def _used(world: World, place: Place, limit: dict[str, Any]) -> Any:
+    filter = tuple(sorted(limit.get("filter", {}).get("properties", {}).items()))
+    windows: Sequence[Window] = world[place].limits.windows if place in world else ()
+    for window in windows:
+        if window.interval == limit["interval"] and window.filter == filter:
+            return window.used
+    return ZERO

@@ -1,0 +1,90 @@
+"""Lists over customers, paged by cursor.
+
+A cursor is opaque: the position of a customer in the order of creation, and of the last thing of that customer's that was
+listed (base64url of JSON).
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from tollgate.domain.customers import Holdings
+from tollgate.domain.errors import InvalidInput
+from tollgate.domain.keys import Environment
+from tollgate.exact_json import dumps, loads
+from tollgate.usecases.management import Management
+
+ItemsOf = Callable[[Holdings], Iterable[tuple[str, dict[str, Any]]]]
+"""What a customer contributes, in order, each with a key that sorts it among that customer's."""
+
+_AT_ONCE = 50
+
+
+class Page(NamedTuple):
+    items: list[dict[str, Any]]
+    next_cursor: str | None
+
+
+def each_customer(
+    management: Management,
+    env: Environment,
+    customer_id: str | None,
+    cursor: str | None,
+    limit: int,
+    items_of: ItemsOf,
+    *,
+    newest_first: bool = False,
+) -> Page:
+    """Up to `limit` items of one customer, or of all in order of creation, from a cursor on.
+
+    Raises NotFound for an unknown customer, InvalidInput for a cursor that is none.
+    """
+    position, after = _decoded(cursor)
+    found: list[tuple[str, str, dict[str, Any]]] = []
+    if customer_id is not None:
+        found = [("", key, item) for key, item in items_of(management.customer(env, customer_id)) if key > after]
+        return _cut(found, limit)
+    if position and after:  # the rest of the customer that the last page ended in
+        found += [(position, key, item) for key, item in _of(management, env, position, items_of) if key > after]
+    while len(found) <= limit:
+        page = management.customers.page(env, position, _AT_ONCE, newest_first=newest_first)
+        if not page:
+            break
+        for place, _ in page:
+            position = place
+            found += [(place, key, item) for key, item in _of(management, env, place, items_of)]
+            if len(found) > limit:
+                break
+    return _cut(found, limit)
+
+
+def _of(management: Management, env: Environment, position: str, items_of: ItemsOf) -> list[tuple[str, dict[str, Any]]]:
+    from tollgate.domain.errors import NotFound
+
+    try:
+        return list(items_of(management.customer(env, position.partition("#")[2])))
+    except NotFound:  # deleted since it was listed
+        return []
+
+
+def _cut(found: list[tuple[str, str, dict[str, Any]]], limit: int) -> Page:
+    items = [item for _, _, item in found[:limit]]
+    if len(found) <= limit:
+        return Page(items, None)
+    position, key, _ = found[limit - 1]
+    text = base64.urlsafe_b64encode(dumps([position, key]).encode()).decode().rstrip("=")
+    return Page(items, text)
+
+
+def _decoded(cursor: str | None) -> tuple[str, str]:
+    if not cursor:
+        return "", ""
+    try:
+        position, after = loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode())
+    except (ValueError, InvalidInput) as error:
+        raise InvalidInput("start_cursor", "is not a cursor of this list") from error
+    if not isinstance(position, str) or not isinstance(after, str):
+        raise InvalidInput("start_cursor", "is not a cursor of this list")
+    return position, after

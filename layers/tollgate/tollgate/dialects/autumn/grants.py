@@ -1,0 +1,183 @@
+"""`balances.create`, `.list`, `.update` and `.delete` (autumn.md 1.2 and 3.8): requests in, answers out."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from pydantic import AliasChoices, Field
+
+from tollgate.dialects.autumn.balances import row_json
+from tollgate.dialects.autumn.catalog import ResetParams, RolloverParams
+from tollgate.dialects.autumn.cursors import each_customer
+from tollgate.dialects.autumn.customers import page_json
+from tollgate.dialects.autumn.fields import Cursor, Id, IntervalName, Number, Params, Time, Whole
+from tollgate.dialects.http import Answer, Request
+from tollgate.domain.balances import settle
+from tollgate.domain.customers import Holdings
+from tollgate.domain.errors import InvalidInput
+from tollgate.domain.grants import Change, Filter, Grant
+from tollgate.domain.periods import Interval
+from tollgate.domain.rows import renewed, soonest_first
+from tollgate.domain.views import Shown
+from tollgate.usecases.management import Management
+
+
+class CreateBalanceParams(Params):
+    customer_id: Id
+    feature_id: Id
+    entity_id: Id | None = None
+    included_grant: Number | None = Field(
+        default=None, validation_alias=AliasChoices("included_grant", "granted_balance")
+    )
+    unlimited: bool | None = None
+    reset: ResetParams | None = None
+    rollover: RolloverParams | None = None
+    expires_at: Time | None = None
+    next_reset_at: Time | None = None
+    balance_id: Id | None = None
+
+
+class UpdateBalanceParams(Params):
+    customer_id: Id
+    feature_id: Id
+    entity_id: Id | None = None
+    remaining: Number | None = Field(default=None, validation_alias=AliasChoices("remaining", "current_balance"))
+    add_to_balance: Number | None = None
+    usage: Number | None = None
+    included_grant: Number | None = None
+    interval: IntervalName | None = None
+    balance_id: Id | None = Field(default=None, validation_alias=AliasChoices("balance_id", "customer_entitlement_id"))
+    next_reset_at: Time | None = None
+    expires_at: Time | None = None
+
+
+class DeleteBalanceParams(Params):
+    customer_id: Id
+    feature_id: Id | None = None
+    entity_id: Id | None = None
+    balance_id: Id | None = None
+    interval: IntervalName | None = None
+    recalculate_balances: bool | None = None
+
+
+class ListBalancesParams(Params):
+    customer_id: Id | None = None
+    entity_id: Id | None = None
+    plan_id: Id | None = None
+    feature_id: Id | None = None
+    statuses: list[Literal["active", "expired"]] | None = None
+    limit: Annotated[Whole, Field(ge=1, le=200)] | None = None
+    start_cursor: Cursor | None = None
+
+
+def create_balance(management: Management, request: Request) -> Answer:
+    params = CreateBalanceParams.of(request.body)
+    grant = Grant(
+        params.balance_id or f"bal_{uuid.uuid4().hex}",
+        params.feature_id,
+        params.entity_id or "",
+        params.included_grant,
+        bool(params.unlimited),
+        params.reset.reset() if params.reset else None,
+        params.rollover.rule() if params.rollover else None,
+        params.expires_at,
+        params.next_reset_at,
+    )
+    if grant.included is not None and grant.included < 0:
+        raise InvalidInput("included_grant", "must not be negative")
+    management.create_balance(request.caller.environment, params.customer_id, grant, request.now)
+    return Answer({"success": True})
+
+
+def update_balance(management: Management, request: Request) -> Answer:
+    params = UpdateBalanceParams.of(request.body)
+    if params.remaining is not None and (params.usage is not None or params.add_to_balance is not None):
+        raise InvalidInput("remaining", "cannot be combined with usage or add_to_balance")
+    if params.usage is not None and params.add_to_balance is not None:
+        raise InvalidInput("usage", "cannot be combined with add_to_balance")
+    if params.included_grant is not None and params.included_grant < 0:
+        raise InvalidInput("included_grant", "must not be negative")
+    change = Change(
+        params.remaining,
+        params.usage,
+        params.add_to_balance,
+        params.included_grant,
+        params.next_reset_at,
+        params.expires_at,
+    )
+    if change == Change():
+        raise InvalidInput(
+            "", "One of remaining, usage, add_to_balance, included_grant, next_reset_at and expires_at must be given"
+        )
+    which = Filter(params.feature_id, params.entity_id or "", params.balance_id, _interval(params.interval))
+    management.update_balance(request.caller.environment, params.customer_id, which, change, request.now)
+    return Answer({"success": True})
+
+
+def delete_balance(management: Management, request: Request) -> Answer:
+    params = DeleteBalanceParams.of(request.body)
+    if params.feature_id is None and params.balance_id is None and not params.recalculate_balances:
+        raise InvalidInput("", "Either feature_id or balance_id must be provided")
+    which = Filter(params.feature_id, params.entity_id or "", params.balance_id, _interval(params.interval))
+    management.delete_balance(
+        request.caller.environment,
+        params.customer_id,
+        which,
+        request.now,
+        recalculate=bool(params.recalculate_balances),
+    )
+    return Answer({"success": True})
+
+
+def list_balances(management: Management, request: Request) -> Answer:
+    params = ListBalancesParams.of(request.body)
+    statuses = params.statuses or ["active"]
+    standalone = "plan_id" in params.model_fields_set and params.plan_id is None
+
+    def found(holdings: Holdings) -> Iterator[tuple[str, dict[str, Any]]]:
+        for key, status, shown in sorted(_rows(holdings, request.now), key=lambda entry: entry[0]):
+            row, place = shown
+            if status not in statuses or params.feature_id not in (None, place.feature_id):
+                continue
+            if params.entity_id is not None and place.entity_id != params.entity_id:
+                continue
+            if (standalone and row.plan_id is not None) or params.plan_id not in (None, row.plan_id):
+                continue
+            yield (
+                key,
+                {
+                    **row_json(shown),
+                    "feature_id": place.feature_id,
+                    "status": status,
+                    "rollovers": [
+                        {"granted": r.granted, "balance": r.remaining, "expires_at": r.expires_at or 0}
+                        for r in soonest_first(row.rollovers)
+                    ],
+                    "customer_id": holdings.customer.id,
+                    "entity_id": place.entity_id or None,
+                    "created_at": row.created_at,
+                },
+            )
+
+    env = request.caller.environment
+    page = each_customer(management, env, params.customer_id, params.start_cursor, params.limit or 50, found)
+    return Answer(page_json(page))
+
+
+def _rows(holdings: Holdings, now: int) -> Iterator[tuple[str, str, Shown]]:
+    """Every row, with a key that sorts it and its status; an expired one as it last stood, until its item is written."""
+    at = holdings.time(now)
+    for place, balance in holdings.balances.items():
+        for settled in settle(balance):
+            row = renewed(settled, at)
+            key = f"{place.feature_id}#{place.entity_id}#{settled.created_at:014d}#{settled.id}"
+            if row is None:
+                yield key, "expired", Shown(settled, place)
+            elif row.starts_at is None:
+                yield key, "active", Shown(row, place)
+
+
+def _interval(name: str | None) -> Interval | None:
+    return Interval(name) if name else None

@@ -1,0 +1,340 @@
+"""Autumn's older REST paths (autumn.md 1.3 and 1.4), for autumn-py: the same use cases, in 1.x shapes.
+
+Answers follow the caller's version where a route has a newer twin (customers, entities); the rest have one shape.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from tollgate.dialects.autumn import customers
+from tollgate.dialects.autumn.catalog import FreeTrialParams
+from tollgate.dialects.autumn.fields import Id, Number, Params, Text, Whole
+from tollgate.dialects.autumn.products import product_json
+from tollgate.dialects.http import Answer, Request
+from tollgate.domain.customers import Customer, Entity
+from tollgate.domain.errors import InvalidInput, NotFound
+from tollgate.domain.grants import Change, Filter
+from tollgate.domain.periods import Interval, Reset
+from tollgate.domain.plans import PREPAID, USAGE_BASED, BasePrice, ItemPrice, Plan, PlanItem
+from tollgate.domain.quantities import ZERO
+from tollgate.domain.subscriptions import Terms
+from tollgate.usecases.management import Management
+
+IntervalV1 = Literal["minute", "hour", "day", "week", "month", "quarter", "semi_annual", "year", "lifetime"]
+
+
+class SetUsageParams(Params):
+    customer_id: Id
+    feature_id: Id
+    value: Number
+    entity_id: Id | None = None
+
+
+class BalanceEntry(Params):
+    feature_id: Id
+    balance: Number
+    interval: IntervalV1 | None = None
+
+
+class SetBalancesParams(Params):
+    """`balances` as the server takes them, or the one `feature_id` and `value` that autumn-py sends (autumn.md 0.5)."""
+
+    balances: Annotated[list[BalanceEntry], Field(min_length=1, max_length=50)] | None = None
+    feature_id: Id | None = None
+    value: Number | None = None
+    entity_id: Id | None = None
+
+
+class CreateCustomerParams(customers.CustomerFields):
+    id: Id
+
+
+class EntityEntry(Params):
+    id: Id
+    feature_id: Id
+    name: Text | None = None
+
+
+class OptionParams(Params):
+    feature_id: Id
+    quantity: Number
+
+
+class AttachProductParams(Params):
+    later = ("product_ids", "products", "free_trial", "force_checkout")
+
+    customer_id: Id
+    product_id: Id
+    entity_id: Id | None = None
+    options: Annotated[list[OptionParams], Field(max_length=100)] | None = None
+
+
+class CancelParams(Params):
+    customer_id: Id
+    product_id: Id
+    entity_id: Id | None = None
+    cancel_immediately: bool | None = None
+
+
+class TierV1(Params):
+    to: Number | Literal["inf"]
+    amount: Number
+
+
+class ItemV1(Params):
+    feature_id: Id | None = None
+    included_usage: Number | Literal["inf"] | None = None
+    interval: IntervalV1 | None = None
+    interval_count: Whole | None = None
+    usage_model: Literal["prepaid", "pay_per_use"] | None = None
+    price: Number | None = None
+    tiers: Annotated[list[TierV1], Field(max_length=50)] | None = None
+    billing_units: Number | None = None
+    usage_limit: Number | None = None
+    entity_feature_id: Id | None = None
+
+
+class ProductParams(Params):
+    id: Id
+    name: Text | None = None
+    is_add_on: bool | None = None
+    is_default: bool | None = None
+    group: Id | Literal[""] | None = None
+    items: Annotated[list[ItemV1], Field(max_length=91)] | None = None
+    free_trial: FreeTrialParams | None = None
+
+
+def set_usage(management: Management, request: Request) -> Answer:
+    """`POST /v1/usage`: what was used is set, the grant stays."""
+    params = SetUsageParams.of(request.body)
+    which = Filter(params.feature_id, params.entity_id or "")
+    management.update_balance(
+        request.caller.environment, params.customer_id, which, Change(usage=params.value), request.now
+    )
+    return Answer({"success": True})
+
+
+def set_balances(management: Management, request: Request, customer_id: str) -> Answer:
+    """`POST /v1/customers/{id}/balances`: what is left is set, and the grant with it (autumn.md 3.8)."""
+    params = SetBalancesParams.of(request.body)
+    changes: list[tuple[Filter, Change]] = []
+    entity_id = params.entity_id or ""
+    if params.balances is not None:
+        for entry in params.balances:
+            which = Filter(entry.feature_id, entity_id, interval=_interval(entry.interval))
+            changes.append((which, Change(remaining=entry.balance, alters_grant=True)))
+    elif params.feature_id is not None and params.value is not None:
+        changes.append((Filter(params.feature_id, entity_id), Change(usage=params.value)))
+    else:
+        raise InvalidInput("balances", "is required")
+    management.update_balances(request.caller.environment, customer_id, changes, request.now)
+    return Answer({"success": True})
+
+
+# ------------------------------------------------------------------ customers and entities
+
+
+def create_customer(management: Management, request: Request) -> Answer:
+    params = CreateCustomerParams.of(request.body)
+    customer = params.applied(Customer(params.id))
+    env = request.caller.environment
+    management.get_or_create_customer(env, customer, None, request.now, fill=True)
+    return get_customer(management, request, params.id)
+
+
+def get_customer(management: Management, request: Request, customer_id: str) -> Answer:
+    return customers.get(management, request._replace(body={"customer_id": customer_id}))
+
+
+def update_customer(management: Management, request: Request, customer_id: str) -> Answer:
+    return customers.update(management, _with(request, customer_id=customer_id))
+
+
+def delete_customer(management: Management, request: Request, customer_id: str) -> Answer:
+    management.delete_customer(request.caller.environment, customer_id)
+    return Answer({"success": True, "customer_id": customer_id})
+
+
+def list_customers(management: Management, request: Request) -> Answer:
+    limit, offset = _whole(request, "limit", 50, 200), _whole(request, "offset", 0, 1_000_000)
+    env = request.caller.environment
+    listed, position = [], ""
+    while page := management.customers.page(env, position, 200, newest_first=True):
+        listed += [id for _, id in page]
+        position = page[-1][0]
+    shown = [get_customer(management, request, id).body for id in listed[offset : offset + limit]]
+    return Answer({"list": shown, "total": len(listed), "limit": limit, "offset": offset})
+
+
+def create_entities(management: Management, request: Request, customer_id: str) -> Answer:
+    """One entity, or a list of them; answers likewise."""
+    bodies = request.body if isinstance(request.body, list) else [request.body]
+    entries = [EntityEntry.of(body) for body in bodies]
+    env = request.caller.environment
+    for entry in entries:
+        entity = Entity(entry.id, entry.feature_id, entry.name)
+        management.create_entity(env, customer_id, entity, request.now)
+    shown = [get_entity(management, request, customer_id, entry.id).body for entry in entries]
+    return Answer(shown if isinstance(request.body, list) else shown[0])
+
+
+def get_entity(management: Management, request: Request, customer_id: str, entity_id: str) -> Answer:
+    return customers.get_entity(management, request._replace(body={"customer_id": customer_id, "entity_id": entity_id}))
+
+
+def delete_entity(management: Management, request: Request, customer_id: str, entity_id: str) -> Answer:
+    return customers.delete_entity(
+        management, request._replace(body={"customer_id": customer_id, "entity_id": entity_id})
+    )
+
+
+# ------------------------------------------------------------------ products and subscriptions
+
+
+def list_products(management: Management, request: Request) -> Answer:
+    env, catalog = request.caller.environment, management.catalog(request.caller.environment)
+    plans = [plan for plan in management.plans(env) if not plan.archived]
+    return Answer({"list": [product_json(plan, env, catalog) for plan in plans]})
+
+
+def get_product(management: Management, request: Request, product_id: str) -> Answer:
+    env = request.caller.environment
+    return Answer(product_json(management.plan(env, product_id), env, management.catalog(env)))
+
+
+def create_product(management: Management, request: Request) -> Answer:
+    params = ProductParams.of(request.body)
+    plan = _applied(params, Plan(params.id, params.name or params.id, created_at=request.now))
+    env = request.caller.environment
+    return Answer(product_json(management.create_plan(env, plan), env, management.catalog(env)))
+
+
+def update_product(management: Management, request: Request, product_id: str) -> Answer:
+    params = ProductParams.of({"id": product_id, **_body(request)})
+    env = request.caller.environment
+    plan = management.update_plan(env, product_id, lambda old: _applied(params, old), request.now)
+    return Answer(product_json(plan, env, management.catalog(env)))
+
+
+def delete_product(management: Management, request: Request, product_id: str) -> Answer:
+    management.delete_plan(request.caller.environment, product_id)
+    return Answer({"success": True})
+
+
+def attach(management: Management, request: Request) -> Answer:
+    params = AttachProductParams.of(request.body)
+    env = request.caller.environment
+    plan = management.plan(env, params.product_id)
+    try:
+        management.customer(env, params.customer_id)
+    except NotFound:  # 1.x makes the customer (autumn.md 1.4)
+        management.get_or_create_customer(env, Customer(params.customer_id), None, request.now)
+    terms = Terms(
+        entity_id=params.entity_id,
+        quantities={option.feature_id: option.quantity for option in params.options or ()},
+        free_trial=plan.free_trial,
+    )
+    management.attach(env, params.customer_id, params.product_id, None, request.now, terms)
+    return Answer(
+        {
+            "success": True,
+            "code": "new_product_attached",
+            "message": f"Successfully attached {plan.name}",
+            "customer_id": params.customer_id,
+            "product_ids": [params.product_id],
+        }
+    )
+
+
+def cancel(management: Management, request: Request) -> Answer:
+    params = CancelParams.of(request.body)
+    management.update_subscription(
+        request.caller.environment,
+        params.customer_id,
+        request.now,
+        plan_id=params.product_id,
+        entity_id=params.entity_id,
+        action="cancel_immediately" if params.cancel_immediately else "cancel_end_of_cycle",
+    )
+    return Answer({"success": True, "customer_id": params.customer_id, "product_id": params.product_id})
+
+
+# ------------------------------------------------------------------ parts
+
+
+def _applied(params: ProductParams, old: Plan) -> Plan:
+    """A plan with what a 1.x product names. An item without a feature is the plan's own price."""
+    from dataclasses import replace
+
+    items, price = old.items, old.price
+    if params.items is not None:
+        items = tuple(_item(item) for item in params.items if item.feature_id is not None)
+        bases = [item for item in params.items if item.feature_id is None and item.price is not None]
+        price = _base(bases[0]) if bases else None
+    return replace(
+        old,
+        name=params.name or old.name,
+        add_on=old.add_on if params.is_add_on is None else params.is_add_on,
+        auto_enable=old.auto_enable if params.is_default is None else params.is_default,
+        group=(params.group or None) if "group" in params.model_fields_set else old.group,
+        items=items,
+        price=price,
+        free_trial=params.free_trial.trial() if params.free_trial else old.free_trial,
+    )
+
+
+def _base(item: ItemV1) -> BasePrice:
+    return BasePrice(item.price or ZERO, _interval(item.interval) or Interval.ONE_OFF, item.interval_count or 1)
+
+
+def _item(item: ItemV1) -> PlanItem:
+    assert item.feature_id is not None
+    included = ZERO if item.included_usage in (None, "inf") else Decimal(item.included_usage)
+    interval = _interval(item.interval)
+    price = None
+    if item.price is not None or item.tiers:
+        method = PREPAID if item.usage_model == "prepaid" else USAGE_BASED
+        most = None if item.usage_limit is None else max(ZERO, item.usage_limit - included)
+        price = ItemPrice(
+            method,
+            most,
+            item.price,
+            tuple(tier.model_dump() for tier in item.tiers or ()),
+            billing_units=item.billing_units or Decimal(1),
+            interval=interval or Interval.ONE_OFF,
+            interval_count=item.interval_count or 1,
+        )
+    return PlanItem(
+        item.feature_id,
+        included,
+        item.included_usage == "inf",
+        Reset(interval, item.interval_count or 1) if interval and interval is not Interval.ONE_OFF else None,
+        price,
+        entity_feature_id=item.entity_feature_id,
+    )
+
+
+def _interval(name: str | None) -> Interval | None:
+    """1.x spells one_off `lifetime`."""
+    return None if name is None else Interval.ONE_OFF if name == "lifetime" else Interval(name)
+
+
+def _body(request: Request) -> dict[str, Any]:
+    if not isinstance(request.body, dict):
+        raise InvalidInput("body", "must be an object")
+    return request.body
+
+
+def _with(request: Request, **more: Any) -> Request:
+    return request._replace(body={**_body(request), **more})
+
+
+def _whole(request: Request, name: str, default: int, most: int) -> int:
+    text = (request.query.get(name) or [str(default)])[0]
+    if not text.isdecimal() or not text.isascii() or int(text) > most:
+        raise InvalidInput(name, f"must be a whole number up to {most}")
+    return int(text)

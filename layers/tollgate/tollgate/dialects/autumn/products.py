@@ -1,0 +1,185 @@
+"""Plans as 1.x products: their shape, the check of a product, and the preview of what would grant access."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from tollgate.dialects.autumn.versions import Version, translated
+from tollgate.dialects.http import Answer, Request
+from tollgate.domain.customers import Holdings, Subscription
+from tollgate.domain.features import Catalog, Feature
+from tollgate.domain.keys import Environment
+from tollgate.domain.plans import PREPAID, BasePrice, Plan, PlanItem
+from tollgate.domain.quantities import ZERO
+from tollgate.domain.views import view
+from tollgate.usecases.management import Management
+from tollgate.usecases.usage import Outcome
+
+
+def product_json(plan: Plan, env: Environment, catalog: Catalog, scenario: str | None = None) -> dict[str, Any]:
+    trial = plan.free_trial
+    items = [_item_json(item, catalog.features.get(item.feature_id)) for item in plan.items]
+    shown: dict[str, Any] = {
+        "id": plan.id,
+        "name": plan.name,
+        "group": plan.group,
+        "env": env.value,
+        "is_add_on": plan.add_on,
+        "is_default": plan.auto_enable,
+        "archived": plan.archived,
+        "version": plan.version,
+        "created_at": plan.created_at,
+        "items": [*([_price_item(plan.price)] if plan.price else []), *items],
+        "free_trial": trial
+        and {
+            "duration": trial.interval.value,
+            "length": trial.length,
+            "unique_fingerprint": False,
+            "card_required": trial.card_required,
+        },
+        "base_variant_id": None,
+    }
+    if scenario:
+        one_off = plan.cycle is None
+        free = not plan.price and not any(item.price for item in plan.items)
+        shown |= {
+            "scenario": scenario,
+            "properties": {"is_free": free, "is_one_off": one_off and not free, "has_trial": trial is not None},
+        }
+    return shown
+
+
+def _price_item(price: BasePrice) -> dict[str, Any]:
+    interval = None if price.interval == "one_off" else price.interval.value
+    return {
+        "type": "price",
+        "feature_id": None,
+        "interval": interval,
+        "interval_count": price.interval_count,
+        "price": price.amount,
+    }
+
+
+def _item_json(item: PlanItem, feature: Feature | None) -> dict[str, Any]:
+    resets = item.resets
+    kind = "single_use"
+    if feature is not None:
+        kind = feature.type.value if feature.type.is_flag else "single_use" if feature.consumable else "continuous_use"
+    shown: dict[str, Any] = {
+        "type": "priced_feature" if item.price else "feature",
+        "feature_id": item.feature_id,
+        "feature_type": kind,
+        "included_usage": "inf" if item.unlimited else item.included,
+        "interval": resets.interval.value if resets and resets.nominal_ms else None,
+        "interval_count": resets.count if resets else None,
+        "entity_feature_id": item.entity_feature_id,
+    }
+    if item.price:
+        price = item.price
+        shown |= {
+            "usage_model": "prepaid" if price.billing_method == PREPAID else "pay_per_use",
+            "billing_units": price.billing_units,
+            **({"tiers": [dict(tier) for tier in price.tiers]} if price.tiers else {"price": price.amount or ZERO}),
+        }
+        if price.max_purchase is not None:
+            shown["usage_limit"] = price.max_purchase + item.included
+    if item.rollover:
+        months = item.rollover.months
+        shown["config"] = {
+            "rollover": {
+                "max": item.rollover.max,
+                "max_percentage": item.rollover.max_percentage,
+                "duration": "forever" if months is None else "month",
+                "length": months or 0,
+            }
+        }
+    return shown
+
+
+def check_product(
+    management: Management, request: Request, version: Version, plan_id: str, customer_id: str, entity_id: str | None
+) -> Answer:
+    """Whether a plan is attached and runs (autumn.md 2, product_id check). Raises NotFound."""
+    env = request.caller.environment
+    management.plan(env, plan_id)
+    holdings = management.customer(env, customer_id)
+    if entity_id is not None:
+        holdings.entity(entity_id)
+    at = holdings.time(request.now)
+    owners = (entity_id, None)
+    held = [s for s in holdings.subscriptions.values() if s.plan_id == plan_id and s.entity_id in owners]
+    running = [s for s in held if s.status(at) == "active"]
+    waiting = [s for s in held if s.status(at) == "scheduled"]
+    answer: dict[str, Any] = {
+        "allowed": bool(running),
+        "customer_id": customer_id,
+        "product_id": plan_id,
+        **({"entity_id": entity_id} if entity_id else {}),
+        "balance": None,
+        "flag": None,
+    }
+    found = next(iter(running or waiting), None)
+    if found is not None:
+        answer["status"] = _status(found, at)
+    if version < (2, 0):
+        answer = {name: value for name, value in answer.items() if name not in ("balance", "flag")}
+    return Answer(translated(version, "product_check", answer))
+
+
+def _status(subscription: Subscription, now: int) -> str:
+    if subscription.canceled_at is not None:
+        return "canceled"
+    return "trialing" if subscription.trialing(now) else subscription.status(now)
+
+
+def preview(management: Management, request: Request, customer_id: str, outcome: Outcome) -> dict[str, Any]:
+    """Why a check was denied, and the plans that would grant access, the cheapest upgrade first (autumn.md 2)."""
+    env = request.caller.environment
+    holdings, catalog = management.customer(env, customer_id), management.catalog(env)
+    feature = outcome.feature
+    granting = {feature.id, *(pool.feature_id for pool in catalog.pools(feature.id))}
+    offers = offered(management.plans(env), holdings, granting, request.now)
+    held = any(view(id, outcome.entity_id, outcome.world) for id in granting)
+    scenario = "usage_limit" if held else "feature_flag"
+    reason = (
+        f"You have reached the limit of {feature.name}." if held else f"{feature.name} is not part of the current plan."
+    )
+    title, advice = "Feature Unavailable", "Contact support to get access."
+    if offers:
+        best, _ = offers[0]
+        if best.free_trial:
+            title, advice = f"Start trial for {best.name}", f"Start a trial of {best.name} to get more."
+        elif best.add_on:
+            title, advice = f"Purchase {best.name}", f"Purchase {best.name} to get more."
+        else:
+            title, advice = f"Upgrade to {best.name}", f"Upgrade to {best.name} to get more."
+    return {
+        "scenario": scenario,
+        "title": title,
+        "message": f"{reason} {advice}",
+        "feature_id": feature.id,
+        "feature_name": feature.name,
+        "products": [product_json(plan, env, catalog, kind) for plan, kind in offers],
+    }
+
+
+def offered(plans: Iterable[Plan], holdings: Holdings, granting: set[str], now: int) -> Sequence[tuple[Plan, str]]:
+    """The plans that grant one of these features and could be attached, with their scenario: upgrades by price, then
+    add-ons by price."""
+    at = holdings.time(now)
+    mains = {s.group: _monthly(s.price) for s in holdings.active(at) if not s.add_on}
+    attached = {s.plan_id for s in holdings.active(at)}
+    found: list[tuple[Plan, str]] = []
+    for plan in plans:
+        if plan.archived or not any(item.feature_id in granting for item in plan.items):
+            continue
+        if plan.add_on or (plan.id not in attached and plan.group not in mains):
+            found.append((plan, "new"))
+        elif plan.id not in attached and _monthly(plan.price) > mains[plan.group]:
+            found.append((plan, "upgrade"))
+    return sorted(found, key=lambda offer: (offer[0].add_on, _monthly(offer[0].price), offer[0].id))
+
+
+def _monthly(price: BasePrice | None) -> Any:
+    return price.monthly if price else ZERO

@@ -1,0 +1,95 @@
+"""What check and track share: idempotency keys, customers made on the way, expansion, and the answering balances."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from tollgate.dialects.autumn.balances import Features, balance_json
+from tollgate.dialects.autumn.versions import FLAGS, Version
+from tollgate.dialects.http import Request
+from tollgate.domain.errors import InvalidInput, NotFound
+from tollgate.store.once import Once
+from tollgate.usecases.usage import Outcome
+
+if TYPE_CHECKING:
+    from tollgate.usecases.management import Management
+
+MAX_KEY = 255
+
+
+def header_key(request: Request) -> tuple[Once, ...]:
+    """The `Idempotency-Key` header, where there is one (autumn.md 3.10)."""
+    text = request.headers.get("idempotency-key")
+    if text is None:
+        return ()
+    return (Once("header", checked_key(text, "Idempotency-Key")),)
+
+
+def checked_key(text: str, field: str) -> str:
+    if not 1 <= len(text) <= MAX_KEY:
+        raise InvalidInput(field, f"must be 1 to {MAX_KEY} characters")
+    return text
+
+
+def with_customer(
+    version: Version,
+    request: Request,
+    management: Callable[[], Management],
+    customer_id: str,
+    entity_id: str | None,
+    customer_data: Mapping[str, Any] | None,
+    entity_data: Mapping[str, Any] | None,
+    call: Callable[[], Any],
+) -> Any:
+    """The call; below 2.1, where it finds no such customer or entity, they are made and it is tried again.
+
+    Source: autumn.md 1.4. A known customer's empty name and e-mail are filled from `customer_data`.
+    """
+    if version >= FLAGS:
+        return call()
+    if customer_data:
+        _make_customer(request, management(), customer_id, customer_data)
+    for kind in ("customer", "entity", ""):
+        try:
+            return call()
+        except NotFound as missing:
+            if missing.kind == "customer" and kind == "customer":
+                _make_customer(request, management(), customer_id, customer_data or {})
+            elif missing.kind == "entity" and entity_data and kind:
+                _make_entity(request, management(), customer_id, str(entity_id), entity_data)
+            else:
+                raise
+    raise AssertionError("unreachable: the last turn returns or raises")
+
+
+def _make_customer(request: Request, management: Management, customer_id: str, data: Mapping[str, Any]) -> None:
+    from tollgate.domain.customers import Customer
+
+    customer = Customer(customer_id, data.get("name"), data.get("email"), data.get("fingerprint"))
+    management.get_or_create_customer(request.caller.environment, customer, None, request.now, fill=True)
+
+
+def _make_entity(
+    request: Request, management: Management, customer_id: str, entity_id: str, data: Mapping[str, Any]
+) -> None:
+    from tollgate.domain.customers import Entity
+    from tollgate.domain.errors import AlreadyExists
+
+    if "feature_id" not in data:
+        raise InvalidInput("entity_data.feature_id", "is required")
+    entity = Entity(entity_id, data["feature_id"], data.get("name"))
+    with suppress(AlreadyExists):  # another first call made it
+        management.create_entity(request.caller.environment, customer_id, entity, request.now)
+
+
+def expanded(request: Request, expand: list[str] | None) -> frozenset[str]:
+    """What is to be expanded: named in the body, or in the query (repeated, or with commas)."""
+    named = [part for value in request.query.get("expand", ()) for part in value.split(",")]
+    return frozenset([*(expand or ()), *named])
+
+
+def shown_balances(outcome: Outcome, features: Features) -> dict[str, dict[str, Any] | None]:
+    """The balances of all features in play, None for one that is not held."""
+    return {id: balance_json(id, outcome.entity_id, outcome.world, features) for id in dict.fromkeys(outcome.features)}

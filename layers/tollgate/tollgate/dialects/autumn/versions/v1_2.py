@@ -1,0 +1,136 @@
+"""1.2, back from 2.0: flat answers, with one balance that may be negative (autumn.md 1.3; seed 002)."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+ZERO = Decimal(0)
+
+
+def check(answer: dict[str, Any]) -> dict[str, Any]:
+    """A feature's check. Where nothing grants it, only what was asked is told."""
+    balance = answer["balance"]
+    flat: dict[str, Any] = {
+        "allowed": answer["allowed"],
+        "customer_id": answer["customer_id"],
+        "feature_id": answer["_feature_id"],
+        "required_balance": answer["required_balance"],
+        "code": "feature_found",
+    }
+    if answer.get("entity_id"):
+        flat["entity_id"] = answer["entity_id"]
+    if balance is not None:
+        flat |= _flat(balance)
+        flat["feature_id"] = balance["feature_id"]
+        if answer.get("_credit_schema"):
+            flat["credit_schema"] = answer["_credit_schema"]
+    if "preview" in answer:
+        flat["preview"] = answer["preview"]
+    return flat
+
+
+def product_check(answer: dict[str, Any]) -> dict[str, Any]:
+    return {**answer, "code": "product_found"}
+
+
+def track(answer: dict[str, Any]) -> dict[str, Any]:
+    kept: dict[str, Any] = {name: answer[name] for name in ("customer_id", "entity_id", "event_name") if name in answer}
+    if answer.get("_feature_id"):
+        kept["feature_id"] = answer["_feature_id"]
+    return {"id": "placeholder", "code": "event_received", **kept}
+
+
+def customer(answer: dict[str, Any]) -> dict[str, Any]:
+    products = [_product(held) for held in answer.pop("subscriptions")]
+    features = {id: _feature(id, found) for id, found in answer.pop("balances").items()}
+    kept = ("id", "created_at", "name", "email", "fingerprint", "stripe_id", "env", "metadata", "entities")
+    return {
+        **{name: answer[name] for name in kept if name in answer},
+        "products": products,
+        "features": features,
+    }
+
+
+def entity(answer: dict[str, Any]) -> dict[str, Any]:
+    kept = {name: answer.get(name) for name in ("customer_id", "feature_id")}
+    flat = customer(answer)
+    return {**flat, **kept, "name": flat.get("name") or ""}
+
+
+def _flat(balance: dict[str, Any]) -> dict[str, Any]:
+    if balance["unlimited"]:
+        none = {"interval": None, "interval_count": None, "next_reset_at": None, "overage_allowed": False}
+        return {"unlimited": True, "balance": ZERO, "usage": ZERO, "included_usage": ZERO, **none}
+    prepaid = sum((row["prepaid_quantity"] for row in balance["breakdown"]), ZERO)
+    flat = {
+        **_interval(balance["reset"]),
+        "unlimited": False,
+        **_numbers(balance, prepaid),
+        "next_reset_at": balance["reset"]["resets_at"] if balance["reset"] else None,
+        "breakdown": [
+            {
+                **_interval(row["reset"]),
+                **_numbers(row, row["prepaid_quantity"]),
+                "next_reset_at": row["reset"]["resets_at"] if row["reset"] else None,
+                "expires_at": row["expires_at"],
+            }
+            for row in balance["breakdown"]
+        ],
+    }
+    if "rollovers" in balance:
+        flat["rollovers"] = [
+            {"balance": rollover["balance"], "expires_at": rollover["expires_at"]} for rollover in balance["rollovers"]
+        ]
+    return flat
+
+
+def _numbers(old: dict[str, Any], prepaid: Decimal) -> dict[str, Any]:
+    overage = old["purchased_balance"] - prepaid
+    included = old["granted_balance"] + prepaid
+    limit = old["max_purchase"]
+    return {
+        "balance": old["current_balance"] - overage,
+        "usage": old["usage"],
+        "included_usage": included,
+        "overage_allowed": old["overage_allowed"] and limit is None,
+        **({} if limit is None else {"usage_limit": limit + included}),
+    }
+
+
+def _interval(reset: dict[str, Any] | None) -> dict[str, Any]:
+    if reset is None:
+        return {"interval": None, "interval_count": None}
+    interval = reset["interval"]
+    return {
+        "interval": "lifetime" if interval == "one_off" else interval,
+        "interval_count": reset["interval_count"],
+    }
+
+
+def _feature(feature_id: str, balance: dict[str, Any]) -> dict[str, Any]:
+    feature = balance.get("feature") or {"name": feature_id, "type": "metered", "consumable": True}
+    kind = feature["type"]
+    if kind in ("metered", "credit_system"):
+        kind = "single_use" if feature["consumable"] else "continuous_use"
+    return {"id": feature_id, "name": feature["name"], "type": kind, **_flat(balance)}
+
+
+def _product(held: dict[str, Any]) -> dict[str, Any]:
+    status = held["status"]
+    if status == "active" and held.get("_trialing"):
+        status = "trialing"
+    return {
+        "id": held["plan_id"],
+        "name": held.get("_plan_name"),
+        "group": held.get("_group"),
+        "status": status,
+        "canceled_at": held["canceled_at"],
+        "started_at": held["started_at"],
+        "is_default": held["auto_enable"],
+        "is_add_on": held["add_on"],
+        "current_period_start": held["current_period_start"],
+        "current_period_end": held["current_period_end"],
+        "quantity": held["quantity"],
+        "subscription_ids": [held["id"]],
+    }

@@ -1,0 +1,120 @@
+"""2.0, back from 2.1: grants, purchases and what is left are told apart, and flags are empty balances (autumn.md 1.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any
+
+ZERO = Decimal(0)
+
+
+def check(answer: dict[str, Any]) -> dict[str, Any]:
+    flag = answer.pop("flag", None)
+    answer["balance"] = _flag(flag) if flag else _maybe(answer["balance"])
+    return _balances(answer)
+
+
+def track(answer: dict[str, Any]) -> dict[str, Any]:
+    answer["balance"] = _maybe(answer["balance"])
+    return _balances(answer)
+
+
+def customer(answer: dict[str, Any]) -> dict[str, Any]:
+    """Of a customer or an entity."""
+    flags = {id: _flag(flag) for id, flag in answer.pop("flags").items()}
+    answer["balances"] = {id: balance(found) for id, found in answer["balances"].items()} | flags
+    return answer
+
+
+entity = customer
+
+
+def balance(new: dict[str, Any]) -> dict[str, Any]:
+    rows = [_row(row) for row in new["breakdown"]]
+    prepaid = sum((row["prepaid_grant"] for row in new["breakdown"]), ZERO)
+    old = {
+        "feature_id": new["feature_id"],
+        "unlimited": new["unlimited"],
+        "granted_balance": ZERO if new["unlimited"] else new["granted"] - prepaid,
+        "purchased_balance": ZERO if new["unlimited"] else prepaid + new["overage"],
+        "current_balance": new["remaining"],
+        "usage": new["usage"],
+        "overage_allowed": new["overage_allowed"],
+        "max_purchase": new["max_purchase"],
+        "reset": None if new["unlimited"] else shared_reset(row["reset"] for row in rows),
+        "plan_id": _only({row["plan_id"] for row in rows}),
+        "breakdown": rows,
+    }
+    for name in ("rollovers", "feature"):
+        if name in new:
+            old[name] = new[name]
+    return old
+
+
+def shared_reset(resets: Iterable[dict[str, Any] | None]) -> dict[str, Any] | None:
+    """The reset of several rows: theirs if it is one, else `multiple`; the time is the next of all."""
+    found = list(resets)
+    kinds = {(reset["interval"], reset["interval_count"]) if reset else None for reset in found}
+    if kinds == {None}:
+        return None
+    times = [reset["resets_at"] for reset in found if reset and reset["resets_at"] is not None]
+    kind = _only(kinds)
+    if kind is None:
+        return {"interval": "multiple", "interval_count": None, "resets_at": min(times, default=None)}
+    return {"interval": kind[0], "interval_count": kind[1], "resets_at": min(times, default=None)}
+
+
+def _row(new: dict[str, Any]) -> dict[str, Any]:
+    price = new["price"] or {}
+    return {
+        "id": new["id"],
+        "plan_id": new["plan_id"],
+        "granted_balance": new["included_grant"],
+        "purchased_balance": new["prepaid_grant"] + new["overage"],
+        "current_balance": new["remaining"],
+        "usage": new["usage"],
+        "overage_allowed": price.get("billing_method") == "usage_based",
+        "max_purchase": price.get("max_purchase"),
+        "reset": None if new["unlimited"] else new["reset"],
+        "prepaid_quantity": new["prepaid_grant"],
+        "expires_at": new["expires_at"],
+    }
+
+
+def _flag(flag: dict[str, Any]) -> dict[str, Any]:
+    """A flag as an empty balance of one empty row."""
+    numbers = {
+        "granted_balance": ZERO,
+        "purchased_balance": ZERO,
+        "current_balance": ZERO,
+        "usage": ZERO,
+        "overage_allowed": False,
+        "max_purchase": None,
+        "reset": None,
+    }
+    row = {"id": flag["id"], "plan_id": flag["plan_id"], **numbers, "prepaid_quantity": ZERO}
+    row["expires_at"] = flag["expires_at"]
+    return {
+        "feature_id": flag["feature_id"],
+        "unlimited": False,
+        **numbers,
+        "plan_id": flag["plan_id"],
+        "breakdown": [row],
+        **({"feature": flag["feature"]} if "feature" in flag else {}),
+    }
+
+
+def _balances(answer: dict[str, Any]) -> dict[str, Any]:
+    if "balances" in answer:
+        answer["balances"] = {id: _maybe(found) for id, found in answer["balances"].items()}
+    return answer
+
+
+def _maybe(found: dict[str, Any] | None) -> dict[str, Any] | None:
+    return found and balance(found)
+
+
+def _only(values: set[Any]) -> Any:
+    """The one value there is; None where there are several."""
+    return next(iter(values)) if len(values) == 1 else None

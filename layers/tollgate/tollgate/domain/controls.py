@@ -1,0 +1,114 @@
+"""Billing controls as customers, entities and plans state them, and what they mean for one feature.
+
+A customer's control for a feature stands over its plans', an entity's over the customer's; of several plans' spend
+limits the lowest holds (autumn.md 3.5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from tollgate.domain.limits import Limits, SpendLimit, Window, window_end
+from tollgate.domain.periods import Interval
+from tollgate.domain.quantities import ZERO
+
+
+@dataclass(frozen=True, slots=True)
+class SpendControl:
+    """Without a feature it holds for every feature that has none of its own."""
+
+    feature_id: str | None = None
+    enabled: bool = True
+    percentage: bool = False
+    limit: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UsageControl:
+    """At most `limit` units in each window; `utc`: calendar windows, else the billing cycle's."""
+
+    feature_id: str
+    limit: Decimal
+    interval: Interval
+    enabled: bool = True
+    utc: bool = False
+    filter: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OverageControl:
+    feature_id: str
+    enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class AlertControl:
+    """Kept and shown; `data` is as it was sent."""
+
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Controls:
+    spend: tuple[SpendControl, ...] = ()
+    usage: tuple[UsageControl, ...] = ()
+    overage: tuple[OverageControl, ...] = ()
+    alerts: tuple[AlertControl, ...] = ()
+
+    def features(self) -> set[str]:
+        """The features that have an enabled usage limit: they need an item that counts it."""
+        return {control.feature_id for control in self.usage if control.enabled}
+
+    def rules_overage_of(self, feature_id: str) -> bool:
+        """Whether they say how far a feature may be overdrawn."""
+        named = {*(control.feature_id for control in self.spend), *(control.feature_id for control in self.overage)}
+        return None in named or feature_id in named
+
+
+NO_CONTROLS = Controls()
+
+
+def usage_controls(feature_id: str, first: Controls, plans: Sequence[Controls] = ()) -> tuple[UsageControl, ...]:
+    """The enabled usage limits on a feature: the first's own, or its plans'."""
+    own = [control for control in first.usage if control.feature_id == feature_id]
+    found = own or [control for plan in plans for control in plan.usage if control.feature_id == feature_id]
+    return tuple(control for control in found if control.enabled)
+
+
+def limits_for(
+    feature_id: str, first: Controls, plans: Sequence[Controls], anchor: int, known: Sequence[Window], now: int
+) -> Limits:
+    """What a customer's (or entity's) controls and its plans' mean for one feature.
+
+    Windows of the `billing_cycle` are counted from `anchor`; the counts of `known` windows go on where the same window
+    is still asked for.
+    """
+    overage = next((c.enabled for c in first.overage if c.feature_id == feature_id), None)
+    if overage is None:
+        overage = next((c.enabled for plan in plans for c in plan.overage if c.feature_id == feature_id), None)
+    counted = {(window.interval, window.anchor is None, window.filter): window.at(now) for window in known}
+    windows = []
+    for control in usage_controls(feature_id, first, plans):
+        old = counted.get((control.interval, control.utc, control.filter))
+        base = None if control.utc else anchor
+        ends_at = old.ends_at if old and old.anchor == base else window_end(control.interval, base, now)
+        used = old.used if old else ZERO
+        windows.append(Window(control.limit, control.interval, ends_at, base, control.filter, used))
+    return Limits(overage, _spend(feature_id, first, plans), tuple(windows))
+
+
+def _spend(feature_id: str, first: Controls, plans: Sequence[Controls]) -> SpendLimit | None:
+    own = _spend_control(feature_id, first)
+    if own is not None:
+        return SpendLimit(own.limit, own.percentage) if own.enabled and own.limit is not None else None
+    found = [control for plan in plans if (control := _spend_control(feature_id, plan))]
+    limits = [SpendLimit(c.limit, c.percentage) for c in found if c.enabled and c.limit is not None]
+    return min(limits, key=lambda limit: limit.limit, default=None)
+
+
+def _spend_control(feature_id: str, controls: Controls) -> SpendControl | None:
+    general = [control for control in controls.spend if control.feature_id is None]
+    return next(iter([c for c in controls.spend if c.feature_id == feature_id] or general), None)

@@ -1,0 +1,176 @@
+"""One grant of one feature: what it holds, and how it changes by itself as time passes.
+
+A row starts, resets, rolls unused units over and expires without anybody writing it: `renewed` tells what it is at an
+instant. Times are epoch milliseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import ROUND_FLOOR, Decimal
+from typing import Any, NamedTuple
+
+from tollgate.domain.periods import Interval, Reset, after, last_boundary, next_boundary
+from tollgate.domain.quantities import ZERO
+
+FOREVER = 9_999_999_999_999_999  # for what never changes by itself
+
+
+class RolloverRule(NamedTuple):
+    """What becomes of unused units at a reset: at most `max` units, or `max_percentage` of the grant, live on for so many
+    `months` (None: for ever)."""
+
+    max: Decimal | None = None
+    max_percentage: Decimal | None = None
+    months: int | None = None
+
+
+class Rollover(NamedTuple):
+    """Units left over from an earlier period."""
+
+    granted: Decimal
+    used: Decimal = ZERO
+    expires_at: int | None = None
+
+    @property
+    def remaining(self) -> Decimal:
+        return self.granted - self.used
+
+
+class Row(NamedTuple):
+    """One grant. `used` was drawn from it since it was granted or last reset: over its total, it is overdrawn; below
+    zero, more was put in than was granted (autumn.md 3.8).
+
+    `total` is `granted` (included), `prepaid` (bought on top) and `adjustment` (set by hand, until the next reset).
+    `overage` says that it may be overdrawn, by at most `max_purchase`. `slot`: one entity's share of a customer's plan,
+    which the customer may draw as well. `next_reset_at` is a boundary of `anchor` and `reset`; None never resets.
+    `starts_at` is set until the row has started. `price` is carried for display alone.
+    """
+
+    id: str
+    plan_id: str | None
+    subscription_id: str | None
+    granted: Decimal = ZERO
+    prepaid: Decimal = ZERO
+    adjustment: Decimal = ZERO
+    used: Decimal = ZERO
+    unlimited: bool = False
+    overage: bool = False
+    max_purchase: Decimal | None = None
+    reset: Reset | None = None
+    anchor: int = 0
+    next_reset_at: int | None = None
+    starts_at: int | None = None
+    expires_at: int | None = None
+    created_at: int = 0
+    add_on: bool = False
+    slot: bool = False
+    keeps_overage: bool = False
+    rollover: RolloverRule | None = None
+    rollovers: tuple[Rollover, ...] = ()
+    price: Mapping[str, Any] | None = None
+    value: str | None = None
+
+    @property
+    def total(self) -> Decimal:
+        return self.granted + self.prepaid + self.adjustment
+
+    @property
+    def remaining(self) -> Decimal:
+        """What the row itself still holds: below zero where it is overdrawn, zero where it is unlimited."""
+        return ZERO if self.unlimited else self.total - self.used
+
+    @property
+    def overdrawn(self) -> Decimal:
+        return ZERO if self.unlimited else max(ZERO, self.used - self.total)
+
+    @property
+    def rolled(self) -> Decimal:
+        """What its rollovers still hold."""
+        return sum((rollover.remaining for rollover in self.rollovers), ZERO)
+
+    @property
+    def consumed(self) -> Decimal:
+        """What was drawn from it and its rollovers."""
+        return self.used + sum((rollover.used for rollover in self.rollovers), ZERO)
+
+    @property
+    def changes_at(self) -> int:
+        """The first instant at which the row changes by itself."""
+        moments = [self.next_reset_at, self.expires_at, self.starts_at, *(r.expires_at for r in self.rollovers)]
+        return min((moment for moment in moments if moment is not None), default=FOREVER)
+
+
+def deduction_order(row: Row) -> tuple[Any, ...]:
+    """The order in which an item's rows are drawn, first to last (autumn.md 3.1, steps 4 to 11).
+
+    Unlimited rows (they absorb everything), then rows that reset before those that don't, shorter periods first, sooner
+    expiry first, main plans before add-ons, included and prepaid before pay-per-use, older grants first. Steps 1 to 3
+    order the items (`decisions.sources_of`).
+    """
+    return (
+        not row.unlimited,
+        row.next_reset_at is None,
+        row.reset.nominal_ms if row.reset else 0,
+        FOREVER if row.expires_at is None else row.expires_at,
+        row.add_on,
+        row.overage,
+        row.created_at,
+        row.id,
+    )
+
+
+def renewed(row: Row, now: int) -> Row | None:
+    """The row as it stands at `now`, its reset applied once; None where it has expired (autumn.md 3.9).
+
+    Periods that nobody looked at are skipped, not granted several times.
+    """
+    if row.expires_at is not None and row.expires_at <= now:
+        return None
+    if row.starts_at is not None and row.starts_at <= now:
+        row = row._replace(starts_at=None)
+    if any(rollover.expires_at is not None and rollover.expires_at <= now for rollover in row.rollovers):
+        row = row._replace(rollovers=tuple(r for r in row.rollovers if r.expires_at is None or r.expires_at > now))
+    if row.next_reset_at is None or row.next_reset_at > now or row.reset is None:
+        return row
+    boundary = max(row.next_reset_at, last_boundary(row.anchor, row.reset, now))
+    return row._replace(
+        used=row.overdrawn if row.keeps_overage and not row.overage else ZERO,
+        adjustment=ZERO,
+        next_reset_at=next_boundary(row.anchor, row.reset, now),
+        rollovers=_rolled_over(row, boundary, now),
+    )
+
+
+def _rolled_over(row: Row, boundary: int, now: int) -> tuple[Rollover, ...]:
+    """Only the row's own rest rolls over, never an older rollover again."""
+    kept = row.rollovers
+    if row.rollover is None:
+        return kept
+    if row.remaining > 0:
+        months = row.rollover.months
+        expires_at = None if months is None else after(boundary, Interval.MONTH, months)
+        if expires_at is None or expires_at > now:
+            kept = (*kept, Rollover(row.remaining, ZERO, expires_at))
+    return trimmed(kept, row.rollover, row.granted + row.prepaid)
+
+
+def soonest_first(rollovers: tuple[Rollover, ...]) -> tuple[Rollover, ...]:
+    return tuple(sorted(rollovers, key=lambda r: FOREVER if r.expires_at is None else r.expires_at))
+
+
+def trimmed(rollovers: tuple[Rollover, ...], rule: RolloverRule, grant: Decimal) -> tuple[Rollover, ...]:
+    """Rollovers cut to the rule's maximum, the soonest to expire first; those with nothing left are gone."""
+    most = rule.max
+    if rule.max_percentage is not None:
+        most = (grant * rule.max_percentage / 100).to_integral_value(ROUND_FLOOR)
+    rollovers = soonest_first(rollovers)
+    if most is not None:
+        excess = sum((rollover.remaining for rollover in rollovers), ZERO) - most
+        cut = []
+        for rollover in rollovers:
+            part = max(ZERO, min(excess, rollover.remaining))
+            excess -= part
+            cut.append(rollover._replace(granted=rollover.granted - part) if part else rollover)
+        rollovers = tuple(cut)
+    return tuple(rollover for rollover in rollovers if rollover.remaining > 0)

@@ -1,0 +1,439 @@
+"""Subscribing to plans: what attaching, changing, canceling and entities do to a customer's holdings.
+
+Every function takes the holdings and gives the holdings after it; balances follow in the same step. `now` is the
+customer's time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+
+from tollgate.domain.balances import Place, any_row, draw, draw_overage, fold, lift, overage_cap, refill, started
+from tollgate.domain.customers import Entity, Holdings, Subscription, linked, with_rows
+from tollgate.domain.decisions import push
+from tollgate.domain.errors import AlreadyExists, InvalidInput, InvalidRequest, NotFound
+from tollgate.domain.features import Catalog, Feature
+from tollgate.domain.limits import NO_LIMITS
+from tollgate.domain.periods import after, next_boundary
+from tollgate.domain.plans import PREPAID, USAGE_BASED, FreeTrial, Plan, PlanItem
+from tollgate.domain.quantities import ZERO
+from tollgate.domain.rows import Row, deduction_order, trimmed
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How a plan is attached. Times in ms; `quantities` by feature, the included units among them.
+
+    `carry_usage` None carries it over from a plan that is replaced; `items` are granted in place of the plan's own.
+    """
+
+    entity_id: str | None = None
+    quantities: Mapping[str, Decimal] = field(default_factory=dict)
+    items: tuple[PlanItem, ...] | None = None
+    starts_at: int | None = None
+    ends_at: int | None = None
+    anchor: int | None = None
+    free_trial: FreeTrial | None = None
+    schedule: str | None = (
+        None  # immediate | end_of_cycle; None: an upgrade at once, a downgrade at the end of the cycle
+    )
+    carry_usage: bool | None = None
+    keeps_overage: bool = False
+    restart: bool = False  # a plan that takes another's place starts a billing cycle of its own
+
+
+NO_TERMS = Terms()
+
+
+def attach(
+    holdings: Holdings, plan: Plan, catalog: Catalog, subscription_id: str, now: int, terms: Terms = NO_TERMS
+) -> Holdings:
+    """The holdings with one more subscription and the rows it grants.
+
+    A main plan replaces the main plan of its group (and itself), carrying usage over (management.md, plans). Raises
+    NotFound for an unknown entity, InvalidRequest where just this is attached already, InvalidInput for terms that misfit.
+    """
+    if terms.entity_id is not None:
+        holdings.entity(terms.entity_id)
+    if subscription_id in holdings.subscriptions:
+        raise AlreadyExists("subscription", subscription_id)
+    items = plan.items if terms.items is None else terms.items
+    _check_quantities(items, terms.quantities)
+    replaced = _replaced(holdings, plan, terms, now)
+    starts_at = _starts_at(plan, replaced, terms, now)
+    if terms.ends_at is not None and terms.ends_at <= starts_at:
+        raise InvalidInput("ends_at", "must be later than the start")
+    trial = terms.free_trial
+    trial_ends_at = after(starts_at, trial.interval, trial.length) if trial else None
+    subscription = Subscription(
+        id=subscription_id,
+        plan_id=plan.id,
+        plan_version=plan.version,
+        group=plan.group,
+        add_on=plan.add_on,
+        auto_enable=plan.auto_enable,
+        started_at=starts_at,
+        created_at=now,
+        entity_id=terms.entity_id,
+        items=items,
+        quantities=dict(terms.quantities),
+        controls=plan.controls,
+        price=plan.price,
+        cycle=plan.cycle,
+        anchor=starts_at if terms.anchor is None else terms.anchor,
+        expires_at=terms.ends_at,
+        trial_ends_at=trial_ends_at,
+    )
+    changes = _rows_of(holdings, now)
+    ended = [
+        replace(
+            old,
+            canceled_at=old.canceled_at or now,
+            expires_at=_sooner(old.expires_at, starts_at if old.started_at < starts_at else now),
+        )
+        for old in replaced
+    ]
+    granted = _grants(subscription, holdings.entities.values(), catalog, now, terms.keeps_overage)
+    carry = starts_at <= now and terms.carry_usage is not False
+    ends: dict[str | None, int] = {old.id: _sooner(old.expires_at, starts_at) for old in ended}
+    for place in {*granted, *changes}:
+        rows = changes.get(place, ())
+        old_rows = tuple(row for row in rows if row.subscription_id in ends)
+        ending = (
+            row._replace(expires_at=_sooner(row.expires_at, ends[row.subscription_id]))
+            if row.subscription_id in ends
+            else row
+            for row in rows
+        )
+        kept = tuple(row for row in ending if row.expires_at is None or row.expires_at > now)
+        new_rows = granted.get(place, ())
+        if carry and old_rows and new_rows:
+            new_rows = _carried(old_rows, new_rows, terms.anchor is None and not terms.restart)
+        changes[place] = (*kept, *new_rows)
+    subscriptions = {**holdings.subscriptions, **{old.id: old for old in ended}, subscription.id: subscription}
+    return _with(holdings, catalog, subscriptions, changes, now)
+
+
+def update_quantities(
+    holdings: Holdings, catalog: Catalog, subscription_id: str, quantities: Mapping[str, Decimal], now: int
+) -> Holdings:
+    """The holdings with other bought quantities; what was used stays used."""
+    subscription = _held(holdings, subscription_id, now)
+    _check_quantities(subscription.items, quantities)
+    changed = replace(subscription, quantities={**subscription.quantities, **quantities})
+    by_id = {
+        row.id: row.prepaid
+        for rows in _grants(changed, holdings.entities.values(), catalog, now, False).values()
+        for row in rows
+    }
+    changes = {
+        place: tuple(
+            row._replace(prepaid=by_id[row.id]) if row.subscription_id == subscription_id and row.id in by_id else row
+            for row in rows
+        )
+        for place, rows in _rows_of(holdings, now).items()
+    }
+    return _with(holdings, catalog, {**holdings.subscriptions, subscription_id: changed}, changes, now)
+
+
+def cancel(holdings: Holdings, catalog: Catalog, subscription_id: str, now: int, *, at_end: bool) -> Holdings:
+    """The holdings with a subscription that ends now, or at the end of its cycle (of its trial, if that is running)."""
+    subscription = _held(holdings, subscription_id, now)
+    period = subscription.period(now)
+    ends_at = now
+    if at_end and subscription.started_at <= now:
+        if subscription.trialing(now):
+            ends_at = subscription.trial_ends_at or now
+        elif period:
+            ends_at = period[1]
+    ended = replace(subscription, canceled_at=now, expires_at=_sooner(subscription.expires_at, ends_at))
+    return _ending(holdings, catalog, ended, now)
+
+
+def uncancel(holdings: Holdings, catalog: Catalog, subscription_id: str, now: int) -> Holdings:
+    """The holdings with a subscription that goes on after all; a plan that was to follow it does not start.
+
+    Raises InvalidRequest where it was not canceled.
+    """
+    subscription = _held(holdings, subscription_id, now)
+    if subscription.canceled_at is None:
+        raise InvalidRequest(f"Subscription {subscription_id} is not canceled")
+    for other in list(holdings.subscriptions.values()):
+        if _rivals(other, subscription) and other.status(now) == "scheduled":
+            holdings = _ending(holdings, catalog, replace(other, canceled_at=now, expires_at=now), now)
+    return _ending(holdings, catalog, replace(subscription, canceled_at=None, expires_at=None), now)
+
+
+def add_entity(
+    holdings: Holdings, catalog: Catalog, entity: Entity, now: int, *, keeps_overage: bool = False
+) -> Holdings:
+    """The holdings with one more entity: its share of each plan that grants per entity, and one seat of its feature used.
+
+    Raises AlreadyExists, or NotFound for its feature.
+    """
+    if entity.id in holdings.entities:
+        raise AlreadyExists("entity", entity.id)
+    feature = catalog.feature(entity.feature_id)
+    holdings = replace(holdings, entities={**holdings.entities, entity.id: entity})
+    changes = _rows_of(holdings, now)
+    for subscription in holdings.subscriptions.values():
+        if subscription.status(now) == "expired" or subscription.entity_id is not None:
+            continue
+        for place, rows in _grants(subscription, (entity,), catalog, now, keeps_overage).items():
+            if place.entity_id == entity.id:
+                changes[place] = (*changes.get(place, ()), *rows)
+    _seat(changes, feature, Decimal(1))
+    return with_rows(holdings, catalog, _differing(holdings, changes, now), now)
+
+
+def remove_entity(holdings: Holdings, catalog: Catalog, entity_id: str, now: int) -> Holdings:
+    """The holdings without an entity, what it held and what was attached to it; its seat is given back.
+
+    Raises NotFound.
+    """
+    entity = holdings.entity(entity_id)
+    entities = {id: other for id, other in holdings.entities.items() if id != entity_id}
+    subscriptions = {
+        id: replace(s, canceled_at=s.canceled_at or now, expires_at=_sooner(s.expires_at, now))
+        if s.entity_id == entity_id
+        else s
+        for id, s in holdings.subscriptions.items()
+    }
+    balances = {place: balance for place, balance in holdings.balances.items() if place.entity_id != entity_id}
+    holdings = replace(holdings, entities=entities, subscriptions=subscriptions, balances=balances)
+    changes = _rows_of(holdings, now)
+    if entity.feature_id in catalog.features:
+        _seat(changes, catalog.features[entity.feature_id], Decimal(-1))
+    return with_rows(holdings, catalog, _differing(holdings, changes, now), now)
+
+
+# ------------------------------------------------------------------ parts
+
+
+def _check_quantities(items: Iterable[PlanItem], quantities: Mapping[str, Decimal]) -> None:
+    prepaid = {item.feature_id for item in items if item.price and item.price.billing_method == PREPAID}
+    for feature_id, quantity in quantities.items():
+        if feature_id not in prepaid:
+            raise InvalidInput("feature_quantities", f"the plan has no prepaid item of feature {feature_id}")
+        if quantity < 0:
+            raise InvalidInput("feature_quantities", "must not be negative")
+
+
+def _held(holdings: Holdings, subscription_id: str, now: int) -> Subscription:
+    found = holdings.subscriptions.get(subscription_id)
+    if found is None or found.status(now) == "expired":
+        raise NotFound("subscription", subscription_id)
+    return found
+
+
+def _rivals(one: Subscription, other: Subscription) -> bool:
+    """Whether two subscriptions cannot both run: main plans of one group, or the same main plan."""
+    if one.id == other.id or one.add_on or other.add_on or one.entity_id != other.entity_id:
+        return False
+    return one.plan_id == other.plan_id or (one.group is not None and one.group == other.group)
+
+
+def _replaced(holdings: Holdings, plan: Plan, terms: Terms, now: int) -> list[Subscription]:
+    if plan.add_on:
+        return []
+    found = []
+    for held in holdings.subscriptions.values():
+        if held.add_on or held.entity_id != terms.entity_id or held.status(now) == "expired":
+            continue
+        if held.plan_id == plan.id or (plan.group is not None and held.group == plan.group):
+            same = held.plan_id == plan.id and held.plan_version == plan.version
+            if (
+                same
+                and held.canceled_at is None
+                and terms.items is None
+                and not terms.quantities
+                and not held.quantities
+            ):
+                raise InvalidRequest(f"Plan {plan.id} is already attached to customer {holdings.customer.id}")
+            found.append(held)
+    return found
+
+
+def _starts_at(plan: Plan, replaced: list[Subscription], terms: Terms, now: int) -> int:
+    """When the plan starts: as asked, else at once; a downgrade at the end of the running cycle."""
+    if terms.starts_at is not None:
+        return max(now, terms.starts_at)
+    running = next((old for old in replaced if old.status(now) == "active"), None)
+    if running is None or terms.schedule == "immediate":
+        return now
+    downgrade = bool(plan.price and running.price and plan.price.monthly < running.price.monthly)
+    period = running.period(now)
+    if period and (terms.schedule == "end_of_cycle" or (terms.schedule is None and downgrade)):
+        return period[1]
+    return now
+
+
+def _grants(
+    subscription: Subscription, entities: Iterable[Entity], catalog: Catalog, now: int, keeps_overage: bool
+) -> dict[Place, tuple[Row, ...]]:
+    """The rows that a subscription grants, by place, nothing used."""
+    granted: dict[Place, tuple[Row, ...]] = {}
+    entities = tuple(entities)
+    left = dict(subscription.quantities)
+    for index, item in enumerate(subscription.items):
+        feature = catalog.feature(item.feature_id)
+        row = _row(subscription, index, item, feature, left, now, keeps_overage)
+        if item.entity_feature_id is None:
+            places = {Place(feature.id, subscription.entity_id or ""): row}
+        else:
+            places = {
+                Place(feature.id, entity.id): row._replace(id=f"{row.id}:{entity.id}", slot=True)
+                for entity in entities
+                if entity.feature_id == item.entity_feature_id and subscription.entity_id in (None, entity.id)
+            }
+        for place, granted_row in places.items():
+            granted[place] = (*granted.get(place, ()), granted_row)
+    return granted
+
+
+def _row(
+    subscription: Subscription,
+    index: int,
+    item: PlanItem,
+    feature: Feature,
+    quantities: dict[str, Decimal],
+    now: int,
+    keeps_overage: bool,
+) -> Row:
+    price = item.price
+    reset = item.resets if feature.consumable else None
+    start = subscription.started_at
+    next_reset_at = None
+    if reset and reset.nominal_ms:
+        since = max(start, now)
+        anchor = subscription.anchor
+        next_reset_at = anchor if anchor > since else next_boundary(anchor, reset, since)
+    prepaid = ZERO
+    if price and price.billing_method == PREPAID and item.feature_id in quantities:
+        prepaid = max(ZERO, quantities.pop(item.feature_id) - item.included)
+    return Row(
+        id=f"{subscription.id}:{index}",
+        plan_id=subscription.plan_id,
+        subscription_id=subscription.id,
+        granted=item.included,
+        prepaid=prepaid,
+        unlimited=item.unlimited,
+        overage=bool(price and price.billing_method == USAGE_BASED) or item.soft_limit,
+        max_purchase=price.max_purchase if price and not item.soft_limit else None,
+        reset=reset,
+        anchor=subscription.anchor,
+        next_reset_at=next_reset_at,
+        starts_at=start if start > now else None,
+        expires_at=subscription.expires_at,
+        created_at=subscription.created_at,
+        add_on=subscription.add_on,
+        keeps_overage=keeps_overage,
+        rollover=item.rollover,
+        price=_shown(item),
+        value=item.static_value,
+    )
+
+
+def _shown(item: PlanItem) -> dict[str, object] | None:
+    """A price as a row carries it, without what is empty."""
+    price = item.price
+    if price is None:
+        return None
+    full: dict[str, object] = {
+        "billing_method": price.billing_method,
+        "amount": price.amount,
+        "tiers": [dict(tier) for tier in price.tiers] or None,
+        "tier_behavior": price.tier_behavior,
+        "billing_units": price.billing_units if price.billing_units != 1 else None,
+    }
+    return {name: value for name, value in full.items() if value is not None}
+
+
+def _carried(old: tuple[Row, ...], new: tuple[Row, ...], keep_anchor: bool) -> tuple[Row, ...]:
+    """New rows with what was used of the old ones, and their rollovers cut to the new rule (autumn.md, S179).
+
+    A row that resets as an old one did takes over its period.
+    """
+    rows = []
+    for row in sorted(new, key=deduction_order):
+        twin = next((o for o in old if o.reset == row.reset and o.next_reset_at is not None), None)
+        if twin and keep_anchor:
+            row = row._replace(anchor=twin.anchor, next_reset_at=twin.next_reset_at)
+        rows.append(row)
+    used = sum((row.used for row in old), ZERO)
+    drawn = tuple(rows)
+    if used > 0:
+        drawn, left = draw(drawn, used)
+        if left:
+            drawn, left = draw_overage(drawn, left, overage_cap(NO_LIMITS))
+        if left:
+            drawn = push(drawn, left, any_row)
+    elif used < 0:
+        drawn = push(drawn, used, any_row)
+    rollovers = tuple(rollover for row in old for rollover in row.rollovers)
+    if not rollovers:
+        return drawn
+    number = next((n for n, row in enumerate(drawn) if row.rollover), 0)
+    heir = drawn[number]
+    if heir.rollover:
+        rollovers = trimmed(rollovers, heir.rollover, heir.granted + heir.prepaid)
+    return (*drawn[:number], heir._replace(rollovers=rollovers), *drawn[number + 1 :])
+
+
+def _ending(holdings: Holdings, catalog: Catalog, subscription: Subscription, now: int) -> Holdings:
+    """The holdings with this state of a subscription, its rows ending with it."""
+    ended = subscription.status(now) == "expired"
+    changes = {}
+    for place, rows in _rows_of(holdings, now).items():
+        changes[place] = tuple(
+            row._replace(expires_at=subscription.expires_at) if row.subscription_id == subscription.id else row
+            for row in rows
+            if not (ended and row.subscription_id == subscription.id)
+        )
+    subscriptions = {**holdings.subscriptions, subscription.id: subscription}
+    return _with(holdings, catalog, subscriptions, changes, now)
+
+
+def _seat(changes: dict[Place, tuple[Row, ...]], feature: Feature, amount: Decimal) -> None:
+    """Counts one entity more (or less) as a use of its feature, where the customer holds it; in place."""
+    place = Place(feature.id)
+    rows = tuple(sorted(changes.get(place, ()), key=deduction_order))
+    if feature.consumable or not any(row.starts_at is None for row in rows):
+        return
+    if amount > 0:
+        rows, left = draw(rows, amount)
+        changes[place] = push(rows, left, started) if left else rows
+        return
+    rows, left = lift(rows, -amount)
+    changes[place], _ = refill(rows, left)
+
+
+def _rows_of(holdings: Holdings, now: int) -> dict[Place, tuple[Row, ...]]:
+    return {place: fold(balance, now).rows for place, balance in holdings.balances.items()}
+
+
+def _differing(holdings: Holdings, changes: Mapping[Place, tuple[Row, ...]], now: int) -> dict[Place, tuple[Row, ...]]:
+    held = _rows_of(holdings, now)
+    return {
+        place: rows
+        for place, rows in changes.items()
+        if place not in held or {row.id: row for row in rows} != {row.id: row for row in held[place]}
+    }
+
+
+def _with(
+    holdings: Holdings,
+    catalog: Catalog,
+    subscriptions: Mapping[str, Subscription],
+    changes: Mapping[Place, tuple[Row, ...]],
+    now: int,
+) -> Holdings:
+    changes = _differing(holdings, changes, now)
+    holdings = replace(holdings, subscriptions=subscriptions)
+    return with_rows(holdings, catalog, changes, now) if changes else linked(holdings, catalog, now)
+
+
+def _sooner(one: int | None, other: int) -> int:
+    return other if one is None else min(one, other)

@@ -1,0 +1,74 @@
+"""Idempotency keys: one item for each, written with what it guards, so that a key is used exactly when its call was done.
+
+An item outlives its key's time until TTL removes it, so the condition looks at the time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from typing import TYPE_CHECKING, NamedTuple
+
+from tollgate.domain.keys import Environment
+from tollgate.store import keys
+from tollgate.store.table import Refused, Table
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
+
+DAY_MS = 86_400_000
+KEPT_MS = DAY_MS  # Autumn's 24 hours (autumn.md 3.10)
+CLAIM_MS = 60_000  # a call that died holding a key gives it back after this
+
+
+class Once(NamedTuple):
+    """A caller's key: `scope` tells stores apart (`header`, `track`, `queue`), `text` is as it was sent."""
+
+    scope: str
+    text: str
+    kept_ms: int = KEPT_MS
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256(f"{self.scope}\n{self.text}".encode()).hexdigest()
+
+
+class OnceKeys:
+    """The idempotency keys of one table. `now` is the wall clock's, in milliseconds."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def write(self, env: Environment, once: Once, now: int) -> TransactWriteItemTypeDef:
+        """A write, for a transaction, that is refused where the key is in use."""
+        return {
+            "Put": {
+                "TableName": self._table.name,
+                "Item": {
+                    **keys.once(env, once.digest),
+                    "kept_until": {"N": str(now + once.kept_ms)},
+                    "ttl": {"N": str((now + once.kept_ms) // 1000 + 3600)},
+                },
+                "ConditionExpression": "attribute_not_exists(pk) OR kept_until <= :now",
+                "ExpressionAttributeValues": {":now": {"N": str(now)}},
+            }
+        }
+
+    def claim(self, env: Environment, once: Once, now: int) -> bool:
+        """Takes a key while its call runs; False where it is in use. Raises Unavailable or OutcomeUnknown."""
+        try:
+            self._table.transact([self.write(env, once._replace(kept_ms=CLAIM_MS), now)], str(uuid.uuid4()))
+        except Refused:
+            return False
+        return True
+
+    def keep(self, env: Environment, once: Once, now: int) -> None:
+        """Remembers a claimed key for its whole time, now that its call has succeeded."""
+        item = self.write(env, once, now)["Put"]["Item"]
+        self._table.repeated(self._table.client.put_item, TableName=self._table.name, Item=item)
+
+    def release(self, env: Environment, once: Once) -> None:
+        """Gives a key back after its call failed."""
+        self._table.repeated(
+            self._table.client.delete_item, TableName=self._table.name, Key=keys.once(env, once.digest)
+        )
