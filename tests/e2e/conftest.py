@@ -9,6 +9,7 @@ import pytest
 from cli import stack as local
 from cli.servers import free_port
 from cli.stack import Stack
+from tests.e2e.fixture import Shop
 
 
 @pytest.fixture(scope="session")
@@ -17,3 +18,17 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     assert server
     with server:
         yield running
+
+
+@pytest.fixture(scope="session")
+def shop(stack: Stack) -> Shop:
+    """The specification's catalogue in the sandbox."""
+    shop = Shop(stack, stack.secret_key)
+    shop.fill()
+    return shop
+
+
+@pytest.fixture(scope="session")
+def live(stack: Stack) -> Shop:
+    """The live environment, which few tests write to."""
+    return Shop(stack, stack.live_secret_key)

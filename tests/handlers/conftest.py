@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import botocore.session
 import pytest
 from moto import mock_aws
 
@@ -42,6 +43,11 @@ def here() -> Iterator[Here]:
     with pytest.MonkeyPatch.context() as patch, mock_aws():
         client = dynamodb_client("https://dynamodb.us-east-1.amazonaws.com")
         name = create_table(client)
+        session = botocore.session.get_session()
+        keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+        queue = session.create_client("sqs", region_name="us-east-1", **keys).create_queue(QueueName="usage")[
+            "QueueUrl"
+        ]
         for variable, value in {
             "TOLLGATE_TABLE": name,
             "AWS_DEFAULT_REGION": "us-east-1",
@@ -50,7 +56,7 @@ def here() -> Iterator[Here]:
             "POWERTOOLS_SERVICE_NAME": "tollgate",
             "POWERTOOLS_METRICS_NAMESPACE": "Tollgate",
             "TOLLGATE_BUS": "default",
-            "TOLLGATE_USAGE_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/123456789012/usage",
+            "TOLLGATE_USAGE_QUEUE_URL": queue,
             "TOLLGATE_DEAD_LETTER_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/123456789012/dead",
         }.items():
             patch.setenv(variable, value)

@@ -203,6 +203,9 @@ class Model:
             entitys.caps or customers.caps,
         )
 
+    def allows_overage(self, feature: str, entity: str) -> bool:
+        return bool(self._bounds(feature, entity).overage_allowed)
+
     def _rooms(self, feature: str, entity: str, properties: Mapping[str, str]) -> list[Decimal]:
         caps = self._bounds(feature, entity).caps
         return [max(ZERO, cap.limit - cap.used) for cap in caps if cap.counts(properties)]
@@ -213,9 +216,7 @@ class Model:
         if spend is None:
             return None
         owned = bool(entity) and self.bounds.get((feature, entity), Bounds()).spend is not None
-        scope = [
-            line for line in self.lines if line.feature == feature and (not owned or line.entity in ("", entity))
-        ]
+        scope = [line for line in self.lines if line.feature == feature and (not owned or line.entity in ("", entity))]
         return max(ZERO, spend - sum((line.over for line in scope), ZERO))
 
     def _take(
@@ -307,16 +308,16 @@ class Model:
         moved: Decimal,
         properties: Mapping[str, str],
     ) -> None:
-        """Usage limits count units of the feature, and of each pool that paid; unlimited balances count nothing (3.7)."""
+        """Usage limits count units of the feature, and of each pool that paid; of an unlimited balance nothing (3.7)."""
         counted = {feature: moved}
         for line, used, rolled in before:
             if line.feature != feature:
                 change = line.used - used + sum((r.used for r in line.rolled), ZERO) - sum(rolled, ZERO)
                 counted[line.feature] = counted.get(line.feature, ZERO) + change
         for id, amount in counted.items():
-            if any(line.unlimited for line, _, _ in before if line.feature == id):
-                continue
-            for cap in self._bounds(id, entity).caps:
+            owner = entity if self.bounds.get((id, entity), Bounds()).caps else ""
+            endless = any(line.unlimited for line in self.lines if (line.feature, line.entity) == (id, owner))
+            for cap in () if endless else self._bounds(id, entity).caps:
                 if cap.counts(properties):
                     cap.used = max(ZERO, cap.used + amount)
 

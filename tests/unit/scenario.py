@@ -5,13 +5,12 @@ Numbers may be written as they are printed there (37.82): they become decimals b
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from tollgate.domain import grants, subscriptions
+from tollgate.domain import grants, subscriptions, views
 from tollgate.domain.balances import Balance, Place, fold, totals
 from tollgate.domain.controls import NO_CONTROLS, Controls, OverageControl, SpendControl, UsageControl
 from tollgate.domain.customers import Customer, Entity, Holdings, Subscription, linked
@@ -257,7 +256,9 @@ class Scenario:
     def event(self, name: str, value: Number) -> list[Decision]:
         return [self.track(value, feature.id) for feature in CATALOG.listening(name)]
 
-    def create(self, id: str, included: Number | None, feature: str = "messages", entity: str = "", **more: Any) -> None:
+    def create(
+        self, id: str, included: Number | None, feature: str = "messages", entity: str = "", **more: Any
+    ) -> None:
         grant = grants.Grant(id, feature, entity, None if included is None else d(included), **more)
         self.holdings = grants.create(self.holdings, CATALOG, grant, self.now)
 
@@ -295,9 +296,7 @@ class Scenario:
 
     # -------------------------------------------------------------- what is seen
 
-    def check(
-        self, required: Number = 1, feature: str = "messages", entity: str = "", **properties: object
-    ) -> Check:
+    def check(self, required: Number = 1, feature: str = "messages", entity: str = "", **properties: object) -> Check:
         asked, world = CATALOG.feature(feature), folded(self.holdings.balances, self.now)
         return check(asked, CATALOG.pools(feature), entity, d(required), properties, world)
 
@@ -309,11 +308,11 @@ class Scenario:
 
     def rows(self, feature: str = "messages", entity: str = "") -> list[Row]:
         """What the customer sees: its rows and every entity's; or what an entity sees: its own rows, then the customer's."""
-        held = {place.entity_id: place for place in self.holdings.balances if place.feature_id == feature}
-        levels: Iterable[str] = sorted(held)
-        if entity:
-            levels = [entity] if self.holdings.customer.unpooled else [entity, ""]
-        return [row for level in levels if level in held for row in self.balance(feature, level).live_rows]
+        seen = views.balances_seen(feature, entity, folded(self.holdings.balances, self.now))
+        return [row for balance in seen for row in balance.live_rows]
+
+    def shown(self, feature: str = "messages", entity: str = "") -> views.View | None:
+        return views.view(feature, entity, folded(self.holdings.balances, self.now))
 
     def row(self, plan_or_id: str, feature: str = "messages", entity: str = "") -> Row:
         """The one row of a subscription (by its id), or the row of that id."""

@@ -1,188 +1,156 @@
-"""The domain's rules with the specification's numbers."""
+"""What rules rest on: the deduction order, the hot path's numbers, what a plan may hold, and what a number or an id may be."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from tollgate.domain.balances import UNBOUNDED, Balance, Row, balance_of, fold, settle
-from tollgate.domain.customers import MAX_ROWS, Customer, Holdings, attach
-from tollgate.domain.decisions import Overage, allows, hot, use
-from tollgate.domain.errors import InvalidInput, InvalidRequest, NotFound
-from tollgate.domain.features import Feature, FeatureType
+from tests.unit.scenario import (
+    CAP,
+    CATALOG,
+    DAY,
+    HOUR,
+    MONTH,
+    NOW,
+    OVERFLOW,
+    REJECT,
+    Scenario,
+    consumable,
+    controls,
+    every,
+    flag,
+    lifetime,
+    limit,
+    monthly,
+    overage,
+    per_entity,
+    rolling,
+    spend,
+    unlimited,
+)
+from tollgate.domain.balances import UNBOUNDED, Balance, Place, balance_of, fold, settle
+from tollgate.domain.controls import Controls
+from tollgate.domain.decisions import drawn_by, hot
+from tollgate.domain.errors import InvalidInput, NotFound
 from tollgate.domain.ids import checked_id, id_time, time_ordered_id
 from tollgate.domain.periods import Interval, Reset
-from tollgate.domain.plans import Plan, PlanItem, checked_plan
+from tollgate.domain.plans import PREPAID, USAGE_BASED, ItemPrice, Plan, PlanItem, checked_plan
 from tollgate.domain.quantities import quantity
+from tollgate.domain.rows import Row
 
-NOW = 1_767_225_600_000  # 2026-01-01
-HOUR = 3_600_000
-MONTHLY = Reset(Interval.MONTH)
-FEATURES = {
-    "messages": Feature("messages", "Messages", FeatureType.METERED),
-    "seats": Feature("seats", "Seats", FeatureType.METERED, consumable=False),
-    "dashboard": Feature("dashboard", "Dashboard", FeatureType.BOOLEAN, consumable=False),
-}
+MESSAGES = Place("messages")
+SOON = {"next_reset_at": NOW + 1}
+LATE = {"next_reset_at": NOW + 9}
 
 
-def held(*items: PlanItem, **plan: object) -> Holdings:
-    return attach(Holdings(Customer("c1")), Plan("pro", "Pro", items=items, **plan), FEATURES, "sub_1", NOW)  # type: ignore[arg-type]
-
-
-def messages(included: int, reset: Reset | None = MONTHLY) -> Balance:
-    return held(PlanItem("messages", Decimal(included), reset=reset)).balances["messages"]
-
-
-def numbers(balance: Balance, now: int = NOW) -> tuple[Decimal, Decimal]:
-    """Remaining (floored row by row, as Autumn shows it) and usage."""
-    rows = fold(balance, now).rows
-    return sum((max(row.remaining, Decimal(0)) for row in rows), Decimal(0)), sum((r.used for r in rows), Decimal(0))
-
-
-class TestDecision:
-    def test_a_check_needs_the_whole_amount(self) -> None:
-        assert allows(messages(10), Decimal(10), NOW)
-        assert not allows(messages(10), Decimal(11), NOW)
-
-    def test_zero_is_allowed_on_an_empty_balance_and_nothing_without_one(self) -> None:
-        empty = use(messages(1), Decimal(1), Overage.REJECT, NOW).balance
-        assert allows(empty, Decimal(0), NOW)
-        assert not allows(empty, Decimal(1), NOW)
-        assert not allows(None, Decimal(0), NOW)
-
-    def test_negative_is_always_allowed(self) -> None:
-        assert allows(messages(0), Decimal(-5), NOW)
-
-    def test_fractions_compare_exactly(self) -> None:
-        """autumn.md 2: 10.15 is more than 10.148."""
-        balance = use(messages(20), Decimal("9.852"), Overage.REJECT, NOW).balance  # 10.148 left
-        assert allows(balance, Decimal("10.148"), NOW)
-        assert not allows(balance, Decimal("10.15"), NOW)
-
-    def test_unlimited_allows_everything_and_still_counts(self) -> None:
-        balance = held(PlanItem("messages", unlimited=True)).balances["messages"]
-        after = use(balance, Decimal(5000), Overage.REJECT, NOW)
-        assert allows(balance, Decimal(10) ** 14, NOW)
-        assert after.allowed
-        assert numbers(after.balance) == (0, 5000)
-        assert after.balance.headroom == UNBOUNDED
-
-    def test_a_flag_allows_and_the_hot_path_leaves_it_alone(self) -> None:
-        flag = held(PlanItem("dashboard")).balances["dashboard"]
-        assert allows(flag, Decimal(1), NOW)
-        assert hot(flag, Decimal(0), Overage.CAP, NOW) is None
-
-
-class TestOverage:
-    """autumn.md 3.4: 150 against 100."""
-
-    def test_cap_ends_at_remaining_0_usage_100(self) -> None:
-        decision = use(messages(100), Decimal(150), Overage.CAP, NOW)
-        assert (decision.allowed, decision.drawn, numbers(decision.balance)) == (True, 100, (0, 100))
-
-    def test_reject_changes_nothing(self) -> None:
-        decision = use(messages(100), Decimal(150), Overage.REJECT, NOW)
-        assert (decision.allowed, decision.drawn, numbers(decision.balance)) == (False, 0, (100, 0))
-
-    def test_overflow_goes_past_the_floor_and_is_repaid_first(self) -> None:
-        decision = use(messages(100), Decimal(150), Overage.OVERFLOW, NOW)
-        assert (decision.drawn, numbers(decision.balance)) == (150, (0, 150))
-        repaid = use(decision.balance, Decimal(-60), Overage.CAP, NOW)
-        assert (repaid.drawn, numbers(repaid.balance)) == (-60, (10, 90))
-
-    def test_an_overflowing_refund_may_exceed_the_grant(self) -> None:
-        """autumn.md 3.3."""
-        refund = use(messages(100), Decimal(-50), Overage.OVERFLOW, NOW)
-        assert (refund.drawn, numbers(refund.balance)) == (-50, (150, -50))
-
-    def test_a_refund_stops_at_the_grant(self) -> None:
-        used = use(messages(100), Decimal(30), Overage.CAP, NOW).balance
-        refund = use(used, Decimal(-50), Overage.CAP, NOW)
-        assert (refund.drawn, numbers(refund.balance)) == (-30, (100, 0))
-
-
-class TestRows:
-    def test_shorter_periods_are_drawn_first_and_lifetime_last(self) -> None:
-        """autumn.md 3.1 and S191: lifetime 20 and hourly 5; 8 takes the 5 and then 3."""
-        balance = held(
-            PlanItem("messages", Decimal(20), reset=Reset(Interval.ONE_OFF)),
-            PlanItem("messages", Decimal(5), reset=Reset(Interval.HOUR)),
-        ).balances["messages"]
-        after = use(balance, Decimal(8), Overage.REJECT, NOW).balance
-        assert [row.remaining for row in after.rows] == [0, 17]
-        assert numbers(after, NOW + HOUR) == (22, 3)  # the hour is over: 5 + 17
-
+class TestDeductionOrder:
     @pytest.mark.parametrize(
         ("first", "second"),
         [
-            ({"unlimited": True, "anchor": 9}, {"next_reset_at": NOW + 1, "reset": Reset(Interval.MINUTE)}),
-            ({"next_reset_at": NOW + 9, "reset": Reset(Interval.YEAR)}, {"expires_at": NOW + 1}),
-            (
-                {"next_reset_at": NOW + 9, "reset": Reset(Interval.DAY)},
-                {"next_reset_at": NOW + 1, "reset": Reset(Interval.WEEK)},
-            ),
-            (
-                {"next_reset_at": NOW + 9, "reset": Reset(Interval.WEEK)},
-                {"next_reset_at": NOW + 1, "reset": Reset(Interval.DAY, 8)},
-            ),
+            ({"unlimited": True, "created_at": 9}, {**SOON, "reset": Reset(Interval.MINUTE)}),
+            ({**LATE, "reset": Reset(Interval.YEAR)}, {"expires_at": NOW + 1}),
+            ({**LATE, "reset": Reset(Interval.DAY)}, {**SOON, "reset": Reset(Interval.WEEK)}),
+            ({**LATE, "reset": Reset(Interval.WEEK)}, {**SOON, "reset": Reset(Interval.DAY, 8)}),
             ({"expires_at": NOW + 1, "add_on": True}, {"expires_at": NOW + 2}),
-            ({"expires_at": NOW + 1, "anchor": 9}, {}),
-            ({"anchor": 9}, {"add_on": True}),
-            ({"anchor": 1}, {"anchor": 2}),
+            ({"expires_at": NOW + 1, "created_at": 9}, {}),
+            ({"overage": True, "created_at": 9}, {"add_on": True}),
+            ({"created_at": 9}, {"overage": True}),
+            ({"created_at": 1}, {"created_at": 2}),
         ],
     )
-    def test_each_rule_of_the_deduction_order(self, first: dict[str, Any], second: dict[str, Any]) -> None:
-        """autumn.md 3.1, one rule a case, each against what the next rules would say. Ids are the other way round."""
+    def test_each_rule(self, first: dict[str, Any], second: dict[str, Any]) -> None:
+        """Autumn.md 3.1, one rule a case, each against what the next rules would say. Ids are the other way round."""
         rows = [Row("b", None, None, Decimal(1), **first), Row("a", None, None, Decimal(1), **second)]
-        assert [row.id for row in balance_of("messages", reversed(rows)).rows] == ["b", "a"]
+        assert [row.id for row in balance_of(MESSAGES, reversed(rows)).rows] == ["b", "a"]
 
-    def test_expired_rows_are_gone(self) -> None:
-        row = Row("r", None, None, Decimal(10), expires_at=NOW + 1)
-        balance = balance_of("messages", [row])
-        assert balance.fresh_until == NOW + 1
-        assert allows(balance, Decimal(1), NOW)
-        assert not allows(balance, Decimal(1), NOW + 1)
-
-    def test_the_hot_path_stops_at_the_first_boundary(self) -> None:
-        balance = messages(10, Reset(Interval.HOUR))
-        assert hot(balance, Decimal(1), Overage.CAP, NOW + HOUR - 1)
-        assert hot(balance, Decimal(1), Overage.CAP, NOW + HOUR) is None
-
-    def test_the_hot_path_shows_in_the_rows(self) -> None:
-        decision = hot(messages(10), Decimal(4), Overage.REJECT, NOW)
-        assert decision
-        assert [row.remaining for row in settle(decision.balance)] == [6]
+    def test_shorter_periods_are_drawn_first_and_lifetime_last(self) -> None:
+        """S191: hourly 5 and lifetime 20; 8 takes the 5 and then 3."""
+        customer = Scenario(lifetime(20), every(Interval.HOUR, 5))
+        customer.track(8)
+        assert customer.left() == [0, 17]
+        customer.later(HOUR)
+        assert customer.ru() == (22, 3)
 
 
-class TestAttach:
-    def test_grants_join_the_balance_with_what_was_used(self) -> None:
-        first = held(PlanItem("messages", Decimal(100), reset=MONTHLY))
-        used = use(first.balances["messages"], Decimal(30), Overage.CAP, NOW).balance
-        pack = Plan("pack", "Pack", add_on=True, items=(PlanItem("messages", Decimal(50)),))
-        both = attach(replace(first, balances={"messages": used}), pack, FEATURES, "sub_2", NOW)
-        assert numbers(both.balances["messages"]) == (120, 30)
-        assert set(both.subscriptions) == {"sub_1", "sub_2"}
+class TestHotPath:
+    """design.md 3: three numbers that make the hot path one conditional write."""
 
-    def test_a_plan_is_attached_once(self) -> None:
-        with pytest.raises(InvalidRequest, match="already attached"):
-            attach(held(), Plan("pro", "Pro"), FEATURES, "sub_2", NOW)
+    def test_it_stops_at_the_first_boundary(self) -> None:
+        balance = Scenario(every(Interval.HOUR, 10)).balance()
+        assert balance.fresh_until == NOW + HOUR
+        assert hot(balance, Decimal(1), CAP, NOW + HOUR - 1, alone=True)
+        assert hot(balance, Decimal(1), CAP, NOW + HOUR, alone=True) is None
 
-    def test_a_balance_holds_so_many_grants_and_no_more(self) -> None:
-        pack = Plan("pack", "Pack", add_on=True, items=(PlanItem("messages", Decimal(1)),) * (MAX_ROWS - 1))
-        full = attach(held(PlanItem("messages", Decimal(1))), pack, FEATURES, "sub_2", NOW)
-        assert len(full.balances["messages"].rows) == MAX_ROWS
-        with pytest.raises(InvalidRequest, match="at most"):
-            attach(full, pack, FEATURES, "sub_3", NOW)
+    @pytest.mark.parametrize("more", [{"expires_at": NOW + DAY}, {"next_reset_at": NOW + DAY, "reset": MONTH}])
+    def test_it_stops_when_a_standalone_row_changes(self, more: dict[str, Any]) -> None:
+        customer = Scenario(monthly(100))
+        customer.create("b", 10, **more)
+        assert customer.balance().fresh_until == NOW + DAY
 
-    def test_replacing_in_a_group_is_refused_rather_than_stacked(self) -> None:
-        with pytest.raises(InvalidRequest, match="not supported yet"):
-            attach(held(group="main"), Plan("max", "Max", group="main"), FEATURES, "sub_2", NOW)
+    def test_it_stops_when_a_plan_starts_or_a_rollover_ends(self) -> None:
+        customer = Scenario(monthly(100))
+        customer.attach(monthly(5), add_on=True, starts_at=NOW + DAY)
+        assert customer.balance().fresh_until == NOW + DAY
+        rolled = Scenario(every(Interval.YEAR, 100, rollover=rolling(months=1)))
+        rolled.reset()
+        assert rolled.balance().fresh_until == rolled.rows()[0].rollovers[0].expires_at
+
+    def test_it_shows_in_the_rows(self) -> None:
+        before = Scenario(lifetime(20), every(Interval.HOUR, 5)).balance()
+        after = hot(before, Decimal(8), REJECT, NOW, alone=True)
+        assert after
+        assert [row.remaining for row in settle(after)] == [0, 17]
+        assert [(deduction.row.total, deduction.value) for deduction in drawn_by(before, after)] == [(5, 5), (20, 3)]
+        assert (fold(after, NOW).spent, fold(after, NOW).headroom) == (0, 17)
+
+    @pytest.mark.parametrize(
+        ("item", "bound", "headroom", "ceiling"),
+        [
+            (monthly(100), controls(), 100, 100),
+            (unlimited(), controls(), UNBOUNDED, UNBOUNDED),
+            (consumable(100), controls(), 100, UNBOUNDED),
+            (consumable(100, most=400), controls(), 100, 500),
+            (consumable(100, most=400), controls(spend(25)), 100, 125),
+            (consumable(100), controls(overage(False)), 100, 100),
+            (monthly(100), controls(overage(True)), 100, UNBOUNDED),
+            (consumable(100), controls(limit(5)), 5, 5),
+        ],
+    )
+    def test_it_may_draw_what_the_rows_hold_and_allow(
+        self, item: PlanItem, bound: Controls, headroom: Decimal, ceiling: Decimal
+    ) -> None:
+        customer = Scenario(item)
+        customer.control(*bound.spend, *bound.usage, *bound.overage)
+        assert (customer.balance().headroom, customer.balance().ceiling) == (headroom, ceiling)
+
+    def test_what_needs_thought_is_left_to_the_slow_path(self) -> None:
+        balance = Scenario(consumable(100)).balance()
+        assert hot(balance, Decimal(-1), CAP, NOW, alone=True) is None
+        assert hot(balance, Decimal(101), CAP, NOW, alone=False) is None
+        assert hot(Scenario(monthly(10)).balance(), Decimal(11), REJECT, NOW, alone=True) is None
+        assert hot(Scenario(monthly(10)).balance(), Decimal(11), OVERFLOW, NOW, alone=True) is None
+        capped = hot(Scenario(monthly(10)).balance(), Decimal(11), CAP, NOW, alone=True)
+        assert capped
+        assert capped.spent == 10
+
+    def test_a_share_counted_in_the_customers_limit_is_governed(self) -> None:
+        customer = Scenario(per_entity(monthly(100)), entities=1)
+        assert not customer.balance(entity="e1").governed
+        customer.control(limit(5))
+        assert (customer.balance(entity="e1").governed, customer.balance(entity="e1").fresh_until) == (True, 0)
+
+    def test_a_pool_knows_what_is_drawn_before_it(self) -> None:
+        customer = Scenario(monthly(5, "action1"), monthly(100, "credits"))
+        assert customer.balance("credits").before == {"action1"}
+
+    def test_a_flag_has_nothing_to_draw(self) -> None:
+        balance: Balance = Scenario(flag()).balance("dashboard")
+        assert (balance.flag, hot(balance, Decimal(1), REJECT, NOW, alone=True)) == (True, None)
 
 
-class TestCatalog:
+class TestPlans:
     @pytest.mark.parametrize(
         "item",
         [
@@ -190,20 +158,39 @@ class TestCatalog:
             PlanItem("dashboard", unlimited=True),
             PlanItem("messages", Decimal(-1)),
             PlanItem("messages", Decimal(1), unlimited=True),
-            PlanItem("seats", Decimal(1), reset=MONTHLY),
+            PlanItem("messages", unlimited=True, price=ItemPrice(PREPAID)),
+            PlanItem("messages", price=ItemPrice(USAGE_BASED, max_purchase=Decimal(-1))),
+            PlanItem("messages", static_value="gold"),
+            PlanItem("messages", Decimal(1), rollover=rolling(5)),
+            PlanItem("users", Decimal(1), reset=MONTH),
+            PlanItem("users", Decimal(1), entity_feature_id="users"),
         ],
     )
     def test_an_item_fits_its_feature(self, item: PlanItem) -> None:
+        """management.md, plans.create."""
         with pytest.raises(InvalidInput):
-            checked_plan(Plan("p", "P", items=(item,)), FEATURES)
+            checked_plan(Plan("p", "P", items=(item,)), CATALOG.features)
 
-    def test_an_item_names_a_known_feature(self) -> None:
+    @pytest.mark.parametrize(
+        "plan",
+        [
+            Plan("p", "P", items=(PlanItem("nope"),)),
+            Plan("p", "P", items=(PlanItem("messages", entity_feature_id="nope"),)),
+            Plan("p", "P", controls=controls(limit(5, "nope"))),
+            Plan("p", "P", controls=controls(spend(5, "nope"))),
+        ],
+    )
+    def test_a_plan_names_known_features(self, plan: Plan) -> None:
         with pytest.raises(NotFound):
-            checked_plan(Plan("p", "P", items=(PlanItem("nope"),)), FEATURES)
+            checked_plan(plan, CATALOG.features)
 
     def test_a_plan_fits_one_transaction(self) -> None:
         with pytest.raises(InvalidInput):
-            checked_plan(Plan("p", "P", items=(PlanItem("messages"),) * 91), FEATURES)
+            checked_plan(Plan("p", "P", items=(PlanItem("messages"),) * 91), CATALOG.features)
+
+    def test_a_limit_is_not_negative(self) -> None:
+        with pytest.raises(InvalidInput):
+            checked_plan(Plan("p", "P", controls=controls(limit(-5))), CATALOG.features)
 
 
 class TestInput:

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import pytest
 
+from tests.unit.scenario import ms
 from tollgate.domain.errors import InvalidInput
-from tollgate.domain.periods import Interval, Reset, next_boundary
-
-
-def ms(text: str) -> int:
-    return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() * 1000)
+from tollgate.domain.periods import Interval, Reset, after, last_boundary, next_boundary, utc_end
 
 
 @pytest.mark.parametrize(
@@ -32,6 +27,50 @@ def ms(text: str) -> int:
 )
 def test_boundaries_are_counted_from_the_anchor(anchor: str, reset: Reset, after: str, boundary: str) -> None:
     assert next_boundary(ms(anchor), reset, ms(after)) == ms(boundary)
+
+
+@pytest.mark.parametrize(
+    ("anchor", "reset", "at", "boundary"),
+    [
+        ("2026-01-31", Reset(Interval.MONTH), "2026-02-28", "2026-02-28"),
+        ("2026-01-31", Reset(Interval.MONTH), "2026-03-30", "2026-02-28"),
+        ("2026-01-31", Reset(Interval.MONTH), "2026-01-31", "2026-01-31"),
+        ("2026-01-31", Reset(Interval.MONTH), "2025-06-01", "2026-01-31"),
+        ("2024-02-29", Reset(Interval.YEAR), "2028-02-28", "2027-02-28"),
+        ("2026-01-01", Reset(Interval.WEEK, 2), "2026-01-29", "2026-01-29"),
+        ("2026-01-01", Reset(Interval.ONE_OFF), "2026-05-01", "2026-01-01"),
+    ],
+)
+def test_the_last_boundary_is_not_later(anchor: str, reset: Reset, at: str, boundary: str) -> None:
+    assert last_boundary(ms(anchor), reset, ms(at)) == ms(boundary)
+
+
+@pytest.mark.parametrize(
+    ("at", "interval", "count", "then"),
+    [
+        ("2026-01-31", Interval.MONTH, 1, "2026-02-28"),
+        ("2026-01-31T10:30", Interval.QUARTER, 1, "2026-04-30T10:30"),
+        ("2026-01-31", Interval.DAY, 7, "2026-02-07"),
+        ("2026-12-15", Interval.MONTH, 2, "2027-02-15"),
+    ],
+)
+def test_so_much_later(at: str, interval: Interval, count: int, then: str) -> None:
+    assert after(ms(at), interval, count) == ms(then)
+
+
+@pytest.mark.parametrize(
+    ("interval", "at", "end"),
+    [
+        (Interval.DAY, "2026-02-28T23:59", "2026-03-01"),
+        (Interval.DAY, "2026-03-01", "2026-03-02"),
+        (Interval.WEEK, "2026-01-18T23:59", "2026-01-19"),  # a Sunday
+        (Interval.WEEK, "2026-01-19", "2026-01-26"),
+        (Interval.MONTH, "2026-01-31", "2026-02-01"),
+        (Interval.YEAR, "2026-12-31T12:00", "2027-01-01"),
+    ],
+)
+def test_calendar_windows_end_in_utc(interval: Interval, at: str, end: str) -> None:
+    assert utc_end(interval, ms(at)) == ms(end)
 
 
 def test_one_off_never_resets() -> None:

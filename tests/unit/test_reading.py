@@ -32,19 +32,28 @@ class Source:
 def test_features_are_read_once_in_their_time_and_afresh_when_asked_for_or_missing() -> None:
     source, now = Source(), [0.0]
     cache = FeatureCache(source, lambda: now[0])  # type: ignore[arg-type]
-    assert cache.get(SANDBOX, "messages") is cache.get(SANDBOX, "messages") is MESSAGES
+    assert cache.catalog(SANDBOX, "messages") is cache.catalog(SANDBOX, "messages")
     assert source.reads == 1
     now[0] = CACHE_SECONDS + 1
-    cache.get(SANDBOX, "messages")
+    cache.catalog(SANDBOX, "messages")
     assert source.reads == 2
-    cache.get(SANDBOX, "messages", fresh=True)
+    cache.catalog(SANDBOX, "messages", fresh=True)
     assert source.reads == 3
     with pytest.raises(NotFound):
-        cache.get(SANDBOX, "new")
+        cache.catalog(SANDBOX, "new").feature("new")
     source.held["new"] = MESSAGES
-    assert cache.get(SANDBOX, "new")  # as soon as it is created
+    assert cache.catalog(SANDBOX, "new").feature("new")  # as soon as it is created
     with pytest.raises(NotFound):
-        cache.get(Environment.LIVE, "messages")
+        cache.catalog(Environment.LIVE, "messages").feature("messages")
+
+
+def test_an_event_name_is_listened_to_as_soon_as_a_feature_lists_it() -> None:
+    source = Source()
+    cache = FeatureCache(source)  # type: ignore[arg-type]
+    with pytest.raises(NotFound):
+        cache.listening(SANDBOX, "sent")
+    source.held["messages"] = MESSAGES._replace(event_names=("sent",))
+    assert [feature.id for feature in cache.listening(SANDBOX, "sent")] == ["messages"]
 
 
 def test_a_query_reads_every_page() -> None:

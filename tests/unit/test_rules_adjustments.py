@@ -1,12 +1,12 @@
-"""Balances set by hand and deleted, by the specification's numbers (autumn.md 3.8, 5.10)."""
+"""Balances set by hand, by the specification's numbers (autumn.md 3.8, 5.10)."""
 
 from __future__ import annotations
 
 import pytest
 
 from tests.unit.scenario import (
+    CATALOG,
     DAY,
-    MONTH,
     NOW,
     Number,
     Scenario,
@@ -21,7 +21,8 @@ from tests.unit.scenario import (
     per_entity,
     prepaid,
 )
-from tollgate.domain.errors import Conflict, InvalidInput, InvalidRequest, NotFound
+from tollgate.domain.errors import InvalidInput, InvalidRequest, NotFound
+from tollgate.domain.grants import Change, Filter, update
 from tollgate.domain.periods import Interval
 
 
@@ -168,6 +169,14 @@ class TestUsageAndGrant:
         assert customer.gru(entity="e1") == (160, 30, 130)
         assert (customer.gru(entity="e2"), customer.gru()) == ((100, 100, 0), (260, 130, 130))
 
+    def test_the_legacy_way_sets_what_remains_by_the_grant(self) -> None:
+        """Autumn.md 3.8: it alters the grant; the usage stays."""
+        customer = Scenario(monthly(100))
+        customer.track(30)
+        change = Change(remaining=d(200), alters_grant=True)
+        customer.holdings = update(customer.holdings, CATALOG, Filter("messages"), change, NOW)
+        assert customer.gru() == (230, 200, 30)
+
     def test_more_usage_than_granted_is_overage(self) -> None:
         """Autumn.md 3.8: remaining 0 and overage."""
         customer = Scenario(monthly(100))
@@ -206,7 +215,10 @@ class TestTimes:
     def test_the_reset_of_an_interval_moves(self) -> None:
         customer = Scenario(monthly(100), every(Interval.WEEK, 50))
         customer.update(interval=Interval.MONTH, next_reset_at=NOW + 14 * DAY)
-        assert {row.granted: row.next_reset_at for row in customer.rows()} == {100: NOW + 14 * DAY, 50: ms("2026-01-08")}
+        assert {row.granted: row.next_reset_at for row in customer.rows()} == {
+            100: NOW + 14 * DAY,
+            50: ms("2026-01-08"),
+        }
         assert customer.remaining() == 150
 
     def test_a_lifetime_row_has_no_reset(self) -> None:
@@ -227,66 +239,3 @@ class TestTimes:
         customer.update(expires_at=NOW + DAY)
         customer.later(DAY)
         assert customer.rows() == []
-
-
-class TestDelete:
-    """S235."""
-
-    @pytest.fixture
-    def customer(self) -> Scenario:
-        held = Scenario()
-        held.create("a", 100)
-        held.create("b", 200)
-        return held
-
-    def test_a_balance_goes_with_its_usage(self, customer: Scenario) -> None:
-        customer.update(id="a", remaining=60)
-        customer.delete("a")
-        assert ([row.id for row in customer.rows()], customer.ru()) == (["b"], (200, 0))
-
-    @pytest.mark.parametrize(("used", "after"), [(0, (200, 200, 0)), (40, (200, 160, 40)), (130, (200, 70, 130))])
-    def test_its_usage_may_be_charged_to_the_others(
-        self, customer: Scenario, used: int, after: tuple[int, int, int]
-    ) -> None:
-        customer.update(id="a", usage=used)
-        customer.delete("a", recalculate=True)
-        assert ([row.id for row in customer.rows()], customer.gru()) == (["b"], after)
-
-    def test_usage_is_charged_within_a_feature(self, customer: Scenario) -> None:
-        with pytest.raises(InvalidInput, match="feature_id: is required when recalculate_balances is true"):
-            customer.delete("a", feature=None, recalculate=True)
-        assert customer.row("a").granted == 100
-
-    def test_the_usage_of_the_last_one_stays(self) -> None:
-        customer = Scenario()
-        customer.create("a", 100, reset=MONTH)
-        customer.track(40)
-        customer.delete("a", recalculate=True)
-        assert customer.view() == (0, 0, 40, 0, 40)
-        assert customer.row("a").next_reset_at is None
-
-    def test_the_usage_of_all_stays_in_one(self, customer: Scenario) -> None:
-        customer.update(id="a", usage=40)
-        customer.update(id="b", usage=30)
-        customer.delete(recalculate=True)
-        assert (len(customer.rows()), customer.view()) == (1, (0, 0, 70, 0, 70))
-
-    def test_the_usage_of_all_an_entitys_stays_in_one(self) -> None:
-        customer = Scenario(entities=1)
-        for id, used in (("a", 100), ("b", 30)):
-            customer.create(id, 100, entity="e1")
-            customer.update(entity="e1", id=id, usage=used)
-        customer.delete(entity="e1", recalculate=True)
-        assert (len(customer.rows(entity="e1")), customer.view(entity="e1")) == (1, (0, 0, 130, 0, 130))
-
-    def test_what_is_paid_for_or_unknown_is_not_deleted(self) -> None:
-        customer = Scenario(consumable(100))
-        with pytest.raises(Conflict):
-            customer.delete(customer.rows()[0].id)
-        with pytest.raises(NotFound):
-            customer.delete("nope")
-
-    def test_the_row_of_a_free_plan_is_deleted(self) -> None:
-        customer = Scenario(monthly(100))
-        customer.delete(customer.rows()[0].id)
-        assert (customer.rows(), customer.may(1)) == ([], False)

@@ -1,13 +1,22 @@
-"""Credit pools that pay for other features, by the specification's numbers (autumn.md 2, 5.3, 5.5)."""
+"""Credit pools that pay for other features, and events that several features list, by the specification's numbers
+(autumn.md 2, 3.6, 5.3, 5.5)."""
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 
-from tests.unit.scenario import CATALOG, REJECT, Number, Scenario, d, monthly, n, unlimited
-from tollgate.domain.decisions import holds
+from tests.unit.scenario import CATALOG, REJECT, Bought, Number, Scenario, d, monthly, n, unlimited
+from tollgate.domain.balances import Place
+from tollgate.domain.decisions import Decision, holds
 from tollgate.domain.errors import InvalidInput, NotFound
 from tollgate.domain.features import Feature, FeatureType, checked_feature
+from tollgate.domain.plans import PlanItem
+
+
+def moved(decision: Decision) -> list[tuple[str, Decimal]]:
+    return [(deduction.feature_id, deduction.value) for deduction in decision.deductions]
 
 
 class TestWhichFeatureAnswers:
@@ -101,15 +110,77 @@ class TestPaying:
         assert customer.track(100, "action1").drawn == 10
 
 
+class TestEvents:
+    def test_an_event_is_a_use_of_every_feature_that_lists_it(self) -> None:
+        """S095, S098 B."""
+        customer = Scenario(monthly(200, "action1"), monthly(150, "action3"))
+        customer.event("action-event", 45.67)
+        assert customer.ru("action1") == n(154.33, 45.67)
+        assert customer.ru("action3") == n(104.33, 45.67)
+
+    def test_of_what_is_not_held_nothing_is_used(self) -> None:
+        """S094."""
+        customer = Scenario(monthly(150, "action1"))
+        used, missing = customer.event("action-event", 37.89)
+        assert customer.ru("action1") == n(112.11, 37.89)
+        assert (used.drawn, missing.allowed) == (d(37.89), False)
+        assert set(customer.holdings.balances) == {Place("action1")}
+
+    def test_an_unknown_event_is_not_found(self) -> None:
+        """S097."""
+        with pytest.raises(NotFound):
+            CATALOG.listening("nope")
+
+
+@pytest.mark.parametrize(
+    ("items", "uses", "expected"),
+    [
+        ((monthly(100, "action1"), monthly(200, "credits")), [("action1", 10)], [("action1", 10)]),
+        ((monthly(100),), [("messages", 7)], [("messages", 7)]),
+        ((monthly(100),), [("messages", 10), ("messages", -4)], [("messages", -4)]),
+        ((monthly(100, "action1"),), [("action1", 5)], [("action1", 5)]),
+        (
+            (monthly(100, "action1"), monthly(200, "credits")),
+            [("action1", 100), ("action1", 50)],
+            [("credits", 10)],
+        ),
+    ],
+)
+def test_a_use_says_what_it_moved(
+    items: tuple[PlanItem | Bought, ...], uses: list[tuple[str, int]], expected: list[tuple[str, int]]
+) -> None:
+    """S098 A, C, D, E, F."""
+    customer = Scenario(*items)
+    for feature, value in uses:
+        last = customer.track(value, feature)
+    assert moved(last) == expected
+
+
+def test_an_event_says_what_it_moved() -> None:
+    """S098 B."""
+    customer = Scenario(
+        monthly(80, "action1"), monthly(150, "credits"), monthly(60, "action3"), monthly(100, "credits2")
+    )
+    assert [moved(decision) for decision in customer.event("action-event", 5)] == [[("action1", 5)], [("action3", 5)]]
+
+
 class TestCatalog:
     def test_a_credit_system_names_metered_features_at_a_cost(self) -> None:
         """management.md, features.create."""
 
         def pool(*schema: tuple[str, Number]) -> Feature:
-            return Feature("p", "P", FeatureType.CREDIT_SYSTEM, credit_schema=tuple((id, d(cost)) for id, cost in schema))
+            return Feature(
+                "p", "P", FeatureType.CREDIT_SYSTEM, credit_schema=tuple((id, d(cost)) for id, cost in schema)
+            )
 
         assert checked_feature(pool(("action1", 0.2)), CATALOG.features)
-        for bad in (pool(), pool(("dashboard", 1)), pool(("credits", 1)), pool(("action1", 0)), pool(*[("words", 1)] * 2)):
+        for bad in (
+            pool(),
+            pool(("dashboard", 1)),
+            pool(("credits", 1)),
+            pool(("action1", 0)),
+            pool(*[("words", 1)] * 2),
+        ):
             with pytest.raises(InvalidInput):
                 checked_feature(bad, CATALOG.features)
         with pytest.raises(NotFound):
@@ -119,4 +190,7 @@ class TestCatalog:
 
     def test_pools_come_in_the_order_of_the_catalog(self) -> None:
         """S044."""
-        assert [(pool.feature_id, pool.cost) for pool in CATALOG.pools("action1")] == [("credits", d(0.2)), ("credits3", 2)]
+        assert [(pool.feature_id, pool.cost) for pool in CATALOG.pools("action1")] == [
+            ("credits", d(0.2)),
+            ("credits3", 2),
+        ]

@@ -142,8 +142,7 @@ class TestRollover:
         seen: list[tuple[Decimal, list[Decimal]]] = []
 
         def look() -> None:
-            for entity in ("e1", "e2"):
-                seen.append((customer.remaining(entity=entity), customer.rollovers(entity=entity)))
+            seen.extend((customer.remaining(entity=e), customer.rollovers(entity=e)) for e in ("e1", "e2"))
 
         customer.reset("messages", "e1", "e2")
         look()

@@ -8,12 +8,10 @@ from random import Random
 import pytest
 
 from tests.unit.scenario import (
-    CATALOG,
     DAY,
     NOW,
     OVERFLOW,
     REJECT,
-    Bought,
     Number,
     Scenario,
     consumable,
@@ -26,14 +24,7 @@ from tests.unit.scenario import (
     seats,
     unlimited,
 )
-from tollgate.domain.balances import Place
-from tollgate.domain.decisions import Decision
-from tollgate.domain.errors import NotFound
 from tollgate.domain.plans import PlanItem
-
-
-def moved(decision: Decision) -> list[tuple[str, Decimal]]:
-    return [(deduction.feature_id, deduction.value) for deduction in decision.deductions]
 
 
 class TestBasics:
@@ -162,7 +153,9 @@ class TestOverage:
         customer = Scenario(prepaid(100, 500), consumable(200, most=300))
         seen = customer.view()
         assert (seen.granted - seen.prepaid, seen.purchased, seen.remaining) == (300, 500, 800)
-        assert {row.max_purchase for row in customer.rows()} == {None, 300}
+        shown = customer.shown()
+        assert shown
+        assert shown.max_purchase is None  # the bought row has no cap
         customer.track(600)
         assert (customer.ru(), customer.left()) == ((200, 600), [0, 200])
         customer.track(400)
@@ -280,57 +273,3 @@ class TestSeveralRows:
         customer.create("month", 100, "credits", expires_at=NOW + 30 * DAY)
         customer.track(60, "credits")
         assert (customer.row("month", "credits").remaining, customer.row("year", "credits").remaining) == (40, 100)
-
-
-class TestEvents:
-    def test_an_event_is_a_use_of_every_feature_that_lists_it(self) -> None:
-        """S095, S098 B."""
-        customer = Scenario(monthly(200, "action1"), monthly(150, "action3"))
-        customer.event("action-event", 45.67)
-        assert customer.ru("action1") == n(154.33, 45.67)
-        assert customer.ru("action3") == n(104.33, 45.67)
-
-    def test_of_what_is_not_held_nothing_is_used(self) -> None:
-        """S094."""
-        customer = Scenario(monthly(150, "action1"))
-        used, missing = customer.event("action-event", 37.89)
-        assert customer.ru("action1") == n(112.11, 37.89)
-        assert (used.drawn, missing.allowed) == (d(37.89), False)
-        assert set(customer.holdings.balances) == {Place("action1")}
-
-    def test_an_unknown_event_is_not_found(self) -> None:
-        """S097."""
-        with pytest.raises(NotFound):
-            CATALOG.listening("nope")
-
-
-@pytest.mark.parametrize(
-    ("items", "uses", "expected"),
-    [
-        ((monthly(100, "action1"), monthly(200, "credits")), [("action1", 10)], [("action1", 10)]),
-        ((monthly(100),), [("messages", 7)], [("messages", 7)]),
-        ((monthly(100),), [("messages", 10), ("messages", -4)], [("messages", -4)]),
-        ((monthly(100, "action1"),), [("action1", 5)], [("action1", 5)]),
-        (
-            (monthly(100, "action1"), monthly(200, "credits")),
-            [("action1", 100), ("action1", 50)],
-            [("credits", 10)],
-        ),
-    ],
-)
-def test_a_use_says_what_it_moved(
-    items: tuple[PlanItem | Bought, ...], uses: list[tuple[str, int]], expected: list[tuple[str, int]]
-) -> None:
-    """S098 A, C, D, E, F."""
-    customer = Scenario(*items)
-    for feature, value in uses:
-        last = customer.track(value, feature)
-    assert moved(last) == expected
-
-
-def test_an_event_says_what_it_moved() -> None:
-    """S098 B."""
-    customer = Scenario(
-        monthly(80, "action1"), monthly(150, "credits"), monthly(60, "action3"), monthly(100, "credits2")
-    )
-    assert [moved(decision) for decision in customer.event("action-event", 5)] == [[("action1", 5)], [("action3", 5)]]

@@ -17,6 +17,7 @@ from tollgate.domain.quantities import ZERO
 from tollgate.domain.rows import FOREVER, Row, deduction_order, renewed, soonest_first
 
 UNBOUNDED = Decimal(10) ** 17  # an unlimited balance's headroom; used up after 100 of the largest uses, then folded
+_COUNTED = UNBOUNDED / 10  # a ceiling below it is a sum of rows
 NEVER_FRESH = 0  # a `fresh_until` that sends every use down the slow path
 ENTITIES = "@"  # in `before`: entities hold balances of the feature too
 
@@ -87,6 +88,10 @@ def balance_of(place: Place, rows: Iterable[Row], *, flag: bool = False) -> Bala
 
 def fold(balance: Balance, now: int) -> Balance:
     """The balance as it stands at `now`: spent settled into the rows, what was due done once, expired rows dropped."""
+    if now < balance.fresh_until and balance.ceiling < _COUNTED:  # nothing is due, and the numbers are the rows' own
+        windows = tuple(_counted(balance)) if balance.limits.windows else ()
+        limits = balance.limits._replace(windows=windows) if windows else balance.limits
+        return balance._replace(rows=settle(balance), spent=ZERO, limits=limits)
     rows = tuple(row for settled in settle(balance) if (row := renewed(settled, now)) is not None)
     limits = balance.limits
     if limits.windows:

@@ -80,13 +80,20 @@ class Subscription:
     def trialing(self, now: int) -> bool:
         return self.trial_ends_at is not None and now < self.trial_ends_at
 
+    @property
+    def cycle_anchor(self) -> int:
+        """What its billing cycles are counted from: its anchor, or the end of a trial that they follow."""
+        if self.trial_ends_at is not None and self.anchor == self.started_at:
+            return self.trial_ends_at
+        return self.anchor
+
     def period(self, now: int) -> tuple[int, int] | None:
         """The billing cycle that holds `now`; None where nothing recurs."""
         if self.trial_ends_at is not None and self.trialing(now):
             return self.started_at, self.trial_ends_at
         if self.cycle is None:
             return None
-        anchor = self.trial_ends_at if self.trial_ends_at and self.anchor == self.started_at else self.anchor
+        anchor = self.cycle_anchor
         if now < anchor:
             return self.started_at, anchor
         end = next_boundary(anchor, self.cycle, now)

@@ -294,10 +294,11 @@ def _take(
     rest. Returns the changed rows and what was drawn of it."""
     rows = {source.place: world[source.place].rows for source in sources}
     left = amount
+    endless = {source.place.feature_id for source in sources if any(row.unlimited for row in _rows(source, world))}
     gates = {
         source.place.feature_id: _room(limits_of(source.place.feature_id, entity_id, world).windows, properties)
         for source in sources
-        if source.place.feature_id != feature.id and overage is not Overage.OVERFLOW
+        if source.place.feature_id not in (feature.id, *endless) and overage is not Overage.OVERFLOW
     }
 
     def pass_over(take: Any) -> None:

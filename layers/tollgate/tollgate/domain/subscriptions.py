@@ -82,7 +82,7 @@ def attach(
         controls=plan.controls,
         price=plan.price,
         cycle=plan.cycle,
-        anchor=starts_at if terms.anchor is None else terms.anchor,
+        anchor=_anchor(plan, replaced, terms, starts_at, now),
         expires_at=terms.ends_at,
         trial_ends_at=trial_ends_at,
     )
@@ -260,7 +260,7 @@ def _starts_at(plan: Plan, replaced: list[Subscription], terms: Terms, now: int)
     """When the plan starts: as asked, else at once; a downgrade at the end of the running cycle."""
     if terms.starts_at is not None:
         return max(now, terms.starts_at)
-    running = next((old for old in replaced if old.status(now) == "active"), None)
+    running = _running(replaced, now)
     if running is None or terms.schedule == "immediate":
         return now
     downgrade = bool(plan.price and running.price and plan.price.monthly < running.price.monthly)
@@ -268,6 +268,22 @@ def _starts_at(plan: Plan, replaced: list[Subscription], terms: Terms, now: int)
     if period and (terms.schedule == "end_of_cycle" or (terms.schedule is None and downgrade)):
         return period[1]
     return now
+
+
+def _anchor(plan: Plan, replaced: list[Subscription], terms: Terms, starts_at: int, now: int) -> int:
+    """What the plan's cycles are counted from: as asked, else what those of the running plan are, if it goes on from
+    there with the same cycle, else its start."""
+    if terms.anchor is not None:
+        return terms.anchor
+    running = _running(replaced, now)
+    afresh = terms.restart or terms.free_trial or terms.carry_usage is False
+    if running is None or afresh or running.trialing(now) or running.cycle != plan.cycle:
+        return starts_at
+    return running.cycle_anchor
+
+
+def _running(replaced: list[Subscription], now: int) -> Subscription | None:
+    return next((old for old in replaced if old.status(now) == "active"), None)
 
 
 def _grants(
@@ -304,12 +320,14 @@ def _row(
 ) -> Row:
     price = item.price
     reset = item.resets if feature.consumable else None
-    start = subscription.started_at
+    start, anchor = subscription.started_at, subscription.anchor
     next_reset_at = None
     if reset and reset.nominal_ms:
         since = max(start, now)
-        anchor = subscription.anchor
-        next_reset_at = anchor if anchor > since else next_boundary(anchor, reset, since)
+        if subscription.trial_ends_at and subscription.trial_ends_at - start < reset.nominal_ms:
+            anchor = subscription.cycle_anchor  # its first period begins with the end of the trial
+        asked = anchor == subscription.anchor
+        next_reset_at = anchor if asked and anchor > since else next_boundary(anchor, reset, since)
     prepaid = ZERO
     if price and price.billing_method == PREPAID and item.feature_id in quantities:
         prepaid = max(ZERO, quantities.pop(item.feature_id) - item.included)
@@ -323,7 +341,7 @@ def _row(
         overage=bool(price and price.billing_method == USAGE_BASED) or item.soft_limit,
         max_purchase=price.max_purchase if price and not item.soft_limit else None,
         reset=reset,
-        anchor=subscription.anchor,
+        anchor=anchor,
         next_reset_at=next_reset_at,
         starts_at=start if start > now else None,
         expires_at=subscription.expires_at,

@@ -39,7 +39,8 @@ MOST_HINTS = 10_000
 
 
 class Use(NamedTuple):
-    """A use of one feature by one customer. `amount` below zero gives back. `once`: idempotency keys that it uses up."""
+    """A use of one feature by one customer. `amount` below zero gives back. `once`: idempotency keys that it uses up.
+    `itemized`: the answer is to tell what moved on each row."""
 
     customer_id: str
     feature_id: str
@@ -49,6 +50,7 @@ class Use(NamedTuple):
     entity_id: str = ""
     at: int | None = None
     once: tuple[Once, ...] = ()
+    itemized: bool = True
 
 
 class Outcome(NamedTuple):
@@ -127,7 +129,7 @@ class Meter:
         feature = catalog.feature(feature_id)
         pools = catalog.pools(feature_id)
         seen = self.look(env, customer_id, feature, pools, entity_id, now)
-        return self.judged(feature, pools, entity_id, required, properties, seen)
+        return self.judged(feature, pools, entity_id, required, properties, folded(seen.world, seen.now), seen.now)
 
     def judged(
         self,
@@ -136,15 +138,13 @@ class Meter:
         entity_id: str,
         required: Decimal,
         properties: Mapping[str, Any],
-        seen: Seen,
+        world: World,
+        now: int,
     ) -> Outcome:
-        """The answer of a check on what was read."""
-        world = folded(seen.world, seen.now)
+        """The answer of a check on a folded world."""
         answer = check(feature, pools, entity_id, required, properties, world)
         names = (feature.id, *(pool.feature_id for pool in pools))
-        return Outcome(
-            answer.allowed, feature, answer.feature_id, answer.required, world, names, entity_id, now=seen.now
-        )
+        return Outcome(answer.allowed, feature, answer.feature_id, answer.required, world, names, entity_id, now=now)
 
     def look(
         self,
@@ -197,7 +197,8 @@ class Meter:
         if feature.type.is_flag:
             seen = self.look(caller.environment, command.customer_id, feature, (), command.entity_id, now)
             self._use_up(caller.environment, command, now)
-            return self.judged(feature, (), command.entity_id, ZERO, command.properties, seen)
+            world = folded(seen.world, seen.now)
+            return self.judged(feature, (), command.entity_id, ZERO, command.properties, world, seen.now)
         return self._use(caller, catalog, feature, command, now, rejecting=True)
 
     def track_event(self, caller: Caller, event_name: str, command: Use, now: int) -> list[Outcome]:
@@ -266,7 +267,9 @@ class Meter:
                 return self._outcome(feature, pools, command, decision, decision.world, seen.now)
         raise Unavailable("The balance is being changed too often: nothing was counted, try again")
 
-    def _spend(self, caller: Caller, feature: Feature, pools: Sequence[Pool], command: Use, now: int) -> Outcome | Stored | None:
+    def _spend(
+        self, caller: Caller, feature: Feature, pools: Sequence[Pool], command: Use, now: int
+    ) -> Outcome | Stored | None:
         """The hot path: one write decides, and nearly always that is all. Else what declined it, for the slow path to
         think about; None where there is no such item."""
         env, customer_id, entity_id = caller.environment, command.customer_id, command.entity_id
@@ -324,8 +327,9 @@ class Meter:
             if not hint:
                 self._remember(env, feature, pools, command, Seen(stored, now))
         seen = self._completed(env, command.customer_id, command.entity_id, dict(stored), now)
-        before = after._replace(spent=after.spent - amount)
-        deductions = drawn_by(before, after) if after.spent >= amount else ()
+        deductions: tuple[Deduction, ...] = ()
+        if command.itemized and after.spent >= amount:
+            deductions = drawn_by(after._replace(spent=after.spent - amount), after)
         world = folded(seen.world, now)
         asked = command.amount if target.feature_id == feature.id else amount
         names = (feature.id, *(pool.feature_id for pool in pools))
@@ -402,7 +406,7 @@ class Meter:
                 raise UsageLimitExceeded(f"Usage limit of {feature.id} reached for customer {command.customer_id}")
             raise InsufficientBalance(f"Insufficient balance of {feature.id} for customer {command.customer_id}")
         self._use_up(caller.environment, command, seen.now)
-        answer = self.judged(feature, pools, entity_id, command.amount, command.properties, seen)
+        answer = self.judged(feature, pools, entity_id, command.amount, command.properties, decision.world, seen.now)
         # a use of nothing is allowed where nothing is granted (autumn.md 2), and counts nothing
         return answer._replace(allowed=not granted and command.amount <= 0)
 

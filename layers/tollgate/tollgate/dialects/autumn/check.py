@@ -175,6 +175,7 @@ def _track(meter: Meter, request: Request, params: CheckParams) -> Outcome:
         params.properties or NO_PROPERTIES,
         params.entity_id or "",
         once=header_key(request),
+        itemized=False,
     )
     return meter.check_and_track(request.caller, use, request.now)
 

@@ -26,7 +26,6 @@ _TABLE: dict[type[TollgateError], tuple[int, str]] = {
 _CODES: dict[tuple[type[TollgateError], str], str] = {
     (errors.NotFound, "balance"): "invalid_request",
     (errors.NotFound, "subscription"): "invalid_request",
-    (errors.NotFound, "route"): "invalid_request",
     (errors.AlreadyExists, "customer"): "customer_already_exists",
     (errors.AlreadyExists, "entity"): "entity_already_exists",
 }
