@@ -160,8 +160,8 @@ class TestTrack:
         seen = []
         for value in (40.5, 80, 50.75):
             tracked = shop.track(c, value, "action1")
-            both = {id: balance.remaining for id, balance in tracked.balances.items()}
-            seen.append((tracked.balance.feature_id, both))
+            held = {id: balance.remaining for id, balance in tracked.balances.items() if balance}
+            seen.append((tracked.balance.feature_id, held))
         assert seen == [
             ("action1", {"action1": 59.5, "credits": 200}),
             ("action1", {"action1": 0, "credits": 195.9}),

@@ -84,6 +84,7 @@ def attach(
         cycle=plan.cycle,
         anchor=_anchor(plan, replaced, terms, starts_at, now),
         expires_at=terms.ends_at,
+        ends_at=terms.ends_at,
         trial_ends_at=trial_ends_at,
     )
     changes = _rows_of(holdings, now)
@@ -139,7 +140,10 @@ def update_quantities(
 
 
 def cancel(holdings: Holdings, catalog: Catalog, subscription_id: str, now: int, *, at_end: bool) -> Holdings:
-    """The holdings with a subscription that ends now, or at the end of its cycle (of its trial, if that is running)."""
+    """The holdings with a subscription that ends now, or at the end of its cycle (of its trial, if that is running).
+
+    What a plan that has not started yet was to replace goes on.
+    """
     subscription = _held(holdings, subscription_id, now)
     period = subscription.period(now)
     ends_at = now
@@ -149,7 +153,13 @@ def cancel(holdings: Holdings, catalog: Catalog, subscription_id: str, now: int,
         elif period:
             ends_at = period[1]
     ended = replace(subscription, canceled_at=now, expires_at=_sooner(subscription.expires_at, ends_at))
-    return _ending(holdings, catalog, ended, now)
+    holdings = _ending(holdings, catalog, ended, now)
+    if subscription.started_at <= now:
+        return holdings
+    for other in list(holdings.subscriptions.values()):
+        if _rivals(other, subscription) and other.expires_at == subscription.started_at:
+            holdings = _ending(holdings, catalog, replace(other, canceled_at=None, expires_at=other.ends_at), now)
+    return holdings
 
 
 def uncancel(holdings: Holdings, catalog: Catalog, subscription_id: str, now: int) -> Holdings:
@@ -163,7 +173,7 @@ def uncancel(holdings: Holdings, catalog: Catalog, subscription_id: str, now: in
     for other in list(holdings.subscriptions.values()):
         if _rivals(other, subscription) and other.status(now) == "scheduled":
             holdings = _ending(holdings, catalog, replace(other, canceled_at=now, expires_at=now), now)
-    return _ending(holdings, catalog, replace(subscription, canceled_at=None, expires_at=None), now)
+    return _ending(holdings, catalog, replace(subscription, canceled_at=None, expires_at=subscription.ends_at), now)
 
 
 def add_entity(

@@ -261,7 +261,7 @@ class Meter:
                 feature, pools, entity_id, command.amount, command.overage, command.properties, seen.world, seen.now
             )
             if not decision.allowed:
-                return self._refused(caller, feature, pools, command, decision, seen, rejecting)
+                return self._refused(caller, feature, pools, command, decision, seen, now, rejecting)
             if self._commit(caller, command, seen, [(feature, decision)], decision.world, now):
                 self._remember(env, feature, pools, command, seen)
                 return self._outcome(feature, pools, command, decision, decision.world, seen.now)
@@ -331,10 +331,11 @@ class Meter:
         if command.itemized and after.spent >= amount:
             deductions = drawn_by(after._replace(spent=after.spent - amount), after)
         world = folded(seen.world, now)
-        asked = command.amount if target.feature_id == feature.id else amount
+        own = target.feature_id == feature.id
+        asked, drawn = (command.amount, amount) if own else (amount, command.amount)
         names = (feature.id, *(pool.feature_id for pool in pools))
         return Outcome(
-            True, feature, target.feature_id, asked, world, names, command.entity_id, amount, deductions, now
+            True, feature, target.feature_id, asked, world, names, command.entity_id, drawn, deductions, now
         )
 
     def _commit(
@@ -378,8 +379,8 @@ class Meter:
             assert change.event_of is not None
             place = change.balance.place
             amount = drawn[place]
-            whole = place.entity_id in ("", command.entity_id)  # a share is drawn alone, not in the item's own order
-            if whole and hot(change.stored.balance, amount, Overage.REJECT, seen.now, alone=False) is not None:
+            quick = hot(change.stored.balance, amount, Overage.REJECT, seen.now, alone=False)
+            if quick is not None and fold(quick, seen.now) == change.balance:
                 spent = self.balances.spend(env, customer_id, place, amount, seen.now, change.event_of)
                 return isinstance(spent, Applied)
             result = self.balances.replace(env, customer_id, change.stored, change.balance, change.event_of)
@@ -394,6 +395,7 @@ class Meter:
         command: Use,
         decision: Decision,
         seen: Seen,
+        now: int,
         rejecting: bool,
     ) -> Outcome:
         """The answer to a use that was not allowed: refused, or of what nothing grants."""
@@ -405,7 +407,7 @@ class Meter:
             if decision.usage_limited:
                 raise UsageLimitExceeded(f"Usage limit of {feature.id} reached for customer {command.customer_id}")
             raise InsufficientBalance(f"Insufficient balance of {feature.id} for customer {command.customer_id}")
-        self._use_up(caller.environment, command, seen.now)
+        self._use_up(caller.environment, command, now)
         answer = self.judged(feature, pools, entity_id, command.amount, command.properties, decision.world, seen.now)
         # a use of nothing is allowed where nothing is granted (autumn.md 2), and counts nothing
         return answer._replace(allowed=not granted and command.amount <= 0)
