@@ -80,7 +80,7 @@ _once = runtime.once()
 
 
 def found(route: str) -> tuple[Route, list[str]] | None:
-    """The route of `METHOD /path`, and what its `{}` stand for."""
+    """The route of `METHOD /path`, and what its `{}` stand for. An HTTP API has decoded all but `%25`."""
     if route in PATHS:
         return PATHS[route], []
     parts = route.split("/")

@@ -17,13 +17,19 @@ from tollgate.dialects.http import Answer, Request
 from tollgate.domain.errors import Unavailable
 
 _TRIES = 3
+_MOST = 10  # messages in one request
 _queue = runtime.client("sqs")
 _meter = runtime.meter()
 _processor = BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False)
 
 
 def _send(bodies: list[str]) -> None:
-    """Puts messages on the usage queue, at most ten; raises Unavailable where it could not take them all."""
+    """Puts messages on the usage queue; raises Unavailable where it could not take them all."""
+    for start in range(0, len(bodies), _MOST):
+        _send_some(bodies[start : start + _MOST])
+
+
+def _send_some(bodies: list[str]) -> None:
     entries = [{"Id": str(number), "MessageBody": body} for number, body in enumerate(bodies)]
     for _ in range(_TRIES):
         answer = _queue.send_message_batch(QueueUrl=os.environ["TOLLGATE_USAGE_QUEUE_URL"], Entries=entries)

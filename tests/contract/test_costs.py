@@ -14,7 +14,7 @@ import pytest
 from tests.conftest import Spent
 from tests.world import CALLER, HOUR, HOURLY, NOW, SANDBOX, World, item, pay_per_use
 from tollgate.domain.balances import Place
-from tollgate.domain.controls import Controls, UsageControl
+from tollgate.domain.controls import Controls, SpendControl, UsageControl
 from tollgate.domain.decisions import Overage
 from tollgate.domain.periods import Interval, Reset
 from tollgate.domain.plans import PlanItem
@@ -37,7 +37,8 @@ def transaction(writes: int) -> tuple[str, float]:
 
 
 def assert_costs(here: World, call: Callable[[], object], *expected: tuple[str, float | None]) -> None:
-    """The requests that `call` makes are these, and charged so where the backend tells."""
+    """The requests that `call` makes are these, and charged so where the backend tells (None: it need not)."""
+    here.meter.features.catalog(SANDBOX)  # a container reads it once in thirty seconds
     spent = Spent(here.table.client)
     try:
         requests = spent.of(call)
@@ -46,6 +47,10 @@ def assert_costs(here: World, call: Callable[[], object], *expected: tuple[str, 
     assert [name for name, _ in requests] == [name for name, _ in expected]
     told = [(units, most) for (_, units), (_, most) in zip(requests, expected, strict=True) if units and most]
     assert all(units == most for units, most in told), requests
+
+
+def spend(limit: int) -> Controls:
+    return Controls(spend=(SpendControl("messages", limit=Decimal(limit)),))
 
 
 class TestOwnFeature:
@@ -134,9 +139,7 @@ class TestCreditPools:
     def test_an_event_of_several_features_is_one_read_and_one_transaction(self, here: World) -> None:
         here.customer("c1", [item(150, feature="action1"), item(150, feature="action3")])
         use = Use("c1", "", Decimal(5))
-        assert_costs(
-            here, lambda: here.meter.track_event(CALLER, "action-event", use, NOW), batch(2), transaction(2)
-        )
+        assert_costs(here, lambda: here.meter.track_event(CALLER, "action-event", use, NOW), batch(2), transaction(2))
 
 
 class TestEntities:
@@ -199,7 +202,8 @@ class TestLimitsAndKeys:
         here.customer("c1", [replace(pay_per_use(1), entity_feature_id="users")], controls=spend(5))
         here.entity("c1", "e1", "e2")
         here.use("c1", 1, entity="e1")
-        cost = REFUSED, batch(3), QUERY, transaction(3)
+        three_items = ("TransactWriteItems", None)  # DynamoDB Local does not charge every ConditionCheck
+        cost = REFUSED, batch(3), QUERY, three_items
         assert_costs(here, lambda: here.use("c1", 1, entity="e1"), *cost)
 
     def test_what_costs_one_unit_keeps_its_place_in_the_item(self, here: World) -> None:
@@ -208,9 +212,3 @@ class TestLimitsAndKeys:
         properties = {"model": "gpt-4", "request_id": "req_0123456789"}
         assert_costs(here, lambda: here.use("c1", 1, properties=properties), WRITE)
         assert len(here.stored("c1", Place("messages")).balance.rows) == 3
-
-
-def spend(limit: int) -> Controls:
-    from tollgate.domain.controls import SpendControl
-
-    return Controls(spend=(SpendControl("messages", limit=Decimal(limit)),))

@@ -91,7 +91,8 @@ def fold(balance: Balance, now: int) -> Balance:
     if now < balance.fresh_until and balance.ceiling < _COUNTED:  # nothing is due, and the numbers are the rows' own
         windows = tuple(_counted(balance)) if balance.limits.windows else ()
         limits = balance.limits._replace(windows=windows) if windows else balance.limits
-        return balance._replace(rows=settle(balance), spent=ZERO, limits=limits)
+        headroom = max(ZERO, balance.headroom)  # overage was drawn from it too
+        return balance._replace(rows=settle(balance), headroom=headroom, spent=ZERO, limits=limits)
     rows = tuple(row for settled in settle(balance) if (row := renewed(settled, now)) is not None)
     limits = balance.limits
     if limits.windows:

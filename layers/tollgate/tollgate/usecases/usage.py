@@ -334,9 +334,7 @@ class Meter:
         own = target.feature_id == feature.id
         asked, drawn = (command.amount, amount) if own else (amount, command.amount)
         names = (feature.id, *(pool.feature_id for pool in pools))
-        return Outcome(
-            True, feature, target.feature_id, asked, world, names, command.entity_id, drawn, deductions, now
-        )
+        return Outcome(True, feature, target.feature_id, asked, world, names, command.entity_id, drawn, deductions, now)
 
     def _commit(
         self,
@@ -354,10 +352,12 @@ class Meter:
         for feature, decision in decisions:
             if not decision.allowed:
                 continue
+            pools = self.features.catalog(env).pools(feature.id)
             moved = _moved(decision)
-            first = next(iter(moved), _carrier(feature, command.entity_id, world))
-            for place in moved or {first: ZERO}:
-                drawn[place] = drawn.get(place, ZERO) + moved.get(place, ZERO)
+            if not moved:  # the first item that could have paid remembers a use that moved nothing
+                moved = {sources_of(feature.id, pools, command.entity_id, world)[0].place: ZERO}
+            for place, amount in moved.items():
+                drawn[place] = drawn.get(place, ZERO) + amount
                 uses.setdefault(place, feature)
         if not uses:
             self._use_up(env, command, now)
@@ -502,12 +502,6 @@ def _moved(decision: Decision) -> dict[Place, Decimal]:
         place = owners[deduction.row.id, deduction.feature_id]
         moved[place] = moved.get(place, ZERO) + deduction.value
     return moved
-
-
-def _carrier(feature: Feature, entity_id: str, world: World) -> Place:
-    """The item that remembers a use that moved nothing: the first that could have."""
-    own = [place for place in (Place(feature.id, entity_id), Place(feature.id)) if place in world]
-    return next(iter(own), next(iter(world)))
 
 
 def _empty(feature: Feature, pools: Sequence[Pool], entity_id: str, world: World) -> bool:

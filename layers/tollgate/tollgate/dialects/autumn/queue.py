@@ -12,13 +12,13 @@ from decimal import Decimal
 from typing import Any
 
 from tollgate.domain.decisions import Overage
-from tollgate.domain.errors import DuplicateRequest, InsufficientBalance, UsageLimitExceeded
+from tollgate.domain.errors import DuplicateRequest, InsufficientBalance, TollgateError, UsageLimitExceeded
 from tollgate.domain.keys import Caller, Environment, Scope
 from tollgate.exact_json import dumps, loads
 from tollgate.store.once import DAY_MS, Once
 from tollgate.usecases.usage import Meter, Use
 
-ITEMS_IN_MESSAGE = 100
+ITEMS_IN_MESSAGE = 20  # times ten messages to one call of the function: well within its time
 REMEMBERED_MS = 45 * DAY_MS  # longer than a message lives in the queue and the dead-letter queue together
 
 
@@ -31,8 +31,10 @@ def messages(caller: Caller, now: int, items: Sequence[Mapping[str, Any]]) -> It
 
 
 def count(meter: Meter, body: str, now: int) -> None:
-    """Counts what a message carries, each use once. Raises what a use raises; what was counted before stays counted."""
+    """Counts what a message carries, each use once. Raises the first error of a use, after the others are counted: the
+    message then comes again, and finds them counted."""
     message = loads(body)
+    failed: TollgateError | None = None
     caller = Caller(Environment(message["env"]), Scope.SECRET, message["key_id"])
     for item in message["items"]:
         once = [Once("queue", item["id"], REMEMBERED_MS)]
@@ -55,3 +57,7 @@ def count(meter: Meter, body: str, now: int) -> None:
                 meter.track(caller, use, now)
         except (DuplicateRequest, InsufficientBalance, UsageLimitExceeded):
             continue  # counted before, or rightly refused: either way it is settled
+        except TollgateError as error:
+            failed = failed or error
+    if failed is not None:
+        raise failed
