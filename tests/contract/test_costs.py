@@ -134,9 +134,7 @@ class TestCreditPools:
     def test_an_event_of_several_features_is_one_read_and_one_transaction(self, here: World) -> None:
         here.customer("c1", [item(150, feature="action1"), item(150, feature="action3")])
         use = Use("c1", "", Decimal(5))
-        assert_costs(
-            here, lambda: here.meter.track_event(CALLER, "action-event", use, NOW), batch(2), transaction(2)
-        )
+        assert_costs(here, lambda: here.meter.track_event(CALLER, "action-event", use, NOW), batch(2), transaction(2))
 
 
 class TestEntities:

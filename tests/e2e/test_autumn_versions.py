@@ -71,7 +71,13 @@ class TestCheckShapes:
         new_, middle, old = (check(shop, version, c, "dashboard") for version in (V21, V20, V1))
         assert (new_["balance"], new_["flag"]["feature_id"], new_["flag"]["expires_at"]) == (None, "dashboard", None)
         for balance in (middle["balance"], *middle["balance"]["breakdown"]):
-            assert picked(balance, "granted_balance purchased_balance current_balance usage reset") == [0, 0, 0, 0, None]
+            assert picked(balance, "granted_balance purchased_balance current_balance usage reset") == [
+                0,
+                0,
+                0,
+                0,
+                None,
+            ]
         assert len(middle["balance"]["breakdown"]) == len(old["breakdown"]) == 1
         for balance in (old, *old["breakdown"]):
             assert picked(balance, "balance usage included_usage") == [0, 0, 0]
@@ -102,12 +108,22 @@ class TestCheckShapes:
         denied, old = (check(shop, version, capped, required_balance=501) for version in (V20, V1))
         assert not denied["allowed"]
         assert picked(denied["balance"], names) == [100, 0, 100, 400, True]
-        assert picked(old, "allowed balance included_usage usage_limit overage_allowed") == [False, 100, 100, 500, False]
+        assert picked(old, "allowed balance included_usage usage_limit overage_allowed") == [
+            False,
+            100,
+            100,
+            500,
+            False,
+        ]
 
     def test_prepaid(self, shop: Shop) -> None:
         """S020: prepaid 100 + 500."""
         c = shop.customer(prepaid(100, 500))
-        assert picked(check(shop, V20, c)["balance"], "granted_balance purchased_balance current_balance") == [100, 500, 600]
+        assert picked(check(shop, V20, c)["balance"], "granted_balance purchased_balance current_balance") == [
+            100,
+            500,
+            600,
+        ]
         assert picked(check(shop, V1, c), "balance included_usage overage_allowed") == [600, 600, False]
         assert [check(shop, V20, c, required_balance=r)["allowed"] for r in (599, 601)] == [True, False]
 

@@ -37,6 +37,16 @@ class Lock(NamedTuple):
         return self.state == HELD and self.reservation.expires_at > now
 
 
+class RecordedLock(NamedTuple):
+    """A reservation's making or settling, as the table's stream tells it. `final` is None until it is settled."""
+
+    id: str
+    environment: str
+    lock: Lock
+    final: Decimal | None
+    at: int
+
+
 def digest_of(lock_id: str) -> str:
     return hashlib.sha256(lock_id.encode()).hexdigest()[:32]
 
@@ -92,7 +102,7 @@ class Locks:
             "Update": {
                 "TableName": self._table.name,
                 "Key": keys.lock(env, lock.reservation.id),
-                "UpdateExpression": "SET #state = :state, final = :final, settled_at = :now",
+                "UpdateExpression": "SET #state = :state, settled_value = :final, settled_at = :now",
                 "ConditionExpression": "#state = :held AND expires_at = :expires_at",
                 "ExpressionAttributeNames": {"#state": "state"},
                 "ExpressionAttributeValues": {
