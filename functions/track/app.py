@@ -14,6 +14,7 @@ from tollgate.dialects.autumn.edge import handle
 from tollgate.dialects.autumn.queue import count
 from tollgate.dialects.autumn.track import batch_track, track
 from tollgate.dialects.http import Answer, Request
+from tollgate.dialects.reservations import arrived, is_due
 from tollgate.domain.errors import Unavailable
 
 _TRIES = 3
@@ -41,7 +42,13 @@ def _send_some(bodies: list[str]) -> None:
 
 
 def _count(record: SQSRecord) -> None:
-    count(_meter, record.body, runtime.clock())
+    if not is_due(record.body):
+        count(_meter, record.body, runtime.clock())
+        return
+    again = arrived(runtime.reservations(), record.body, runtime.clock())
+    if again is not None:
+        url = os.environ["TOLLGATE_USAGE_QUEUE_URL"]
+        _queue.send_message(QueueUrl=url, MessageBody=again.body, DelaySeconds=again.seconds)
 
 
 def _track(request: Request) -> Answer:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tollgate.store.once import OnceKeys
     from tollgate.store.table import Table
     from tollgate.usecases.management import Management
+    from tollgate.usecases.reservations import Reservations
     from tollgate.usecases.usage import Meter
 
 _CONFIG = Config(
@@ -76,6 +77,14 @@ def meter() -> Meter:
     from tollgate.usecases.usage import Meter
 
     return Meter(Balances(table()), FeatureCache(Features(table())), once())
+
+
+@cache
+def reservations() -> Reservations:
+    from tollgate.store.locks import Locks
+    from tollgate.usecases.reservations import Reservations
+
+    return Reservations(meter(), Locks(table()))
 
 
 @cache

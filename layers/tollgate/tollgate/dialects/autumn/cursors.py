@@ -20,7 +20,9 @@ ItemsOf = Callable[[Holdings], Iterable[tuple[str, dict[str, Any]]]]
 """What a customer contributes, in order, each with a key that sorts it among that customer's."""
 
 _AT_ONCE = 50
-MOST_LOOKED_AT = 300  # customers that one page looks through: a filter that few match gives short pages, never a timeout
+MOST_LOOKED_AT = (
+    300  # customers that one page looks through: a filter that few match gives short pages, never a timeout
+)
 
 
 class Page(NamedTuple):
