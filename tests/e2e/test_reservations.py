@@ -16,7 +16,7 @@ from tests.e2e.fixture import Shop, lifetime, monthly, new, refused, seats
 
 
 def lock(shop: Shop, customer: str, value: float, id: str, feature: str = "messages", **more: Any) -> Any:
-    terms = {"lock_id": id, "enabled": True, **more}
+    terms: Any = {"lock_id": id, "enabled": True, **more}
     return shop.autumn.check(customer_id=customer, feature_id=feature, required_balance=value, lock=terms)
 
 
