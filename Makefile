@@ -27,8 +27,10 @@ down: tools  ## stop what `make up` started (state stays in .local/)
 demo: up  ## replay real LLM traffic against the running stack: make demo ARGS="--trace file.csv"
 	$(RUN) demo $(ARGS)
 
+# Two at a time, each with servers of its own; the stack is built once, before them.
 test: tools .local/dynamodb-local/DynamoDBLocal.jar  ## every test, on the emulators and through the deployed stack
-	$(BIN)/python -m pytest $(ARGS)
+	$(RUN) stack build
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 lint: .venv/.ready .venv-sam/.ready  ## ruff, mypy, import-linter, sam validate
 	$(BIN)/ruff check .

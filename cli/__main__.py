@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cli import demo as demonstration
-from cli import servers, stack
+from cli import deploy, servers, stack
 from cli.api import Api, apply_catalog
 from tollgate.domain.errors import TollgateError
 from tollgate.domain.keys import Environment, Scope
@@ -32,6 +32,13 @@ console = Console()
 
 Port = Annotated[int, typer.Option(help="The emulator's port on 127.0.0.1.")]
 Env = Annotated[Environment, typer.Option(help="Which world.")]
+
+
+@stack_app.command("build")
+def stack_build() -> None:
+    """Only build functions and layer, where they changed."""
+    with console.status("Building"):
+        deploy.build()
 
 
 @stack_app.command("run")
