@@ -49,7 +49,8 @@ class Subscription:
     """One customer's (or entity's) hold of one version of a plan.
 
     `items` are what it grants: the plan's, or customized. `anchor` starts its billing cycles; `quantities` were bought, by
-    feature, in all (the included ones among them). Its status follows from the times alone.
+    feature, in all (the included ones among them). Its status follows from the times alone. An add-on may belong to the
+    subscription `parent_id` and ends with it. `extra` holds what only other dialects show.
     """
 
     id: str
@@ -70,6 +71,8 @@ class Subscription:
     canceled_at: int | None = None
     expires_at: int | None = None
     trial_ends_at: int | None = None
+    parent_id: str | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
 
     def status(self, now: int) -> str:
         """`scheduled`, `active` (a trial is active) or `expired`."""
