@@ -3,7 +3,6 @@ through the usage queue, whose messages end here too."""
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
@@ -11,27 +10,13 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from tollgate import runtime
 from tollgate.dialects.autumn.edge import handle
-from tollgate.dialects.autumn.queue import count
 from tollgate.dialects.autumn.track import batch_track, track
 from tollgate.dialects.http import Answer, Request
-from tollgate.domain.errors import Unavailable
+from tollgate.dialects.queue import count
 
-_TRIES = 3
-_queue = runtime.client("sqs")
 _meter = runtime.meter()
+runtime.client("sqs")  # made here, so that no request waits for it
 _processor = BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False)
-
-
-def _send(bodies: list[str]) -> None:
-    """Puts messages on the usage queue, at most ten; raises Unavailable where it could not take them all."""
-    entries = [{"Id": str(number), "MessageBody": body} for number, body in enumerate(bodies)]
-    for _ in range(_TRIES):
-        answer = _queue.send_message_batch(QueueUrl=os.environ["TOLLGATE_USAGE_QUEUE_URL"], Entries=entries)
-        failed = {entry["Id"] for entry in answer.get("Failed", ())}
-        if not failed:
-            return
-        entries = [entry for entry in entries if entry["Id"] in failed]
-    raise Unavailable(f"The usage queue did not take {len(entries)} of {len(bodies)} parts: try again")
 
 
 def _count(record: SQSRecord) -> None:
@@ -40,8 +25,8 @@ def _count(record: SQSRecord) -> None:
 
 def _track(request: Request) -> Answer:
     if request.route == "POST /v1/balances.batch_track":
-        return batch_track(_meter, _send, request)
-    return track(_meter, runtime.management, _send, request)
+        return batch_track(_meter, runtime.to_usage_queue, request)
+    return track(_meter, runtime.management, runtime.to_usage_queue, request)
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:

@@ -18,11 +18,8 @@ from tollgate.domain.balances import fold
 from tollgate.domain.customers import Holdings, Subscription
 from tollgate.domain.features import Feature
 from tollgate.domain.periods import Interval, Reset
-from tollgate.domain.plans import Plan
 from tollgate.domain.quantities import ZERO
 from tollgate.domain.rows import Row
-
-PlanVersions = Mapping[tuple[str, int], Plan]
 
 _MONTHS = {Interval.MONTH: 1, Interval.QUARTER: 3, Interval.SEMI_ANNUAL: 6, Interval.YEAR: 12}
 _IDS = uuid.UUID("6d0f5a0e-55c6-5d3b-9b1f-6f0f3f6a1c42")
@@ -80,7 +77,7 @@ def entitlement_id(owner_id: str, feature_id: str, number: int = 0) -> str:
 
 def entitled(
     holdings: Holdings,
-    plans: PlanVersions,
+    names: Mapping[str, str],
     features: Mapping[str, Feature],
     now: int,
     feature_ids: Collection[str] | None = None,
@@ -89,10 +86,10 @@ def entitled(
     """All features that the customer's running subscriptions (and balances set by hand) grant it at its time `now`.
 
     Grants to entities alone are not the customer's. A source that is not enabled is left out, and with its last source
-    the feature. The filters narrow features and subscriptions; None takes all.
+    the feature. `names` are the plans' by id. The filters narrow features and subscriptions; None takes all.
     """
     found: dict[str, list[EntitlementSource]] = {}
-    for source in _sources(holdings, plans, now, subscription_ids):
+    for source in _sources(holdings, names, now, subscription_ids):
         wanted = feature_ids is None or source.feature_id in feature_ids
         if wanted and source.enabled and source.feature_id in features:
             found.setdefault(source.feature_id, []).append(source)
@@ -161,7 +158,7 @@ def _period(sources: Iterable[EntitlementSource]) -> Reset | None:
 
 
 def _sources(
-    holdings: Holdings, plans: PlanVersions, now: int, subscription_ids: Collection[str] | None
+    holdings: Holdings, names: Mapping[str, str], now: int, subscription_ids: Collection[str] | None
 ) -> Iterator[EntitlementSource]:
     granted: dict[tuple[str, int], list[Row]] = {}
     set_by_hand = []
@@ -177,7 +174,7 @@ def _sources(
             for subscription in (
                 (main, *add_ons) if subscription_ids is None or main.id in subscription_ids else add_ons
             ):
-                yield from _items(subscription, main.id, scoped, plans, granted)
+                yield from _items(subscription, main.id, scoped, names, granted)
     if subscription_ids is None:
         for feature_id, row in sorted(set_by_hand, key=lambda found: (-found[1].created_at, found[1].id)):
             yield _counted([row], EntitlementSource(row.id, feature_id, "", SourceKind.SUBSCRIPTION, reset=row.reset))
@@ -187,11 +184,10 @@ def _items(
     subscription: Subscription,
     subscription_id: str,
     scoped: bool,
-    plans: PlanVersions,
+    names: Mapping[str, str],
     granted: Mapping[tuple[str, int], list[Row]],
 ) -> Iterator[EntitlementSource]:
     """What one subscription grants: its plan's items, or those that are its alone."""
-    plan = plans.get((subscription.plan_id, subscription.plan_version))
     numbers: Counter[str] = Counter()
     for index, item in enumerate(subscription.items):
         number = numbers[item.feature_id]
@@ -202,7 +198,7 @@ def _items(
             kind, entity_id, name = SourceKind.SUBSCRIPTION, subscription_id, ""
         else:
             kind = SourceKind.ADD_ON if subscription.add_on else SourceKind.PLAN
-            entity_id, name = subscription.plan_id, plan.name if plan else subscription.plan_id
+            entity_id, name = subscription.plan_id, names.get(subscription.plan_id, subscription.plan_id)
         owner = subscription.id if scoped else subscription.plan_id
         id = entitlement_id(owner, item.feature_id, number)
         source = EntitlementSource(id, item.feature_id, subscription_id, kind, entity_id, name, reset=item.resets)

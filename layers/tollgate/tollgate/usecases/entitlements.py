@@ -8,12 +8,12 @@ from typing import NamedTuple
 from tollgate.domain.customers import Holdings
 from tollgate.domain.decisions import folded
 from tollgate.domain.entitlement_usage import EntitledUsage, usage_of
-from tollgate.domain.entitlements import Entitled, PlanVersions, entitled
+from tollgate.domain.entitlements import Entitled, entitled
 from tollgate.domain.features import Catalog
 from tollgate.domain.keys import Environment
 from tollgate.store.customers import Customers
 from tollgate.usecases.features import FeatureCache
-from tollgate.usecases.plans import PlanCache
+from tollgate.usecases.plans import PlanCache, PlanVersions
 
 
 class CustomerEntitlements(NamedTuple):
@@ -58,5 +58,6 @@ class Entitlements:
             catalog = self.features.catalog(env, fresh=True)
         running = [s for s in holdings.subscriptions.values() if s.status(at) == "active"]
         plans = self.plans.versions(env, {(s.plan_id, s.plan_version) for s in running})
-        found = entitled(holdings, plans, catalog.features, at, feature_ids, subscription_ids)
+        names = {id: plan.name for (id, _), plan in plans.items()}  # the newest version comes last
+        found = entitled(holdings, names, catalog.features, at, feature_ids, subscription_ids)
         return CustomerEntitlements(holdings, found, plans, catalog, at)

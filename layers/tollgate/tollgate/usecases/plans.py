@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 
-from tollgate.domain.entitlements import PlanVersions
 from tollgate.domain.keys import Environment
+from tollgate.domain.plans import Plan
 from tollgate.store.plans import Plans
 from tollgate.usecases.features import CACHE_SECONDS
+
+
+PlanVersions = Mapping[tuple[str, int], Plan]
 
 
 class PlanCache:
