@@ -65,9 +65,11 @@ class Plans:
             if plan.in_use:
                 return
             try:
-                return self.swap(env, plan, replace(plan, in_use=True))
+                self.swap(env, plan, replace(plan, in_use=True))
             except Refused:
                 plan = self.get(env, plan.id, plan.version)
+            else:
+                return
         raise Unavailable("The plan is being changed too often: try again")
 
     def swap(self, env: Environment, old: Plan, new: Plan) -> None:

@@ -10,7 +10,6 @@ from tollgate.domain.plans import Plan
 from tollgate.store.plans import Plans
 from tollgate.usecases.features import CACHE_SECONDS
 
-
 PlanVersions = Mapping[tuple[str, int], Plan]
 
 
