@@ -148,8 +148,10 @@ def _period(sources: Iterable[EntitlementSource]) -> Reset | None:
     if not counts:
         return None
 
-    def rank(period: Reset | None) -> tuple[int, bool, int]:
-        return -counts[period], period is None, period.nominal_ms if period else 0
+    def rank(period: Reset | None) -> tuple[int, bool, int, str]:
+        if period is None:
+            return -counts[period], True, 0, ""
+        return -counts[period], False, period.nominal_ms, period.interval.value  # 30 days before a month
 
     return min(counts, key=rank)
 
