@@ -60,7 +60,15 @@ def here() -> Iterator[Here]:
             "TOLLGATE_DEAD_LETTER_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/123456789012/dead",
         }.items():
             patch.setenv(variable, value)
-        for cached in (runtime.client, runtime.table, runtime.meter, runtime.once, runtime.management, runtime.logger):
+        for cached in (
+            runtime.client,
+            runtime.table,
+            runtime.meter,
+            runtime.once,
+            runtime.management,
+            runtime.entitlements,
+            runtime.logger,
+        ):
             cached.cache_clear()
         handlers = {}
         for function in HANDLERS:

@@ -49,9 +49,7 @@ def test_one_without_a_limit_makes_the_sum_one_without(held: list[EntitlementSou
 
 
 @given(sources, st.lists(source(enabled=False), max_size=4))
-def test_disabled_sources_change_nothing(
-    held: list[EntitlementSource], off: list[EntitlementSource], random: object
-) -> None:
+def test_disabled_sources_change_nothing(held: list[EntitlementSource], off: list[EntitlementSource]) -> None:
     for feature in (METERED, STATIC):
         assert combined(feature, [*off, *held]) == combined(feature, held) == combined(feature, [*held, *off])
 
