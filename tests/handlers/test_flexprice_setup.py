@@ -138,7 +138,7 @@ def test_add_ons_stack_and_are_their_subscriptions(here: Here, made: Set) -> Non
     made.sdk.entitlements.create_entitlement(
         feature_id=made.calls, feature_type="metered", entity_type="ADDON", entity_id=addon.id, usage_limit=50
     )
-    with pytest.warns(DeprecationWarning):  # the SDK's
+    with pytest.warns(DeprecationWarning, match="DEPRECATED"):  # the SDK's
         added = [
             made.sdk.subscriptions.add_subscription_addon(subscription_id=subscription.id, addon_id=addon.id)
             for _ in range(2)
@@ -152,7 +152,7 @@ def test_add_ons_stack_and_are_their_subscriptions(here: Here, made: Set) -> Non
     assert {a.id for a in listed.items or ()} == {a.id for a in added}
     first = added[0].id
     assert first
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="DEPRECATED"):
         made.sdk.subscriptions.remove_subscription_addon(addon_association_id=first)
     assert entitlements(here, made.customer)[made.calls]["entitlement"]["usage_limit"] == 150
     made.sdk.subscriptions.cancel_subscription(id=subscription.id, cancellation_type="immediate")
@@ -238,13 +238,9 @@ def test_entitlements_in_bulk(made: Set) -> None:
     features = [made.feature("metered") for _ in range(3)]
     answer = made.sdk.entitlements.create_entitlements_bulk(
         items=[
-            {
-                "feature_id": id,
-                "feature_type": "metered",
-                "entity_type": "PLAN",
-                "entity_id": made.plan,
-                "usage_limit": 0,
-            }
+            models.CreateEntitlementRequest(
+                feature_id=id, feature_type="metered", entity_type="PLAN", entity_id=made.plan, usage_limit=0
+            )
             for id in features
         ]
     )

@@ -69,7 +69,7 @@ def test_no_period_is_more_frequent_and_none_as_frequent_is_shorter(held: list[E
     periods = [canonical(s.reset) for s in held]
 
     def length(p: object) -> float:
-        return float("inf") if p is None else p.nominal_ms  # type: ignore[attr-defined,no-any-return]
+        return float("inf") if p is None else p.nominal_ms  # type: ignore[attr-defined]
 
     for other in set(periods):
         assert periods.count(other) <= periods.count(period)

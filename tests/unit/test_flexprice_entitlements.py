@@ -72,7 +72,7 @@ def held(*plans: Plan, terms: Terms | None = None) -> Holdings:
 
 
 def shown(holdings: Holdings, now: int = NOW + 20 * DAY, **filters: set[str]) -> list[Entitled]:
-    return entitled(holdings, NAMES, FEATURES, now, **filters)  # type: ignore[arg-type]
+    return entitled(holdings, NAMES, FEATURES, now, **filters)
 
 
 def limit_of(holdings: Holdings, feature: str = "calls", now: int = NOW + 20 * DAY) -> Decimal | None:
