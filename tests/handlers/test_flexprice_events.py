@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from flexprice import models
 
+from tests.conftest import Spent
 from tests.flexprice import assert_error, call, sdk
 from tests.handlers.conftest import Here
 from tests.handlers.test_events import CONTEXT
@@ -154,7 +155,10 @@ def test_a_thousand_events_are_taken_at_once(stocked: Here, customer: str, deliv
     assert ingest(stocked, {"events": events}, "POST /v1/events/bulk")[0] == 202
     bodies = taken()
     assert [len(json.loads(body)["items"]) for body in bodies] == [100] * 10
+    spent = Spent(runtime.client("dynamodb"))
     assert deliver(bodies) == []  # an event that no feature counts is a use of nothing
+    assert [name for name, _ in spent.requests] == ["Query"] * len(bodies)  # the catalog, once for a message
+    spent.stop()
     for wrong in ([], [*events, events[0]]):
         answer = ingest(stocked, {"events": wrong}, "POST /v1/events/bulk")
         assert_error(*answer, (400, "validation_error"))

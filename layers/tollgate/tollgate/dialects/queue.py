@@ -17,7 +17,7 @@ from tollgate.domain.errors import DuplicateRequest, InsufficientBalance, Tollga
 from tollgate.domain.keys import Caller, Environment, Scope
 from tollgate.exact_json import dumps, loads
 from tollgate.store.once import Once
-from tollgate.usecases.events import REMEMBERED_MS, ReportedEvent, count_event
+from tollgate.usecases.events import REMEMBERED_MS, ReportedEvent, count_event, ready
 from tollgate.usecases.usage import Meter, Use
 
 ITEMS_IN_MESSAGE = 100
@@ -36,6 +36,7 @@ def count(meter: Meter, body: str, now: int) -> None:
     counted: one that cannot be counted does not hold up the rest."""
     message = loads(body)
     caller = Caller(Environment(message["env"]), Scope.SECRET, message["key_id"])
+    ready(meter, caller.environment, [item["event_name"] for item in message["items"] if "event_id" in item])
     failed: list[TollgateError] = []
     for item in message["items"]:
         try:

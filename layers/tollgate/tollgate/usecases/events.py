@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from tollgate.domain.decisions import Overage
 from tollgate.domain.errors import DuplicateRequest
-from tollgate.domain.keys import Caller
+from tollgate.domain.keys import Caller, Environment
 from tollgate.domain.meters import amount_of, counting
 from tollgate.domain.usage import NO_PROPERTIES
 from tollgate.store.once import DAY_MS, Once
@@ -26,17 +26,23 @@ class ReportedEvent(NamedTuple):
     properties: Mapping[str, Any] = NO_PROPERTIES
 
 
+def ready(meter: Meter, env: Environment, names: Iterable[str]) -> None:
+    """Makes sure that the features that count these events are known: reads the catalog anew, once, where none does.
+
+    So an event counts for a feature that was made just before it.
+    """
+    features = meter.features.catalog(env).features.values()
+    if not all(counting(features, name) for name in set(names)):
+        meter.features.catalog(env, fresh=True)
+
+
 def count_event(meter: Meter, caller: Caller, event: ReportedEvent, now: int) -> None:
     """Counts the event in full, past any limit: it has happened. An event that no feature counts is a use of nothing.
 
     Each feature is counted under a key of its own, so that what fails half-way goes on where it stopped when it is
     delivered again. Raises NotFound for an unknown customer, InvalidRequest for a meter that is not served, Unavailable.
     """
-    env = caller.environment
-    features = counting(meter.features.catalog(env).features.values(), event.name) or counting(
-        meter.features.catalog(env, fresh=True).features.values(), event.name
-    )
-    for feature in features:
+    for feature in counting(meter.features.catalog(caller.environment).features.values(), event.name):
         amount = amount_of(feature, event.properties)
         if amount is None:
             continue
