@@ -6,6 +6,7 @@ import itertools
 import os
 import time
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,9 +41,15 @@ def backend(request: pytest.FixtureRequest, servers: dict[str, Server]) -> Serve
     return servers[request.param]
 
 
+@cache
+def session() -> botocore.session.Session:
+    """One for the run: it keeps the services' models, which take longer to read than most tests."""
+    return botocore.session.get_session()
+
+
 def dynamodb_client(url: str, *, connections: int = 32) -> DynamoDBClient:
     """The client that the functions use, against an emulator."""
-    client: Any = botocore.session.get_session().create_client(
+    client: Any = session().create_client(
         "dynamodb",
         endpoint_url=url,
         region_name="us-east-1",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-import botocore.session
-
+from tests.conftest import session
+from tollgate.domain.balances import Place
 from tollgate.domain.recorded import RecordedUse
 from tollgate.store.stream import recorded_use
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 def recorded(dynamodb: DynamoDBClient, table_name: str) -> list[RecordedUse]:
     """Every use that the table's stream tells of, in order."""
-    streams: Any = botocore.session.get_session().create_client(
+    streams: Any = session().create_client(
         "dynamodbstreams",
         endpoint_url=dynamodb.meta.endpoint_url,
         region_name="us-east-1",
@@ -39,3 +40,12 @@ def recorded(dynamodb: DynamoDBClient, table_name: str) -> list[RecordedUse]:
 def used(dynamodb: DynamoDBClient, table_name: str) -> list[tuple[str, Decimal]]:
     """(event id, what moved) of every use in the table's stream."""
     return [(use.event.id, use.event.drawn) for use in recorded(dynamodb, table_name)]
+
+
+def drawn(dynamodb: DynamoDBClient, table_name: str, customer_id: str) -> dict[Place, Decimal]:
+    """What the stream says was drawn from each of the customer's balances, in its units."""
+    sums: Counter[Place] = Counter()
+    for use in recorded(dynamodb, table_name):
+        if use.customer_id == customer_id:
+            sums[use.balance.place] += use.event.drawn  # type: ignore[assignment]
+    return dict(sums)  # type: ignore[arg-type]

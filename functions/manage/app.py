@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from tollgate import runtime
-from tollgate.dialects.autumn import billing, catalog, customers, grants, keys, legacy
+from tollgate.dialects.autumn import billing, catalog, customers, grants, keys, legacy, locks
 from tollgate.dialects.autumn.edge import handle
 from tollgate.dialects.autumn.once import guarded
 from tollgate.dialects.autumn.requests import header_key
@@ -18,6 +18,9 @@ from tollgate.domain.errors import NotFound
 
 Route = Callable[..., Answer]
 """Takes the use cases, the request, and what the path's `{}` stand for."""
+
+_management = runtime.management()
+_reservations = runtime.reservations()
 
 RPCS: dict[str, Route] = {
     "features.create": catalog.create_feature,
@@ -48,6 +51,8 @@ RPCS: dict[str, Route] = {
     "balances.list": grants.list_balances,
     "balances.update": grants.update_balance,
     "balances.delete": grants.delete_balance,
+    "balances.finalize": lambda _, request: locks.finalize(_reservations, request),
+    "balances.list_locks": lambda management, request: locks.list_locks(management, _reservations, request),
     "keys.create": keys.create_key,
     "keys.list": keys.list_keys,
     "keys.revoke": keys.revoke_key,
@@ -75,12 +80,11 @@ PATHS: dict[str, Route] = {f"POST /v1/{name}": route for name, route in RPCS.ite
     "POST /v1/cancel": legacy.cancel,
 }
 
-_management = runtime.management()
 _once = runtime.once()
 
 
 def found(route: str) -> tuple[Route, list[str]] | None:
-    """The route of `METHOD /path`, and what its `{}` stand for."""
+    """The route of `METHOD /path`, and what its `{}` stand for. An HTTP API has decoded all but `%25`."""
     if route in PATHS:
         return PATHS[route], []
     parts = route.split("/")

@@ -3,6 +3,7 @@ through the usage queue, whose messages end here too."""
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
@@ -13,14 +14,21 @@ from tollgate.dialects.autumn.edge import handle
 from tollgate.dialects.autumn.track import batch_track, track
 from tollgate.dialects.http import Answer, Request
 from tollgate.dialects.queue import count
+from tollgate.dialects.reservations import arrived, is_due
 
+_queue = runtime.client("sqs")
 _meter = runtime.meter()
-runtime.client("sqs")  # made here, so that no request waits for it
 _processor = BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False)
 
 
 def _count(record: SQSRecord) -> None:
-    count(_meter, record.body, runtime.clock())
+    if not is_due(record.body):
+        count(_meter, record.body, runtime.clock())
+        return
+    again = arrived(runtime.reservations(), record.body, runtime.clock())
+    if again is not None:
+        url = os.environ["TOLLGATE_USAGE_QUEUE_URL"]
+        _queue.send_message(QueueUrl=url, MessageBody=again.body, DelaySeconds=again.seconds)
 
 
 def _track(request: Request) -> Answer:

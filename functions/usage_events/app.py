@@ -17,14 +17,18 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from tollgate import runtime
 from tollgate.dialects.events import bus_entry
+from tollgate.dialects.reservations import due_message, reservation_entry
 from tollgate.domain.errors import TollgateError
-from tollgate.store.stream import recorded_use
+from tollgate.domain.keys import Environment
+from tollgate.store.locks import HELD
+from tollgate.store.stream import recorded_lock, recorded_use
 
 logger = Logger()
 metrics = Metrics()
 
 _BUS = os.environ["TOLLGATE_BUS"]
 _DEAD_LETTERS = os.environ["TOLLGATE_DEAD_LETTER_QUEUE_URL"]
+_USAGE = os.environ["TOLLGATE_USAGE_QUEUE_URL"]
 _MOST = 10  # entries in one PutEvents
 _TRIES = 3
 _events = runtime.client("events")
@@ -49,7 +53,7 @@ def _entries(records: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     for record in records:
         try:
             use = recorded_use(record)
-            entry = bus_entry(use, _BUS) if use else None
+            entry = bus_entry(use, _BUS) if use else _reservation(record)
         except (KeyError, ValueError, IndexError, TypeError, ArithmeticError, AssertionError, TollgateError) as error:
             logger.exception("unreadable stream record")
             _queue.send_message(
@@ -60,6 +64,19 @@ def _entries(records: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
             continue
         if entry is not None:
             yield entry
+
+
+def _reservation(record: dict[str, Any]) -> dict[str, Any] | None:
+    """What became of a reservation; of a new one, a message that comes back when it is due."""
+    recorded = recorded_lock(record)
+    if recorded is None:
+        return None
+    if recorded.lock.state == HELD:
+        reservation = recorded.lock.reservation
+        environment = Environment(recorded.environment)
+        due = due_message(environment, reservation.id, reservation.expires_at, runtime.clock())
+        _queue.send_message(QueueUrl=_USAGE, MessageBody=due.body, DelaySeconds=due.seconds)
+    return reservation_entry(recorded, _BUS)
 
 
 def _put(entries: list[dict[str, Any]]) -> None:

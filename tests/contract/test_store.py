@@ -2,75 +2,37 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
-from cli.servers import Server
-from tests.conftest import Spent, create_table, dynamodb_client
-from tests.world import CALLER, HOUR, NOW, SANDBOX, World, item, world
+from tests.streams import recorded
+from tests.world import CALLER, HOUR, HOURLY, MONTHLY, NOW, SANDBOX, World, item
+from tollgate.domain.balances import Place
+from tollgate.domain.controls import Controls, SpendControl, UsageControl
 from tollgate.domain.customers import Customer
 from tollgate.domain.decisions import Overage
-from tollgate.domain.errors import AlreadyExists, InsufficientBalance, InvalidRequest, NotFound
+from tollgate.domain.errors import (
+    AlreadyExists,
+    DuplicateRequest,
+    InsufficientBalance,
+    InvalidRequest,
+    NotFound,
+    UsageLimitExceeded,
+)
 from tollgate.domain.features import Feature, FeatureType
+from tollgate.domain.grants import Change, Filter, Grant
 from tollgate.domain.keys import Environment, Scope, digest
-from tollgate.domain.periods import Interval, Reset
-from tollgate.domain.plans import Plan, PlanItem
+from tollgate.domain.periods import Interval
+from tollgate.domain.plans import PREPAID, ItemPrice, Plan, PlanItem
+from tollgate.domain.rows import RolloverRule
+from tollgate.domain.subscriptions import Terms
+from tollgate.store.once import Once
 from tollgate.usecases.usage import Use
 
-
-@pytest.fixture
-def here(backend: Server) -> World:
-    client = dynamodb_client(backend.url)
-    return world(client, create_table(client))
-
-
-class TestHotPath:
-    """Invariant 8: one request and one unit."""
-
-    def test_a_check_and_track_costs_one_request_and_one_write_unit(self, here: World) -> None:
-        here.customer("c1", [item(10)])
-        here.use("c1", 1)
-        assert Spent(here.table.client).of(lambda: here.use("c1", 1)) == [("UpdateItem", 1.0)]
-
-    def test_a_denial_costs_one_request(self, here: World) -> None:
-        here.customer("c1", [item(10)])
-        here.use("c1", 9)
-        requests = Spent(here.table.client).of(lambda: here.use("c1", 2))
-        assert [name for name, _ in requests] == ["UpdateItem"]
-
-    def test_a_check_costs_one_read_unit(self, here: World) -> None:
-        here.customer("c1", [item(10)])
-        here.use("c1", 1)
-        assert Spent(here.table.client).of(lambda: here.remaining("c1")) == [("GetItem", 1.0)]
-
-    def test_an_item_with_two_rows_and_an_event_is_within_one_unit(self, here: World) -> None:
-        here.customer("a" * 36, [item("1000.25"), item("20.5", Reset(Interval.ONE_OFF))])
-        properties = {"model": "gpt-4", "request_id": "req_0123456789"}
-        use = Use("a" * 36, "messages", Decimal("1.5"), Overage.REJECT, properties)
-        here.meter.check_and_track(CALLER, use, NOW)
-        spent = Spent(here.table.client).of(lambda: here.meter.check_and_track(CALLER, use, NOW))
-        assert spent == [("UpdateItem", 1.0)]
-
-    def test_a_reset_costs_the_hot_write_that_failed_and_one_more(self, here: World) -> None:
-        here.customer("c1", [item(10, Reset(Interval.HOUR))])
-        here.use("c1", 10)
-        requests = Spent(here.table.client).of(lambda: here.use("c1", 1, now=NOW + HOUR))
-        assert [name for name, _ in requests] == ["UpdateItem", "UpdateItem"]
-
-    def test_a_capped_use_costs_the_hot_write_that_failed_and_one_more(self, here: World) -> None:
-        here.customer("c1", [item(10)])
-        here.use("c1", 1)
-        requests = Spent(here.table.client).of(lambda: here.use("c1", 20, Overage.CAP))
-        assert [name for name, _ in requests] == ["UpdateItem", "UpdateItem"]
-        assert requests[1][1] == 1.0
-
-    def test_a_returned_use_costs_a_read_and_a_write(self, here: World) -> None:
-        here.customer("c1", [item(10)])
-        here.use("c1", 5)
-        requests = Spent(here.table.client).of(lambda: here.use("c1", -2, Overage.CAP))
-        assert requests == [("GetItem", 1.0), ("UpdateItem", 1.0)]
+CAP = Overage.CAP
+MESSAGES = Place("messages")
 
 
 class TestUse:
@@ -91,36 +53,33 @@ class TestUse:
 
     def test_a_capped_use_takes_what_is_left(self, here: World) -> None:
         here.customer("c1", [item(100)])
-        outcome = here.use("c1", 150, Overage.CAP)
+        outcome = here.use("c1", 150, CAP)
         assert (outcome.allowed, outcome.drawn, here.remaining("c1")) == (True, 100, 0)
 
     def test_a_refund_stops_at_the_grant(self, here: World) -> None:
         here.customer("c1", [item(100)])
         here.use("c1", 30)
-        assert here.use("c1", -50, Overage.CAP).drawn == -30
+        assert here.use("c1", -50, CAP).drawn == -30
         assert here.remaining("c1") == 100
 
     def test_an_unlimited_balance_counts(self, here: World) -> None:
         here.customer("c1", [PlanItem("messages", unlimited=True)])
         outcome = here.use("c1", 10**14)
         assert outcome.allowed
-        assert outcome.balance
-        assert outcome.balance.rows[0].used == 10**14
+        assert outcome.world[MESSAGES].rows[0].used == 10**14
 
     def test_a_reset_is_applied_on_the_first_use_after_it(self, here: World) -> None:
         """Invariant 4, and a check sees it before any write does."""
-        here.customer("c1", [item(10, Reset(Interval.HOUR))])
+        here.customer("c1", [item(10, HOURLY)])
         here.use("c1", 10)
         assert not here.use("c1", 1, now=NOW + HOUR - 1).allowed
         assert here.remaining("c1", NOW + HOUR) == 10
         assert here.use("c1", 4, now=NOW + 3 * HOUR + 5).allowed
         assert here.remaining("c1", NOW + 3 * HOUR + 5) == 6
-        stored = here.balances.get(SANDBOX, "c1", "messages")
-        assert stored
-        assert stored.balance.rows[0].next_reset_at == NOW + 4 * HOUR
+        assert here.stored("c1").balance.rows[0].next_reset_at == NOW + 4 * HOUR
 
     def test_a_use_that_the_old_period_could_cover_belongs_to_the_new_one(self, here: World) -> None:
-        here.customer("c1", [item(10, Reset(Interval.HOUR))])
+        here.customer("c1", [item(10, HOURLY)])
         here.use("c1", 4)
         assert here.use("c1", 1, now=NOW + HOUR).allowed
         assert here.remaining("c1", NOW + HOUR) == 9
@@ -148,111 +107,119 @@ class TestUse:
     def test_a_customer_without_the_feature_is_denied(self, here: World) -> None:
         here.customer("c1", [PlanItem("dashboard")])
         outcome = here.use("c1", 1)
-        assert (outcome.allowed, outcome.balance) == (False, None)
+        assert (outcome.allowed, outcome.world, outcome.answering) == (False, {}, "messages")
 
 
-class TestConcurrency:
-    """Invariant 1: no overspend, whatever runs at once."""
+class TestSeveralBalances:
+    def test_own_units_come_before_credits_and_a_refund_goes_back_where_it_came_from(self, here: World) -> None:
+        """S092, and 3.3: a refund fills the feature's own grant first."""
+        here.customer("c1", [item(100, feature="action1"), item(200, feature="credits")])
+        assert here.use("c1", "40.5", feature="action1").answering == "action1"
+        outcome = here.use("c1", 80, feature="action1")
+        moved = [(deduction.feature_id, deduction.value) for deduction in outcome.deductions]
+        assert moved == [("action1", Decimal("59.5")), ("credits", Decimal("4.1"))]
+        assert here.use("c1", "50.75", feature="action1").answering == "credits"
+        assert here.remaining("c1", feature="credits") == Decimal("185.75")
+        assert here.use("c1", -110, CAP, feature="action1").drawn == -110
+        assert here.consumed("c1") == {Place("action1"): 0, Place("credits"): Decimal("12.25")}
 
-    def test_150_calls_of_2_by_20_threads_against_200_grant_exactly_100(self, here: World) -> None:
-        here.customer("c1", [item(200)])
-        with ThreadPoolExecutor(20) as threads:
-            outcomes = list(threads.map(lambda _: here.use("c1", 2).allowed, range(20 * 150)))
-        assert outcomes.count(True) == 100
-        assert here.remaining("c1") == 0
+    def test_a_hint_that_is_stale_never_matters(self, here: World) -> None:
+        """A balance of its own, bought after credits had paid: it pays from the next use on."""
+        here.customer("c1", [item(100, feature="credits")])
+        for _ in range(2):
+            assert here.use("c1", 1, feature="action1").answering == "credits"
+        here.attach("c1", [item(10, feature="action1")])
+        assert here.use("c1", 1, feature="action1").answering == "action1"
+        assert here.consumed("c1") == {Place("credits"): Decimal("0.4"), Place("action1"): 1}
 
-    def test_a_reset_that_is_due_happens_once_while_five_track_10(self, here: World) -> None:
-        """autumn.md 5: a stale row reset while 5 tracks of 10 run leaves exactly 50 of 100."""
-        here.customer("c1", [item(100, Reset(Interval.HOUR))])
-        here.use("c1", 100)
-        with ThreadPoolExecutor(5) as threads:
-            outcomes = list(threads.map(lambda _: here.use("c1", 10, Overage.CAP, NOW + HOUR), range(5)))
-        assert sum(outcome.drawn for outcome in outcomes) == 50
-        assert here.remaining("c1", NOW + HOUR) == 50
+    def test_what_was_drawn_by_a_hint_is_told_in_units_of_what_was_asked(self, here: World) -> None:
+        here.customer("c1", [item(100, feature="credits")])
+        outcomes = [here.use("c1", 5, feature="action1") for _ in range(2)]
+        assert [(outcome.drawn, outcome.required) for outcome in outcomes] == [(5, 1), (5, 1)]
 
-    def test_7_at_once_on_5_grant_exactly_5(self, here: World) -> None:
-        here.customer("c1", [item(5)])
-        with ThreadPoolExecutor(7) as threads:
-            assert list(threads.map(lambda _: here.use("c1", 1).allowed, range(7))).count(True) == 5
+    def test_an_entity_draws_its_own_first_and_a_customer_the_shares_last(self, here: World) -> None:
+        """S152."""
+        here.customer("c1", [replace(item(50), entity_feature_id="users"), item(100)])
+        here.entity("c1", "e1", "e2", "e3")
+        assert [here.remaining("c1", entity=e) for e in ("", "e1", "e2")] == [250, 150, 150]
+        here.use("c1", 50)
+        here.use("c1", 60)
+        assert [here.remaining("c1", entity=e) for e in ("", "e1", "e2", "e3")] == [140, 40, 50, 50]
+        for entity in ("e1", "e2", "e3"):
+            here.use("c1", 10, entity=entity)
+        assert [here.remaining("c1", entity=e) for e in ("e1", "e2", "e3")] == [30, 40, 40]
 
-    def test_capped_uses_at_the_edge_take_exactly_what_there_is(self, here: World) -> None:
+    def test_an_unknown_entity_is_not_found(self, here: World) -> None:
         here.customer("c1", [item(10)])
-        with ThreadPoolExecutor(8) as threads:
-            outcomes = list(threads.map(lambda _: here.use("c1", 3, Overage.CAP), range(8)))
-        assert sum(outcome.drawn for outcome in outcomes) == 10
-        assert here.remaining("c1") == 0
+        with pytest.raises(NotFound, match="Entity nobody"):
+            here.use("c1", 1, entity="nobody")
+        with pytest.raises(NotFound, match="Customer other"):
+            here.use("other", 1, entity="nobody")
 
-    def test_one_plan_attached_by_two_at_once_is_attached_once(self, here: World) -> None:
-        here.management.create_plan(SANDBOX, Plan("pro", "Pro", items=(item(10),)))
-        here.management.get_or_create_customer(SANDBOX, Customer("c1"), None, NOW)
+    def test_an_event_counts_for_every_feature_that_lists_it_or_for_none(self, here: World) -> None:
+        """S095 and 3.6."""
+        here.customer("c1", [item(200, feature="action1"), item(150, feature="action3")])
+        here.meter.track_event(CALLER, "action-event", Use("c1", "", Decimal("45.67")), NOW)
+        assert here.consumed("c1") == {Place("action1"): Decimal("45.67"), Place("action3"): Decimal("45.67")}
+        with pytest.raises(NotFound):
+            here.meter.track_event(CALLER, "unheard-of", Use("c1", "", Decimal(1)), NOW)
 
-        def attach(_: int) -> bool:
-            try:
-                here.management.attach(SANDBOX, "c1", "pro", None, NOW)
-            except InvalidRequest:
-                return False
-            return True
+    def test_an_event_that_moves_nothing_of_one_feature_is_told_of_both_each_under_its_own_name(
+        self, here: World
+    ) -> None:
+        here.customer("c1", [item(0, feature="credits"), item(10, feature="action3")])
+        here.meter.track_event(CALLER, "action-event", Use("c1", "", Decimal(3)), NOW)
+        told = recorded(here.table.client, here.table.name)
+        assert {(use.balance.place, use.event.feature_id, use.event.drawn) for use in told} == {
+            (Place("credits"), "action1", 0),
+            (Place("action3"), None, 3),
+        }
 
-        with ThreadPoolExecutor(4) as threads:
-            assert list(threads.map(attach, range(4))).count(True) == 1
-        assert here.remaining("c1") == 10
+    def test_a_limit_of_some_properties_bounds_those_uses_only(self, here: World) -> None:
+        limit = UsageControl("messages", Decimal(5), Interval.MONTH, filter=(("region", "eu"),))
+        here.customer("c1", [item(100)], controls=Controls(usage=(limit,)))
+        assert here.use("c1", 7, CAP, properties={"region": "eu"}).drawn == 5
+        assert here.use("c1", 7, CAP, properties={"region": "us"}).drawn == 7
+        use = Use("c1", "messages", Decimal(1), Overage.REJECT, {"region": "eu"})
+        with pytest.raises(UsageLimitExceeded):
+            here.meter.track(CALLER, use, NOW)
+        assert here.remaining("c1") == 88
 
-    def test_a_customer_created_by_many_at_once_exists_once(self, here: World) -> None:
-        plan = Plan("free", "Free", auto_enable=True, items=(item(10),))
-        here.management.create_plan(SANDBOX, plan)
+    def test_a_limit_of_the_customer_s_does_not_count_what_an_entity_s_own_limit_governs(self, here: World) -> None:
+        """The use is drawn from the customer's balance, but the entity's limit, which does not match it, stands over the
+        customer's: nothing is counted."""
+        mine = UsageControl("messages", Decimal(5), Interval.MONTH, filter=(("region", "eu"),))
+        limit = UsageControl("messages", Decimal(50), Interval.MONTH)
+        here.customer("c1", [item(100)], controls=Controls(usage=(limit,)))
+        here.entity("c1", "e1")
+        here.management.update_entity(SANDBOX, "c1", "e1", Controls(usage=(mine,)), NOW)
+        assert here.use("c1", 7, entity="e1", properties={"region": "us"}).allowed
+        assert here.held("c1")[MESSAGES].limits.windows[0].used == 0
 
-        def create(_: int) -> int:
-            held = here.management.get_or_create_customer(SANDBOX, Customer("c1"), None, NOW)
-            return len(held.subscriptions)
+    def test_a_usage_limit_of_an_unlimited_pool_bounds_nothing(self, here: World) -> None:
+        """3.7: the first use is thought through, the second is hot."""
+        limit = UsageControl("credits", Decimal(1), Interval.MONTH)
+        here.customer("c1", [PlanItem("credits", unlimited=True)], controls=Controls(usage=(limit,)))
+        for _ in range(2):
+            assert here.use("c1", 100, feature="action1").drawn == 100
+        assert here.held("c1")[Place("credits")].limits.windows[0].used == 0
 
-        with ThreadPoolExecutor(6) as threads:
-            assert set(threads.map(create, range(6))) == {1}
-        assert here.remaining("c1") == 10
-
-    def test_many_refunds_at_once_all_arrive(self, here: World) -> None:
-        here.customer("c1", [item(100)])
-        here.use("c1", 100)
-        with ThreadPoolExecutor(16) as threads:
-            outcomes = list(threads.map(lambda _: here.use("c1", -1, Overage.CAP), range(48)))
-        assert sum(outcome.drawn for outcome in outcomes) == -48
-        assert here.remaining("c1") == 48
-
-    def test_capped_uses_of_an_exhausted_balance_never_stand_in_each_others_way(self, here: World) -> None:
-        here.customer("c1", [item(1)])
-        here.use("c1", 1)
-        with ThreadPoolExecutor(16) as threads:
-            outcomes = list(threads.map(lambda _: here.use("c1", 5, Overage.CAP), range(64)))
-        assert [outcome.drawn for outcome in outcomes] == [0] * 64
-
-    def test_a_plan_attached_amid_uses_loses_none_of_them(self, here: World) -> None:
-        here.customer("c1", [item(1000)])
-        here.management.create_plan(SANDBOX, Plan("pack", "Pack", add_on=True, items=(item(500, None),)))
-        with ThreadPoolExecutor(5) as threads:
-            uses = [threads.submit(lambda: [here.use("c1", 1).allowed for _ in range(40)]) for _ in range(2)]
-            packs = [threads.submit(here.management.attach, SANDBOX, "c1", "pack", None, NOW) for _ in range(3)]
-            assert all(all(use.result()) for use in uses)
-            for pack in packs:
-                pack.result()
-        assert here.remaining("c1") == 1000 + 3 * 500 - 80
-
-    def test_a_plan_attached_right_after_a_use_keeps_it_used(self, here: World) -> None:
+    def test_a_key_is_kept_by_the_wall_clock_whatever_the_test_clock_says(self, here: World) -> None:
         here.customer("c1", [item(10)])
-        here.use("c1", 4)
-        here.management.create_plan(SANDBOX, Plan("pack", "Pack", add_on=True, items=(item(5, None),)))
-        here.management.attach(SANDBOX, "c1", "pack", None, NOW)
-        stored = here.balances.get(SANDBOX, "c1", "messages")
-        assert stored
-        assert (stored.balance.spent, stored.balance.headroom) == (0, 11)
-        assert [row.used for row in stored.balance.rows] == [4, 0]
+        here.management.advance_test_clock(SANDBOX, "c1", NOW + 1000 * HOUR, NOW)
+        keys = (Once("header", "h"),)
+        assert not here.use("c1", 11, once=keys).allowed
+        with pytest.raises(DuplicateRequest):
+            here.use("c1", 11, now=NOW + 23 * HOUR, once=keys)
+        assert not here.use("c1", 11, now=NOW + 25 * HOUR, once=keys).allowed
 
-    def test_a_plan_that_grants_nothing_is_attached_once_too(self, here: World) -> None:
-        here.management.create_plan(SANDBOX, Plan("empty", "Empty"))
-        here.management.get_or_create_customer(SANDBOX, Customer("c1"), None, NOW)
-        with ThreadPoolExecutor(4) as threads:
-            futures = [threads.submit(here.management.attach, SANDBOX, "c1", "empty", None, NOW) for _ in range(4)]
-            errors = [type(future.exception()) for future in futures]
-        assert errors.count(type(None)) == 1
-        assert len(here.management.customer(SANDBOX, "c1").subscriptions) == 1
+    def test_a_test_clock_is_what_time_it_is(self, here: World) -> None:
+        here.customer("c1", [item(10, HOURLY)])
+        here.use("c1", 10)
+        assert not here.use("c1", 1).allowed
+        here.management.advance_test_clock(SANDBOX, "c1", NOW + 2 * HOUR, NOW)
+        assert here.use("c1", 4).allowed
+        assert here.remaining("c1") == 6
 
 
 class TestManagement:
@@ -274,7 +241,10 @@ class TestManagement:
         assert here.management.feature(SANDBOX, "messages").name == "Messages"
 
     def test_a_catalog_survives_the_round_trip(self, here: World) -> None:
-        feature = Feature("f", "F", FeatureType.METERED, False, ("e1",), {"singular": "f", "plural": "fs"}, False, NOW)
+        feature = Feature(
+            "f", "F", FeatureType.METERED, False, ("e1",), (), {"singular": "f", "plural": "fs"}, {}, False, NOW
+        )
+        pool = Feature("pool", "Pool", FeatureType.CREDIT_SYSTEM, credit_schema=(("f", Decimal("0.1")),))
         plan = Plan(
             "p",
             "P",
@@ -289,8 +259,10 @@ class TestManagement:
             NOW,
         )
         here.management.create_feature(SANDBOX, feature)
+        here.management.create_feature(SANDBOX, pool)
         here.management.create_plan(SANDBOX, plan)
         assert here.management.feature(SANDBOX, "f") == feature
+        assert here.management.feature(SANDBOX, "pool") == pool
         assert here.management.plan(SANDBOX, "p") == plan
         with pytest.raises(NotFound):
             here.management.plan(SANDBOX, "p", 2)
@@ -301,6 +273,29 @@ class TestManagement:
             here.management.create_feature(SANDBOX, feature)
         here.customer("c1", [PlanItem(feature.id, Decimal(1)) for feature in features])
         assert len(here.management.customer(SANDBOX, "c1").balances) == 90
+
+    def test_a_balance_survives_the_round_trip(self, here: World) -> None:
+        """Every kind of row, limits and links: what is read is what was decided."""
+        price = ItemPrice(PREPAID, None, Decimal("0.5"), ({"to": 10, "amount": Decimal("1.5")},), "graduated")
+        items = (
+            PlanItem("messages", Decimal(100), reset=HOURLY, rollover=RolloverRule(None, Decimal(50), 3)),
+            PlanItem("messages", Decimal("0.1"), price=price),
+            PlanItem("messages", Decimal(7), soft_limit=True),
+            PlanItem("messages", Decimal(3), reset=MONTHLY, entity_feature_id="users"),
+        )
+        usage = UsageControl("messages", Decimal(500), Interval.DAY, utc=True, filter=(("region", "eu"),))
+        controls = Controls(spend=(SpendControl(percentage=True, limit=Decimal(20)),), usage=(usage,))
+        here.management.get_or_create_customer(SANDBOX, Customer("c1", controls=controls), None, NOW)
+        here.entity("c1", "e1")
+        terms = Terms(quantities={"messages": Decimal(20)}, ends_at=NOW + 900 * HOUR)
+        here.management.attach(SANDBOX, "c1", here.plan(items), None, NOW, terms)
+        _, decided = here.management.attach(SANDBOX, "c1", here.plan([item(5)], add_on=True), None, NOW)
+        here.use("c1", 1, now=NOW + HOUR)
+        here.management.create_balance(SANDBOX, "c1", Grant("g", "messages", included=Decimal(1)), NOW + HOUR)
+        change = Change(add=Decimal(500))
+        decided = here.management.update_balance(SANDBOX, "c1", Filter("messages"), change, NOW + HOUR)
+        assert decided.balances[MESSAGES].rows[0].rollovers
+        assert here.management.customer(SANDBOX, "c1") == decided
 
     def test_a_key_is_found_by_its_hash_until_it_is_revoked(self, here: World) -> None:
         key, text = here.management.create_key(SANDBOX, Scope.PUBLISHABLE, "web", NOW)

@@ -70,10 +70,26 @@ def test_a_check_right_after_a_track_sees_it(autumn: Autumn, customer: str) -> N
 
 
 def test_track_caps_at_the_grant_and_echoes_what_was_asked(autumn: Autumn, customer: str) -> None:
-    tracked = autumn.track(customer_id=customer, feature_id="seats", value=150, async_=False)
-    assert tracked.value == 150
+    """Seats that cost nothing may be overdrawn instead (autumn.md 3.4)."""
+    tracked = autumn.track(customer_id=customer, feature_id="messages", value=1500, async_=False)
+    assert tracked.value == 1500
     assert tracked.balance
-    assert (tracked.balance.remaining, tracked.balance.usage) == (0, 5)
+    assert (tracked.balance.remaining, tracked.balance.usage) == (0, 1000)
+    seats = autumn.track(customer_id=customer, feature_id="seats", value=7, async_=False)
+    assert seats.balance
+    assert (seats.balance.remaining, seats.balance.usage) == (0, 7)
+
+
+def test_a_track_is_counted_after_its_answer_unless_told_otherwise(autumn: Autumn, customer: str) -> None:
+    """autumn.md 1.2: from 2.5 on, which is also what a caller without a version gets."""
+    tracked = autumn.track(customer_id=customer, feature_id="messages", value=3)
+    assert (tracked.customer_id, tracked.value, tracked.balance) == (customer, 3, None)
+
+    def counted() -> bool:
+        balance = autumn.check(customer_id=customer, feature_id="messages").balance
+        return balance is not None and balance.usage == 3
+
+    wait_for(counted, 30, "the use among the counted")
 
 
 def test_a_boolean_feature_is_a_flag(autumn: Autumn, customer: str) -> None:
@@ -282,5 +298,5 @@ class TestEvents:
             return any(id in json.dumps(letter) for letter in letters)
 
         wait_for(arrived, 30, "the poisoned record among the dead letters")
-        assert all(letter["reason"] for letter in letters)
+        assert all(letter["reason"] for letter in letters if id in json.dumps(letter))
         dynamodb.delete_item(TableName=table, Key=key)

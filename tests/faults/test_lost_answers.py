@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from cli.servers import Server, microburst, set_rules
-from tests.conftest import create_table, dynamodb_client
+from cli.servers import Server, set_rules
+from tests.conftest import dynamodb_client
+from tests.faults.conftest import CUT, THROTTLED
 from tests.streams import used
-from tests.world import SANDBOX, World, item, world
+from tests.world import SANDBOX, World, item
+from tollgate.domain.balances import Place
 from tollgate.domain.decisions import Overage
 from tollgate.domain.errors import OutcomeUnknown, Unavailable
 from tollgate.domain.ids import time_ordered_id
@@ -25,37 +25,6 @@ from tollgate.store.balances import Balances
 from tollgate.store.keys import balance
 from tollgate.store.table import Busy, Lost
 from tollgate.usecases.usage import Outcome
-
-CUT = {"service": "dynamodb", "operation": "UpdateItem", "response": {"abort_frac": 0.0}}
-THROTTLED = {
-    "service": "dynamodb",
-    "operation": "UpdateItem",
-    "error": {"code": "ProvisionedThroughputExceededException"},
-}
-
-
-@pytest.fixture(scope="module")
-def proxies(servers: dict[str, Server], tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Server]]:
-    """One proxy before each backend."""
-    logs = tmp_path_factory.mktemp("proxies")
-    with ExitStack() as running:
-        yield {
-            server.url: running.enter_context(microburst(server.url, [], logs / f"{number}.log"))
-            for number, server in enumerate(servers.values())
-        }
-
-
-@pytest.fixture
-def proxy(backend: Server, proxies: dict[str, Server]) -> Server:
-    """The backend's proxy, with no rules yet."""
-    set_rules(proxies[backend.url], [])
-    return proxies[backend.url]
-
-
-@pytest.fixture
-def here(backend: Server, proxy: Server) -> World:
-    """A world whose requests all pass the proxy; its table was made without it."""
-    return world(dynamodb_client(proxy.url), create_table(dynamodb_client(backend.url)))
 
 
 def test_one_lost_answer_is_resolved_and_counted_once(here: World, proxy: Server, backend: Server) -> None:
@@ -175,7 +144,7 @@ def test_a_clock_that_is_behind_a_fence_costs_a_try_and_never_a_use(here: World)
     """The fence was written by a container whose clock is a minute ahead."""
     here.customer("c1", [item(10)])
     ahead = Balances(here.table, clock=lambda: clock() + 60_000)
-    key = balance(SANDBOX, "c1", "messages")
+    key = balance(SANDBOX, "c1", Place("messages"))
     fenced = ahead._fenced(key, time_ordered_id(clock() + 60_000, bytes(10)))
     assert fenced
     assert here.use("c1", 3).allowed
@@ -195,7 +164,7 @@ def test_an_answer_that_was_cut_short_is_no_answer(here: World, proxy: Server) -
             proxy, [{"service": "dynamodb", "operation": operation, "times": 1, "response": {"truncate_frac": 0.5}}]
         )
         assert here.remaining("c1") == 7
-        assert here.management.customer(SANDBOX, "c1").balances["messages"].spent == 3
+        assert here.management.customer(SANDBOX, "c1").balances[Place("messages")].spent == 3
 
 
 def test_a_black_hole_is_given_up_before_the_function_is(here: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,11 +43,10 @@ def here() -> Iterator[Here]:
     with pytest.MonkeyPatch.context() as patch, mock_aws():
         client = dynamodb_client("https://dynamodb.us-east-1.amazonaws.com")
         name = create_table(client)
-        session = botocore.session.get_session()
-        keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
-        queue = session.create_client("sqs", region_name="us-east-1", **keys).create_queue(QueueName="usage")[
-            "QueueUrl"
-        ]
+        queues: Any = botocore.session.get_session().create_client(
+            "sqs", region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test"
+        )
+        queue = queues.create_queue(QueueName="usage")["QueueUrl"]
         for variable, value in {
             "TOLLGATE_TABLE": name,
             "AWS_DEFAULT_REGION": "us-east-1",

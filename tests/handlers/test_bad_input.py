@@ -18,7 +18,7 @@ from tollgate import runtime
 
 CHECK = ("check", "POST /v1/balances.check")
 TRACK = ("track", "POST /v1/balances.track")
-GOOD = {"customer_id": "c1", "feature_id": "messages"}
+GOOD = {"customer_id": "c1", "feature_id": "messages", "async": False}
 
 BAD_IDS = ["", "a" * 257, "a#b", "a b", "\u200bcustomer", "caf\u00e9", "a\u0000b", 5, None, ["c1"], {"id": "c1"}, True]
 BAD_NUMBERS = ["5", "NaN", True, [1], {"n": 1}]
@@ -58,11 +58,12 @@ def test_ids(customer: Here, call: tuple[str, str], field: str, id: Any) -> None
     refused(customer, call, {**GOOD, "send_event": True, field: id}, field)
 
 
-@pytest.mark.parametrize("missing", ["customer_id", "feature_id"])
-def test_missing_fields(customer: Here, missing: str) -> None:
-    refused(
-        customer, TRACK, {name: value for name, value in GOOD.items() if name != missing}, f"{missing}: is required"
-    )
+@pytest.mark.parametrize(
+    ("missing", "told"),
+    [("customer_id", "customer_id: is required"), ("feature_id", "Either feature_id or event_name must be provided")],
+)
+def test_missing_fields(customer: Here, missing: str, told: str) -> None:
+    refused(customer, TRACK, {name: value for name, value in GOOD.items() if name != missing}, told)
 
 
 @pytest.mark.parametrize("number", BAD_NUMBERS, ids=repr)
@@ -95,8 +96,12 @@ def test_numbers_that_no_balance_can_hold(customer: Here, call: tuple[str, str],
         ({**GOOD, "properties": []}, "properties"),
         ({**GOOD, "properties": {"a": "x" * 5000}}, "properties"),
         ({**GOOD, "send_event": "yes"}, "send_event"),
-        ({**GOOD, "lock": {"lock_id": "l1", "enabled": True}}, "lock"),
-        ({**GOOD, "skip_event": True}, "skip_event"),
+        ({**GOOD, "lock": {"enabled": True}}, "lock.lock_id"),
+        ({**GOOD, "lock": {"lock_id": "x" * 257}}, "lock.lock_id"),
+        ({**GOOD, "lock": {"lock_id": "l1", "expires_at": 1}}, "lock.expires_at"),
+        ({**GOOD, "lock": {"lock_id": "l1", "overage_behavior": "never"}}, "lock.overage_behavior"),
+        ({**GOOD, "product_id": "pro"}, "feature_id"),
+        ({**GOOD, "expand": "balance.feature"}, "expand"),
         ("\U0001f600" * 70_000, "body"),
     ],
     ids=lambda value: str(value)[:30],
@@ -114,12 +119,12 @@ def test_bytes_that_are_no_text(customer: Here) -> None:
 
 
 def test_several_problems_are_all_named(customer: Here) -> None:
-    status, answer = customer.call(*TRACK, {"customer_id": 5, "value": "x"})
+    status, answer = customer.call(*TRACK, {"customer_id": 5, "value": "x", "timestamp": 0})
     assert status == 400
     assert answer["message"].startswith("[Validation Errors] ")
     for field in (
         "customer_id: must be a string (received number)",
-        "feature_id: is required",
+        "timestamp: must be a time in epoch milliseconds",
         "value: must be a number",
     ):
         assert field in answer["message"]
@@ -198,7 +203,29 @@ def test_what_does_not_exist(customer: Here, call: tuple[str, str], body: Any, s
         ("POST /v1/customers.get_or_create", {"customer_id": "x", "metadata": {"a": "\ud800"}}, 400, "invalid_inputs"),
         ("POST /v1/customers.get_or_create", {"customer_id": "x", "auto_enable_plan_id": "no"}, 404, "plan_not_found"),
         ("POST /v1/billing.attach", {"customer_id": "c1", "plan_id": "nope"}, 404, "plan_not_found"),
-        ("POST /v1/billing.attach", {"customer_id": "c1", "plan_id": "p", "customize": {"items": []}}, 400, "invalid_inputs"),
+        ("POST /v1/billing.attach", {"customer_id": "c1", "plan_id": "p", "customize": {"add_items": [{}]}}, 400, "invalid_inputs"),
+        ("POST /v1/billing.update", {"customer_id": "c1", "plan_id": "p"}, 400, "invalid_inputs"),
+        ("POST /v1/billing.update", {"customer_id": "c1", "plan_id": "p", "cancel_action": "uncancel"}, 404, "invalid_request"),
+        ("POST /v1/entities.create", {"customer_id": "c1", "entity_id": "e", "feature_id": "nope"}, 404, "feature_not_found"),
+        ("POST /v1/entities.get", {"customer_id": "c1", "entity_id": "nope"}, 404, "entity_not_found"),
+        ("POST /v1/balances.create", {"customer_id": "c1", "feature_id": "messages"}, 400, "invalid_inputs"),
+        ("POST /v1/balances.create", {"customer_id": "c1", "feature_id": "messages", "included_grant": -1}, 400, "invalid_inputs"),
+        ("POST /v1/balances.update", {"customer_id": "c1", "feature_id": "messages"}, 400, "invalid_inputs"),
+        ("POST /v1/balances.update", {"customer_id": "c1", "feature_id": "messages", "remaining": 1, "usage": 1}, 400, "invalid_inputs"),
+        ("POST /v1/balances.finalize", {"lock_id": "nope", "action": "confirm"}, 400, "invalid_request"),
+        ("POST /v1/balances.finalize", {"lock_id": "nope", "action": "release", "override_value": 5}, 400, "invalid_inputs"),
+        ("POST /v1/balances.delete", {"customer_id": "c1", "balance_id": "nope"}, 404, "invalid_request"),
+        ("POST /v1/customers.list", {"start_cursor": "@@@"}, 400, "invalid_inputs"),
+        ("POST /v1/customers.list", {"limit": 1000}, 400, "invalid_inputs"),
+        (
+            "POST /v1/customers.update",
+            {"customer_id": "c1", "billing_controls": {"usage_limits": [{"feature_id": "no", "limit": 1, "interval": "day"}]}},
+            404,
+            "feature_not_found",
+        ),
+        ("POST /v1/features.create", {"feature_id": "p", "name": "P", "type": "credit_system"}, 400, "invalid_inputs"),
+        ("POST /v1/customers/c1/balances", {}, 400, "invalid_inputs"),
+        ("POST /v1/attach", {"customer_id": "c1", "product_id": "nope"}, 404, "plan_not_found"),
         ("POST /v1/keys.revoke", {"key_id": "nope"}, 404, "key_not_found"),
         ("POST /v1/invoices.list", {}, 404, "route_not_found"),
     ],
@@ -239,6 +266,24 @@ FIELDS = st.sampled_from(
         "group",
         "version",
         "scope",
+        "price",
+        "included",
+        "reset",
+        "rollover",
+        "credit_schema",
+        "billing_controls",
+        "lock",
+        "lock_id",
+        "action",
+        "override_value",
+        "remaining",
+        "usage",
+        "interval",
+        "limit",
+        "start_cursor",
+        "balances",
+        "id",
+        "product_id",
     ]
 )
 ROUTES = st.sampled_from(
@@ -253,8 +298,30 @@ ROUTES = st.sampled_from(
             "customers.get_or_create",
             "customers.get",
             "billing.attach",
+            "billing.update",
+            "subscriptions.list",
+            "entities.create",
+            "entities.list",
+            "balances.create",
+            "balances.update",
+            "balances.delete",
+            "balances.finalize",
+            "balances.list_locks",
+            "balances.list",
+            "customers.update",
+            "customers.list",
+            "plans.update",
+            "features.update",
             "keys.create",
             "keys.revoke",
+            "usage",
+            "attach",
+            "cancel",
+            "products",
+            "customers",
+            "customers/c1",
+            "customers/c1/balances",
+            "customers/c1/entities",
         ]
     ]
 )
@@ -271,7 +338,7 @@ def test_no_input_gives_a_500(customer: Here, call: tuple[str, str], body: Any) 
 
 
 def test_values_keep_their_digits(customer: Here) -> None:
-    body = '{"customer_id": "c1", "feature_id": "messages", "value": 0.1234567891}'
+    body = '{"customer_id": "c1", "feature_id": "messages", "value": 0.1234567891, "async": false}'
     answer = customer.handlers["track"](authorized(http_event(TRACK[1], body)), None)
     parsed = simplejson.loads(answer["body"], use_decimal=True)
     assert parsed["value"] == Decimal("0.1234567891")

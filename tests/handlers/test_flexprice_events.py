@@ -154,7 +154,7 @@ def test_a_thousand_events_are_taken_at_once(stocked: Here, customer: str, deliv
     events = [{"event_name": "nobody.counts", "external_customer_id": customer}] * 1000
     assert ingest(stocked, {"events": events}, "POST /v1/events/bulk")[0] == 202
     bodies = taken()
-    assert [len(json.loads(body)["items"]) for body in bodies] == [100] * 10
+    assert [len(json.loads(body)["items"]) for body in bodies] == [20] * 50
     spent = Spent(runtime.client("dynamodb"))
     assert deliver(bodies) == []  # an event that no feature counts is a use of nothing
     assert [name for name, _ in spent.requests] == ["Query"] * len(bodies)  # the catalog, once for a message

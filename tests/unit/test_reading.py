@@ -33,6 +33,7 @@ def test_features_are_read_once_in_their_time_and_afresh_when_asked_for_or_missi
     source, now = Source(), [0.0]
     cache = FeatureCache(source, lambda: now[0])  # type: ignore[arg-type]
     assert cache.catalog(SANDBOX, "messages") is cache.catalog(SANDBOX, "messages")
+    assert cache.catalog(SANDBOX).feature("messages") is MESSAGES
     assert source.reads == 1
     now[0] = CACHE_SECONDS + 1
     cache.catalog(SANDBOX, "messages")
@@ -41,19 +42,23 @@ def test_features_are_read_once_in_their_time_and_afresh_when_asked_for_or_missi
     assert source.reads == 3
     with pytest.raises(NotFound):
         cache.catalog(SANDBOX, "new").feature("new")
-    source.held["new"] = MESSAGES
+    source.held["new"] = MESSAGES._replace(id="new")
     assert cache.catalog(SANDBOX, "new").feature("new")  # as soon as it is created
     with pytest.raises(NotFound):
         cache.catalog(Environment.LIVE, "messages").feature("messages")
 
 
-def test_an_event_name_is_listened_to_as_soon_as_a_feature_lists_it() -> None:
+def test_an_event_name_that_no_feature_lists_is_looked_for_afresh_before_it_is_not_found() -> None:
     source = Source()
-    cache = FeatureCache(source)  # type: ignore[arg-type]
+    cache = FeatureCache(source, lambda: 0.0)  # type: ignore[arg-type]
+    cache.catalog(SANDBOX)
     with pytest.raises(NotFound):
         cache.listening(SANDBOX, "sent")
+    assert source.reads == 2
     source.held["messages"] = MESSAGES._replace(event_names=("sent",))
     assert [feature.id for feature in cache.listening(SANDBOX, "sent")] == ["messages"]
+    cache.listening(SANDBOX, "sent")
+    assert source.reads == 3
 
 
 def test_a_query_reads_every_page() -> None:

@@ -169,6 +169,12 @@ class TestUsageAndGrant:
         assert customer.gru(entity="e1") == (160, 30, 130)
         assert (customer.gru(entity="e2"), customer.gru()) == ((100, 100, 0), (260, 130, 130))
 
+    def test_the_grant_alone_leaves_what_remains(self) -> None:
+        """Autumn.md 3.8: the grant changes; to change what remains, it is paired with it."""
+        customer = Scenario(monthly(100))
+        customer.update(included=150)
+        assert customer.gru()[:2] == (150, 100)
+
     def test_the_legacy_way_sets_what_remains_by_the_grant(self) -> None:
         """Autumn.md 3.8: it alters the grant; the usage stays."""
         customer = Scenario(monthly(100))

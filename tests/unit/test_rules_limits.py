@@ -34,6 +34,14 @@ class TestSpendLimit:
         assert not customer.track(1, overage=REJECT).allowed
         assert not customer.may(1)
 
+    def test_it_comes_before_a_lower_max_purchase(self) -> None:
+        """Autumn.md 2, step 7: a spend limit takes precedence."""
+        customer = Scenario(consumable(100, most=10))
+        customer.control(spend(25))
+        assert (customer.may(125), customer.may(126)) == (True, False)
+        customer.track(200)
+        assert customer.gru() == (100, 0, 125)
+
     def test_overflow_stops_at_it_too(self) -> None:
         """S122."""
         customer = Scenario(lifetime(1000), consumable(100, most=300))

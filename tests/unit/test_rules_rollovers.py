@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -13,9 +14,11 @@ from tests.unit.scenario import (
     NOW,
     REJECT,
     Scenario,
+    consumable,
     monthly,
     ms,
     per_entity,
+    prepaid,
     rolling,
 )
 from tollgate.domain.errors import InvalidInput
@@ -92,6 +95,13 @@ class TestReset:
         customer.update(entity="e2", remaining=second)
         customer.reset("messages", "e1", "e2")
         assert (*customer.left(entity="e1"), *customer.left(entity="e2")) == after
+
+    def test_overage_that_is_paid_for_does_not_persist(self) -> None:
+        """Autumn.md 3.9: persist_free_overage."""
+        customer = Scenario(consumable(100), keeps_overage=True)
+        customer.track(150)
+        customer.reset()
+        assert customer.ru() == (100, 0)
 
     def test_overage_is_forgiven_without_the_flag(self) -> None:
         """S182, the flag off."""
@@ -177,6 +187,16 @@ class TestRollover:
         customer.track(used)
         customer.reset()
         assert (customer.ru(), customer.rollovers()) == ((granted + rollover, 0), [rollover])
+
+    def test_that_share_is_of_whole_units_of_all_that_was_granted_and_bought(self) -> None:
+        """Autumn.md 3.9: floor(starting grant * max_percentage / 100), the prepaid quantity in it."""
+        customer = Scenario(monthly(101, rollover=rolling(percent=50)))
+        customer.reset()
+        assert customer.rollovers() == [50]
+        bought = prepaid(100, 100)
+        customer = Scenario(bought._replace(item=replace(bought.item, rollover=rolling(percent=50))))
+        customer.reset()
+        assert customer.rollovers() == [100]
 
     def test_rollovers_of_several_periods_are_trimmed_together(self) -> None:
         """S176."""

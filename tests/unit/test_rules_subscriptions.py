@@ -130,6 +130,24 @@ class TestCanceling:
         customer.later(DAY)
         assert (customer.status(sub), customer.may(1)) == ("expired", False)
 
+    def test_a_downgrade_that_is_taken_back_leaves_what_it_was_to_replace(self) -> None:
+        customer = Scenario()
+        old = customer.attach(monthly(100), group="main")
+        new = customer.attach(monthly(20), group="main", schedule="end_of_cycle")
+        customer.cancel(new, at_end=False)
+        customer.now = FEBRUARY
+        assert (customer.status(old), customer.status(new), customer.may(100)) == ("active", "expired", True)
+
+    def test_a_subscription_that_goes_on_still_ends_when_it_was_to(self) -> None:
+        customer = Scenario()
+        short = customer.attach(monthly(100), ends_at=NOW + 40 * DAY)
+        customer.cancel(short, at_end=True)
+        customer.uncancel(short)
+        customer.now = NOW + 40 * DAY - 1
+        assert customer.status(short) == "active"
+        customer.now += 1
+        assert customer.status(short) == "expired"
+
     def test_what_is_not_canceled_is_not_taken_back(self) -> None:
         customer = Scenario()
         sub = customer.attach(monthly(100))

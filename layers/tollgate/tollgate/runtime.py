@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tollgate.store.table import Table
     from tollgate.usecases.entitlements import Entitlements
     from tollgate.usecases.management import Management
+    from tollgate.usecases.reservations import Reservations
     from tollgate.usecases.usage import Meter
 
 _CONFIG = Config(
@@ -36,6 +37,7 @@ _CONFIG = Config(
     tcp_keepalive=True,
 )
 _QUEUE_TRIES = 3
+_QUEUE_MOST = 10  # messages in one request
 
 
 def clock() -> int:
@@ -83,6 +85,14 @@ def meter() -> Meter:
 
 
 @cache
+def reservations() -> Reservations:
+    from tollgate.store.locks import Locks
+    from tollgate.usecases.reservations import Reservations
+
+    return Reservations(meter(), Locks(table()))
+
+
+@cache
 def once() -> OnceKeys:
     from tollgate.store.once import OnceKeys
 
@@ -100,7 +110,12 @@ def entitlements() -> Entitlements:
 
 
 def to_usage_queue(bodies: list[str]) -> None:
-    """Puts messages on the usage queue, at most ten; raises Unavailable where it could not take them all."""
+    """Puts messages on the usage queue; raises Unavailable where it could not take them all."""
+    for start in range(0, len(bodies), _QUEUE_MOST):
+        _send(bodies[start : start + _QUEUE_MOST])
+
+
+def _send(bodies: list[str]) -> None:
     entries = [{"Id": str(number), "MessageBody": body} for number, body in enumerate(bodies)]
     for _ in range(_QUEUE_TRIES):
         answer = client("sqs").send_message_batch(QueueUrl=os.environ["TOLLGATE_USAGE_QUEUE_URL"], Entries=entries)

@@ -20,7 +20,7 @@ from tollgate.store.once import Once
 from tollgate.usecases.events import REMEMBERED_MS, ReportedEvent, count_event, ready
 from tollgate.usecases.usage import Meter, Use
 
-ITEMS_IN_MESSAGE = 100
+ITEMS_IN_MESSAGE = 20  # times ten messages to one call of the function: well within its time
 
 
 def messages(caller: Caller, now: int, items: Sequence[Mapping[str, Any]]) -> Iterator[str]:

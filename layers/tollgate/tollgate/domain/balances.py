@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import NamedTuple
 
+from tollgate.domain.holds import Hold, forgotten, uncounted, undo
 from tollgate.domain.limits import NO_LIMITS, Limits, Window
 from tollgate.domain.quantities import ZERO
 from tollgate.domain.rows import FOREVER, Row, deduction_order, renewed, soonest_first
@@ -35,7 +36,8 @@ class Balance(NamedTuple):
     `headroom` is what the rows hold, `ceiling` that and the overage that they allow; usage limits lower both. `flag`: a
     boolean or static feature, held while it has a row, with nothing to spend. What else the customer holds decides
     `before` (features that are drawn before this credit pool, and ENTITIES), `governed` (a use here counts in another
-    item's usage limit), `clocked` (a test clock says what time it is) and `unpooled` (entities do not share it).
+    item's usage limit), `clocked` (a test clock says what time it is) and `unpooled` (entities do not share it). `holds`
+    are the reservations that hold units of it.
     """
 
     place: Place
@@ -50,6 +52,7 @@ class Balance(NamedTuple):
     governed: bool = False
     clocked: bool = False
     unpooled: bool = False
+    holds: tuple[Hold, ...] = ()
 
     @property
     def feature_id(self) -> str:
@@ -65,7 +68,7 @@ def restated(balance: Balance) -> Balance:
     """A folded balance (nothing spent) of these rows, limits and links: in order, its numbers as they follow from those."""
     rows = tuple(sorted(balance.rows, key=deduction_order))
     live = [row for row in rows if row.starts_at is None]
-    moments = [row.changes_at for row in rows]
+    moments = [*(row.changes_at for row in rows), *(hold.expires_at for hold in balance.holds)]
     if any(row.unlimited for row in live):
         headroom = ceiling = UNBOUNDED
         thoughtful = False
@@ -91,12 +94,55 @@ def fold(balance: Balance, now: int) -> Balance:
     if now < balance.fresh_until and balance.ceiling < _COUNTED:  # nothing is due, and the numbers are the rows' own
         windows = tuple(_counted(balance)) if balance.limits.windows else ()
         limits = balance.limits._replace(windows=windows) if windows else balance.limits
-        return balance._replace(rows=settle(balance), spent=ZERO, limits=limits)
-    rows = tuple(row for settled in settle(balance) if (row := renewed(settled, now)) is not None)
+        headroom = max(ZERO, balance.headroom)  # overage was drawn from it too
+        return balance._replace(rows=settle(balance), headroom=headroom, spent=ZERO, limits=limits)
+    limits = balance.limits._replace(windows=tuple(_counted(balance))) if balance.limits.windows else balance.limits
+    balance = balance._replace(rows=settle(balance), spent=ZERO, limits=limits)
+    for hold in sorted(balance.holds, key=lambda hold: hold.expires_at):
+        if hold.expires_at > now:
+            break
+        balance = _lapsed(_passed(balance, hold.expires_at), hold.id)
+    return restated(_passed(balance, now))
+
+
+def _passed(balance: Balance, now: int) -> Balance:
+    """What time does to settled rows, usage limits and holds by itself."""
+    rows, whole = [], set()
+    for old in balance.rows:
+        row = renewed(old, now)
+        if row is not None:
+            rows.append(row)
+            if row.next_reset_at != old.next_reset_at:
+                whole.add(row.id)
     limits = balance.limits
     if limits.windows:
-        limits = limits._replace(windows=tuple(window.at(now) for window in _counted(balance)))
-    return restated(balance._replace(rows=rows, limits=limits))
+        limits = limits._replace(windows=tuple(window.at(now) for window in limits.windows))
+    holds = forgotten(balance.holds, whole) if whole and balance.holds else balance.holds
+    return balance._replace(rows=tuple(rows), limits=limits, holds=holds)
+
+
+def _lapsed(balance: Balance, hold_id: str) -> Balance:
+    """Settled rows and usage limits with what a hold took of them given back."""
+    hold = next(hold for hold in balance.holds if hold.id == hold_id)
+    return released(balance, hold)
+
+
+def released(balance: Balance, hold: Hold) -> Balance:
+    """The item without a hold, what it took given back. What belonged to a row that is gone lands on those there are
+    (autumn.md 3.11)."""
+    rows, rest = undo(balance.rows, hold.parts)
+    if rest > 0:
+        rows, rest = lift(rows, rest)
+        rows, _ = refill(rows, rest)
+    elif rest < 0 and rows:
+        rows, left = draw(rows, -rest)
+        rows = (rows[0]._replace(used=rows[0].used + left), *rows[1:]) if left else rows
+    windows = uncounted(balance.limits.windows, hold.counted)
+    return balance._replace(
+        rows=rows,
+        limits=balance.limits._replace(windows=windows),
+        holds=tuple(other for other in balance.holds if other.id != hold.id),
+    )
 
 
 def settle(balance: Balance) -> tuple[Row, ...]:

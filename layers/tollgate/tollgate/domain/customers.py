@@ -49,8 +49,9 @@ class Subscription:
     """One customer's (or entity's) hold of one version of a plan.
 
     `items` are what it grants: the plan's, or customized. `anchor` starts its billing cycles; `quantities` were bought, by
-    feature, in all (the included ones among them). Its status follows from the times alone. An add-on may belong to the
-    subscription `parent_id` and ends with it. `extra` holds what only other dialects show.
+    feature, in all (the included ones among them). `expires_at` is its end as things stand, `ends_at` the one it was given
+    when it was attached. Its status follows from the times alone. An add-on may belong to the subscription `parent_id` and
+    ends with it. `extra` holds what only other dialects show.
     """
 
     id: str
@@ -70,6 +71,7 @@ class Subscription:
     anchor: int = 0
     canceled_at: int | None = None
     expires_at: int | None = None
+    ends_at: int | None = None
     trial_ends_at: int | None = None
     parent_id: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)

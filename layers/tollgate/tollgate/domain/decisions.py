@@ -150,8 +150,9 @@ def holds(feature_id: str, entity_id: str, world: World) -> bool:
 
 def has_flag(feature_id: str, entity_id: str, world: World) -> bool:
     """Whether a boolean or static feature is held: by the customer, or by the entity."""
-    places = {Place(feature_id), Place(feature_id, entity_id)}
-    return any(place in world and world[place].flag and world[place].live_rows for place in places)
+    held = [world[place] for place in {Place(feature_id), Place(feature_id, entity_id)} if place in world]
+    shared = [flag for flag in held if flag.place.entity_id == entity_id or not flag.unpooled]
+    return any(balance.flag and balance.live_rows for balance in shared)
 
 
 def allows(feature_id: str, entity_id: str, required: Decimal, properties: Mapping[str, Any], world: World) -> bool:

@@ -38,6 +38,13 @@ class AlreadyExists(TollgateError):
         self.id = id
 
 
+class LockAlreadyExists(TollgateError):
+    """A reservation with this lock id lives."""
+
+    def __init__(self) -> None:
+        super().__init__("A lock with this ID already exists")
+
+
 class Conflict(TollgateError):
     """What is there does not allow it: a paid row cannot be deleted, a lock is being finalized."""
 

@@ -88,6 +88,7 @@ def attach(
         cycle=terms.cycle or plan.cycle,
         anchor=_anchor(plan, replaced, terms, starts_at, now),
         expires_at=terms.ends_at,
+        ends_at=terms.ends_at,
         trial_ends_at=trial_ends_at,
         parent_id=terms.parent_id,
         extra=terms.extra,
@@ -146,7 +147,10 @@ def update_quantities(
 
 def cancel(holdings: Holdings, catalog: Catalog, subscription_id: str, now: int, *, at_end: bool) -> Holdings:
     """The holdings with a subscription that ends now, or at the end of its cycle (of its trial, if that is running), and
-    its add-ons with it."""
+    its add-ons with it.
+
+    What a plan that has not started yet was to replace goes on.
+    """
     subscription = _held(holdings, subscription_id, now)
     period = subscription.period(now)
     ends_at = now
@@ -160,6 +164,11 @@ def cancel(holdings: Holdings, catalog: Catalog, subscription_id: str, now: int,
         if own:
             ended = replace(other, canceled_at=now, expires_at=_sooner(other.expires_at, ends_at))
             holdings = _ending(holdings, catalog, ended, now)
+    if subscription.started_at <= now:
+        return holdings
+    for other in list(holdings.subscriptions.values()):
+        if _rivals(other, subscription) and other.expires_at == subscription.started_at:
+            holdings = _ending(holdings, catalog, replace(other, canceled_at=None, expires_at=other.ends_at), now)
     return holdings
 
 
@@ -174,7 +183,7 @@ def uncancel(holdings: Holdings, catalog: Catalog, subscription_id: str, now: in
     for other in list(holdings.subscriptions.values()):
         if _rivals(other, subscription) and other.status(now) == "scheduled":
             holdings = _ending(holdings, catalog, replace(other, canceled_at=now, expires_at=now), now)
-    return _ending(holdings, catalog, replace(subscription, canceled_at=None, expires_at=None), now)
+    return _ending(holdings, catalog, replace(subscription, canceled_at=None, expires_at=subscription.ends_at), now)
 
 
 def add_entity(
@@ -389,24 +398,34 @@ def _shown(item: PlanItem) -> dict[str, object] | None:
 def _carried(old: tuple[Row, ...], new: tuple[Row, ...], keep_anchor: bool) -> tuple[Row, ...]:
     """New rows with what was used of the old ones, and their rollovers cut to the new rule (autumn.md, S179).
 
-    A row that resets as an old one did takes over its period.
+    A row that resets as an old one did takes over its period, and of what was used of it as much as it grants; the rest
+    is drawn anew.
     """
+    heirs = sorted(new, key=deduction_order)
+    left = ZERO
+    for was in sorted(old, key=deduction_order):
+        number = next((n for n, row in enumerate(heirs) if row.reset == was.reset and not row.used), None)
+        if number is None or was.used <= 0:
+            left += was.used
+        else:
+            part = was.used if heirs[number].unlimited else min(was.used, max(ZERO, heirs[number].total))
+            heirs[number] = heirs[number]._replace(used=part)
+            left += was.used - part
     rows = []
-    for row in sorted(new, key=deduction_order):
+    for row in heirs:
         twin = next((o for o in old if o.reset == row.reset and o.next_reset_at is not None), None)
         if twin and keep_anchor:
             row = row._replace(anchor=twin.anchor, next_reset_at=twin.next_reset_at)
         rows.append(row)
-    used = sum((row.used for row in old), ZERO)
     drawn = tuple(rows)
-    if used > 0:
-        drawn, left = draw(drawn, used)
+    if left > 0:
+        drawn, left = draw(drawn, left)
         if left:
             drawn, left = draw_overage(drawn, left, overage_cap(NO_LIMITS))
         if left:
             drawn = push(drawn, left, any_row)
-    elif used < 0:
-        drawn = push(drawn, used, any_row)
+    elif left < 0:
+        drawn = push(drawn, left, any_row)
     rollovers = tuple(rollover for row in old for rollover in row.rollovers)
     if not rollovers:
         return drawn

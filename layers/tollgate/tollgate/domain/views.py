@@ -23,7 +23,8 @@ class Shown(NamedTuple):
 
 
 class View(NamedTuple):
-    """A metered feature as it is shown. `overage_allowed` and `max_purchase` as autumn.md 1.2 and 5.2 have them."""
+    """A metered feature as it is shown. `overage_allowed` and `max_purchase` as autumn.md 1.2 and 5.2 have them;
+    `reserved` is what reservations hold of it."""
 
     feature_id: str
     rows: tuple[Shown, ...]
@@ -32,6 +33,7 @@ class View(NamedTuple):
     overage_allowed: bool
     max_purchase: Decimal | None
     next_reset_at: int | None
+    reserved: Decimal = ZERO
 
     @property
     def rollovers(self) -> tuple[Rollover, ...] | None:
@@ -69,6 +71,7 @@ def view(feature_id: str, entity_id: str, world: World) -> View | None:
         allowed,
         None if None in caps else sum((cap for cap in caps if cap is not None), ZERO),
         min((row.next_reset_at for row in plain if row.next_reset_at is not None), default=None),
+        sum((hold.reserved for balance in seen for hold in balance.holds), ZERO),
     )
 
 

@@ -11,6 +11,7 @@
 | `flag` | BOOL | present where the feature is boolean or static |
 | `limits` | S | JSON: spend and usage limits; absent where there are none |
 | `before` | SS | what is drawn before this item, or beside it; absent where nothing is |
+| `holds` | S | JSON: what reservations hold of it; absent where none does |
 | `marks` | SS | `governed`, `clocked`, `unpooled`; absent where none holds |
 | `event` | S | JSON: the last use; absent until the first |
 | `fence` | B | no deduction with an id at or below it can be applied any more |
@@ -23,6 +24,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tollgate.domain.balances import Balance, Place
+from tollgate.domain.holds import Counted, Hold, Part
 from tollgate.domain.limits import NO_LIMITS, Limits, SpendLimit, Window
 from tollgate.domain.periods import Interval, Reset
 from tollgate.domain.rows import Rollover, RolloverRule, Row
@@ -72,6 +74,7 @@ def decode(item: Item) -> Stored:
         "governed" in marks,
         "clocked" in marks,
         "unpooled" in marks,
+        _holds(loads(item["holds"]["S"])) if "holds" in item else (),
     )
     slots = tuple(_bytes(item[f"s{n}"]["B"]) for n in range(SLOTS))
     return Stored(balance, int(item["version"]["N"]), _bytes(item["fence"]["B"]), slots)
@@ -116,6 +119,7 @@ def state_values(balance: Balance) -> dict[str, AttributeValueTypeDef | None]:
         "limits": {"S": dumps(_limits_json(balance.limits))} if balance.limits != NO_LIMITS else None,
         "before": {"SS": sorted(balance.before)} if balance.before else None,
         "marks": {"SS": marks} if marks else None,
+        "holds": {"S": dumps(_holds_json(balance.holds))} if balance.holds else None,
     }
 
 
@@ -249,4 +253,34 @@ def _limits(data: dict[str, Any]) -> Limits:
             Window(Decimal(w[0]), Interval(w[1]), w[2], w[3], tuple((k, v) for k, v in w[4]), Decimal(w[5]))
             for w in data.get("windows", ())
         ),
+    )
+
+
+def _holds_json(holds: tuple[Hold, ...]) -> list[Any]:
+    return [
+        [
+            hold.id,
+            hold.expires_at,
+            [[part.seq, part.row_id, part.amount, part.rollover] for part in hold.parts],
+            [
+                [c.window[0], c.window[1], [list(pair) for pair in c.window[2]], c.ends_at, c.amount]
+                for c in hold.counted
+            ],
+        ]
+        for hold in holds
+    ]
+
+
+def _holds(data: list[Any]) -> tuple[Hold, ...]:
+    return tuple(
+        Hold(
+            id,
+            expires_at,
+            tuple(Part(seq, row_id, Decimal(amount), rollover) for seq, row_id, amount, rollover in parts),
+            tuple(
+                Counted((interval, utc, tuple((k, v) for k, v in filter)), ends_at, Decimal(amount))
+                for interval, utc, filter, ends_at, amount in counted
+            ),
+        )
+        for id, expires_at, parts, counted in data
     )

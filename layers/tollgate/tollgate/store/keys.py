@@ -7,6 +7,7 @@
 | entity | same | `ENTITY#<entity>` |
 | balance | same | `BALANCE#<feature>#<entity, or nothing>` |
 | customer, in its list | `<env>#customers` | `<created, ms, 14 digits>#<customer>` |
+| reservation | `<env>#lock#<digest of the lock id>` | `LOCK` |
 | idempotency key | `<env>#once#<sha256>` | `ONCE` |
 | feature | `<env>#catalog` | `FEATURE#<feature>` |
 | plan version | same | `PLAN#<plan>#<version, six digits>` |
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 CUSTOMER = "CUSTOMER"
 SUBSCRIPTION = "SUBSCRIPTION#"
 ENTITY = "ENTITY#"
+LOCK = "LOCK"
 BALANCE = "BALANCE#"
 FEATURE = "FEATURE#"
 PLAN = "PLAN#"
@@ -64,6 +66,10 @@ def customer_list(env: Environment) -> str:
 
 def listed_customer(env: Environment, created_at: int, customer_id: str) -> Key:
     return _key(customer_list(env), f"{created_at:014d}#{customer_id}")
+
+
+def lock(env: Environment, digest: str) -> Key:
+    return _key(f"{env.value}#lock#{digest}", LOCK)
 
 
 def once(env: Environment, digest: str) -> Key:

@@ -8,10 +8,13 @@ from __future__ import annotations
 import base64
 import uuid
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, cast
 
 from tollgate.domain.recorded import RecordedUse
+from tollgate.store import keys
 from tollgate.store.balance_items import decode, decode_event
+from tollgate.store.locks import RecordedLock, decode_lock
 
 if TYPE_CHECKING:
     from tollgate.store.table import Item
@@ -38,6 +41,26 @@ def recorded_use(record: Mapping[str, Any]) -> RecordedUse | None:
     id = uuid.uuid5(_NAMESPACE, f"{pk}\n{sk}\n{stored.version}\n{event.id}")
     entity_id = event.entity_id or stored.balance.place.entity_id or None
     return RecordedUse(str(id), environment, customer_id, entity_id, event, stored.balance)
+
+
+def recorded_lock(record: Mapping[str, Any]) -> RecordedLock | None:
+    """The reservation that a stream record tells of; None where it tells of something else, or of TTL.
+
+    Raises KeyError, ValueError or ArithmeticError where the record's image is not a lock's.
+    """
+    change = record["dynamodb"]
+    new, old = change.get("NewImage"), change.get("OldImage")
+    if new is None or change["Keys"]["sk"]["S"] != keys.LOCK:
+        return None
+    item = _from_wire(new)
+    lock = decode_lock(item)
+    if old is not None and (old["state"], old["expires_at"]) == (new["state"], new["expires_at"]):
+        return None
+    environment = item["pk"]["S"].partition("#")[0]
+    id = uuid.uuid5(_NAMESPACE, f"{item['pk']['S']}\n{lock.reservation.created_at}\n{lock.state}")
+    final = Decimal(item["settled_value"]["N"]) if "settled_value" in item else None
+    at = int(item["settled_at"]["N"]) if "settled_at" in item else lock.reservation.created_at
+    return RecordedLock(str(id), environment, lock, final, at)
 
 
 def _from_wire(image: Mapping[str, Any]) -> Item:

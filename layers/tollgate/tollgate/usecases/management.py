@@ -106,6 +106,8 @@ class Management:
             others = [other for other in self._automatic_plans(env) if other.id != plan.id]
             for automatic in (*others, plan):
                 everyone = attach(everyone, automatic, catalog, automatic.id, plan.created_at)
+            if any(held.status(plan.created_at) != "active" for held in everyone.subscriptions.values()):
+                raise InvalidRequest("Automatic plans must not replace each other: these share a group")
             if len(everyone.subscriptions) + len(everyone.balances) > MAX_ITEMS:
                 raise InvalidRequest(f"Automatic plans can grant at most {MAX_ITEMS} features in all")
 

@@ -160,12 +160,12 @@ class Meter:
         One request; one more for each feature of which entities hold balances that count here, and one for a test clock.
         Raises NotFound where there is no such customer or entity.
         """
-        stored = self.balances.read(env, customer_id, _places(feature, pools, entity_id), entity_id)
+        stored = self.balances.read(env, customer_id, places_of(feature, pools, entity_id), entity_id)
         if not stored and not entity_id and not self.balances.has_customer(env, customer_id):
             raise NotFound("customer", customer_id)
-        return self._completed(env, customer_id, entity_id, stored, now)
+        return self.completed(env, customer_id, entity_id, stored, now)
 
-    def _completed(
+    def completed(
         self, env: Environment, customer_id: str, entity_id: str, stored: dict[Place, Stored], now: int
     ) -> Seen:
         for place, item in list(stored.items()):
@@ -212,12 +212,12 @@ class Meter:
         catalog = self.features.catalog(caller.environment)
         metered = [feature for feature in features if not feature.type.is_flag]
         env, customer_id, entity_id = caller.environment, command.customer_id, command.entity_id
-        places = {p for feature in metered for p in _places(feature, catalog.pools(feature.id), entity_id)}
+        places = {p for feature in metered for p in places_of(feature, catalog.pools(feature.id), entity_id)}
         for _ in self.balances.turns():
             stored = self.balances.read(env, customer_id, places, entity_id)
             if not stored and not self.balances.has_customer(env, customer_id):
                 raise NotFound("customer", customer_id)
-            seen = self._completed(env, customer_id, entity_id, stored, now)
+            seen = self.completed(env, customer_id, entity_id, stored, now)
             world: World = seen.world
             decisions: list[tuple[Feature, Decision]] = []
             for feature in metered:
@@ -233,9 +233,9 @@ class Meter:
                 )
                 decisions.append((feature, decision))
                 world = decision.world
-            if self._commit(caller, command, seen, decisions, world, now):
+            if self.commit(caller, command, seen, decisions, world, now):
                 return [
-                    self._outcome(feature, catalog.pools(feature.id), command, decision, world, seen.now)
+                    self.outcome(feature, catalog.pools(feature.id), command, decision, world, seen.now)
                     for feature, decision in decisions
                 ]
         raise Unavailable("The balances are being changed too often: nothing was counted, try again")
@@ -254,17 +254,17 @@ class Meter:
                     return result
                 known = result
             if known is not None and single:  # the item that declined is all there is to read
-                seen = self._completed(env, customer_id, entity_id, {known.balance.place: known}, now)
+                seen = self.completed(env, customer_id, entity_id, {known.balance.place: known}, now)
             else:
                 seen = self.look(env, customer_id, feature, pools, entity_id, now)
             decision = use(
                 feature, pools, entity_id, command.amount, command.overage, command.properties, seen.world, seen.now
             )
             if not decision.allowed:
-                return self._refused(caller, feature, pools, command, decision, seen, rejecting)
-            if self._commit(caller, command, seen, [(feature, decision)], decision.world, now):
+                return self.refused(caller, feature, pools, command, decision, seen, now, rejecting)
+            if self.commit(caller, command, seen, [(feature, decision)], decision.world, now):
                 self._remember(env, feature, pools, command, seen)
-                return self._outcome(feature, pools, command, decision, decision.world, seen.now)
+                return self.outcome(feature, pools, command, decision, decision.world, seen.now)
         raise Unavailable("The balance is being changed too often: nothing was counted, try again")
 
     def _spend(
@@ -282,7 +282,7 @@ class Meter:
         amount = converted(command.amount, cost)
         alone = not pools and not entity_id and not is_lenient(feature, (), command.overage)
         for capped in (False, True):
-            event_of = partial(self._event, caller, command, now, feature, target, amount)
+            event_of = partial(self.event, caller, command, now, feature, target, amount)
             result = self.balances.spend(
                 env,
                 customer_id,
@@ -320,24 +320,23 @@ class Meter:
         """The answer after a hot write: the item as it left it, and the others that are shown beside it."""
         after = result.stored.balance
         stored = {target: result.stored}
-        places = _places(feature, pools, command.entity_id)
+        places = places_of(feature, pools, command.entity_id)
         others = set(hint.others if hint else places) - {target}
         if others:
             stored |= self.balances.read(env, command.customer_id, others)
             if not hint:
                 self._remember(env, feature, pools, command, Seen(stored, now))
-        seen = self._completed(env, command.customer_id, command.entity_id, dict(stored), now)
+        seen = self.completed(env, command.customer_id, command.entity_id, dict(stored), now)
         deductions: tuple[Deduction, ...] = ()
         if command.itemized and after.spent >= amount:
             deductions = drawn_by(after._replace(spent=after.spent - amount), after)
         world = folded(seen.world, now)
-        asked = command.amount if target.feature_id == feature.id else amount
+        own = target.feature_id == feature.id
+        asked, drawn = (command.amount, amount) if own else (amount, command.amount)
         names = (feature.id, *(pool.feature_id for pool in pools))
-        return Outcome(
-            True, feature, target.feature_id, asked, world, names, command.entity_id, amount, deductions, now
-        )
+        return Outcome(True, feature, target.feature_id, asked, world, names, command.entity_id, drawn, deductions, now)
 
-    def _commit(
+    def commit(
         self,
         caller: Caller,
         command: Use,
@@ -345,23 +344,38 @@ class Meter:
         decisions: Sequence[tuple[Feature, Decision]],
         world: World,
         now: int,
+        extra: Sequence[Any] = (),
+        *,
+        silent: bool = False,
     ) -> bool:
-        """Writes what was decided, each use with its event; False where something had changed since it was read."""
+        """Writes what was decided, each use with its event; False where something had changed since it was read.
+
+        `extra` writes go into the same transaction; raises DuplicateRequest where one of them is refused. `silent`: what
+        changes is no use, and leaves no event.
+        """
         env, customer_id = caller.environment, command.customer_id
         drawn: dict[Place, Decimal] = {}
         uses: dict[Place, Feature] = {}
         for feature, decision in decisions:
-            if not decision.allowed:
+            if silent or not decision.allowed:
                 continue
+            pools = self.features.catalog(env).pools(feature.id)
             moved = _moved(decision)
-            first = next(iter(moved), _carrier(feature, command.entity_id, world))
-            for place in moved or {first: ZERO}:
-                drawn[place] = drawn.get(place, ZERO) + moved.get(place, ZERO)
+            if not moved:  # the first item that could have paid remembers a use that moved nothing
+                moved = {sources_of(feature.id, pools, command.entity_id, world)[0].place: ZERO}
+            for place, amount in moved.items():
+                drawn[place] = drawn.get(place, ZERO) + amount
                 uses.setdefault(place, feature)
-        if not uses:
+        if not uses and not extra:
             self._use_up(env, command, now)
             return True
-        changed = [p for p, balance in world.items() if p in uses or fold(seen.stored[p].balance, seen.now) != balance]
+        changed = [
+            place
+            for place, balance in world.items()
+            if place in uses
+            or fold(seen.stored[place].balance, seen.now) != balance
+            or len(balance.holds) != len(seen.stored[place].balance.holds)
+        ]
         primary: set[str] = set()
         changes = []
         for place in sorted(changed, key=lambda p: list(uses).index(p) if p in uses else len(uses)):
@@ -369,24 +383,24 @@ class Meter:
             if place in uses:
                 part = uses[place].id in primary
                 primary.add(uses[place].id)
-                event_of = partial(self._event, caller, command, seen.now, uses[place], place, drawn[place], part=part)
+                event_of = partial(self.event, caller, command, seen.now, uses[place], place, drawn[place], part=part)
             changes.append(Changed(seen.stored[place], world[place], event_of))
-        once = self._keys(env, command, now)
+        once = [*extra, *self._keys(env, command, now)]
         unchanged = _depended_on(seen, world, changed)
         if len(changes) == 1 and not once and not unchanged:
             change = changes[0]
             assert change.event_of is not None
             place = change.balance.place
             amount = drawn[place]
-            whole = place.entity_id in ("", command.entity_id)  # a share is drawn alone, not in the item's own order
-            if whole and hot(change.stored.balance, amount, Overage.REJECT, seen.now, alone=False) is not None:
+            quick = hot(change.stored.balance, amount, Overage.REJECT, seen.now, alone=False)
+            if quick is not None and fold(quick, seen.now) == change.balance:
                 spent = self.balances.spend(env, customer_id, place, amount, seen.now, change.event_of)
                 return isinstance(spent, Applied)
             result = self.balances.replace(env, customer_id, change.stored, change.balance, change.event_of)
             return isinstance(result, Applied)
         return self.balances.commit(env, customer_id, changes, unchanged, once) is not None
 
-    def _refused(
+    def refused(
         self,
         caller: Caller,
         feature: Feature,
@@ -394,23 +408,22 @@ class Meter:
         command: Use,
         decision: Decision,
         seen: Seen,
+        now: int,
         rejecting: bool,
     ) -> Outcome:
         """The answer to a use that was not allowed: refused, or of what nothing grants."""
         entity_id = command.entity_id
-        granted = any(sources_of(feature.id, pools, entity_id, decision.world)) and not _empty(
-            feature, pools, entity_id, decision.world
-        )
-        if granted and rejecting:
+        held = granted(feature, pools, entity_id, decision.world)
+        if held and rejecting:
             if decision.usage_limited:
                 raise UsageLimitExceeded(f"Usage limit of {feature.id} reached for customer {command.customer_id}")
             raise InsufficientBalance(f"Insufficient balance of {feature.id} for customer {command.customer_id}")
-        self._use_up(caller.environment, command, seen.now)
+        self._use_up(caller.environment, command, now)
         answer = self.judged(feature, pools, entity_id, command.amount, command.properties, decision.world, seen.now)
         # a use of nothing is allowed where nothing is granted (autumn.md 2), and counts nothing
-        return answer._replace(allowed=not granted and command.amount <= 0)
+        return answer._replace(allowed=not held and command.amount <= 0)
 
-    def _outcome(
+    def outcome(
         self, feature: Feature, pools: Sequence[Pool], command: Use, decision: Decision, world: World, now: int
     ) -> Outcome:
         answer = check(feature, pools, command.entity_id, command.amount, command.properties, world)
@@ -433,7 +446,7 @@ class Meter:
         )
 
     @staticmethod
-    def _event(
+    def event(
         caller: Caller,
         command: Use,
         now: int,
@@ -475,7 +488,7 @@ class Meter:
 
     def _remember(self, env: Environment, feature: Feature, pools: Sequence[Pool], command: Use, seen: Seen) -> None:
         """Remembers which item to try first; the write's own condition keeps a stale hint from mattering."""
-        held = [place for place in _places(feature, pools, command.entity_id) if place in seen.stored]
+        held = [place for place in places_of(feature, pools, command.entity_id) if place in seen.stored]
         if not held or (not pools and not command.entity_id):
             return
         if len(self._hints) >= MOST_HINTS:
@@ -485,7 +498,7 @@ class Meter:
         self._hints[key] = _Hint(until, held[0], frozenset(held[1:]))
 
 
-def _places(feature: Feature, pools: Sequence[Pool], entity_id: str) -> list[Place]:
+def places_of(feature: Feature, pools: Sequence[Pool], entity_id: str) -> list[Place]:
     """The places that a feature may be paid from, the customer's last."""
     ids = (feature.id, *(pool.feature_id for pool in pools))
     levels = (entity_id, "") if entity_id else ("",)
@@ -502,16 +515,10 @@ def _moved(decision: Decision) -> dict[Place, Decimal]:
     return moved
 
 
-def _carrier(feature: Feature, entity_id: str, world: World) -> Place:
-    """The item that remembers a use that moved nothing: the first that could have."""
-    own = [place for place in (Place(feature.id, entity_id), Place(feature.id)) if place in world]
-    return next(iter(own), next(iter(world)))
-
-
-def _empty(feature: Feature, pools: Sequence[Pool], entity_id: str, world: World) -> bool:
-    """Whether nothing grants the feature there."""
+def granted(feature: Feature, pools: Sequence[Pool], entity_id: str, world: World) -> bool:
+    """Whether anything grants the feature there."""
     sources = sources_of(feature.id, pools, entity_id, world)
-    return not any(source.may(row) for source in sources for row in world[source.place].rows)
+    return any(source.may(row) for source in sources for row in world[source.place].rows)
 
 
 def _depended_on(seen: Seen, world: World, changed: Sequence[Place]) -> list[Stored]:

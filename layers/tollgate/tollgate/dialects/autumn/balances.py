@@ -45,6 +45,8 @@ def balance_json(feature_id: str, entity_id: str, world: World, features: Featur
         "object": "balance",
         "feature_id": feature_id,
         **found.totals._asdict(),
+        "reserved": found.reserved,
+        "settled": found.totals.usage - found.reserved,
         "overage": ZERO if found.totals.unlimited else found.overage,
         "overage_allowed": found.overage_allowed,
         "max_purchase": found.max_purchase,

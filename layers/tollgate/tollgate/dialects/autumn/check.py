@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Required, TypedDict
 
 from pydantic_core import SchemaValidator, ValidationError
 from pydantic_core import core_schema as schema
@@ -12,7 +12,7 @@ from pydantic_core import core_schema as schema
 from tollgate.dialects.autumn.balances import balance_json, flag_json
 from tollgate.dialects.autumn.features import schema_json
 from tollgate.dialects.autumn.requests import expanded, header_key, shown_balances, with_customer
-from tollgate.dialects.autumn.rules import id_rule, invalid_input, later_rule, number_rule, properties_rule
+from tollgate.dialects.autumn.rules import id_rule, invalid_input, number_rule, properties_rule, time_rule
 from tollgate.dialects.autumn.versions import Version, translated, version_of
 from tollgate.dialects.http import Answer, Request
 from tollgate.domain.decisions import Overage
@@ -23,9 +23,18 @@ from tollgate.usecases.usage import Meter, Outcome, Use
 
 if TYPE_CHECKING:
     from tollgate.usecases.management import Management
+    from tollgate.usecases.reservations import Reservations
 
 _ONE = Decimal(1)
-_LATER = ("lock",)
+
+
+class LockParams(TypedDict, total=False):
+    """`enabled: false` is no lock at all."""
+
+    lock_id: Required[str]
+    enabled: bool | None
+    expires_at: int | None
+    overage_behavior: str | None
 
 
 class CheckParams(NamedTuple):
@@ -45,6 +54,7 @@ class CheckParams(NamedTuple):
     expand: list[str] | None = None
     customer_data: Mapping[str, Any] | None = None
     entity_data: Mapping[str, Any] | None = None
+    lock: LockParams | None = None
 
     @property
     def required(self) -> Decimal:
@@ -55,11 +65,6 @@ class CheckParams(NamedTuple):
 
 def _optional(of: schema.CoreSchema) -> schema.TypedDictField:
     return schema.typed_dict_field(schema.nullable_schema(of), required=False)
-
-
-def _refuse_later(body: Any) -> Any:
-    later_rule(body, _LATER)
-    return body
 
 
 _ID = schema.no_info_after_validator_function(id_rule, schema.str_schema(strict=True))
@@ -73,34 +78,47 @@ _CUSTOMER_DATA = schema.typed_dict_schema(
 _ENTITY_DATA = schema.typed_dict_schema(
     {"name": _optional(_TEXT), "feature_id": schema.typed_dict_field(_ID)}, extra_behavior="ignore"
 )
+_LOCK = schema.typed_dict_schema(
+    {
+        "lock_id": schema.typed_dict_field(schema.str_schema(strict=True, min_length=1, max_length=256)),
+        "enabled": _optional(_BOOL),
+        "expires_at": _optional(schema.no_info_plain_validator_function(time_rule)),
+        "overage_behavior": _optional(schema.literal_schema(["reject", "cap", "overflow"])),
+    },
+    extra_behavior="ignore",
+)
 _PARAMS = SchemaValidator(
-    schema.no_info_before_validator_function(
-        _refuse_later,
-        schema.typed_dict_schema(
-            {
-                "customer_id": schema.typed_dict_field(_ID),
-                "feature_id": _optional(_ID),
-                "product_id": _optional(_ID),
-                "entity_id": _optional(_ID),
-                "required_balance": _optional(_NUMBER),
-                "required_quantity": _optional(_NUMBER),
-                "properties": _optional(_OBJECT),
-                "send_event": _optional(_BOOL),
-                "skip_event": _optional(_BOOL),
-                "skip_cache": _optional(_BOOL),
-                "with_preview": _optional(_BOOL),
-                "expand": _optional(schema.list_schema(_TEXT, strict=True, max_length=20)),
-                "customer_data": _optional(_CUSTOMER_DATA),
-                "entity_data": _optional(_ENTITY_DATA),
-            },
-            extra_behavior="ignore",
-        ),
+    schema.typed_dict_schema(
+        {
+            "customer_id": schema.typed_dict_field(_ID),
+            "feature_id": _optional(_ID),
+            "product_id": _optional(_ID),
+            "entity_id": _optional(_ID),
+            "required_balance": _optional(_NUMBER),
+            "required_quantity": _optional(_NUMBER),
+            "properties": _optional(_OBJECT),
+            "send_event": _optional(_BOOL),
+            "skip_event": _optional(_BOOL),
+            "skip_cache": _optional(_BOOL),
+            "with_preview": _optional(_BOOL),
+            "expand": _optional(schema.list_schema(_TEXT, strict=True, max_length=20)),
+            "customer_data": _optional(_CUSTOMER_DATA),
+            "entity_data": _optional(_ENTITY_DATA),
+            "lock": _optional(_LOCK),
+        },
+        extra_behavior="ignore",
     )
 )
 
 
-def check(meter: Meter, management: Callable[[], Management], request: Request) -> Answer:
-    """`management` is called only for what most checks never need: a product, a preview, a customer made on the way."""
+def check(
+    meter: Meter,
+    management: Callable[[], Management],
+    reservations: Callable[[], Reservations],
+    request: Request,
+) -> Answer:
+    """`management` is called only for what most checks never need: a product, a preview, a customer made on the way;
+    `reservations` for a lock."""
     version = version_of(request.headers.get("x-api-version"))
     try:
         params = CheckParams(**_PARAMS.validate_python(request.body))
@@ -110,9 +128,13 @@ def check(meter: Meter, management: Callable[[], Management], request: Request) 
         if params.feature_id is None and version >= (2, 1):
             raise InvalidInput("feature_id", "is required")
         raise InvalidInput("", "Exactly one of feature_id and product_id must be provided")
-    sends = bool(params.send_event and not params.skip_event)
+    locks = params.lock is not None and params.lock.get("enabled") is not False
+    sends = bool(params.send_event and not params.skip_event) or locks
     if sends and request.caller.scope is not Scope.SECRET:
-        raise InvalidRequest("Can't use send_event: true with a publishable key: use a secret key")
+        named = "lock" if locks else "send_event: true"
+        raise InvalidRequest(f"Can't use {named} with a publishable key: use a secret key")
+    if locks and params.product_id is not None:
+        raise InvalidRequest("A lock holds units of a feature, not of a product")
     if request.caller.scope is not Scope.SECRET:
         params = params._replace(customer_data=None, entity_data=None)
         version_made = (2, 1)  # a publishable key makes nothing
@@ -126,7 +148,10 @@ def check(meter: Meter, management: Callable[[], Management], request: Request) 
             return check_product(
                 management(), request, version, params.product_id, params.customer_id, params.entity_id
             )
-        outcome = _track(meter, request, params) if sends else _check(meter, request, params)
+        if locks:
+            outcome = _lock(reservations(), request, params)
+        else:
+            outcome = _track(meter, request, params) if sends else _check(meter, request, params)
         return Answer(_answer(meter, management, request, version, params, outcome, sends))
 
     def call() -> Answer:
@@ -167,7 +192,11 @@ def _check(meter: Meter, request: Request, params: CheckParams) -> Outcome:
 
 
 def _track(meter: Meter, request: Request, params: CheckParams) -> Outcome:
-    use = Use(
+    return meter.check_and_track(request.caller, _use(request, params), request.now)
+
+
+def _use(request: Request, params: CheckParams) -> Use:
+    return Use(
         params.customer_id,
         str(params.feature_id),
         params.required,
@@ -177,7 +206,16 @@ def _track(meter: Meter, request: Request, params: CheckParams) -> Outcome:
         once=header_key(request),
         itemized=False,
     )
-    return meter.check_and_track(request.caller, use, request.now)
+
+
+def _lock(reservations: Reservations, request: Request, params: CheckParams) -> Outcome:
+    from tollgate.usecases.reservations import LockTerms
+
+    asked = params.lock
+    assert asked is not None
+    overage = Overage(asked.get("overage_behavior") or Overage.REJECT)
+    terms = LockTerms(asked["lock_id"], asked.get("expires_at"), overage)
+    return reservations.hold(request.caller, _use(request, params), terms, request.now)
 
 
 def _answer(

@@ -17,6 +17,7 @@ _TABLE: dict[type[TollgateError], tuple[int, str]] = {
     errors.Forbidden: (403, "insufficient_scopes"),
     errors.NotFound: (404, "{kind}_not_found"),
     errors.AlreadyExists: (409, "duplicate_{kind}_id"),
+    errors.LockAlreadyExists: (409, "lock_already_exists"),
     errors.Conflict: (409, "invalid_request"),
     errors.DuplicateRequest: (409, "duplicate_idempotency_key"),
     errors.Unavailable: (503, "service_unavailable"),

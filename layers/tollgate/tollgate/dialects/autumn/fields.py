@@ -14,32 +14,22 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
 
-from tollgate.dialects.autumn.rules import id_rule, invalid_input, later_rule, number_rule, properties_rule
-
-_MAX_TIME = 253_402_300_799_999  # the last millisecond of the year 9999
-
-
-def _whole(value: Any) -> int:
-    number = number_rule(value)
-    if number != number.to_integral_value():
-        raise PydanticCustomError("whole", "must be a whole number")
-    return int(number)
-
-
-def _time(value: Any) -> int:
-    moment = _whole(value)
-    if not 0 < moment <= _MAX_TIME:
-        raise PydanticCustomError("time", "must be a time in epoch milliseconds")
-    return moment
-
+from tollgate.dialects.autumn.rules import (
+    id_rule,
+    invalid_input,
+    later_rule,
+    number_rule,
+    properties_rule,
+    time_rule,
+    whole_rule,
+)
 
 Text = Annotated[str, StringConstraints(max_length=1000)]
 Id = Annotated[str, AfterValidator(id_rule)]
 Number = Annotated[Decimal, PlainValidator(number_rule)]
-Whole = Annotated[int, PlainValidator(_whole)]
-Time = Annotated[int, PlainValidator(_time)]
+Whole = Annotated[int, PlainValidator(whole_rule)]
+Time = Annotated[int, PlainValidator(time_rule)]
 Properties = Annotated[dict[str, Any], AfterValidator(properties_rule)]
 Cursor = Annotated[str, StringConstraints(max_length=2000)]
 IntervalName = Literal["one_off", "minute", "hour", "day", "week", "month", "quarter", "semi_annual", "year"]

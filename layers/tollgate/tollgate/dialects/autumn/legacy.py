@@ -8,15 +8,15 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AliasChoices, Field
 
 from tollgate.dialects.autumn import customers
 from tollgate.dialects.autumn.catalog import FreeTrialParams
-from tollgate.dialects.autumn.fields import Id, Number, Params, Text, Whole
+from tollgate.dialects.autumn.fields import CustomerData, Id, Number, Params, Text, Whole
 from tollgate.dialects.autumn.products import product_json
 from tollgate.dialects.http import Answer, Request
 from tollgate.domain.customers import Customer, Entity
-from tollgate.domain.errors import InvalidInput, NotFound
+from tollgate.domain.errors import InvalidInput
 from tollgate.domain.grants import Change, Filter
 from tollgate.domain.periods import Interval, Reset
 from tollgate.domain.plans import PREPAID, USAGE_BASED, BasePrice, ItemPrice, Plan, PlanItem
@@ -65,12 +65,19 @@ class OptionParams(Params):
 
 
 class AttachProductParams(Params):
-    later = ("product_ids", "products", "free_trial", "force_checkout")
+    """`free_trial` false: without the plan's own. `features` is an older name of `options`."""
+
+    later = ("products", "force_checkout")
 
     customer_id: Id
-    product_id: Id
+    product_id: Id | None = None
+    product_ids: Annotated[list[Id], Field(min_length=1, max_length=1)] | None = None
     entity_id: Id | None = None
-    options: Annotated[list[OptionParams], Field(max_length=100)] | None = None
+    options: Annotated[list[OptionParams], Field(max_length=100)] | None = Field(
+        default=None, validation_alias=AliasChoices("options", "features")
+    )
+    free_trial: bool | None = None
+    customer_data: CustomerData | None = None
 
 
 class CancelParams(Params):
@@ -227,25 +234,27 @@ def delete_product(management: Management, request: Request, product_id: str) ->
 
 def attach(management: Management, request: Request) -> Answer:
     params = AttachProductParams.of(request.body)
-    env = request.caller.environment
-    plan = management.plan(env, params.product_id)
-    try:
-        management.customer(env, params.customer_id)
-    except NotFound:  # 1.x makes the customer (autumn.md 1.4)
-        management.get_or_create_customer(env, Customer(params.customer_id), None, request.now)
+    (product_id,) = params.product_ids or (params.product_id,)
+    if product_id is None or (params.product_id is not None and params.product_ids is not None):
+        raise InvalidInput("product_id", "is required, or product_ids with the one")
+    env, data = request.caller.environment, params.customer_data or CustomerData()
+    plan = management.plan(env, product_id)
+    # 1.x makes the customer (autumn.md 1.4)
+    customer = Customer(params.customer_id, data.name, data.email, data.fingerprint)
+    management.get_or_create_customer(env, customer, None, request.now, fill=True)
     terms = Terms(
         entity_id=params.entity_id,
         quantities={option.feature_id: option.quantity for option in params.options or ()},
-        free_trial=plan.free_trial,
+        free_trial=None if params.free_trial is False else plan.free_trial,
     )
-    management.attach(env, params.customer_id, params.product_id, None, request.now, terms)
+    management.attach(env, params.customer_id, product_id, None, request.now, terms)
     return Answer(
         {
             "success": True,
             "code": "new_product_attached",
             "message": f"Successfully attached {plan.name}",
             "customer_id": params.customer_id,
-            "product_ids": [params.product_id],
+            "product_ids": [product_id],
         }
     )
 

@@ -34,6 +34,23 @@ def number_rule(value: Any) -> Decimal:
         raise _refusal(error) from error
 
 
+MAX_TIME = 253_402_300_799_999  # the last millisecond of the year 9999
+
+
+def whole_rule(value: Any) -> int:
+    number = number_rule(value)
+    if number != number.to_integral_value():
+        raise PydanticCustomError("whole", "must be a whole number")
+    return int(number)
+
+
+def time_rule(value: Any) -> int:
+    moment = whole_rule(value)
+    if not 0 < moment <= MAX_TIME:
+        raise PydanticCustomError("time", "must be a time in epoch milliseconds")
+    return moment
+
+
 def properties_rule(value: dict[str, Any]) -> dict[str, Any]:
     try:
         checked_properties_size(len(dumps(value)))

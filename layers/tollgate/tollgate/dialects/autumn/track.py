@@ -131,7 +131,7 @@ def batch_track(meter: Meter, send: Send, request: Request) -> Answer:
 
     def accept() -> Answer:
         send(list(messages(request.caller, request.now, [_item(params) for params in items])))
-        return Answer({"success": True}, status=202)
+        return Answer({"success": True})
 
     return guarded(meter.once, request, header_key(request), accept)
 

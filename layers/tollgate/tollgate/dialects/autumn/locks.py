@@ -1,0 +1,59 @@
+"""`balances.finalize` and Tollgate's own `balances.list_locks` (autumn.md 1.2 and 3.11): requests in, answers out."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from tollgate.dialects.autumn.fields import Id, Number, Params, Properties
+from tollgate.dialects.http import Answer, Request
+from tollgate.domain.decisions import folded
+from tollgate.store.locks import Lock
+from tollgate.usecases.management import Management
+from tollgate.usecases.reservations import Reservations
+
+
+class FinalizeParams(Params):
+    lock_id: Annotated[str, Field(min_length=1, max_length=256)]
+    action: Literal["confirm", "release"]
+    override_value: Number | None = None
+    properties: Properties | None = None
+
+
+class ListLocksParams(Params):
+    customer_id: Id
+
+
+def finalize(reservations: Reservations, request: Request) -> Answer:
+    params = FinalizeParams.of(request.body)
+    reservations.finalize(
+        request.caller, params.lock_id, params.action, params.override_value, params.properties, request.now
+    )
+    return Answer({"success": True})
+
+
+def list_locks(management: Management, reservations: Reservations, request: Request) -> Answer:
+    """A customer's live locks, oldest first: found by what holds units of its balances."""
+    params = ListLocksParams.of(request.body)
+    env = request.caller.environment
+    holdings = management.customer(env, params.customer_id)
+    at = holdings.time(request.now)
+    world = folded(holdings.balances, at)
+    ids = sorted({hold.id for balance in world.values() for hold in balance.holds})
+    return Answer({"list": [lock_json(lock) for lock in reservations.live(env, ids, at)]})
+
+
+def lock_json(lock: Lock) -> dict[str, Any]:
+    reservation = lock.reservation
+    return {
+        "lock_id": reservation.lock_id,
+        "customer_id": reservation.customer_id,
+        "feature_id": reservation.feature_id,
+        "entity_id": reservation.entity_id or None,
+        "value": reservation.value,
+        "held": reservation.held,
+        "properties": reservation.properties,
+        "created_at": reservation.created_at,
+        "expires_at": reservation.expires_at,
+    }

@@ -1,0 +1,138 @@
+"""Reservations: units that are held before the cost is known, and settled or given back after.
+
+A hold draws its units at once, so that nobody else can use them, and each balance item remembers what of it was drawn
+there and until when. At `expires_at` the units are back, by the fold of the item alone: nobody has to write anything.
+
+A row's reset makes it whole, held units and all, so what was held of that row is no longer part of the hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from typing import NamedTuple
+
+from tollgate.domain.limits import Window
+from tollgate.domain.quantities import ZERO
+from tollgate.domain.rows import Row
+
+MAX_HOLDS = 200  # at once on one balance: an item of about 20 KB
+DAY_MS = 86_400_000
+LONGEST_MS = DAY_MS  # a hold lives a day at most, and a day where nothing is said (autumn.md 3.11)
+
+
+class Part(NamedTuple):
+    """What a hold moved on one row, in the order of `seq` over all the items that it touched.
+
+    `amount` above zero was drawn, below zero given back, in units of the item. `rollover` is the expiry of the rollover it
+    was drawn from (-1: one that never expires); None: from the row itself.
+    """
+
+    seq: int
+    row_id: str
+    amount: Decimal
+    rollover: int | None = None
+
+
+class Counted(NamedTuple):
+    """What a hold counted in one usage limit: which window, by its end."""
+
+    window: tuple[str, bool, tuple[tuple[str, str], ...]]
+    ends_at: int
+    amount: Decimal
+
+
+class Hold(NamedTuple):
+    """What one reservation holds of one balance item. `id` is its lock id's digest."""
+
+    id: str
+    expires_at: int
+    parts: tuple[Part, ...] = ()
+    counted: tuple[Counted, ...] = ()
+
+    @property
+    def reserved(self) -> Decimal:
+        """The units it keeps from others."""
+        return sum((part.amount for part in self.parts if part.amount > 0), ZERO)
+
+
+def window_key(window: Window) -> tuple[str, bool, tuple[tuple[str, str], ...]]:
+    return window.interval.value, window.anchor is None, window.filter
+
+
+def forgotten(holds: Iterable[Hold], row_ids: set[str]) -> tuple[Hold, ...]:
+    """The holds without what they held of these rows themselves: they were reset."""
+    return tuple(
+        hold._replace(parts=tuple(p for p in hold.parts if p.rollover is not None or p.row_id not in row_ids))
+        for hold in holds
+    )
+
+
+def parts_of(before: Sequence[Row], after: Sequence[Row], seq: int) -> tuple[list[Part], list[Part]]:
+    """What moved between two states of an item's rows: the parts drawn from what the rows held (rollovers first), and the
+    overage after them; numbered from `seq` on, the overage as if it followed directly."""
+    old = {row.id: row for row in before}
+    rolled: list[tuple[int, Part]] = []
+    held: list[Part] = []
+    over: list[Part] = []
+    for row in after:
+        was = old[row.id]
+        used = {rollover.expires_at: rollover.used for rollover in was.rollovers}
+        for rollover in row.rollovers:
+            moved = rollover.used - used.get(rollover.expires_at, ZERO)
+            if moved:
+                mark = -1 if rollover.expires_at is None else rollover.expires_at
+                rolled.append((mark if mark >= 0 else 2**62, Part(0, row.id, moved, mark)))
+        moved = row.used - was.used
+        if row.unlimited or moved <= 0:
+            held += [Part(0, row.id, moved)] if moved else []
+            continue
+        covered = min(moved, max(ZERO, was.remaining))
+        held += [Part(0, row.id, covered)] if covered else []
+        over += [Part(0, row.id, moved - covered)] if moved > covered else []
+    first = [part for _, part in sorted(rolled, key=lambda entry: entry[0])] + held
+    numbered = [part._replace(seq=seq + number) for number, part in enumerate([*first, *over])]
+    return numbered[: len(first)], numbered[len(first) :]
+
+
+def undo(rows: tuple[Row, ...], parts: Sequence[Part]) -> tuple[tuple[Row, ...], Decimal]:
+    """The rows with these parts undone, the last first; and what found no place on its own row: above zero still to be
+    given back, below zero still to be drawn.
+
+    A row never gets more back than was used of it.
+    """
+    changed = {row.id: row for row in rows}
+    rest = ZERO
+    for part in sorted(parts, key=lambda part: -part.seq):
+        row = changed.get(part.row_id)
+        if row is None:
+            rest += part.amount
+        elif part.rollover is not None:
+            changed[row.id], left = _into_rollover(row, part)
+            rest += left
+        else:
+            back = min(part.amount, max(ZERO, row.used)) if part.amount > 0 else part.amount
+            changed[row.id] = row._replace(used=row.used - back)
+            rest += part.amount - back
+    return tuple(changed[row.id] for row in rows), rest
+
+
+def _into_rollover(row: Row, part: Part) -> tuple[Row, Decimal]:
+    """Units go back into the rollover that they came from; where it has expired, they expired with it."""
+    expires_at = None if part.rollover == -1 else part.rollover
+    rollovers = []
+    for rollover in row.rollovers:
+        if rollover.expires_at == expires_at:
+            back = min(part.amount, rollover.used)
+            rollover = rollover._replace(used=rollover.used - back)
+        rollovers.append(rollover)
+    return row._replace(rollovers=tuple(rollovers)), ZERO
+
+
+def uncounted(windows: Sequence[Window], counted: Sequence[Counted]) -> tuple[Window, ...]:
+    """The usage limits without what was counted, where the window it was counted in still runs."""
+    changed = []
+    for window in windows:
+        back = sum((c.amount for c in counted if c.window == window_key(window) and c.ends_at == window.ends_at), ZERO)
+        changed.append(window._replace(used=max(ZERO, window.used - back)) if back else window)
+    return tuple(changed)

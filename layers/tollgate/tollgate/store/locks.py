@@ -1,0 +1,134 @@
+"""Lock records: one item for each reservation, found by its lock id alone.
+
+A lock id is taken while its reservation lives: until it is settled, or its time is over. `state` moves once, from `held`
+to `confirmed`, `released` or `expired`, in the transaction that moves the balances.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tollgate.domain.balances import Place
+from tollgate.domain.keys import Environment
+from tollgate.domain.reservations import Reservation
+from tollgate.exact_json import dumps, loads
+from tollgate.store import keys
+from tollgate.store.table import Table
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
+
+    from tollgate.store.table import Item
+
+HELD = "held"
+KEPT_SECONDS = 3600  # a record outlives its reservation by an hour (autumn.md 5.9, S197)
+
+
+class Lock(NamedTuple):
+    """A reservation and what became of it."""
+
+    reservation: Reservation
+    state: str
+    key_id: str
+
+    def live(self, now: int) -> bool:
+        return self.state == HELD and self.reservation.expires_at > now
+
+
+class RecordedLock(NamedTuple):
+    """A reservation's making or settling, as the table's stream tells it. `final` is None until it is settled."""
+
+    id: str
+    environment: str
+    lock: Lock
+    final: Decimal | None
+    at: int
+
+
+def digest_of(lock_id: str) -> str:
+    return hashlib.sha256(lock_id.encode()).hexdigest()[:32]
+
+
+class Locks:
+    """The lock records of one table."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def get(self, env: Environment, digest: str) -> Lock | None:
+        """Read consistently: one request, one unit."""
+        item = self._table.get(keys.lock(env, digest))
+        return decode_lock(item) if item else None
+
+    def get_all(self, env: Environment, digests: list[str]) -> list[Lock]:
+        return [decode_lock(item) for item in self._table.get_all([keys.lock(env, digest) for digest in digests])]
+
+    def write(self, env: Environment, lock: Lock, now: int) -> TransactWriteItemTypeDef:
+        """A write, for a transaction, that is refused while a reservation of that lock id lives."""
+        reservation = lock.reservation
+        data = {
+            "lock_id": reservation.lock_id,
+            "customer_id": reservation.customer_id,
+            "feature_id": reservation.feature_id,
+            "entity_id": reservation.entity_id,
+            "value": reservation.value,
+            "held": reservation.held,
+            "places": [[*place, moved] for place, moved in reservation.places],
+            "created_at": reservation.created_at,
+            "properties": reservation.properties,
+            "key": lock.key_id,
+        }
+        return {
+            "Put": {
+                "TableName": self._table.name,
+                "Item": {
+                    **keys.lock(env, reservation.id),
+                    "data": {"S": dumps(data)},
+                    "state": {"S": HELD},
+                    "expires_at": {"N": str(reservation.expires_at)},
+                    "ttl": {"N": str(reservation.expires_at // 1000 + KEPT_SECONDS)},
+                },
+                "ConditionExpression": "attribute_not_exists(pk) OR #state <> :held OR expires_at <= :now",
+                "ExpressionAttributeNames": {"#state": "state"},
+                "ExpressionAttributeValues": {":held": {"S": HELD}, ":now": {"N": str(now)}},
+            }
+        }
+
+    def settle(self, env: Environment, lock: Lock, state: str, final: Decimal, now: int) -> TransactWriteItemTypeDef:
+        """A write, for a transaction, that is refused where the reservation was settled already."""
+        return {
+            "Update": {
+                "TableName": self._table.name,
+                "Key": keys.lock(env, lock.reservation.id),
+                "UpdateExpression": "SET #state = :state, settled_value = :final, settled_at = :now",
+                "ConditionExpression": "#state = :held AND expires_at = :expires_at",
+                "ExpressionAttributeNames": {"#state": "state"},
+                "ExpressionAttributeValues": {
+                    ":state": {"S": state},
+                    ":final": {"N": str(final)},
+                    ":now": {"N": str(now)},
+                    ":held": {"S": HELD},
+                    ":expires_at": {"N": str(lock.reservation.expires_at)},
+                },
+            }
+        }
+
+
+def decode_lock(item: Item) -> Lock:
+    data: dict[str, Any] = loads(item["data"]["S"])
+    reservation = Reservation(
+        data["lock_id"],
+        item["pk"]["S"].rpartition("#")[2],
+        data["customer_id"],
+        data["feature_id"],
+        data["entity_id"],
+        Decimal(data["value"]),
+        Decimal(data["held"]),
+        tuple((Place(feature, entity), Decimal(moved)) for feature, entity, moved in data["places"]),
+        data["created_at"],
+        int(item["expires_at"]["N"]),
+        data["properties"],
+    )
+    return Lock(reservation, item["state"]["S"], data["key"])

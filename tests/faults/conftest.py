@@ -1,0 +1,44 @@
+"""A proxy before each backend that breaks answers, and a world whose requests all pass it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from cli.servers import Server, microburst, set_rules
+from tests.conftest import create_table, dynamodb_client
+from tests.world import FIXTURE, World, world
+
+CUT: dict[str, Any] = {"service": "dynamodb", "operation": "UpdateItem", "response": {"abort_frac": 0.0}}
+THROTTLED: dict[str, Any] = {
+    "service": "dynamodb",
+    "operation": "UpdateItem",
+    "error": {"code": "ProvisionedThroughputExceededException"},
+}
+
+
+@pytest.fixture(scope="module")
+def proxies(servers: dict[str, Server], tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Server]]:
+    """One proxy before each backend."""
+    logs = tmp_path_factory.mktemp("proxies")
+    with ExitStack() as running:
+        yield {
+            server.url: running.enter_context(microburst(server.url, [], logs / f"{number}.log"))
+            for number, server in enumerate(servers.values())
+        }
+
+
+@pytest.fixture
+def proxy(backend: Server, proxies: dict[str, Server]) -> Server:
+    """The backend's proxy, with no rules yet."""
+    set_rules(proxies[backend.url], [])
+    return proxies[backend.url]
+
+
+@pytest.fixture
+def here(backend: Server, proxy: Server) -> World:
+    """A world whose requests all pass the proxy; its table was made without it."""
+    return world(dynamodb_client(proxy.url), create_table(dynamodb_client(backend.url)), FIXTURE)

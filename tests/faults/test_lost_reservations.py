@@ -1,0 +1,85 @@
+"""With lost answers a hold is never doubled, and never stranded beyond its expiry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+
+import pytest
+
+from cli.servers import Server, microburst, set_rules
+from tests.conftest import create_table, dynamodb_client
+from tests.contract.test_reservations import DAY, Here
+from tests.world import NOW, SANDBOX, item, world
+from tollgate.domain.errors import Conflict, InvalidRequest, Unavailable
+from tollgate.store.locks import digest_of
+
+CUT = {"service": "dynamodb", "operation": "TransactWriteItems", "response": {"abort_frac": 0.0}}
+THROTTLED = {
+    "service": "dynamodb",
+    "operation": "TransactWriteItems",
+    "error": {"code": "ProvisionedThroughputExceededException"},
+}
+
+
+@pytest.fixture(scope="module")
+def proxies(servers: dict[str, Server], tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Server]]:
+    """One proxy before each backend."""
+    logs = tmp_path_factory.mktemp("reservation-proxies")
+    with ExitStack() as running:
+        yield {
+            server.url: running.enter_context(microburst(server.url, [], logs / f"{number}.log"))
+            for number, server in enumerate(servers.values())
+        }
+
+
+@pytest.fixture
+def proxy(backend: Server, proxies: dict[str, Server]) -> Server:
+    set_rules(proxies[backend.url], [])
+    return proxies[backend.url]
+
+
+@pytest.fixture
+def here(backend: Server, proxy: Server) -> Here:
+    return Here(world(dynamodb_client(proxy.url), create_table(dynamodb_client(backend.url))))
+
+
+def test_a_hold_whose_answer_is_lost_holds_once(here: Here, proxy: Server) -> None:
+    here.world.customer("c1", [item(100)])
+    set_rules(proxy, [{**CUT, "times": 1}])
+    assert here.hold("c1", 30, "lock-1").allowed
+    assert here.remaining("c1") == 70
+
+
+def test_a_settlement_whose_answer_is_lost_settles_once(here: Here, proxy: Server) -> None:
+    here.world.customer("c1", [item(100)])
+    here.hold("c1", 30, "lock-1")
+    set_rules(proxy, [{**CUT, "times": 1}])
+    assert here.confirm("lock-1", 10) == -20
+    assert here.remaining("c1") == 90
+
+
+def test_a_throttled_hold_is_tried_again(here: Here, proxy: Server) -> None:
+    here.world.customer("c1", [item(100)])
+    set_rules(proxy, [{**THROTTLED, "times": 2}])
+    assert here.hold("c1", 30, "lock-1").allowed
+    assert here.remaining("c1") == 70
+
+
+def test_a_storm_of_lost_answers_doubles_and_strands_nothing(here: Here, proxy: Server) -> None:
+    """Whatever each caller was told, the balance holds ten units for each lock that lives and seven for each that was
+    confirmed; and after their time, only those seven."""
+    here.world.customer("c1", [item(1000)])
+    ids = [f"lock-{number}" for number in range(20)]
+    set_rules(proxy, [{**CUT, "probability": 0.4}, {**THROTTLED, "probability": 0.2}])
+    for id in ids:
+        with suppress(Unavailable, Conflict, InvalidRequest):
+            here.hold("c1", 10, id)
+            here.confirm(id, 7)
+    set_rules(proxy, [])
+    locks = [here.locks.get(SANDBOX, digest_of(id)) for id in ids]
+    states = [lock.state for lock in locks if lock]
+    confirmed = states.count("confirmed")
+    assert confirmed
+    assert here.remaining("c1") == 1000 - 7 * confirmed - 10 * states.count("held")
+    assert here.remaining("c1", now=NOW + DAY) == 1000 - 7 * confirmed

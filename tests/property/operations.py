@@ -1,0 +1,200 @@
+"""What may be done with a customer: each operation does it to both keepings, and compares what they answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from hypothesis import strategies as st
+
+from tests.property.states import COUNTED, ENTITIES, REGIONS, State, line_of, resets, units
+from tests.strategies import DAY
+from tollgate.domain import grants
+from tollgate.domain.balances import Balance, Place, fold
+from tollgate.domain.customers import Entity
+from tollgate.domain.decisions import Decision, Overage, drawn_by, folded, hot, is_lenient, use
+from tollgate.domain.periods import Reset
+from tollgate.domain.quantities import ZERO, converted
+from tollgate.domain.subscriptions import add_entity
+
+
+@dataclass(frozen=True)
+class Track:
+    feature_id: str
+    entity_id: str
+    amount: Decimal
+    overage: Overage
+    properties: Mapping[str, str]
+
+    def apply(self, state: State) -> None:
+        if self.feature_id not in state.catalog.features or (
+            self.entity_id and self.entity_id not in state.holdings.entities
+        ):
+            return
+        before = world_of(state, self.feature_id)
+        slow = used_by(state, self, before)
+        accepted, moved = state.model.track(
+            self.feature_id, self.entity_id, self.amount, self.overage.value, self.properties
+        )
+        assert (slow.allowed, slow.drawn) == (accepted, moved)
+        if self.overage is not Overage.OVERFLOW:
+            assert_within_bounds(self, state, folded(before, state.now), slow)
+        after = {place: slow.world[place] for place in slow.changed(folded(before, state.now))}
+        if fast := fast_by(state, self, before):
+            place, balance = fast
+            assert after.keys() <= {place}
+            assert_as(slow, before, place, balance, state.now)
+            after = {place: balance}  # not folded: the next operation finds it as the hot write left it
+        state.holdings = replace(state.holdings, balances={**state.holdings.balances, **after})
+
+
+@dataclass(frozen=True)
+class Wait:
+    ms: int
+
+    def apply(self, state: State) -> None:
+        """Time passes, and somebody looks: what was due is written down (of periods that nobody saw, one rolls over)."""
+        state.now += self.ms
+        state.model.advance(state.now)
+        held = {
+            place: fold(balance, state.now) if balance.fresh_until <= state.now else balance
+            for place, balance in state.holdings.balances.items()
+        }
+        state.holdings = replace(state.holdings, balances=held)
+
+
+@dataclass(frozen=True)
+class Set:
+    feature_id: str
+    entity_id: str
+    remaining: Decimal | None
+    add: Decimal | None
+
+    def apply(self, state: State) -> None:
+        if self.entity_id and self.entity_id not in state.holdings.entities:
+            return
+        which, change = grants.Filter(self.feature_id, self.entity_id), grants.Change(self.remaining, None, self.add)
+        state.holdings = grants.update(state.holdings, state.catalog, which, change, state.now)
+        state.model.set_remaining(self.feature_id, self.entity_id, self.remaining, self.add)
+
+
+@dataclass(frozen=True)
+class Create:
+    id: str
+    feature_id: str
+    entity_id: str
+    included: Decimal
+    reset: Reset | None
+    days: int | None
+
+    def apply(self, state: State) -> None:
+        place = Place(self.feature_id, self.entity_id)
+        held = any(line.id == self.id for line in state.model.lines)
+        if held or (self.entity_id and self.entity_id not in state.holdings.entities):
+            return
+        expires_at = None if self.days is None else state.now + self.days * DAY
+        grant = grants.Grant(self.id, *place, self.included, reset=self.reset, expires_at=expires_at)
+        state.holdings = grants.create(state.holdings, state.catalog, grant, state.now)
+        row = next(row for row in state.holdings.balances[place].rows if row.id == self.id)
+        state.model.lines.append(line_of(place, row))
+
+
+@dataclass(frozen=True)
+class Delete:
+    id: str
+
+    def apply(self, state: State) -> None:
+        for line in [line for line in state.model.lines if line.id == self.id]:
+            which = grants.Filter(line.feature, line.entity, self.id)
+            state.holdings = grants.delete(state.holdings, state.catalog, which, state.now, recalculate=False)
+            state.model.lines.remove(line)
+
+
+@dataclass(frozen=True)
+class Join:
+    entity_id: str
+
+    def apply(self, state: State) -> None:
+        if self.entity_id not in state.holdings.entities:
+            entity = Entity(self.entity_id, "users", created_at=state.now)
+            state.holdings = add_entity(state.holdings, state.catalog, entity, state.now)
+            state.model.add_entity(self.entity_id, "users", state.now)
+
+
+entities = st.sampled_from(["", "", "", *ENTITIES])
+signed = st.decimals(min_value=-30, max_value=80, places=1)
+tracks = st.builds(
+    Track, st.sampled_from(COUNTED), entities, signed, st.sampled_from(Overage), st.sampled_from(REGIONS)
+)
+operations = st.lists(
+    tracks
+    | tracks
+    | st.builds(Wait, st.integers(0, 40 * DAY))
+    | st.one_of(
+        st.builds(lambda f, e, n, add: Set(f, e, None if add else n, n if add else None),
+                  st.sampled_from(["api", "seats"]), entities, signed, st.booleans()),
+        st.builds(Create, st.sampled_from(["g1", "g2"]), st.just("api"), entities, units, st.none() | resets,
+                  st.none() | st.integers(1, 60)),
+        st.builds(Delete, st.sampled_from(["g1", "g2"])),
+        st.builds(Join, st.sampled_from(ENTITIES)),
+    ),
+    min_size=3,
+    max_size=10,
+)  # fmt: skip
+
+
+def world_of(state: State, feature_id: str) -> dict[Place, Balance]:
+    """What the use case reads for a decision on a feature."""
+    ids = {feature_id, *(pool.feature_id for pool in state.catalog.pools(feature_id))}
+    return {place: balance for place, balance in state.holdings.balances.items() if place.feature_id in ids}
+
+
+def used_by(state: State, track: Track, world: Mapping[Place, Balance]) -> Decision:
+    feature = state.catalog.feature(track.feature_id)
+    pools = state.catalog.pools(feature.id)
+    return use(feature, pools, track.entity_id, track.amount, track.overage, track.properties, world, state.now)
+
+
+def fast_by(state: State, track: Track, world: Mapping[Place, Balance]) -> tuple[Place, Balance] | None:
+    """What the hot write of `usecases.usage.Meter` would leave, and where; None where it cannot decide."""
+    feature, pools = state.catalog.feature(track.feature_id), state.catalog.pools(track.feature_id)
+    place = Place(feature.id, track.entity_id)
+    amount = track.amount
+    if place not in world:
+        held = [pool for pool in pools if Place(pool.feature_id) in world]
+        if track.entity_id or not held:
+            return None
+        place, amount = Place(held[0].feature_id), converted(amount, held[0].cost)
+        if feature.id in world[place].before:
+            return None
+    alone = not pools and not track.entity_id and not is_lenient(feature, (), track.overage)
+    after = hot(world[place], amount, track.overage, state.now, alone=alone)
+    return None if after is None else (place, after)
+
+
+def assert_as(slow: Decision, before: Mapping[Place, Balance], place: Place, after: Balance, now: int) -> None:
+    """Invariant 3. Where nothing at all is granted, a hot write of nothing is as good as none."""
+    if not slow.allowed:
+        assert after.spent == before[place].spent
+        assert not before[place].live_rows
+        return
+    assert fold(after, now) == slow.world[place]
+    moved = {(d.feature_id, d.row.id): d.value for d in drawn_by(before[place], after)}
+    assert moved == {(d.feature_id, d.row.id): d.value for d in slow.deductions}
+
+
+def assert_within_bounds(track: Track, state: State, before: Mapping[Place, Balance], after: Decision) -> None:
+    """No use takes a row that may not be overdrawn below zero, nor a refund one above its grant; nothing moves the other
+    way."""
+    for place, balance in after.world.items():
+        soft = not state.catalog.feature(place.feature_id).consumable or state.model.allows_overage(
+            place.feature_id, track.entity_id
+        )
+        for old, new in zip(before[place].rows, balance.rows, strict=True):
+            if track.amount < 0:
+                assert min(ZERO, old.used) <= new.used <= old.used
+                assert new.rollovers == old.rollovers
+            else:
+                assert new.used >= old.used
+                assert new.unlimited or new.overage or soft or new.remaining >= min(ZERO, old.remaining)
