@@ -64,6 +64,7 @@ def here() -> Iterator[Here]:
             runtime.table,
             runtime.meter,
             runtime.once,
+            runtime.reservations,
             runtime.management,
             runtime.entitlements,
             runtime.logger,

@@ -208,6 +208,16 @@ class TestExpiry:
         customer.later(HOUR)
         assert customer.remaining() == 90
 
+    def test_once_even_where_the_limits_change_after_it(self) -> None:
+        customer = Reserving(monthly(100))
+        customer.track(50)
+        customer.lock(30, lasts=HOUR)
+        customer.later(HOUR)
+        customer.control(limit(1000))
+        assert (customer.remaining(), customer.balance().holds) == (50, ())
+        customer.track(5)
+        assert customer.remaining() == 45
+
     def test_a_reset_makes_a_row_whole_and_the_hold_forgets_it(self) -> None:
         customer = Reserving(hourly5, lifetime(20))
         customer.lock(8, lasts=2 * HOUR)

@@ -200,7 +200,8 @@ def _same_links(known: Balance, balance: Balance, now: int) -> bool:
 
 
 def _relinked(known: Balance, balance: Balance, now: int) -> Balance:
-    return restated(known._replace(rows=fold(balance, now).rows))
+    folded = fold(balance, now)
+    return restated(known._replace(rows=folded.rows, holds=folded.holds))
 
 
 def _cycle_anchor(balance: Balance, default: int) -> int:

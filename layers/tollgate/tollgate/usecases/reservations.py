@@ -224,5 +224,5 @@ def _reservation(
         tuple(moved.items()),
         now,
         expires_at,
-        command.properties,
+        dict(command.properties),
     )
