@@ -21,6 +21,7 @@ _TABLE: dict[type[TollgateError], tuple[int, str]] = {
     errors.NotFound: (404, "not_found"),
     errors.AlreadyExists: (409, "already_exists"),
     errors.DuplicateRequest: (409, "already_exists"),
+    errors.LockAlreadyExists: (409, "already_exists"),
     errors.Unavailable: (503, "service_unavailable"),
     errors.OutcomeUnknown: (503, "service_unavailable"),
     NotServed: (501, "not_implemented"),
