@@ -28,10 +28,17 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
 def _presented(event: dict[str, Any]) -> str:
     """The key in the identity source, or nothing.
 
-    API Gateway caches the answer under the identity source, so nothing else in the request may have a say in it.
+    API Gateway caches the answer under the identity source, so nothing else in the request may have a say in it. Where
+    the source is the route's own key nothing is cached, and whichever header came is read: `x-api-key` first, as the
+    functions do. A caller cannot make a header pass for that: the source would then be the header too.
     """
     (source,) = event["identitySource"]
-    if source.lower().startswith(_BEARER):
-        return str(source[len(_BEARER) :]).strip()
     headers = {name.lower(): value for name, value in event["headers"].items()}
-    return str(source) if headers.get("x-api-key") == source else ""
+    key, bearer = headers.get("x-api-key"), headers.get("authorization")
+    if source == event.get("routeKey") and source not in (key, bearer):
+        return str(key) if key is not None else _bearer(bearer or "")
+    return _bearer(source) or (str(source) if key == source else "")
+
+
+def _bearer(text: str) -> str:
+    return text[len(_BEARER) :].strip() if text.lower().startswith(_BEARER) else ""

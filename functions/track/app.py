@@ -11,34 +11,14 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from tollgate import runtime
 from tollgate.dialects.autumn.edge import handle
-from tollgate.dialects.autumn.queue import count
 from tollgate.dialects.autumn.track import batch_track, track
 from tollgate.dialects.http import Answer, Request
+from tollgate.dialects.queue import count
 from tollgate.dialects.reservations import arrived, is_due
-from tollgate.domain.errors import Unavailable
 
-_TRIES = 3
-_MOST = 10  # messages in one request
 _queue = runtime.client("sqs")
 _meter = runtime.meter()
 _processor = BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False)
-
-
-def _send(bodies: list[str]) -> None:
-    """Puts messages on the usage queue; raises Unavailable where it could not take them all."""
-    for start in range(0, len(bodies), _MOST):
-        _send_some(bodies[start : start + _MOST])
-
-
-def _send_some(bodies: list[str]) -> None:
-    entries = [{"Id": str(number), "MessageBody": body} for number, body in enumerate(bodies)]
-    for _ in range(_TRIES):
-        answer = _queue.send_message_batch(QueueUrl=os.environ["TOLLGATE_USAGE_QUEUE_URL"], Entries=entries)
-        failed = {entry["Id"] for entry in answer.get("Failed", ())}
-        if not failed:
-            return
-        entries = [entry for entry in entries if entry["Id"] in failed]
-    raise Unavailable(f"The usage queue did not take {len(entries)} of {len(bodies)} parts: try again")
 
 
 def _count(record: SQSRecord) -> None:
@@ -53,8 +33,8 @@ def _count(record: SQSRecord) -> None:
 
 def _track(request: Request) -> Answer:
     if request.route == "POST /v1/balances.batch_track":
-        return batch_track(_meter, _send, request)
-    return track(_meter, runtime.management, _send, request)
+        return batch_track(_meter, runtime.to_usage_queue, request)
+    return track(_meter, runtime.management, runtime.to_usage_queue, request)
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:

@@ -66,6 +66,7 @@ def here() -> Iterator[Here]:
             runtime.once,
             runtime.reservations,
             runtime.management,
+            runtime.entitlements,
             runtime.logger,
         ):
             cached.cache_clear()

@@ -40,7 +40,8 @@ class PlanItem:
     """What a plan grants of one feature: `included` units per reset period, or no limit.
 
     `entity_feature_id`: every entity of that feature gets the grant as its own. `static_value` is for a static feature;
-    `soft_limit`: over the limit is counted, not denied.
+    `soft_limit`: over the limit is counted, not denied. Not `enabled`, it grants nothing and hides what it stands for;
+    `scoped`: one subscription has it in place of, or beside, what the plan has.
     """
 
     feature_id: str
@@ -52,6 +53,8 @@ class PlanItem:
     entity_feature_id: str | None = None
     static_value: str | None = None
     soft_limit: bool = False
+    enabled: bool = True
+    scoped: bool = False
 
     @property
     def resets(self) -> Reset | None:
@@ -102,6 +105,7 @@ class Plan:
     price: BasePrice | None = None
     free_trial: FreeTrial | None = None
     controls: Controls = NO_CONTROLS
+    lookup_key: str | None = None
     in_use: bool = False  # some customer has subscribed to it: it is archived, never deleted
 
     @property

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from typing import Any
 
 from tollgate.domain.balances import Place, any_row, draw, draw_overage, fold, lift, overage_cap, refill, started
 from tollgate.domain.customers import Entity, Holdings, Subscription, linked, with_rows
@@ -16,7 +17,7 @@ from tollgate.domain.decisions import push
 from tollgate.domain.errors import AlreadyExists, InvalidInput, InvalidRequest, NotFound
 from tollgate.domain.features import Catalog, Feature
 from tollgate.domain.limits import NO_LIMITS
-from tollgate.domain.periods import after, next_boundary
+from tollgate.domain.periods import Reset, after, next_boundary
 from tollgate.domain.plans import PREPAID, USAGE_BASED, FreeTrial, Plan, PlanItem
 from tollgate.domain.quantities import ZERO
 from tollgate.domain.rows import Row, deduction_order, trimmed
@@ -42,6 +43,9 @@ class Terms:
     carry_usage: bool | None = None
     keeps_overage: bool = False
     restart: bool = False  # a plan that takes another's place starts a billing cycle of its own
+    cycle: Reset | None = None  # in place of the plan's own
+    parent_id: str | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
 
 
 NO_TERMS = Terms()
@@ -59,7 +63,7 @@ def attach(
         holdings.entity(terms.entity_id)
     if subscription_id in holdings.subscriptions:
         raise AlreadyExists("subscription", subscription_id)
-    items = plan.items if terms.items is None else terms.items
+    items = plan.items if terms.items is None else tuple(_scoped(item, plan) for item in terms.items)
     _check_quantities(items, terms.quantities)
     replaced = _replaced(holdings, plan, terms, now)
     starts_at = _starts_at(plan, replaced, terms, now)
@@ -81,11 +85,13 @@ def attach(
         quantities=dict(terms.quantities),
         controls=plan.controls,
         price=plan.price,
-        cycle=plan.cycle,
+        cycle=terms.cycle or plan.cycle,
         anchor=_anchor(plan, replaced, terms, starts_at, now),
         expires_at=terms.ends_at,
         ends_at=terms.ends_at,
         trial_ends_at=trial_ends_at,
+        parent_id=terms.parent_id,
+        extra=terms.extra,
     )
     changes = _rows_of(holdings, now)
     ended = [
@@ -140,7 +146,8 @@ def update_quantities(
 
 
 def cancel(holdings: Holdings, catalog: Catalog, subscription_id: str, now: int, *, at_end: bool) -> Holdings:
-    """The holdings with a subscription that ends now, or at the end of its cycle (of its trial, if that is running).
+    """The holdings with a subscription that ends now, or at the end of its cycle (of its trial, if that is running), and
+    its add-ons with it.
 
     What a plan that has not started yet was to replace goes on.
     """
@@ -152,8 +159,11 @@ def cancel(holdings: Holdings, catalog: Catalog, subscription_id: str, now: int,
             ends_at = subscription.trial_ends_at or now
         elif period:
             ends_at = period[1]
-    ended = replace(subscription, canceled_at=now, expires_at=_sooner(subscription.expires_at, ends_at))
-    holdings = _ending(holdings, catalog, ended, now)
+    for other in list(holdings.subscriptions.values()):
+        own = other.id == subscription_id or (other.parent_id == subscription_id and other.status(now) != "expired")
+        if own:
+            ended = replace(other, canceled_at=now, expires_at=_sooner(other.expires_at, ends_at))
+            holdings = _ending(holdings, catalog, ended, now)
     if subscription.started_at <= now:
         return holdings
     for other in list(holdings.subscriptions.values()):
@@ -220,6 +230,10 @@ def remove_entity(holdings: Holdings, catalog: Catalog, entity_id: str, now: int
 
 
 # ------------------------------------------------------------------ parts
+
+
+def _scoped(item: PlanItem, plan: Plan) -> PlanItem:
+    return item if item in plan.items else replace(item, scoped=True)
 
 
 def _check_quantities(items: Iterable[PlanItem], quantities: Mapping[str, Decimal]) -> None:
@@ -304,6 +318,8 @@ def _grants(
     entities = tuple(entities)
     left = dict(subscription.quantities)
     for index, item in enumerate(subscription.items):
+        if not item.enabled:
+            continue
         feature = catalog.feature(item.feature_id)
         row = _row(subscription, index, item, feature, left, now, keeps_overage)
         if item.entity_feature_id is None:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
 
-from tollgate.domain.errors import AlreadyExists, NotFound
+from tollgate.domain.errors import AlreadyExists, NotFound, Unavailable
 from tollgate.domain.keys import Environment
 from tollgate.domain.plans import Plan
 from tollgate.exact_json import dumps, loads
 from tollgate.store import keys
 from tollgate.store.table import Item, Refused, Table, delete_existing, put_existing, put_new
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
 _json = TypeAdapter(Plan)
 
@@ -55,9 +59,35 @@ class Plans:
         return self._read(env, keys.PLAN)
 
     def mark_used(self, env: Environment, plan: Plan) -> None:
-        """Notes that some customer subscribes to this version: a write for the first one only."""
-        if not plan.in_use:
-            self.replace(env, replace(plan, in_use=True))
+        """Notes that some customer subscribes to this version: a write for the first one only. What is being changed in it
+        meanwhile is kept. Raises NotFound, or Unavailable under constant contention."""
+        for _ in self._table.tries():
+            if plan.in_use:
+                return
+            try:
+                self.swap(env, plan, replace(plan, in_use=True))
+            except Refused:
+                plan = self.get(env, plan.id, plan.version)
+            else:
+                return
+        raise Unavailable("The plan is being changed too often: try again")
+
+    def swap(self, env: Environment, old: Plan, new: Plan) -> None:
+        """Writes a version in place of what was read; raises Refused where it is no longer that."""
+        key = keys.plan(env, old.id, old.version)
+        item = self._table.get(key)
+        if item is None or _json.validate_python(loads(item["data"]["S"])) != old:
+            raise Refused(item)
+        write: TransactWriteItemTypeDef = {
+            "Put": {
+                "TableName": self._table.name,
+                "Item": {**key, "data": {"S": dumps(_json.dump_python(new))}},
+                "ConditionExpression": "#data = :data",
+                "ExpressionAttributeNames": {"#data": "data"},
+                "ExpressionAttributeValues": {":data": item["data"]},
+            }
+        }
+        self._table.transact([write], str(uuid.uuid4()))
 
     def replace(self, env: Environment, plan: Plan) -> None:
         """Writes a version anew (to archive it); raises NotFound."""

@@ -136,6 +136,29 @@ class Management:
         self.plan_store.add(env, new)
         return new
 
+    def edit_plan(self, env: Environment, plan_id: str, change: Callable[[Plan], Plan], now: int) -> Plan:
+        """A plan changed bit by bit: in place while nobody has subscribed to its newest version, else as a new version.
+
+        Several may do so at once. Raises NotFound, what `change` raises, or Unavailable under constant contention.
+        """
+        for _ in self.customers.turns():
+            old = self.plan_store.get(env, plan_id)
+            new = change(old)
+            if new == old:
+                return old
+            if old.in_use:
+                new = replace(new, version=old.version + 1, created_at=now, in_use=False)
+            self._check_plan(env, new)
+            try:
+                if old.in_use:
+                    self.plan_store.add(env, new)
+                else:
+                    self.plan_store.swap(env, old, new)
+            except (AlreadyExists, Refused):
+                continue
+            return new
+        raise Unavailable("The plan is being changed too often: nothing was changed, try again")
+
     def delete_plan(self, env: Environment, plan_id: str, *, all_versions: bool = False) -> None:
         """Deletes the newest version of a plan (or all), or archives what some customer has subscribed to."""
         versions = self.plan_store.versions(env, plan_id)

@@ -1,1 +1,1 @@
-"""Flexprice's API: its error shape for now."""
+"""Flexprice's API (docs/flexprice.md): customer entitlements, usage, events, and what sets them up."""

@@ -1,15 +1,43 @@
-"""Flexprice's error body: `{code, message, http_status_code, details}` (flexprice.md 1.4)."""
+"""Domain errors as Flexprice's answers: `{code, message, http_status_code, details}` (flexprice.md 1.4)."""
 
 from __future__ import annotations
 
 from tollgate.dialects.http import Answer
+from tollgate.domain import errors
+from tollgate.domain.errors import TollgateError
 
 
-def not_implemented(what: str) -> Answer:
-    body = {
-        "code": "not_implemented",
-        "message": f"{what} is not implemented yet",
-        "http_status_code": 501,
-        "details": {},
-    }
-    return Answer(body, 501)
+class NotServed(TollgateError):
+    """A route or field of Flexprice's that has nothing behind it here (docs/flexprice.md names each, with why)."""
+
+
+_TABLE: dict[type[TollgateError], tuple[int, str]] = {
+    errors.InvalidInput: (400, "validation_error"),
+    errors.InvalidRequest: (400, "invalid_operation"),
+    errors.InsufficientBalance: (400, "invalid_operation"),
+    errors.UsageLimitExceeded: (400, "invalid_operation"),
+    errors.Conflict: (400, "invalid_operation"),
+    errors.Forbidden: (403, "permission_denied"),
+    errors.NotFound: (404, "not_found"),
+    errors.AlreadyExists: (409, "already_exists"),
+    errors.DuplicateRequest: (409, "already_exists"),
+    errors.LockAlreadyExists: (409, "already_exists"),
+    errors.Unavailable: (503, "service_unavailable"),
+    errors.OutcomeUnknown: (503, "service_unavailable"),
+    NotServed: (501, "not_implemented"),
+}
+
+
+def error_answer(error: TollgateError) -> Answer:
+    status, code = _TABLE[type(error)]
+    headers = {"retry-after": "1"} if status == 503 else {}
+    return Answer(_body(code, str(error), status), status, headers)
+
+
+def internal_error() -> Answer:
+    """The answer to a defect of ours: it tells nothing of it."""
+    return Answer(_body("internal_error", "An unexpected error occurred", 500), 500)
+
+
+def _body(code: str, message: str, status: int) -> dict[str, object]:
+    return {"code": code, "message": message, "http_status_code": status, "details": {}}

@@ -1,0 +1,139 @@
+"""Customers: `POST` and `PUT /v1/customers`, `GET` and `DELETE /v1/customers/{id}`, `…/external/{external_id}`,
+`…/lookup/{key}`, `POST …/search`. Both of Flexprice's ids are the customer's one id."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, ClassVar
+
+from tollgate.dialects.flexprice.edge import NO_CONTENT
+from tollgate.dialects.flexprice.features import texts
+from tollgate.dialects.flexprice.fields import Id, Metadata, Name, Params, Text, filled, time_text
+from tollgate.dialects.flexprice.lists import SearchParams, among
+from tollgate.dialects.http import Answer, Request
+from tollgate.domain.customers import Customer, Holdings
+from tollgate.domain.errors import InvalidInput, NotFound
+from tollgate.domain.ids import checked_id
+from tollgate.domain.keys import Environment
+from tollgate.usecases.management import Management
+
+PAGE = 200
+
+
+class CreateCustomerParams(Params):
+    """Addresses, contacts, currency, time zone and taxes are not kept: nothing here is billed."""
+
+    external_id: Id
+    name: Name
+    email: Text | None = None
+    metadata: Metadata | None = None
+
+
+class UpdateCustomerParams(Params):
+    external_id: Id | None = None
+    name: Text | None = None
+    email: Text | None = None
+    metadata: Metadata | None = None
+
+
+class SearchCustomersParams(SearchParams):
+    later: ClassVar[tuple[str, ...]] = SearchParams.later
+
+    customer_ids: list[Text] | None = None
+    external_id: Text | None = None
+    external_ids: list[Text] | None = None
+    email: Text | None = None
+    metadata: dict[str, str] | None = None
+
+
+def create_customer(management: Management, request: Request) -> Answer:
+    params = CreateCustomerParams.of(request.body)
+    env = request.caller.environment
+    customer = Customer(params.external_id, params.name, params.email, metadata=params.metadata or {})
+    return Answer(customer_json(management.create_customer(env, customer, request.now).customer, env), 201)
+
+
+def get_customer(management: Management, request: Request, customer_id: str) -> Answer:
+    env = request.caller.environment
+    return Answer(customer_json(management.customer(env, checked_id(customer_id, "id")).customer, env))
+
+
+def update_customer(management: Management, request: Request, customer_id: str | None = None) -> Answer:
+    """Of the path's id, or the query's `id` or `external_customer_id`."""
+    params = UpdateCustomerParams.of(request.body)
+    id = customer_id or next(iter(request.query.get("id") or request.query.get("external_customer_id") or ()), None)
+    if not id:
+        raise InvalidInput("id", "is required")
+    if params.external_id not in (None, id):
+        raise InvalidInput("external_id", "cannot be changed")
+
+    def change(old: Customer) -> Customer:
+        return replace(
+            old,
+            name=params.name or old.name,
+            email=params.email or old.email,
+            metadata=old.metadata if params.metadata is None else params.metadata,
+        )
+
+    env = request.caller.environment
+    return Answer(
+        customer_json(management.update_customer(env, checked_id(id, "id"), change, request.now).customer, env)
+    )
+
+
+def delete_customer(management: Management, request: Request, customer_id: str) -> Answer:
+    management.delete_customer(request.caller.environment, checked_id(customer_id, "id"))
+    return NO_CONTENT
+
+
+def search_customers(management: Management, request: Request) -> Answer:
+    """By ids: those customers. Otherwise every customer of the environment is read."""
+    params = SearchCustomersParams.of(request.body)
+    env = request.caller.environment
+    ids = [*(params.customer_ids or ()), *(params.external_ids or ())]
+    if params.external_id:
+        ids.append(params.external_id)
+    wanted = params.metadata or {}
+    found = [
+        (holdings.customer.created_at, holdings.customer)
+        for holdings in each_customer(management, env, ids)
+        if among(holdings.customer.email or "", [params.email] if params.email else None)
+        and wanted.items() <= (texts(dict(holdings.customer.metadata)) or {}).items()
+        and params.has_status(archived=False)
+    ]
+    return params.page(found, lambda customer: customer_json(customer, env))
+
+
+def each_customer(management: Management, env: Environment, ids: list[str]) -> Iterator[Holdings]:
+    """The customers of these ids that exist, each once; all of the environment where none is named."""
+    for id in dict.fromkeys(ids) if ids else _all_ids(management, env):
+        try:
+            yield management.customer(env, checked_id(id, "id"))
+        except NotFound:
+            continue
+
+
+def _all_ids(management: Management, env: Environment) -> Iterator[str]:
+    position = ""
+    while page := management.customers.page(env, position, PAGE):
+        yield from (id for _, id in page)
+        position = page[-1][0]
+
+
+def customer_json(customer: Customer, env: Environment) -> dict[str, Any]:
+    created = time_text(customer.created_at or None)
+    return filled(
+        {
+            "id": customer.id,
+            "external_id": customer.id,
+            "name": customer.name or customer.id,
+            "email": customer.email,
+            "metadata": texts(dict(customer.metadata)),
+            "timezone": "UTC",
+            "environment_id": env.value,
+            "status": "published",
+            "created_at": created,
+            "updated_at": created,
+        }
+    )

@@ -1,0 +1,286 @@
+"""Features: `POST /v1/features`, `PUT` and `DELETE /v1/features/{id}`, `POST /v1/features/search`, and their shape."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from tollgate.dialects.flexprice.fields import (
+    Id,
+    Key,
+    Metadata,
+    Name,
+    Number,
+    Params,
+    Text,
+    filled,
+    number_text,
+    time_text,
+)
+from tollgate.dialects.flexprice.lists import SearchParams, among
+from tollgate.dialects.http import Answer, Request
+from tollgate.domain.errors import AlreadyExists, InvalidInput
+from tollgate.domain.features import Feature, FeatureType
+from tollgate.domain.keys import Environment
+from tollgate.domain.meters import STATELESS
+from tollgate.exact_json import dumps
+from tollgate.usecases.management import Management, new_id
+
+LEVELS = ("critical", "warning", "info")
+
+
+class ThresholdParams(Params):
+    threshold: Number
+    condition: Literal["above", "below"]
+
+
+class AlertSettingsParams(Params):
+    alert_enabled: bool | None = None
+    critical: ThresholdParams | None = None
+    warning: ThresholdParams | None = None
+    info: ThresholdParams | None = None
+
+    def checked(self) -> AlertSettingsParams:
+        """Raises InvalidInput where the thresholds contradict each other (flexprice.md 3)."""
+        given = [level for name in LEVELS if (level := getattr(self, name))]
+        if self.alert_enabled and not given:
+            raise InvalidInput("alert_settings", "needs at least one threshold when alert_enabled is true")
+        if self.warning and not self.critical:
+            raise InvalidInput("alert_settings.warning", "needs a critical threshold")
+        if len({level.condition for level in given}) > 1:
+            raise InvalidInput("alert_settings", "must have one condition in all thresholds")
+        order = [level.threshold for level in given]  # the most severe first
+        if given and order != sorted(order, reverse=given[0].condition == "above"):
+            order_rule = (
+                "info <= warning <= critical" if given[0].condition == "above" else "critical <= warning <= info"
+            )
+            raise InvalidInput("alert_settings", f"must have {order_rule}")
+        return self
+
+
+class ReportingUnitParams(Params):
+    unit_singular: Text
+    unit_plural: Text
+    conversion_rate: Annotated[Number, Field(gt=0)]
+
+
+class AggregationParams(Params):
+    later = ("expression", "bucket_size", "group_by")
+
+    type: Literal["COUNT", "SUM", "AVG", "COUNT_UNIQUE", "LATEST", "SUM_WITH_MULTIPLIER", "MAX", "WEIGHTED_SUM"]
+    field: Text | None = None
+    multiplier: Number | None = None
+
+    def checked(self) -> AggregationParams:
+        if self.type not in STATELESS:
+            raise InvalidInput("meter.aggregation.type", f"{self.type} is not supported yet")
+        if self.type != "COUNT" and not self.field:
+            raise InvalidInput("meter.aggregation.field", f"is required for {self.type}")
+        if (self.type == "SUM_WITH_MULTIPLIER") != (self.multiplier is not None):
+            raise InvalidInput("meter.aggregation.multiplier", "goes with SUM_WITH_MULTIPLIER, and only with it")
+        return self
+
+
+class MeterFilterParams(Params):
+    key: Name
+    values: Annotated[list[Text], Field(max_length=100)]
+
+
+MeterFilters = Annotated[list[MeterFilterParams], Field(max_length=20)]
+
+
+class MeterParams(Params):
+    name: Text
+    event_name: Id
+    aggregation: AggregationParams
+    reset_usage: Literal["BILLING_PERIOD", "NEVER"]
+    filters: MeterFilters | None = None
+
+
+class FeatureFields(Params):
+    """What creating and changing share."""
+
+    name: Name | None = None
+    description: Text | None = None
+    metadata: Metadata | None = None
+    unit_singular: Text | None = None
+    unit_plural: Text | None = None
+    reporting_unit: ReportingUnitParams | None = None
+    group_id: Id | None = None
+    alert_settings: AlertSettingsParams | None = None
+
+    def extra(self) -> dict[str, Any]:
+        """What the domain keeps of them for showing."""
+        if bool(self.unit_singular) != bool(self.unit_plural):
+            raise InvalidInput("unit_singular", "goes with unit_plural")
+        if self.alert_settings:
+            self.alert_settings.checked()
+        kept = {"description", "metadata", "unit_singular", "unit_plural", "reporting_unit", "alert_settings"}
+        group = {"group": {"id": self.group_id}} if self.group_id else {}
+        return self.model_dump(include=kept, exclude_none=True) | group
+
+
+class CreateFeatureParams(FeatureFields):
+    later: ClassVar[tuple[str, ...]] = ("meter_id",)
+
+    name: Name
+    type: Literal["metered", "boolean", "static"]
+    lookup_key: Key | None = None
+    meter: MeterParams | None = None
+
+
+class UpdateFeatureParams(FeatureFields):
+    filters: MeterFilters | None = None
+
+
+class SearchFeaturesParams(SearchParams):
+    later: ClassVar[tuple[str, ...]] = (*SearchParams.later, "meter_ids")
+
+    feature_ids: list[Text] | None = None
+    lookup_key: Text | None = None
+    lookup_keys: list[Text] | None = None
+    name_contains: Text | None = None
+
+
+def create_feature(management: Management, request: Request) -> Answer:
+    """The id is made of the lookup key, and that of the name where none is given: no two features share one."""
+    params = CreateFeatureParams.of(request.body)
+    kind = FeatureType(params.type)
+    key = params.lookup_key or lookup_key_of(params.name)
+    extra = params.extra() | {"lookup_key": key}
+    if params.meter:
+        if kind is not FeatureType.METERED:
+            raise InvalidInput("meter", "is for a metered feature")
+        params.meter.aggregation.checked()
+        extra["meter"] = params.meter.model_dump(exclude_none=True)
+    env = request.caller.environment
+    if any(lookup_key(feature) == key for feature in management.features(env)):
+        raise AlreadyExists("feature", key)
+    id = f"feat_{key}"
+    feature = Feature(id, params.name, kind, not kind.is_flag, extra=extra, created_at=request.now)
+    return Answer(feature_json(management.create_feature(env, feature), env), 201)
+
+
+def update_feature(management: Management, request: Request, feature_id: str) -> Answer:
+    params = UpdateFeatureParams.of(request.body)
+    extra = params.extra()
+
+    def change(old: Feature) -> Feature:
+        changed = {**old.extra, **extra}
+        if params.filters is not None:
+            if "meter" not in old.extra:
+                raise InvalidInput("filters", "are a meter's, and this feature has none")
+            changed["meter"] = {**old.extra["meter"], "filters": [f.model_dump() for f in params.filters]}
+        return old._replace(name=params.name or old.name, extra=changed)
+
+    env = request.caller.environment
+    return Answer(feature_json(management.update_feature(env, feature_id, change), env))
+
+
+def delete_feature(management: Management, request: Request, feature_id: str) -> Answer:
+    management.delete_feature(request.caller.environment, feature_id)
+    return Answer({"message": "feature deleted successfully"})
+
+
+def search_features(management: Management, request: Request) -> Answer:
+    params = SearchFeaturesParams.of(request.body)
+    env = request.caller.environment
+    keys = {*(params.lookup_keys or ()), *([params.lookup_key] if params.lookup_key else ())}
+    found = [
+        (feature.created_at, feature)
+        for feature in management.features(env)
+        if among(feature.id, params.feature_ids)
+        and among(lookup_key(feature), keys)
+        and (params.name_contains or "").lower() in feature.name.lower()
+        and params.has_status(feature.archived)
+    ]
+    return params.page(found, lambda feature: feature_json(feature, env))
+
+
+# ------------------------------------------------------------------ shapes
+
+
+def lookup_key_of(name: str) -> str:
+    """Flexprice's default: lower case, everything that is no letter or digit becomes `_`."""
+    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")[:200] or new_id("key")
+
+
+def lookup_key(feature: Feature) -> str:
+    return str(feature.extra.get("lookup_key") or feature.id)
+
+
+def feature_type(feature: Feature) -> str:
+    """Flexprice's word for it: a credit system is a metered feature of its own (management.md)."""
+    return "metered" if feature.type is FeatureType.CREDIT_SYSTEM else feature.type.value
+
+
+def feature_json(feature: Feature, env: Environment) -> dict[str, Any]:
+    """A FeatureResponse: all of seed 004's fields that the domain has."""
+    extra, created = feature.extra, time_text(feature.created_at or None)
+    meter = extra.get("meter")
+    group = extra.get("group")
+    return filled(
+        {
+            "id": feature.id,
+            "name": feature.name,
+            "lookup_key": lookup_key(feature),
+            "description": extra.get("description"),
+            "type": feature_type(feature),
+            "meter_id": meter and f"meter_{feature.id}",
+            "meter": meter and _meter_json(feature, meter, created),
+            "metadata": texts(extra.get("metadata")),
+            "unit_singular": extra.get("unit_singular") or feature.display.get("singular"),
+            "unit_plural": extra.get("unit_plural") or feature.display.get("plural"),
+            "reporting_unit": extra.get("reporting_unit"),
+            "alert_settings": _alert_settings_json(extra.get("alert_settings")),
+            "group_id": group and group.get("id"),
+            "group": group and filled({**group, "entity_type": "feature", "status": "published"}),
+            "environment_id": env.value,
+            "status": "archived" if feature.archived else "published",
+            "created_at": created,
+            "updated_at": created,
+        }
+    )
+
+
+def texts(metadata: dict[str, Any] | None) -> dict[str, str] | None:
+    """Metadata as Flexprice has it, text by text; what is no text is shown as JSON."""
+    if not metadata:
+        return None
+    return {name: value if isinstance(value, str) else dumps(value) for name, value in metadata.items()}
+
+
+def _meter_json(feature: Feature, meter: dict[str, Any], created: str | None) -> dict[str, Any]:
+    aggregation = dict(meter["aggregation"])
+    if aggregation.get("multiplier") is not None:
+        aggregation["multiplier"] = number_text(Decimal(aggregation["multiplier"]))
+    return filled(
+        {
+            "id": f"meter_{feature.id}",
+            "name": meter.get("name") or feature.name,
+            "event_name": meter["event_name"],
+            "aggregation": filled(aggregation),
+            "filters": meter.get("filters") or [],
+            "reset_usage": meter.get("reset_usage") or "BILLING_PERIOD",
+            "status": "published",
+            "created_at": created,
+            "updated_at": created,
+        }
+    )
+
+
+def _alert_settings_json(settings: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Thresholds as text: the SDK takes no number (docs/flexprice.md). Without critical and info there is nothing to show."""
+    if not settings or not (settings.get("critical") or settings.get("info")):
+        return None
+    shown: dict[str, Any] = {"alert_enabled": bool(settings.get("alert_enabled"))}
+    for level in LEVELS:
+        if threshold := settings.get(level):
+            shown[level] = {
+                "threshold": number_text(Decimal(threshold["threshold"])),
+                "condition": threshold["condition"],
+            }
+    return shown

@@ -1,0 +1,188 @@
+"""Plans and add-ons: `POST /v1/plans`, `/v1/addons`, `GET`, `PUT` and `DELETE` of one, `POST …/search`, and their shapes.
+
+An add-on is a plan that stacks; neither route shows the other's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from tollgate.dialects.flexprice.features import texts
+from tollgate.dialects.flexprice.fields import Id, Key, Metadata, Name, Params, Text, filled, time_text
+from tollgate.dialects.flexprice.lists import SearchParams, among
+from tollgate.dialects.http import Answer, Request
+from tollgate.domain.errors import NotFound
+from tollgate.domain.keys import Environment
+from tollgate.domain.plans import Plan
+from tollgate.usecases.management import Management, new_id
+
+
+class CreatePlanParams(Params):
+    name: Name
+    lookup_key: Key | None = None
+    description: Text | None = None
+    metadata: Metadata | None = None
+
+
+class CreateAddonParams(CreatePlanParams):
+    lookup_key: Key
+
+
+class UpdatePlanParams(Params):
+    name: Name | None = None
+    lookup_key: Id | None = None
+    description: Text | None = None
+    metadata: Metadata | None = None
+
+
+class SearchPlansParams(SearchParams):
+    plan_ids: list[Text] | None = None
+    lookup_key: Text | None = None
+    metadata: dict[str, str] | None = None
+
+
+class SearchAddonsParams(SearchParams):
+    addon_ids: list[Text] | None = None
+    lookup_keys: list[Text] | None = None
+
+
+def create_plan(management: Management, request: Request) -> Answer:
+    return _create(management, request, CreatePlanParams.of(request.body), add_on=False)
+
+
+def create_addon(management: Management, request: Request) -> Answer:
+    return _create(management, request, CreateAddonParams.of(request.body), add_on=True)
+
+
+def get_plan(management: Management, request: Request, plan_id: str) -> Answer:
+    return Answer(plan_json(found_plan(management, request, plan_id), request.caller.environment))
+
+
+def get_addon(management: Management, request: Request, addon_id: str) -> Answer:
+    return Answer(plan_json(found_plan(management, request, addon_id, add_on=True), request.caller.environment))
+
+
+def get_addon_by_lookup_key(management: Management, request: Request, key: str) -> Answer:
+    env = request.caller.environment
+    for plan in management.plans(env):
+        if plan.add_on and lookup_key(plan) == key and not plan.archived:
+            return Answer(plan_json(plan, env))
+    raise NotFound("addon", key)
+
+
+def update_plan(management: Management, request: Request, plan_id: str) -> Answer:
+    return _update(management, request, plan_id, add_on=False)
+
+
+def update_addon(management: Management, request: Request, addon_id: str) -> Answer:
+    return _update(management, request, addon_id, add_on=True)
+
+
+def delete_plan(management: Management, request: Request, plan_id: str) -> Answer:
+    return _delete(management, request, plan_id, add_on=False)
+
+
+def delete_addon(management: Management, request: Request, addon_id: str) -> Answer:
+    return _delete(management, request, addon_id, add_on=True)
+
+
+def search_plans(management: Management, request: Request) -> Answer:
+    params = SearchPlansParams.of(request.body)
+    env = request.caller.environment
+    wanted = params.metadata or {}
+    found = [
+        (plan.created_at, plan)
+        for plan in management.plans(env)
+        if not plan.add_on
+        and among(plan.id, params.plan_ids)
+        and among(lookup_key(plan), [params.lookup_key] if params.lookup_key else None)
+        and wanted.items() <= (texts(dict(plan.metadata)) or {}).items()
+        and params.has_status(plan.archived)
+    ]
+    return params.page(found, lambda plan: plan_json(plan, env))
+
+
+def search_addons(management: Management, request: Request) -> Answer:
+    params = SearchAddonsParams.of(request.body)
+    env = request.caller.environment
+    found = [
+        (plan.created_at, plan)
+        for plan in management.plans(env)
+        if plan.add_on
+        and among(plan.id, params.addon_ids)
+        and among(lookup_key(plan), params.lookup_keys)
+        and params.has_status(plan.archived)
+    ]
+    return params.page(found, lambda plan: plan_json(plan, env))
+
+
+# ------------------------------------------------------------------ parts
+
+
+def found_plan(management: Management, request: Request, plan_id: str, *, add_on: bool = False) -> Plan:
+    """The newest version; raises NotFound, also for an add-on that is asked for as a plan, or the other way round."""
+    plan = management.plan(request.caller.environment, plan_id)
+    if plan.add_on is not add_on:
+        raise NotFound("addon" if add_on else "plan", plan_id)
+    return plan
+
+
+def _create(management: Management, request: Request, params: CreatePlanParams, *, add_on: bool) -> Answer:
+    kind = "addon" if add_on else "plan"
+    plan = Plan(
+        f"{kind}_{params.lookup_key}" if params.lookup_key else new_id(kind),
+        params.name,
+        description=params.description,
+        add_on=add_on,
+        metadata=params.metadata or {},
+        created_at=request.now,
+        lookup_key=params.lookup_key,
+    )
+    env = request.caller.environment
+    return Answer(plan_json(management.create_plan(env, plan), env), 201)
+
+
+def _update(management: Management, request: Request, plan_id: str, *, add_on: bool) -> Answer:
+    params = UpdatePlanParams.of(request.body)
+    found_plan(management, request, plan_id, add_on=add_on)
+
+    def change(old: Plan) -> Plan:
+        return replace(
+            old,
+            name=params.name or old.name,
+            lookup_key=params.lookup_key or old.lookup_key,
+            description=old.description if params.description is None else params.description,
+            metadata=old.metadata if params.metadata is None else params.metadata,
+        )
+
+    env = request.caller.environment
+    return Answer(plan_json(management.edit_plan(env, plan_id, change, request.now), env))
+
+
+def _delete(management: Management, request: Request, plan_id: str, *, add_on: bool) -> Answer:
+    found_plan(management, request, plan_id, add_on=add_on)
+    management.delete_plan(request.caller.environment, plan_id, all_versions=True)
+    return Answer({"message": f"{'addon' if add_on else 'plan'} deleted successfully"})
+
+
+def lookup_key(plan: Plan) -> str:
+    return plan.lookup_key or plan.id
+
+
+def plan_json(plan: Plan, env: Environment) -> dict[str, Any]:
+    """A PlanResponse or AddonResponse, without prices: no money moves here."""
+    created = time_text(plan.created_at or None)
+    return filled(
+        {
+            "id": plan.id,
+            "name": plan.name,
+            "lookup_key": lookup_key(plan),
+            "description": plan.description,
+            "metadata": texts(dict(plan.metadata)),
+            "environment_id": env.value,
+            "status": "archived" if plan.archived else "published",
+            "created_at": created,
+            "updated_at": created,
+        }
+    )

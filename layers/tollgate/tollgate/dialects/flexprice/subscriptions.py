@@ -1,0 +1,437 @@
+"""Subscriptions: `POST /v1/subscriptions`, `GET` of one, `POST …/search`, `…/{id}/cancel`, `POST` and `DELETE …/addon`,
+`GET …/{id}/addons/associations`, `GET /v1/customers/external/{external_id}/subscriptions`.
+
+A subscription is kept with its customer, so the ids made here end with the customer's. One made elsewhere is looked for
+among all customers.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from tollgate.dialects.flexprice.customers import each_customer
+from tollgate.dialects.flexprice.features import feature_type, texts
+from tollgate.dialects.flexprice.fields import Id, Limit, Metadata, Params, Text, Time, Whole, filled, time_text
+from tollgate.dialects.flexprice.grants import GRANTS, entitlements_of, overridden
+from tollgate.dialects.flexprice.lists import SearchParams, among, whole_list
+from tollgate.dialects.flexprice.periods import NAMES, period_name
+from tollgate.dialects.flexprice.plans import found_plan, plan_json
+from tollgate.dialects.http import Answer, Request
+from tollgate.domain.customers import Holdings, Subscription
+from tollgate.domain.errors import InvalidInput, InvalidRequest, NotFound
+from tollgate.domain.ids import checked_id
+from tollgate.domain.keys import Environment
+from tollgate.domain.periods import Interval, Reset
+from tollgate.domain.plans import FreeTrial, Plan, PlanItem
+from tollgate.domain.subscriptions import Terms
+from tollgate.usecases.management import Management, new_id
+
+BillingPeriod = Literal["MONTHLY", "ANNUAL", "WEEKLY", "DAILY", "QUARTERLY", "HALF_YEARLY"]
+MAX_ID = 256
+
+_OWN_ID = re.compile(r"[a-z]+_[0-9a-f]{32}_(.+)").fullmatch
+
+
+class OverrideParams(Params):
+    later = (*GRANTS, "aggregation_mode")
+
+    entitlement_id: Text
+    usage_limit: Limit | None = None
+    is_enabled: bool | None = None
+    static_value: Text | None = None
+
+
+class StartAddonParams(Params):
+    addon_id: Id
+
+
+class CreateSubscriptionParams(Params):
+    """What only says what is paid, and how, is not kept; what would change what is granted, and is not served, is refused."""
+
+    later: ClassVar[tuple[str, ...]] = ("phases", "inheritance", "checkout")
+
+    customer_id: Id | None = None
+    external_customer_id: Id | None = None
+    plan_id: Id
+    currency: Text
+    billing_period: BillingPeriod
+    billing_period_count: Annotated[Whole, Field(ge=1, le=100)] | None = None
+    billing_anchor: Time | None = None
+    billing_cycle: Literal["anniversary", "calendar"] | None = None
+    start_date: Time | None = None
+    end_date: Time | None = None
+    trial_period_days: Annotated[Whole, Field(ge=0, le=1000)] | None = None
+    lookup_key: Text | None = None
+    metadata: Metadata | None = None
+    subscription_status: Literal["active"] | None = None
+    override_entitlements: Annotated[list[OverrideParams], Field(max_length=90)] | None = None
+    addons: Annotated[list[StartAddonParams], Field(max_length=20)] | None = None
+
+    @property
+    def customer(self) -> str:
+        if self.customer_id and self.external_customer_id not in (None, self.customer_id):
+            raise InvalidInput("customer_id", "and external_customer_id name different customers")
+        id = self.customer_id or self.external_customer_id
+        if id is None:
+            raise InvalidInput("customer_id", "or external_customer_id is required")
+        return id
+
+    def cycle(self) -> Reset:
+        one = NAMES[self.billing_period]
+        return Reset(one.interval, self.billing_period_count or 1)
+
+
+class CancelParams(Params):
+    later = ("cancel_at",)
+
+    cancellation_type: Literal["immediate", "end_of_period"]
+    reason: Text | None = None
+
+
+class SearchSubscriptionsParams(SearchParams):
+    later: ClassVar[tuple[str, ...]] = (
+        *SearchParams.later,
+        "active_at",
+        "effective_date_for_update",
+        "invoicing_customer_ids",
+        "parent_subscription_ids",
+        "trial_end_due_lte",
+    )
+
+    customer_id: Text | None = None
+    customer_ids: list[Text] | None = None
+    external_customer_id: Text | None = None
+    plan_id: Text | None = None
+    subscription_ids: list[Text] | None = None
+    subscription_status: list[Text] | None = None
+    subscription_type: list[Text] | None = None
+    billing_cadence: list[Text] | None = None
+    billing_period: list[Text] | None = None
+
+
+class AddAddonParams(Params):
+    later = ("checkout",)
+
+    subscription_id: Text
+    addon_id: Id
+    start_date: Time | None = None
+    metadata: Metadata | None = None
+
+
+class RemoveAddonParams(Params):
+    later = ("effective_date",)
+
+    addon_association_id: Text
+    change_at: Literal["immediate", "period_end"] | None = None
+    reason: Text | None = None
+
+
+def create(management: Management, request: Request) -> Answer:
+    """Terms that another subscription of the same plan already has are refused, and other terms take its place: a plan
+    is held once (docs/flexprice.md)."""
+    params = CreateSubscriptionParams.of(request.body)
+    env, customer_id = request.caller.environment, params.customer
+    plan = found_plan(management, request, params.plan_id)
+    for addon in params.addons or ():
+        found_plan(management, request, addon.addon_id, add_on=True)
+    overrides = params.override_entitlements
+    items = _overridden(management, env, plan, overrides) if overrides else None
+    anchor = params.billing_anchor
+    at = management.customer(env, customer_id).time(request.now)
+    if anchor is None and params.billing_cycle == "calendar":
+        anchor = _calendar_start(params.billing_period, params.start_date or at)
+    if anchor is None and params.start_date is not None and params.start_date < at:
+        anchor = params.start_date
+    extra = filled(
+        {
+            "currency": params.currency.lower(),
+            "billing_cycle": params.billing_cycle or "anniversary",
+            "lookup_key": params.lookup_key,
+            "metadata": params.metadata,
+        }
+    )
+    terms = Terms(
+        items=items,
+        starts_at=params.start_date,
+        ends_at=params.end_date,
+        anchor=anchor,
+        free_trial=FreeTrial(params.trial_period_days, Interval.DAY) if params.trial_period_days else None,
+        cycle=params.cycle(),
+        extra=extra,
+    )
+    id = _new_id("subs", customer_id)
+    subscription, holdings = management.attach(env, customer_id, plan.id, None, request.now, terms, id)
+    for addon in params.addons or ():
+        _attach_addon(management, request, holdings, subscription, addon.addon_id, params.start_date, {})
+    return Answer(subscription_json(holdings, subscription, plan, env, holdings.time(request.now)), 201)
+
+
+def get(management: Management, request: Request, id: str) -> Answer:
+    env = request.caller.environment
+    holdings, subscription = found(management, env, id)
+    return Answer(_shown(management, env, holdings, subscription, request.now))
+
+
+def cancel(management: Management, request: Request, id: str) -> Answer:
+    """Its add-ons end with it."""
+    params = CancelParams.of(request.body)
+    env = request.caller.environment
+    holdings, _ = found(management, env, id)
+    action = "cancel_immediately" if params.cancellation_type == "immediate" else "cancel_end_of_cycle"
+    ended = management.update_subscription(env, holdings.customer.id, request.now, subscription_id=id, action=action)
+    at = holdings.time(request.now)
+    return Answer(
+        filled(
+            {
+                "subscription_id": id,
+                "cancellation_type": params.cancellation_type,
+                "effective_date": time_text(ended.expires_at),
+                "processed_at": time_text(at),
+                "status": status_of(ended, at),
+                "reason": params.reason,
+                "message": "Subscription cancelled",
+            }
+        )
+    )
+
+
+def search(management: Management, request: Request) -> Answer:
+    """Of the customers named, or else of all. Add-ons are shown with their subscriptions, not here."""
+    params = SearchSubscriptionsParams.of(request.body)
+    env = request.caller.environment
+    named = [params.customer_id, params.external_customer_id, *(params.customer_ids or ())]
+    statuses = params.subscription_status or ["active", "trialing"]
+    found = [
+        (s.created_at, (holdings, s))
+        for holdings in each_customer(management, env, [id for id in named if id])
+        for s in holdings.subscriptions.values()
+        if s.parent_id is None
+        and status_of(s, holdings.time(request.now)) in statuses
+        and among(s.plan_id, [params.plan_id] if params.plan_id else None)
+        and among(s.id, params.subscription_ids)
+        and among("standalone", params.subscription_type)
+        and among("RECURRING", params.billing_cadence)
+        and among(billing_period(s)[0], params.billing_period)
+    ]
+    plans = {(plan.id, plan.version): plan for plan in management.plan_store.every_version(env)}
+
+    def shown(entry: tuple[Holdings, Subscription]) -> dict[str, Any]:
+        holdings, s = entry
+        plan = plans.get((s.plan_id, s.plan_version))
+        return subscription_json(holdings, s, plan, env, holdings.time(request.now))
+
+    return params.page(found, shown)
+
+
+def of_customer(management: Management, request: Request, external_id: str) -> Answer:
+    """The running ones."""
+    env = request.caller.environment
+    holdings = management.customer(env, checked_id(external_id, "external_id"))
+    at = holdings.time(request.now)
+    held = [s for s in holdings.active(at) if s.parent_id is None]
+    newest = sorted(held, key=lambda s: (s.created_at, s.started_at, s.id), reverse=True)
+    return whole_list([_shown(management, env, holdings, s, request.now) for s in newest])
+
+
+def add_addon(management: Management, request: Request) -> Answer:
+    params = AddAddonParams.of(request.body)
+    env = request.caller.environment
+    holdings, subscription = found(management, env, params.subscription_id)
+    if subscription.status(holdings.time(request.now)) == "expired":
+        raise InvalidRequest(f"Subscription {subscription.id} has ended")
+    plan = found_plan(management, request, params.addon_id, add_on=True)
+    added, after = _attach_addon(
+        management, request, holdings, subscription, plan.id, params.start_date, params.metadata or {}
+    )
+    return Answer(association_json(after, added, plan, env, after.time(request.now)))
+
+
+def remove_addon(management: Management, request: Request) -> Answer:
+    params = RemoveAddonParams.of(request.body)
+    env = request.caller.environment
+    holdings, association = found(management, env, params.addon_association_id)
+    if not association.add_on:
+        raise NotFound("addon association", association.id)
+    action = "cancel_end_of_cycle" if params.change_at == "period_end" else "cancel_immediately"
+    management.update_subscription(
+        env, holdings.customer.id, request.now, subscription_id=association.id, action=action
+    )
+    return Answer({"message": "addon removed successfully"})
+
+
+def associations(management: Management, request: Request, id: str) -> Answer:
+    env = request.caller.environment
+    holdings, subscription = found(management, env, id)
+    at = holdings.time(request.now)
+    shown = [
+        association_json(holdings, s, management.plan(env, s.plan_id, s.plan_version), env, at)
+        for s in sorted(holdings.subscriptions.values(), key=lambda s: (s.created_at, s.id), reverse=True)
+        if s.parent_id == subscription.id
+    ]
+    return whole_list(shown)
+
+
+# ------------------------------------------------------------------ parts
+
+
+def found(management: Management, env: Environment, id: str) -> tuple[Holdings, Subscription]:
+    """Raises NotFound."""
+    own = _OWN_ID(id)
+    for holdings in each_customer(management, env, [own[1]] if own else []):
+        if id in holdings.subscriptions:
+            return holdings, holdings.subscriptions[id]
+    raise NotFound("subscription", id)
+
+
+def _new_id(kind: str, customer_id: str) -> str:
+    """An id that says whose subscription it is, where it fits."""
+    plain = new_id(kind)
+    id = f"{plain}_{customer_id}"
+    return id if len(id) <= MAX_ID else plain
+
+
+def _attach_addon(
+    management: Management,
+    request: Request,
+    holdings: Holdings,
+    subscription: Subscription,
+    addon_id: str,
+    starts_at: int | None,
+    metadata: dict[str, str],
+) -> tuple[Subscription, Holdings]:
+    """The add-on resets and ends with its subscription."""
+    customer_id = holdings.customer.id
+    terms = Terms(
+        starts_at=starts_at,
+        ends_at=subscription.expires_at,
+        anchor=subscription.anchor,
+        cycle=subscription.cycle,
+        parent_id=subscription.id,
+        extra={"metadata": metadata} if metadata else {},
+    )
+    id = _new_id("assoc", customer_id)
+    return management.attach(request.caller.environment, customer_id, addon_id, None, request.now, terms, id)
+
+
+def _overridden(
+    management: Management, env: Environment, plan: Plan, overrides: list[OverrideParams]
+) -> tuple[PlanItem, ...]:
+    """The plan's items with the overrides; raises NotFound for what is no entitlement of the plan."""
+    catalog = management.catalog(env)
+    entries = {entry.id: entry.position for entry in entitlements_of(plan)}
+    items = list(plan.items)
+    for index, override in enumerate(overrides):
+        where = f"override_entitlements.{index}.entitlement_id"
+        at = entries.get(override.entitlement_id)
+        if at is None:
+            if _is_addons(management, env, override.entitlement_id):
+                raise InvalidInput(where, "is an add-on's: only the plan's entitlements can be overridden")
+            raise NotFound("entitlement", override.entitlement_id)
+        if items[at].scoped:
+            raise InvalidInput(where, "is overridden more than once")
+        kind = feature_type(catalog.feature(items[at].feature_id))
+        items[at] = overridden(items[at], override.usage_limit, override.is_enabled, override.static_value, kind)
+    return tuple(items)
+
+
+def _is_addons(management: Management, env: Environment, id: str) -> bool:
+    return any(entry.id == id for plan in management.plans(env) if plan.add_on for entry in entitlements_of(plan))
+
+
+def _calendar_start(period: str, at: int) -> int:
+    """An instant of which all calendar periods of that length are a number of whole periods away."""
+    day = datetime.fromtimestamp(at // 1000, UTC).replace(hour=0, minute=0, second=0)
+    if period == "WEEKLY":
+        day -= timedelta(days=day.weekday())
+    elif period != "DAILY":
+        day = day.replace(month=1, day=1)
+    return int(day.timestamp()) * 1000
+
+
+def _shown(management: Management, env: Environment, holdings: Holdings, s: Subscription, now: int) -> dict[str, Any]:
+    plan = management.plan(env, s.plan_id, s.plan_version)
+    return subscription_json(holdings, s, plan, env, holdings.time(now))
+
+
+def status_of(s: Subscription, at: int) -> str:
+    status = s.status(at)
+    if status == "active":
+        return "trialing" if s.trialing(at) else "active"
+    return "cancelled" if status == "expired" else "draft"
+
+
+def billing_period(s: Subscription) -> tuple[str, int]:
+    """The cycle's name and how many make one; a cycle that Flexprice has no word for, or none, is ONETIME."""
+    if s.cycle is None:
+        return "ONETIME", 1
+    name = period_name(Reset(s.cycle.interval))
+    return (name, s.cycle.count) if name and name != "NEVER" else ("ONETIME", 1)
+
+
+def subscription_json(
+    holdings: Holdings, s: Subscription, plan: Plan | None, env: Environment, at: int
+) -> dict[str, Any]:
+    """A SubscriptionResponse, without what is paid."""
+    period = s.period(at) or (None, None)
+    name, count = billing_period(s)
+    ends = s.canceled_at is not None and s.expires_at is not None
+    return filled(
+        {
+            "id": s.id,
+            "customer_id": holdings.customer.id,
+            "plan_id": s.plan_id,
+            "plan": plan and plan_json(plan, env),
+            "subscription_status": status_of(s, at),
+            "subscription_type": "standalone",
+            "billing_cadence": "RECURRING",
+            "billing_period": name,
+            "billing_period_count": count,
+            "billing_cycle": s.extra.get("billing_cycle"),
+            "billing_anchor": time_text(s.anchor or None),
+            "currency": s.extra.get("currency"),
+            "lookup_key": s.extra.get("lookup_key"),
+            "metadata": texts(dict(s.extra.get("metadata") or {})),
+            "start_date": time_text(s.started_at),
+            "end_date": time_text(s.expires_at),
+            "current_period_start": time_text(period[0]),
+            "current_period_end": time_text(period[1]),
+            "cancelled_at": time_text(s.canceled_at),
+            "cancel_at": time_text(s.expires_at) if ends else None,
+            "cancel_at_period_end": bool(ends and s.expires_at is not None and s.expires_at > at),
+            "trial_start": time_text(s.started_at) if s.trial_ends_at else None,
+            "trial_end": time_text(s.trial_ends_at),
+            "environment_id": env.value,
+            "status": "published",
+            "created_at": time_text(s.created_at or None),
+            "updated_at": time_text(s.created_at or None),
+        }
+    )
+
+
+def association_json(holdings: Holdings, s: Subscription, plan: Plan, env: Environment, at: int) -> dict[str, Any]:
+    """An AddonAssociationResponse."""
+    status = {"active": "active", "scheduled": "pending", "expired": "cancelled"}[s.status(at)]
+    parent = s.parent_id
+    return filled(
+        {
+            "id": s.id,
+            "addon_id": s.plan_id,
+            "addon": plan_json(plan, env),
+            "addon_status": status,
+            "entity_type": "subscription",
+            "entity_id": parent,
+            "subscription": parent and {"id": parent, "customer_id": holdings.customer.id},
+            "start_date": time_text(s.started_at),
+            "end_date": time_text(s.expires_at),
+            "cancelled_at": time_text(s.canceled_at),
+            "metadata": s.extra.get("metadata"),
+            "environment_id": env.value,
+            "status": "published",
+            "created_at": time_text(s.created_at or None),
+            "updated_at": time_text(s.created_at or None),
+        }
+    )

@@ -1,0 +1,46 @@
+"""What a customer has used of what it is entitled to, and whether it may use more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import NamedTuple
+
+from tollgate.domain.decisions import ONE, Check, World, check
+from tollgate.domain.entitlements import Entitled
+from tollgate.domain.features import Pool
+from tollgate.domain.quantities import ZERO
+from tollgate.domain.usage import NO_PROPERTIES
+
+SPENT = Decimal(100)
+
+
+class EntitledUsage(NamedTuple):
+    """`used` in the current period of each source, each counted once. `ratio` is used to limit: 0 without a limit, 100
+    where the limit is nothing. `check` is the answer to "may one more unit be used now?"."""
+
+    used: Decimal
+    ratio: Decimal
+    next_reset_at: int | None
+    check: Check
+
+
+def usage_of(entitled: Entitled, pools: Sequence[Pool], world: World) -> EntitledUsage:
+    """The usage of one feature; `world` holds all balances of the customer, folded, and decides as any check does."""
+    rows = [row for source in entitled.sources for row in source.rows]
+    used = sum((row.consumed for row in rows), ZERO)
+    resets = [
+        row.next_reset_at if row.expires_at is None else min(row.next_reset_at, row.expires_at)
+        for row in rows
+        if row.next_reset_at is not None
+    ]
+    answer = check(entitled.feature, pools, "", ONE, NO_PROPERTIES, world)
+    if entitled.feature.type.is_flag:
+        return EntitledUsage(ZERO, ZERO, None, answer)
+    return EntitledUsage(used, _ratio(used, entitled.entitlement.limit), min(resets, default=None), answer)
+
+
+def _ratio(used: Decimal, limit: Decimal | None) -> Decimal:
+    if limit is None:
+        return ZERO
+    return used / limit if limit > 0 else SPENT

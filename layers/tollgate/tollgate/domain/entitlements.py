@@ -1,0 +1,223 @@
+"""What a customer is entitled to: every grant of its subscriptions, feature by feature, and what they come to together.
+
+Read from the bottom up: `combined` adds the sources of one feature, `entitled` finds them. Order is part of the answer
+and depends on nothing but the holdings: newest subscription first; in each the plan's items, then its add-ons', then
+what that subscription alone was given; features by their first source.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from decimal import Decimal
+from enum import StrEnum
+from typing import NamedTuple
+
+from tollgate.domain.balances import fold
+from tollgate.domain.customers import Holdings, Subscription
+from tollgate.domain.features import Feature
+from tollgate.domain.periods import Interval, Reset
+from tollgate.domain.quantities import ZERO
+from tollgate.domain.rows import Row
+
+_MONTHS = {Interval.MONTH: 1, Interval.QUARTER: 3, Interval.SEMI_ANNUAL: 6, Interval.YEAR: 12}
+_IDS = uuid.UUID("6d0f5a0e-55c6-5d3b-9b1f-6f0f3f6a1c42")
+
+
+class SourceKind(StrEnum):
+    PLAN = "plan"
+    ADD_ON = "add_on"
+    SUBSCRIPTION = "subscription"
+
+
+class EntitlementSource(NamedTuple):
+    """One grant of one feature. `limit` None is no limit; `soft`: use past it is counted, not denied; `reset` None never.
+
+    `subscription_id` is empty for a balance that no subscription gave. `entity_id` is the plan's or add-on's id, or, of a
+    grant to one subscription alone, that subscription's. `rows` are where it is counted, folded.
+    """
+
+    id: str
+    feature_id: str
+    subscription_id: str
+    kind: SourceKind
+    entity_id: str = ""
+    entity_name: str = ""
+    enabled: bool = True
+    limit: Decimal | None = None
+    soft: bool = False
+    reset: Reset | None = None
+    value: str | None = None
+    rows: tuple[Row, ...] = ()
+
+
+class Entitlement(NamedTuple):
+    """What the enabled sources of a feature come to. `limit` None is no limit; `period` None never resets."""
+
+    enabled: bool
+    limit: Decimal | None = None
+    soft: bool = False
+    period: Reset | None = None
+    values: tuple[str, ...] = ()
+
+
+class Entitled(NamedTuple):
+    """A feature that a customer is entitled to, and why."""
+
+    feature: Feature
+    entitlement: Entitlement
+    sources: tuple[EntitlementSource, ...]
+
+
+def entitlement_id(owner_id: str, feature_id: str, number: int = 0) -> str:
+    """The lasting id of the `number`-th grant of a feature by a plan (whatever its version) or a subscription."""
+    return f"ent_{uuid.uuid5(_IDS, f'{owner_id}#{feature_id}#{number}').hex}"
+
+
+def entitled(
+    holdings: Holdings,
+    names: Mapping[str, str],
+    features: Mapping[str, Feature],
+    now: int,
+    feature_ids: Collection[str] | None = None,
+    subscription_ids: Collection[str] | None = None,
+) -> list[Entitled]:
+    """All features that the customer's running subscriptions (and balances set by hand) grant it at its time `now`.
+
+    Grants to entities alone are not the customer's. A source that is not enabled is left out, and with its last source
+    the feature. `names` are the plans' by id. The filters narrow features and subscriptions; None takes all.
+    """
+    found: dict[str, list[EntitlementSource]] = {}
+    for source in _sources(holdings, names, now, subscription_ids):
+        wanted = feature_ids is None or source.feature_id in feature_ids
+        if wanted and source.enabled and source.feature_id in features:
+            found.setdefault(source.feature_id, []).append(source)
+    return [
+        Entitled(features[feature_id], combined(features[feature_id], sources), tuple(sources))
+        for feature_id, sources in found.items()
+    ]
+
+
+def running(
+    holdings: Holdings, now: int, subscription_ids: Collection[str] | None = None
+) -> list[tuple[Subscription, list[Subscription]]]:
+    """The customer's own active (or trialing) subscriptions with their add-ons, newest first.
+
+    An add-on that belongs to a running subscription is that one's; the filter takes either id.
+    """
+    active = {s.id: s for s in holdings.active(now)}
+    newest = sorted(active.values(), key=lambda s: (s.created_at, s.started_at, s.id), reverse=True)
+    mains = [s for s in newest if s.parent_id not in active]
+    found = []
+    for main in mains:
+        add_ons = [s for s in newest if s.parent_id == main.id]
+        if subscription_ids is None or main.id in subscription_ids:
+            found.append((main, add_ons))
+        elif picked := [s for s in add_ons if s.id in subscription_ids]:
+            found.append((main, picked))
+    return found
+
+
+def combined(feature: Feature, sources: Iterable[EntitlementSource]) -> Entitlement:
+    """The sources of one feature taken together; those not enabled change nothing.
+
+    Limits add up, and one without makes the sum one without; soft and enabled hold where any source says so; values keep
+    their order, each once; the period is the most frequent one, of several the shortest, never being the longest.
+    """
+    held = [source for source in sources if source.enabled]
+    if feature.type.is_flag:
+        values = dict.fromkeys(source.value for source in held if source.value)
+        return Entitlement(bool(held), values=tuple(values))
+    limits = [source.limit for source in held]
+    limit = None if None in limits else sum((known for known in limits if known is not None), ZERO)
+    return Entitlement(bool(held), limit, any(source.soft for source in held), _period(held))
+
+
+def canonical(reset: Reset | None) -> Reset | None:
+    """Periods of one length alike: months for those that follow the calendar, else minutes; None where nothing resets."""
+    if reset is None or reset.interval is Interval.ONE_OFF:
+        return None
+    if reset.interval in _MONTHS:
+        return Reset(Interval.MONTH, _MONTHS[reset.interval] * reset.count)
+    return Reset(Interval.MINUTE, reset.nominal_ms // 60_000)
+
+
+def _period(sources: Iterable[EntitlementSource]) -> Reset | None:
+    counts = Counter(canonical(source.reset) for source in sources)
+    if not counts:
+        return None
+
+    def rank(period: Reset | None) -> tuple[int, bool, int, str]:
+        if period is None:
+            return -counts[period], True, 0, ""
+        return -counts[period], False, period.nominal_ms, period.interval.value  # 30 days before a month
+
+    return min(counts, key=rank)
+
+
+# ------------------------------------------------------------------ where grants come from
+
+
+def _sources(
+    holdings: Holdings, names: Mapping[str, str], now: int, subscription_ids: Collection[str] | None
+) -> Iterator[EntitlementSource]:
+    granted: dict[tuple[str, int], list[Row]] = {}
+    set_by_hand = []
+    for place, balance in holdings.balances.items():
+        for row in fold(balance, now).live_rows:
+            if row.subscription_id is not None:
+                index = row.id[len(row.subscription_id) + 1 :].partition(":")[0]
+                granted.setdefault((row.subscription_id, int(index)), []).append(row)
+            elif not place.entity_id:
+                set_by_hand.append((place.feature_id, row))
+    for main, add_ons in running(holdings, now, subscription_ids):
+        for scoped in (False, True):
+            for subscription in (
+                (main, *add_ons) if subscription_ids is None or main.id in subscription_ids else add_ons
+            ):
+                yield from _items(subscription, main.id, scoped, names, granted)
+    if subscription_ids is None:
+        for feature_id, row in sorted(set_by_hand, key=lambda found: (-found[1].created_at, found[1].id)):
+            yield _counted([row], EntitlementSource(row.id, feature_id, "", SourceKind.SUBSCRIPTION, reset=row.reset))
+
+
+def _items(
+    subscription: Subscription,
+    subscription_id: str,
+    scoped: bool,
+    names: Mapping[str, str],
+    granted: Mapping[tuple[str, int], list[Row]],
+) -> Iterator[EntitlementSource]:
+    """What one subscription grants: its plan's items, or those that are its alone."""
+    numbers: Counter[str] = Counter()
+    for index, item in enumerate(subscription.items):
+        number = numbers[item.feature_id]
+        numbers[item.feature_id] += 1
+        if item.scoped is not scoped:
+            continue
+        if scoped:
+            kind, entity_id, name = SourceKind.SUBSCRIPTION, subscription_id, ""
+        else:
+            kind = SourceKind.ADD_ON if subscription.add_on else SourceKind.PLAN
+            entity_id, name = subscription.plan_id, names.get(subscription.plan_id, subscription.plan_id)
+        owner = subscription.id if scoped else subscription.plan_id
+        id = entitlement_id(owner, item.feature_id, number)
+        source = EntitlementSource(id, item.feature_id, subscription_id, kind, entity_id, name, reset=item.resets)
+        rows = granted.get((subscription.id, index), [])
+        if rows:
+            yield _counted(rows, source)
+        elif not item.enabled:
+            yield source._replace(enabled=False)
+
+
+def _counted(rows: list[Row], source: EntitlementSource) -> EntitlementSource:
+    """The source with what its rows hold: the included and bought units, and the overage that may be bought."""
+    bought = sum((row.max_purchase for row in rows if row.overage and row.max_purchase is not None), ZERO)
+    total = sum((row.total for row in rows), ZERO) + bought
+    return source._replace(
+        limit=None if any(row.unlimited for row in rows) else max(ZERO, total),
+        soft=any(row.overage and row.max_purchase is None for row in rows),
+        value=rows[0].value,
+        rows=tuple(rows),
+    )

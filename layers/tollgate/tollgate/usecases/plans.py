@@ -1,0 +1,32 @@
+"""The plans of each environment, cached in the container: an answer names the plan that each grant came from."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Mapping
+
+from tollgate.domain.keys import Environment
+from tollgate.domain.plans import Plan
+from tollgate.store.plans import Plans
+from tollgate.usecases.features import CACHE_SECONDS
+
+PlanVersions = Mapping[tuple[str, int], Plan]
+
+
+class PlanCache:
+    """Every version of every plan, at most `CACHE_SECONDS` old. What is not found is looked for afresh."""
+
+    def __init__(self, source: Plans, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._source = source
+        self._monotonic = monotonic
+        self._cached: dict[Environment, tuple[float, PlanVersions]] = {}
+
+    def versions(self, env: Environment, wanted: Collection[tuple[str, int]] = ()) -> PlanVersions:
+        """By id and version, with the `wanted` ones in it if they exist."""
+        cached = self._cached.get(env)
+        recent = cached is not None and self._monotonic() - cached[0] <= CACHE_SECONDS
+        if cached and recent and all(key in cached[1] for key in wanted):
+            return cached[1]
+        versions = {(plan.id, plan.version): plan for plan in self._source.every_version(env)}
+        self._cached[env] = self._monotonic(), versions
+        return versions

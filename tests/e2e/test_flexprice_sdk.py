@@ -1,0 +1,169 @@
+"""Flexprice's official SDK (flexprice 2.1.43) against the deployed stack: only `server_url` is changed."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import httpx
+import pytest
+from flexprice import Flexprice, models
+
+from cli.api import Api
+from cli.stack import Stack
+from tests.conftest import wait_for
+from tests.flexprice import assert_entitlements
+
+
+@pytest.fixture(scope="module")
+def flexprice(stack: Stack) -> Flexprice:
+    return Flexprice(api_key_auth=stack.secret_key, server_url=f"{stack.url}/v1")
+
+
+@pytest.fixture(scope="module")
+def autumn(stack: Stack) -> Api:
+    return Api(stack.url, stack.secret_key)
+
+
+def unique(kind: str) -> str:
+    return f"{kind}-{uuid.uuid4().hex[:12]}"
+
+
+def send(stack: Stack, method: str, path: str, headers: dict[str, str], body: Any = None) -> httpx.Response:
+    return httpx.request(method, f"{stack.url}/v1/{path}", headers=headers, json=body, trust_env=False, timeout=30)
+
+
+def of_feature(flexprice: Flexprice, customer: str, feature: str) -> models.FeatureUsageSummary:
+    found = flexprice.customers.get_customer_usage_summary(customer_lookup_key=customer, feature_ids=[feature]).features
+    assert found
+    return found[0]
+
+
+def test_upstreams_probe_a_soft_limit_of_100_and_150_events(stack: Stack, flexprice: Flexprice) -> None:
+    """The whole flow: set up, ask, report, and ask again until the usage is there."""
+    event, customer = unique("call"), unique("customer")
+    feature = flexprice.features.create_feature(
+        name=unique("Calls"),
+        type_="metered",
+        meter=models.CreateMeterRequest(
+            name="Calls",
+            event_name=event,
+            aggregation=models.MeterAggregation(type="COUNT"),
+            reset_usage="BILLING_PERIOD",
+        ),
+    )
+    plan = flexprice.plans.create_plan(name="Probe", lookup_key=unique("probe"))
+    assert feature.id
+    assert plan.id
+    granted = flexprice.entitlements.create_entitlement(
+        feature_id=feature.id,
+        feature_type="metered",
+        entity_type="PLAN",
+        entity_id=plan.id,
+        usage_limit=100,
+        usage_reset_period="MONTHLY",
+        is_soft_limit=True,
+    )
+    flexprice.customers.create_customer(external_id=customer, name="Ada")
+    subscription = flexprice.subscriptions.create_subscription(
+        external_customer_id=customer, plan_id=plan.id, currency="usd", billing_period="MONTHLY"
+    )
+
+    answer = flexprice.customers.get_customer_entitlements_by_external_id(external_id=customer)
+    assert answer == flexprice.customers.get_customer_entitlements(id=customer)
+    assert answer.features
+    (found,) = answer.features
+    assert found.entitlement
+    assert (found.entitlement.usage_limit, found.entitlement.is_soft_limit) == (100, True)
+    assert found.entitlement.usage_reset_period == "MONTHLY"
+    assert found.sources
+    (source,) = found.sources
+    assert (source.subscription_id, source.entity_id, source.entity_type) == (subscription.id, plan.id, "plan")
+    assert source.entitlement_id == granted.id
+
+    events = [
+        models.IngestEventRequest(event_name=event, external_customer_id=customer, event_id=f"{customer}-{number}")
+        for number in range(149)
+    ]
+    flexprice.events.ingest_events_bulk(events=events)
+    for _ in range(3):  # one event, reported thrice
+        flexprice.events.ingest_event(event_name=event, external_customer_id=customer, event_id=f"{customer}-149")
+    id = feature.id
+    wait_for(lambda: of_feature(flexprice, customer, id).current_usage == "150", 60, "150 events counted")
+    usage = of_feature(flexprice, customer, id)
+    assert (usage.total_limit, usage.usage_percent, usage.is_unlimited) == (100, "1.5", False)
+    assert usage.next_usage_reset_at
+
+    raw = send(stack, "GET", f"customers/{customer}/usage", {"x-api-key": stack.secret_key}).json()
+    assert raw["features"][0]["access"]["allowed"] is True  # soft: counted, not denied
+    raw = send(stack, "GET", f"customers/{customer}/entitlements", {"x-api-key": stack.secret_key}).json()
+    assert_entitlements(raw)
+
+
+def test_reported_usage_goes_past_a_hard_limit_and_the_other_dialect_denies(flexprice: Flexprice, autumn: Api) -> None:
+    """What Autumn's API set up, Flexprice's counts and shows."""
+    event, customer, messages = unique("sent"), unique("customer"), unique("messages")
+    autumn.call("features.create", {"feature_id": messages, "name": "M", "type": "metered", "event_names": [event]})
+    plan = unique("plan")
+    item = {"feature_id": messages, "included": 10, "reset": {"interval": "month"}}
+    autumn.call("plans.create", {"plan_id": plan, "name": "Ten", "items": [item]})
+    flexprice.customers.create_customer(external_id=customer, name="Bob")
+    autumn.call("billing.attach", {"customer_id": customer, "plan_id": plan})
+    flexprice.events.ingest_event(event_name=event, external_customer_id=customer, properties={"value": "25.5"})
+    wait_for(lambda: of_feature(flexprice, customer, messages).current_usage == "25.5", 60, "the event counted")
+    assert of_feature(flexprice, customer, messages).usage_percent == "2.55"
+    check = autumn.call("check", {"customer_id": customer, "feature_id": messages})
+    assert (check["allowed"], check["balance"]["usage"]) == (False, 25.5)
+
+
+def test_a_customers_subscription_can_be_cancelled(flexprice: Flexprice) -> None:
+    customer = unique("customer")
+    flexprice.customers.create_customer(external_id=customer, name="Eve")
+    subscription = flexprice.subscriptions.create_subscription(
+        customer_id=customer, plan_id="pro", currency="usd", billing_period="MONTHLY"
+    )
+    assert subscription.id
+    assert len(flexprice.customers.get_customer_entitlements(id=customer).features or ()) == 4
+    flexprice.subscriptions.cancel_subscription(id=subscription.id, cancellation_type="immediate")
+    assert flexprice.customers.get_customer_entitlements(id=customer).features == []
+    flexprice.customers.delete_customer(id=customer)
+    with pytest.raises(models.errors.FlexpriceError) as caught:
+        flexprice.customers.get_customer_entitlements_by_external_id(external_id=customer)
+    assert caught.value.status_code == 404
+
+
+class TestKeys:
+    def test_a_missing_and_a_wrong_key(self, stack: Stack) -> None:
+        path = "customers/customer-1/entitlements"
+        assert send(stack, "GET", path, {}).status_code == 401
+        assert send(stack, "GET", path, {"x-api-key": "wrong"}).status_code == 403
+        assert send(stack, "GET", path, {"x-api-key": stack.secret_key}).status_code == 200
+        refused = send(stack, "GET", path, {"x-api-key": stack.publishable_key})
+        assert (refused.status_code, refused.json()["code"]) == (403, "permission_denied")
+
+    def test_shared_paths_take_either_header(self, stack: Stack) -> None:
+        key, bearer = {"x-api-key": stack.secret_key}, {"authorization": f"Bearer {stack.secret_key}"}
+        assert send(stack, "GET", "customers/customer-1", key).json()["external_id"] == "customer-1"
+        assert send(stack, "GET", "customers/customer-1", bearer).json()["env"] == "sandbox"
+        body = {"customer_id": "customer-1", "feature_id": "messages", "value": 0, "async": False}
+        assert send(stack, "POST", "events", bearer, body).status_code == 200
+        event = {"event_name": "nobody.counts", "external_customer_id": "customer-1"}
+        assert send(stack, "POST", "events", key, event).status_code == 202
+        for path in ("features", "plans"):
+            assert send(stack, "POST", path, bearer, {"name": "X"}).json()["env"] == "sandbox"  # Autumn's 404
+            assert send(stack, "POST", path, key, {}).json()["code"] == "validation_error"
+
+    @pytest.mark.parametrize(
+        "headers", [{}, {"x-api-key": "wrong"}, {"authorization": "Bearer wrong"}, {"authorization": "POST /v1/events"}]
+    )
+    def test_shared_paths_refuse_a_missing_and_a_wrong_key(self, stack: Stack, headers: dict[str, str]) -> None:
+        for method, path in (("POST", "events"), ("GET", "customers/customer-1"), ("POST", "features")):
+            assert send(stack, method, path, headers, {} if method == "POST" else None).status_code == 403
+
+    def test_what_is_not_served_says_so(self, stack: Stack) -> None:
+        answer = send(stack, "POST", "subscriptions/s1/pause", {"x-api-key": stack.secret_key}, {})
+        assert (answer.status_code, answer.json()["code"]) == (501, "not_implemented")
+
+    def test_a_live_key_sees_nothing_of_the_sandbox(self, stack: Stack) -> None:
+        answer = send(stack, "GET", "customers/customer-1/entitlements", {"x-api-key": stack.live_secret_key})
+        assert (answer.status_code, answer.json()["features"]) == (200, [])

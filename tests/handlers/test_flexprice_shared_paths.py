@@ -1,0 +1,122 @@
+"""The paths that Flexprice and Autumn both have: the header that came decides, and the key in it."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.flexprice import assert_error, call
+from tests.handlers.conftest import Here
+from tests.http_events import authorized, http_event
+from tests.world import NOW, SANDBOX, item
+from tollgate import runtime
+from tollgate.domain.keys import Scope
+
+TEMPLATE = (ROOT / "template.yaml").read_text()
+SHARED = re.findall(r'RouteKey: "([^"]+)", [^\n]*EitherKeyAuthorizer', TEMPLATE)
+
+
+def bearer(here: Here, route: str, body: Any = None, **more: Any) -> tuple[int, Any]:
+    """A call with a bearer key, of a shared path."""
+    event = authorized(http_event(route, body, headers={"authorization": "Bearer k"}), **more)
+    answer = here.handlers["entitlements"](event, None)
+    return answer["statusCode"], json.loads(answer["body"])
+
+
+class TestDialects:
+    def test_customers(self, here: Here) -> None:
+        status, body = bearer(here, "POST /v1/customers", {"id": "ada", "name": "Ada"})
+        assert (status, body["id"], body["env"]) == (200, "ada", "sandbox")
+        assert bearer(here, "GET /v1/customers/ada")[1]["env"] == "sandbox"
+        status, body = call(here.handlers["entitlements"], "GET /v1/customers/ada")
+        assert (status, body["external_id"]) == (200, "ada")
+        assert bearer(here, "DELETE /v1/customers/ada")[0] == 200
+        assert call(here.handlers["entitlements"], "GET /v1/customers/ada")[0] == 404
+        assert bearer(here, "GET /v1/customers/ada")[1]["code"] == "customer_not_found"
+
+    def test_a_bearer_answer_is_the_management_functions(self, here: Here) -> None:
+        for route, body in (
+            ("POST /v1/customers", {"id": "eve"}),
+            ("GET /v1/customers/eve", None),
+            ("POST /v1/customers", {}),
+            ("POST /v1/features", {"name": "F"}),
+            ("POST /v1/plans", {"name": "P"}),
+        ):
+            for more in ({}, {"scope": "publishable"}):
+                assert bearer(here, route, body, **more) == here.call("manage", route, body, **more)
+
+    def test_events(self, here: Here) -> None:
+        here.world.customer("tracker", [item(10)])
+        body = {"customer_id": "tracker", "feature_id": "messages", "value": 3, "async": False}
+        now = runtime.clock()
+        assert bearer(here, "POST /v1/events", body)[0] == 200
+        assert here.world.remaining("tracker", now) == 7
+        assert here.call("track", "POST /v1/events", body)[0] == 200
+        assert here.world.remaining("tracker", now) == 4
+        assert_error(*call(here.handlers["entitlements"], "POST /v1/events", body), (400, "validation_error"))
+
+
+class TestAuthorizer:
+    @pytest.fixture
+    def keys(self, here: Here) -> tuple[str, str]:
+        return tuple(  # type: ignore[return-value]
+            here.world.management.create_key(SANDBOX, Scope.SECRET, "", NOW)[1] for _ in range(2)
+        )
+
+    def ask(self, here: Here, headers: dict[str, str], source: str = "POST /v1/events") -> bool:
+        event = {"headers": headers, "identitySource": [source], "routeKey": "POST /v1/events"}
+        return bool(here.handlers["authorizer"](event, None)["isAuthorized"])
+
+    def test_either_header(self, here: Here, keys: tuple[str, str]) -> None:
+        assert self.ask(here, {"X-Api-Key": keys[0]})
+        assert self.ask(here, {"authorization": f"Bearer {keys[0]}"})
+
+    def test_the_key_that_decides_the_dialect_is_the_one_that_is_checked(
+        self, here: Here, keys: tuple[str, str]
+    ) -> None:
+        assert self.ask(here, {"x-api-key": keys[0], "authorization": "Bearer wrong"})
+        assert not self.ask(here, {"x-api-key": "wrong", "authorization": f"Bearer {keys[0]}"})
+        assert not self.ask(here, {"x-api-key": "", "authorization": f"Bearer {keys[0]}"})
+
+    @pytest.mark.parametrize(
+        "headers", [{}, {"x-api-key": ""}, {"x-api-key": "no"}, {"authorization": "Bearer no"}, {"authorization": "x"}]
+    )
+    def test_a_missing_or_wrong_key_is_refused(self, here: Here, headers: dict[str, str]) -> None:
+        assert not self.ask(here, headers)
+
+    def test_a_header_cannot_pass_for_the_route(self, here: Here, keys: tuple[str, str]) -> None:
+        """Or a cached answer would let in whoever sends the same header, without a key."""
+        route = "POST /v1/events"
+        assert not self.ask(here, {"authorization": route, "x-api-key": keys[0]})
+        assert not self.ask(here, {"x-api-key": route, "authorization": f"Bearer {keys[0]}"})
+
+    def test_it_caches_nothing(self) -> None:
+        (either,) = re.findall(r"EitherKeyAuthorizer:\n(?:    .*\n)+", TEMPLATE)
+        assert "AuthorizerResultTtlInSeconds: 0\n" in either
+        assert "IdentitySource: [$context.routeKey]\n" in either
+
+
+def test_what_is_served_is_what_the_template_routes_to_it(here: Here) -> None:
+    """Every served route reaches the function, and no other has it."""
+    routed = re.findall(r'RouteKey: "([^"]+)", [^\n]*EntitlementsIntegration', TEMPLATE)
+    assert set(SHARED) <= set(routed)
+    for served in here.handlers["entitlements"].__globals__["ROUTES"]:
+        method, path = served.split(" ")
+        parts = path.split("/")
+        assert any(_leads(route, method, parts) for route in routed), served
+
+
+def _leads(route: str, method: str, parts: list[str]) -> bool:
+    verb, path = route.split(" ")
+    pattern = path.split("/")
+    if verb not in ("ANY", method):
+        return False
+    if pattern[-1] == "{proxy+}":
+        return parts[: len(pattern) - 1] == pattern[:-1] and len(parts) >= len(pattern)
+    return len(parts) == len(pattern) and all(
+        p == part or p[0:1] == "{" for p, part in zip(pattern, parts, strict=True)
+    )
