@@ -233,7 +233,6 @@ def test_what_is_not_served_is_404_in_autumns_shape(stack: Stack) -> None:
     ("path", "keys"),
     [
         ("/api/metric_access/", {"type", "detail", "title"}),
-        ("/v1/customers/c1/entitlements", {"code", "message", "http_status_code", "details"}),
     ],
 )
 def test_what_is_to_come_is_501_in_its_own_shape(stack: Stack, path: str, keys: set[str]) -> None:
