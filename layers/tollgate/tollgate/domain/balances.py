@@ -80,6 +80,7 @@ def restated(balance: Balance) -> Balance:
             headroom, ceiling = min(headroom, window.room), min(ceiling, window.room)
         moments += [window.ends_at for window in balance.limits.windows]
         thoughtful = any(window.filter for window in balance.limits.windows)
+    thoughtful = thoughtful or any(row.filters for row in rows)
     fresh_until = NEVER_FRESH if thoughtful or balance.governed or balance.clocked else min(moments, default=FOREVER)
     return balance._replace(rows=rows, headroom=headroom, ceiling=ceiling, spent=ZERO, fresh_until=fresh_until)
 
@@ -153,7 +154,7 @@ def settle(balance: Balance) -> tuple[Row, ...]:
     if left:
         rows, left = draw_overage(rows, left, overage_cap(balance.limits))
     assert left == 0, "more was spent than the rows held: the hot path let through what it must not"
-    return rows
+    return tallied(balance.rows, rows, balance.spent)
 
 
 def _counted(balance: Balance) -> tuple[Window, ...]:
@@ -295,6 +296,16 @@ def _put_back(
         returned.append(row._replace(used=row.used - part) if part else row)
         amount -= part
     return tuple(returned), amount
+
+
+def tallied(
+    before: tuple[Row, ...], after: tuple[Row, ...], amount: Decimal, may: Eligible = started
+) -> tuple[Row, ...]:
+    """`after` with a use of `amount` counted in every row that may count it, whichever of them paid (lotus.md 0.8)."""
+    return tuple(
+        new._replace(beside=new.beside + rest) if may(new) and (rest := amount - (new.used - old.used)) else new
+        for old, new in zip(before, after, strict=True)
+    )
 
 
 # ------------------------------------------------------------------ sums

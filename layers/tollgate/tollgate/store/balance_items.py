@@ -186,6 +186,9 @@ def _row_json(row: Row) -> dict[str, Any]:
         "rolled": [list(rollover) for rollover in row.rollovers] or None,
         "price": row.price,
         "value": row.value,
+        "only": [list(pair) for pair in row.filters] or None,
+        "beside": row.beside or None,
+        "meters": {id: list(memory) for id, memory in row.meters.items()} or None,
     }
     return {name: value for name, value in full.items() if value is not None}
 
@@ -217,6 +220,9 @@ def _row(data: dict[str, Any]) -> Row:
         tuple(Rollover(Decimal(r[0]), Decimal(r[1]), r[2]) for r in get("rolled", ())),
         get("price"),
         get("value"),
+        tuple((name, value) for name, value in get("only", ())),
+        Decimal(get("beside", 0)),
+        {id: tuple(Decimal(number) for number in memory) for id, memory in get("meters", {}).items()},
     )
     owner = data["sub"] or None if "sub" in data else _owner(row)
     return row._replace(subscription_id=owner)

@@ -1,0 +1,174 @@
+"""Meters: how a reported event, which names itself and has properties, becomes an amount of a feature (management.md).
+
+`amount_of` is what one event says. For COUNT, SUM and SUM_WITH_MULTIPLIER that is what it adds. The other aggregations
+look at all events of a row's period: `step` tells by how much one event moves the aggregate, from what the row remembers
+of its period (`Row.meters`), and what it remembers then.
+
+    MAX           the highest value                      remembers it
+    LATEST        the value of the latest time           remembers the time, and the value
+    AVG           the sum by the number of events        remembers both
+    COUNT_UNIQUE  how many different values              each value's own record tells when it was last counted
+    WEIGHTED_SUM  each value, times the rest of the period by its length; whole where nothing resets
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from tollgate.domain.errors import InvalidInput
+from tollgate.domain.features import Feature
+from tollgate.domain.limits import text_of
+from tollgate.domain.quantities import ZERO, quantity
+from tollgate.domain.rows import Row
+
+ONE = Decimal(1)
+VALUE = "value"  # the property that an amount is read from where nothing else is named
+
+
+class Aggregation(StrEnum):
+    COUNT = "COUNT"
+    SUM = "SUM"
+    SUM_WITH_MULTIPLIER = "SUM_WITH_MULTIPLIER"
+    MAX = "MAX"
+    LATEST = "LATEST"
+    AVG = "AVG"
+    COUNT_UNIQUE = "COUNT_UNIQUE"
+    WEIGHTED_SUM = "WEIGHTED_SUM"
+
+
+ADDED = (Aggregation.COUNT, Aggregation.SUM, Aggregation.SUM_WITH_MULTIPLIER)
+
+
+class Meter(NamedTuple):
+    """`filters`: the event's property must have one of the values, of each filter. `resets`: with the billing period."""
+
+    event_name: str
+    aggregation: Aggregation
+    field: str = VALUE
+    multiplier: Decimal = ONE
+    filters: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    resets: bool = True
+
+
+def meter_of(feature: Feature) -> Meter | None:
+    """The feature's meter; None where an event's own `value` is the amount.
+
+    The latest value of a gauge outlives a period unless the meter says that it resets (lotus.md 2.3).
+    """
+    found = feature.extra.get("meter")
+    if not found:
+        return None
+    aggregation = Aggregation(found["aggregation"]["type"])
+    reset_usage = found.get("reset_usage")
+    return Meter(
+        found["event_name"],
+        aggregation,
+        found["aggregation"].get("field") or VALUE,
+        Decimal(found["aggregation"].get("multiplier", 1)),
+        tuple((filter["key"], tuple(filter["values"])) for filter in found.get("filters") or ()),
+        aggregation is not Aggregation.LATEST if reset_usage is None else reset_usage != "NEVER",
+    )
+
+
+def resets(feature: Feature) -> bool:
+    """Whether a feature's usage may reset: neither allocated usage nor what a meter says is for ever does."""
+    meter = meter_of(feature)
+    return feature.consumable and (meter is None or meter.resets)
+
+
+def hears(feature: Feature, event_name: str) -> bool:
+    """Whether an event of that name may be a use of the feature."""
+    if feature.type.is_flag:
+        return False
+    meter = meter_of(feature)
+    return event_name in feature.event_names if meter is None else event_name == meter.event_name
+
+
+def amount_of(feature: Feature, properties: Mapping[str, Any]) -> Decimal | None:
+    """What an event says of a feature; None where its meter does not look at such an event, or finds no number in it."""
+    meter = meter_of(feature)
+    if meter is None:
+        given = _number(properties.get(VALUE))
+        return ONE if given is None else given
+    if not all(key in properties and text_of(properties[key]) in values for key, values in meter.filters):
+        return None
+    if meter.aggregation is Aggregation.COUNT:
+        return ONE
+    if meter.aggregation is Aggregation.COUNT_UNIQUE:
+        return None if properties.get(meter.field) is None else ONE
+    amount = _number(properties.get(meter.field))
+    if amount is None or meter.aggregation is not Aggregation.SUM_WITH_MULTIPLIER:
+        return amount
+    return _number(amount * meter.multiplier)
+
+
+def unique_value(feature: Feature, properties: Mapping[str, Any]) -> str | None:
+    """A digest of the value that COUNT_UNIQUE tells events apart by; None where the feature counts no such thing."""
+    meter = meter_of(feature)
+    if meter is None or meter.aggregation is not Aggregation.COUNT_UNIQUE or amount_of(feature, properties) is None:
+        return None
+    return hashlib.sha256(text_of(properties[meter.field]).encode(errors="replace")).hexdigest()
+
+
+Seen = Mapping[str, int]
+"""Of one value: the rows that counted it last, by id, each with the end (ms) of the period in which (0: it never ends)."""
+
+
+class Step(NamedTuple):
+    """By how much an event moves a row's aggregate, and what the row remembers of its period then."""
+
+    change: Decimal
+    memory: tuple[Decimal, ...] = ()
+
+
+def step(feature: Feature, row: Row, amount: Decimal, at: int, seen: Seen) -> Step:
+    """What an event at `at` (ms) that says `amount` does to a row as it stands now."""
+    meter = meter_of(feature)
+    memory = row.meters.get(feature.id, ())
+    if meter is None or meter.aggregation in ADDED:
+        return Step(amount)
+    if meter.aggregation is Aggregation.MAX:
+        highest = max(amount, memory[0]) if memory else amount
+        return Step(highest - (memory[0] if memory else ZERO), (highest,))
+    if meter.aggregation is Aggregation.LATEST:
+        if memory and at < memory[0]:
+            return Step(ZERO, memory)
+        return Step(amount - (memory[1] if memory else ZERO), (Decimal(at), amount))
+    if meter.aggregation is Aggregation.AVG:
+        total, count = memory or (ZERO, ZERO)
+        return Step(_mean(total + amount, count + 1) - _mean(total, count), (total + amount, count + 1))
+    if meter.aggregation is Aggregation.COUNT_UNIQUE:
+        return Step(ZERO if seen.get(row.id) == period_end(row) else amount)
+    if row.period is None:
+        return Step(amount)
+    start, end = row.period
+    rest = end - min(max(at, start), end)
+    return Step(quantity(amount * rest / (end - start), ""))
+
+
+def period_end(row: Row) -> int:
+    """The end of the period that runs (ms), 0 where it never ends."""
+    return row.next_reset_at or 0
+
+
+def _mean(total: Decimal, count: Decimal) -> Decimal:
+    return quantity(total / count, "") if count else ZERO
+
+
+def _number(value: Any) -> Decimal | None:
+    """A property as an amount; None where it is none, or none that a balance can hold. Text counts as what it reads."""
+    if isinstance(value, str):
+        try:
+            value = Decimal(value.strip())
+        except InvalidOperation:
+            return None
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        return None
+    try:
+        return quantity(value, "")
+    except InvalidInput:
+        return None
