@@ -15,13 +15,17 @@ from typing import TYPE_CHECKING, Any
 import botocore.session
 from botocore.config import Config
 
+from tollgate.domain.errors import Unavailable
+
 if TYPE_CHECKING:
     from aws_lambda_powertools import Logger
     from mypy_boto3_dynamodb import DynamoDBClient
 
     from tollgate.store.once import OnceKeys
     from tollgate.store.table import Table
+    from tollgate.usecases.access import Access
     from tollgate.usecases.management import Management
+    from tollgate.usecases.reports import Reporter
     from tollgate.usecases.reservations import Reservations
     from tollgate.usecases.usage import Meter
 
@@ -33,6 +37,8 @@ _CONFIG = Config(
     parameter_validation=False,
     tcp_keepalive=True,
 )
+_QUEUE_TRIES = 3
+_QUEUE_MOST = 10  # messages in one request
 
 
 def clock() -> int:
@@ -92,6 +98,40 @@ def once() -> OnceKeys:
     from tollgate.store.once import OnceKeys
 
     return OnceKeys(table())
+
+
+@cache
+def reporter() -> Reporter:
+    from tollgate.store.reports import Reports
+    from tollgate.usecases.reports import Reporter
+
+    return Reporter(meter().balances, meter().features, once(), Reports(table()))
+
+
+@cache
+def access() -> Access:
+    from tollgate.store.customers import Customers
+    from tollgate.store.plans import Plans
+    from tollgate.usecases.access import Access
+
+    return Access(Customers(table()), meter().balances, meter().features, Plans(table()))
+
+
+def to_usage_queue(bodies: list[str]) -> None:
+    """Puts messages on the usage queue; raises Unavailable where it could not take them all."""
+    for start in range(0, len(bodies), _QUEUE_MOST):
+        _to_usage_queue(bodies[start : start + _QUEUE_MOST])
+
+
+def _to_usage_queue(bodies: list[str]) -> None:
+    entries = [{"Id": str(number), "MessageBody": body} for number, body in enumerate(bodies)]
+    for _ in range(_QUEUE_TRIES):
+        answer = client("sqs").send_message_batch(QueueUrl=os.environ["TOLLGATE_USAGE_QUEUE_URL"], Entries=entries)
+        failed = {entry["Id"] for entry in answer.get("Failed", ())}
+        if not failed:
+            return
+        entries = [entry for entry in entries if entry["Id"] in failed]
+    raise Unavailable(f"The usage queue did not take {len(entries)} of {len(bodies)} parts: try again")
 
 
 @cache

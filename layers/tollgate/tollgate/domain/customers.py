@@ -50,8 +50,8 @@ class Subscription:
 
     `items` are what it grants: the plan's, or customized. `anchor` starts its billing cycles; `quantities` were bought, by
     feature, in all (the included ones among them). `expires_at` is its end as things stand, `ends_at` the one it was given
-    when it was attached. `filters`: only uses whose properties have these values are its own. Its status follows from the
-    times alone.
+    when it was attached. `filters`: only uses whose properties have these values are its own. `extra` holds what only
+    other dialects show. Its status follows from the times alone.
     """
 
     id: str
@@ -74,6 +74,7 @@ class Subscription:
     ends_at: int | None = None
     trial_ends_at: int | None = None
     filters: tuple[tuple[str, str], ...] = ()
+    extra: Mapping[str, Any] = field(default_factory=dict)
 
     def status(self, now: int) -> str:
         """`scheduled`, `active` (a trial is active) or `expired`."""

@@ -14,7 +14,7 @@ of its period (`Row.meters`), and what it remembers then.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -44,7 +44,8 @@ ADDED = (Aggregation.COUNT, Aggregation.SUM, Aggregation.SUM_WITH_MULTIPLIER)
 
 
 class Meter(NamedTuple):
-    """`filters`: the event's property must have one of the values, of each filter. `resets`: with the billing period."""
+    """`filters`: the event's property must have one of the values, of each filter that names any. `resets`: with the
+    billing period."""
 
     event_name: str
     aggregation: Aggregation
@@ -80,12 +81,16 @@ def resets(feature: Feature) -> bool:
     return feature.consumable and (meter is None or meter.resets)
 
 
-def hears(feature: Feature, event_name: str) -> bool:
-    """Whether an event of that name may be a use of the feature."""
-    if feature.type.is_flag:
-        return False
-    meter = meter_of(feature)
-    return event_name in feature.event_names if meter is None else event_name == meter.event_name
+def counting(features: Iterable[Feature], event_name: str) -> list[Feature]:
+    """The features that an event of that name may be a use of, oldest first: those that list it, and those whose meter
+    names it."""
+    found = [
+        feature
+        for feature in features
+        if not feature.type.is_flag
+        and (event_name in feature.event_names or (feature.extra.get("meter") or {}).get("event_name") == event_name)
+    ]
+    return sorted(found, key=lambda feature: (feature.created_at, feature.id))
 
 
 def amount_of(feature: Feature, properties: Mapping[str, Any]) -> Decimal | None:
@@ -94,7 +99,9 @@ def amount_of(feature: Feature, properties: Mapping[str, Any]) -> Decimal | None
     if meter is None:
         given = _number(properties.get(VALUE))
         return ONE if given is None else given
-    if not all(key in properties and text_of(properties[key]) in values for key, values in meter.filters):
+    if not all(
+        not values or (key in properties and text_of(properties[key]) in values) for key, values in meter.filters
+    ):
         return None
     if meter.aggregation is Aggregation.COUNT:
         return ONE

@@ -39,7 +39,9 @@ class Recorded(NamedTuple):
     seen: Seen
 
 
-def record(feature: Feature, pools: Sequence[Pool], event: Report, world: World, now: int, seen: Seen) -> Recorded | None:
+def record(
+    feature: Feature, pools: Sequence[Pool], event: Report, world: World, now: int, seen: Seen
+) -> Recorded | None:
     """What the event does as a use of this feature; None where the feature's meter does not look at it."""
     amount = amount_of(feature, event.properties)
     if amount is None:
@@ -73,9 +75,7 @@ def record(feature: Feature, pools: Sequence[Pool], event: Report, world: World,
     return Recorded(amount, decision._replace(world=after), kept | {row.id: period_end(row) for row in rows})
 
 
-def _used(
-    feature: Feature, pools: Sequence[Pool], amount: Decimal, event: Report, world: World, now: int
-) -> Decision:
+def _used(feature: Feature, pools: Sequence[Pool], amount: Decimal, event: Report, world: World, now: int) -> Decision:
     return use(feature, pools, "", amount, Overage.REPORTED, event.properties, world, now)
 
 

@@ -9,8 +9,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from typing import Any
 
-from tollgate.domain.balances import Place, any_row, draw, draw_overage, fold, lift, overage_cap, refill, started, tallied
+from tollgate.domain.balances import (
+    Place,
+    any_row,
+    draw,
+    draw_overage,
+    fold,
+    lift,
+    overage_cap,
+    refill,
+    started,
+    tallied,
+)
 from tollgate.domain.customers import Entity, Holdings, Subscription, linked, with_rows
 from tollgate.domain.decisions import push
 from tollgate.domain.errors import AlreadyExists, Conflict, InvalidInput, InvalidRequest, NotFound
@@ -45,6 +57,7 @@ class Terms:
     backdate: bool = False  # `starts_at` may be in the past
     restart: bool = False  # a plan that takes another's place starts a billing cycle of its own
     filters: tuple[tuple[str, str], ...] = ()  # only uses whose properties have these values count
+    extra: Mapping[str, Any] = field(default_factory=dict)
 
 
 NO_TERMS = Terms()
@@ -92,6 +105,7 @@ def attach(
         ends_at=terms.ends_at,
         trial_ends_at=trial_ends_at,
         filters=tuple(sorted(set(terms.filters))),
+        extra=terms.extra,
     )
     changes = _rows_of(holdings, now)
     ended = [
@@ -262,7 +276,9 @@ def _replaced(holdings: Holdings, plan: Plan, terms: Terms, now: int) -> list[Su
             continue
         if set(held.filters) != set(terms.filters):
             if held.plan_id == plan.id and nested(held.filters, terms.filters):
-                raise Conflict(f"Plan {plan.id} is attached to customer {holdings.customer.id} with filters that overlap")
+                raise Conflict(
+                    f"Plan {plan.id} is attached to customer {holdings.customer.id} with filters that overlap"
+                )
             continue
         if held.plan_id == plan.id or (plan.group is not None and held.group == plan.group):
             same = held.plan_id == plan.id and held.plan_version == plan.version

@@ -72,9 +72,7 @@ class Reports:
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    def read(
-        self, env: Environment, customer_id: str, places: Collection[Place], values: Collection[Value]
-    ) -> Found:
+    def read(self, env: Environment, customer_id: str, places: Collection[Place], values: Collection[Value]) -> Found:
         """All that an event may touch, read consistently in one request (for up to 100 items)."""
         wanted = [keys.customer(env, customer_id), *(keys.balance(env, customer_id, place) for place in places)]
         wanted += [keys.unique(env, value.digest) for value in values]
@@ -108,9 +106,7 @@ class Reports:
             put["ExpressionAttributeValues"] = {":old": old["seen"]}
         return {"Put": put}  # type: ignore[typeddict-item]
 
-    def wait(
-        self, env: Environment, event: Report, key_id: str, once: TransactWriteItemTypeDef, now: int
-    ) -> bool:
+    def wait(self, env: Environment, event: Report, key_id: str, once: TransactWriteItemTypeDef, now: int) -> bool:
         """Keeps an event until its customer is made; False where it was made meanwhile. Raises DuplicateRequest."""
         data = {"id": event.id, "name": event.name, "at": event.at, "properties": event.properties, "key": key_id}
         item: Item = {

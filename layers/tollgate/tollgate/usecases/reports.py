@@ -16,7 +16,7 @@ from tollgate.domain.decisions import World, folded
 from tollgate.domain.errors import DuplicateRequest, Unavailable
 from tollgate.domain.features import Catalog, Feature
 from tollgate.domain.keys import Caller, Environment
-from tollgate.domain.meters import hears, unique_value
+from tollgate.domain.meters import counting, unique_value
 from tollgate.domain.quantities import ZERO
 from tollgate.domain.reports import Recorded, Report, moved, record
 from tollgate.domain.usage import UsageEvent
@@ -59,7 +59,7 @@ class Reporter:
         """
         env = caller.environment
         catalog = catalog or self.features.catalog(env, fresh=True)
-        heard = _hearing(catalog, event.name)
+        heard = counting(catalog.features.values(), event.name)
         once = self.once.write(env, Once(SCOPE, event.id, KEPT_MS, event.customer_id), now)
         try:
             for _ in self.balances.turns():
@@ -89,7 +89,7 @@ class Reporter:
 
     def _count_waiting(self, env: Environment, waiting: Waiting, catalog: Catalog, now: int) -> None:
         event = waiting.event
-        heard = _hearing(catalog, event.name)
+        heard = counting(catalog.features.values(), event.name)
         try:
             for _ in self.balances.turns():
                 found = self._read(env, event, heard, catalog)
@@ -157,15 +157,7 @@ class Reporter:
         return self.balances.commit(env, event.customer_id, changes, (), [once], seen) is not None
 
 
-def _hearing(catalog: Catalog, event_name: str) -> list[Feature]:
-    """The features that an event of that name may be a use of, oldest first."""
-    found = [feature for feature in catalog.features.values() if hears(feature, event_name)]
-    return sorted(found, key=lambda feature: (feature.created_at, feature.id))
-
-
-def _counted(
-    event: Report, heard: Sequence[Feature], catalog: Catalog, found: Found, now: int
-) -> list[_Counted]:
+def _counted(event: Report, heard: Sequence[Feature], catalog: Catalog, found: Found, now: int) -> list[_Counted]:
     """What the event does, feature by feature, each on what the one before left."""
     at = _time(found, now)
     world = folded(_world(found), at)

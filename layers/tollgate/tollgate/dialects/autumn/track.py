@@ -11,11 +11,11 @@ from pydantic import Field, TypeAdapter, ValidationError
 from tollgate.dialects.autumn.balances import deduction_json
 from tollgate.dialects.autumn.fields import CustomerData, EntityData, Id, Number, Params, Properties, Text, Time
 from tollgate.dialects.autumn.once import guarded
-from tollgate.dialects.autumn.queue import messages
 from tollgate.dialects.autumn.requests import checked_key, expanded, header_key, shown_balances, with_customer
 from tollgate.dialects.autumn.rules import invalid_input
 from tollgate.dialects.autumn.versions import NEWEST, Version, translated, version_of
 from tollgate.dialects.http import Answer, Request
+from tollgate.dialects.queue import messages
 from tollgate.domain.decisions import Overage
 from tollgate.domain.errors import InvalidInput, InvalidRequest
 from tollgate.store.once import KEPT_MS, Once
