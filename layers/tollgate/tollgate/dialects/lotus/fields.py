@@ -28,7 +28,7 @@ def _text(value: Any) -> Any:
     return str(value) if not isinstance(value, str | list | dict) and value is not None else value
 
 
-Text = Annotated[str, BeforeValidator(_text), StringConstraints(min_length=1, max_length=1000)]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=1000), BeforeValidator(_text)]
 
 
 class Params(BaseModel):
