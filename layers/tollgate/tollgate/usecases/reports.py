@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from tollgate.domain.balances import ENTITIES, Balance, Place
-from tollgate.domain.decisions import World, folded
+from tollgate.domain.decisions import World, folded, sources_of
 from tollgate.domain.errors import DuplicateRequest, Unavailable
 from tollgate.domain.features import Catalog, Feature
 from tollgate.domain.keys import Caller, Environment
@@ -69,7 +69,7 @@ class Reporter:
                         return True
                     continue
                 counted = _counted(event, heard, catalog, found, now)
-                if self._commit(env, event, caller.key_id, counted, found, once, now):
+                if self._commit(env, event, caller.key_id, catalog, counted, found, once, now):
                     return True
         except DuplicateRequest:
             return False
@@ -96,7 +96,7 @@ class Reporter:
                 counted = _counted(event, heard, catalog, found, now)
                 if not found.known or not counted:
                     return
-                if self._commit(env, event, waiting.key_id, counted, found, self.store.counted(waiting), now):
+                if self._commit(env, event, waiting.key_id, catalog, counted, found, self.store.counted(waiting), now):
                     return
         except DuplicateRequest:  # somebody else has just counted it
             return
@@ -125,6 +125,7 @@ class Reporter:
         env: Environment,
         event: Report,
         key_id: str,
+        catalog: Catalog,
         counted: Sequence[_Counted],
         found: Found,
         once: TransactWriteItemTypeDef,
@@ -137,7 +138,7 @@ class Reporter:
         drawn: dict[Place, Decimal] = {}
         used: dict[Place, _Counted] = {}
         for use in counted:
-            for place in use.drawn or (_carrier(use.feature, after),):
+            for place in use.drawn or (_carrier(use.feature, catalog, after),):
                 used.setdefault(place, use)
                 drawn[place] = drawn.get(place, ZERO) + use.drawn.get(place, ZERO)
         changes = []
@@ -185,10 +186,9 @@ def _time(found: Found, now: int) -> int:
     return now if found.frozen_time is None else found.frozen_time
 
 
-def _carrier(feature: Feature, world: World) -> Place:
-    """The item that remembers a use that moved nothing."""
-    own = Place(feature.id)
-    return own if own in world else next(iter(world))
+def _carrier(feature: Feature, catalog: Catalog, world: World) -> Place:
+    """The item that remembers a use that moved nothing: the first that could have paid."""
+    return sources_of(feature.id, catalog.pools(feature.id), "", world)[0].place
 
 
 def _event(event: Report, key_id: str, use: _Counted, place: Place, drawn: Decimal, part: bool, id: str) -> UsageEvent:
