@@ -147,7 +147,7 @@ class TestOnce:
 
             with ThreadPoolExecutor(2) as threads:
                 made = threads.submit(create)
-                told = threads.submit(lambda id=id: reporter(here).report(CALLER, event(id), NOW))
+                told = threads.submit(reporter(here).report, CALLER, event(id), NOW)
                 assert told.result()
                 made.result()
             left = Reports(here.table).waiting(SANDBOX, id, "", 10)

@@ -4,8 +4,11 @@ It reads what to do from its arguments (host, key) and from stdin, JSON lines `[
 JSON line: what the SDK returned, or `{"error": [status, body]}`.
 """
 
+from __future__ import annotations
+
 import json
 import sys
+from typing import Any
 
 import lotus
 from lotus.client import Client
@@ -29,11 +32,12 @@ WHATS = (
 def main() -> None:
     host, key = sys.argv[1:]
     lotus.api_key, lotus.host, lotus.strict = key, host, True
-    failures = []
+    failures: list[str] = []
     batching = Client(key, host=host, strict=True, on_error=lambda error, _: failures.append(str(error)))
     alone = Client(key, host=host, strict=True, sync_mode=True)
     for line in sys.stdin:
         what, arguments = json.loads(line)
+        answer: Any
         try:
             if what == "track_events":  # queued, and sent in batches by the SDK's own thread
                 for event in arguments:
