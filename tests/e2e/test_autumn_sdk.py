@@ -232,7 +232,7 @@ def test_what_is_not_served_is_404_in_autumns_shape(stack: Stack) -> None:
 @pytest.mark.parametrize(
     ("path", "keys"),
     [
-        ("/api/metric_access/", {"type", "detail", "title"}),
+        ("/api/invoices/", {"type", "detail", "title"}),
         ("/v1/customers/c1/entitlements", {"code", "message", "http_status_code", "details"}),
     ],
 )

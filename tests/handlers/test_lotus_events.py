@@ -51,8 +51,8 @@ class TestTaking:
             ({"idempotency_id": "i", "event_name": None}, "i", "No event_name provided"),
             ({"idempotency_id": "i", "time_created": None}, "i", "Invalid time_created"),
             ({"idempotency_id": "i", "time_created": "yesterday"}, "i", "Invalid time_created"),
-            ({"idempotency_id": "i", "time_created": ago(days=30, minutes=1)}, "i", TOO_FAR),
-            ({"idempotency_id": "i", "time_created": ago(days=-1, minutes=-1)}, "i", TOO_FAR),
+            ({"idempotency_id": "i", "time_created": ago(days=31)}, "i", TOO_FAR),
+            ({"idempotency_id": "i", "time_created": ago(days=-2)}, "i", TOO_FAR),
             ({"idempotency_id": "i", "properties": "x"}, "i", "Invalid properties"),
             ({"idempotency_id": "i", "customer_id": "a#b"}, "i", None),
         ],
@@ -85,7 +85,7 @@ class TestTaking:
         lotus.bodies()
 
     def test_a_batch_as_large_as_the_sdk_sends_is_split_into_messages_that_fit(self, lotus: Lotus) -> None:
-        batch = [lotus.event("c", "e", text="x" * 4600) for _ in range(100)]
+        batch = [lotus.event("c", "e", text="x" * 27_000) for _ in range(17)]
         assert lotus.post("track/", {"batch": batch}) == (201, {"success": "all"})
         bodies = lotus.bodies()
         assert len(bodies) == 3

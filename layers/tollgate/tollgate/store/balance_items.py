@@ -27,6 +27,7 @@ from tollgate.domain.balances import Balance, Place
 from tollgate.domain.holds import Counted, Hold, Part
 from tollgate.domain.limits import NO_LIMITS, Limits, SpendLimit, Window
 from tollgate.domain.periods import Interval, Reset
+from tollgate.domain.quantities import ZERO
 from tollgate.domain.rows import Rollover, RolloverRule, Row
 from tollgate.domain.usage import UsageEvent
 from tollgate.exact_json import dumps, loads
@@ -220,9 +221,9 @@ def _row(data: dict[str, Any]) -> Row:
         tuple(Rollover(Decimal(r[0]), Decimal(r[1]), r[2]) for r in get("rolled", ())),
         get("price"),
         get("value"),
-        tuple((name, value) for name, value in get("only", ())),
-        Decimal(get("beside", 0)),
-        {id: tuple(Decimal(number) for number in memory) for id, memory in get("meters", {}).items()},
+        tuple((name, value) for name, value in data["only"]) if "only" in data else (),
+        Decimal(data["beside"]) if "beside" in data else ZERO,
+        {id: tuple(map(Decimal, memory)) for id, memory in data["meters"].items()} if "meters" in data else {},
     )
     owner = data["sub"] or None if "sub" in data else _owner(row)
     return row._replace(subscription_id=owner)

@@ -26,13 +26,11 @@ def filters_json(subscription: Subscription) -> list[dict[str, str]]:
 
 
 def term(subscription: Subscription, now: int) -> tuple[int, int]:
-    """The start and end of a subscription as Lotus knows them: it makes a new one of each billing cycle."""
-    period = subscription.period(now)
-    start, end = period if period and subscription.status(now) != "scheduled" else (subscription.started_at, NO_END)
-    if subscription.status(now) == "scheduled" and period:
-        end = period[1]
-    ends = [end, *([subscription.expires_at] if subscription.expires_at is not None else [])]
-    return max(start, subscription.started_at), min(ends)
+    """The start and end of a subscription as Lotus knows them: it makes a new one of each billing cycle. Of one that is
+    still to come, the first cycle; of one that has ended, the last."""
+    last = NO_END if subscription.expires_at is None else subscription.expires_at
+    start, end = subscription.period(max(subscription.started_at, min(now, last - 1))) or (0, NO_END)
+    return max(start, subscription.started_at), min(end, last)
 
 
 def dates_json(subscription: Subscription, now: int) -> dict[str, str]:
