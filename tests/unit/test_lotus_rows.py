@@ -10,6 +10,7 @@ import pytest
 from tests.unit.scenario import (
     CATALOG,
     DAY,
+    HOUR,
     MONTH,
     OVERFLOW,
     REJECT,
@@ -22,6 +23,7 @@ from tests.unit.scenario import (
     rolling,
     unlimited,
 )
+from tests.unit.test_rules_reservations import Reserving
 from tollgate.domain import subscriptions
 from tollgate.domain.access import Line, lines
 from tollgate.domain.balances import Place, fold, restated
@@ -243,3 +245,53 @@ def test_a_subscription_may_begin_in_the_past_where_it_is_said_to() -> None:
     )  # a month after December 29
     assert restated(held.balances[Place("messages")]) == held.balances[Place("messages")]
     assert held.balances[Place("messages")].rows[0].reset == MONTH
+
+
+class TestReservations:
+    """A hold is counted in every row at once, and uncounted where it is given back."""
+
+    def held(self) -> Reserving:
+        scenario = Reserving(monthly(10), every(Interval.DAY, 5))
+        scenario.create("top-up", 20)
+        scenario.lock(12)
+        return scenario
+
+    def counts(self, scenario: Scenario) -> list[Decimal]:
+        return [row.counted for row in scenario.rows()]
+
+    def test_it_counts_while_it_is_held_and_when_it_is_confirmed(self) -> None:
+        scenario = self.held()
+        assert self.counts(scenario) == [12, 12, 12]
+        scenario.confirm()
+        assert self.counts(scenario) == [12, 12, 12]
+
+    @pytest.mark.parametrize("left", [0, 3, 7, 11])
+    def test_what_is_given_back_is_uncounted_everywhere(self, left: int) -> None:
+        scenario = self.held()
+        if left:
+            scenario.confirm(left)
+        else:
+            scenario.release()
+        assert self.counts(scenario) == [left, left, left]
+
+    def test_a_hold_that_lapses_is_uncounted_but_where_the_row_was_reset_since(self) -> None:
+        scenario = Reserving(monthly(10), every(Interval.DAY, 5))
+        scenario.lock(12, lasts=DAY)
+        scenario.later(DAY)  # the daily row resets as the hold lapses
+        assert self.counts(scenario) == [0, 0]
+        scenario = Reserving(monthly(10), every(Interval.HOUR, 5))
+        scenario.lock(12, lasts=2 * HOUR)
+        scenario.later(HOUR)
+        assert self.counts(scenario) == [0, 12]
+        scenario.track(1)
+        scenario.later(HOUR)
+        assert self.counts(scenario) == [0, 1]
+
+    @pytest.mark.parametrize("left", [0, 8, 20])
+    def test_what_credits_hold_is_counted_in_the_features_own_row(self, left: int) -> None:
+        scenario = Reserving(monthly(10, "action1"), monthly(100, "credits"))
+        scenario.lock(25, "action1")
+        assert found(scenario, "action1")["sub_1"].used == 25
+        scenario.confirm(left) if left else scenario.release()
+        assert found(scenario, "action1")["sub_1"].used == left
+        assert found(scenario, "credits")["sub_1"].used == (max(0, left - 10)) / Decimal(5)

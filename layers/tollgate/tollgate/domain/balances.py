@@ -132,12 +132,17 @@ def released(balance: Balance, hold: Hold) -> Balance:
     """The item without a hold, what it took given back. What belonged to a row that is gone lands on those there are
     (autumn.md 3.11)."""
     rows, rest = undo(balance.rows, hold.parts)
+    if hold.beside:
+        beside = dict(hold.beside)
+        rows = tuple(row._replace(beside=row.beside - beside.get(row.id, ZERO)) for row in rows)
+    undone = rows
     if rest > 0:
         rows, rest = lift(rows, rest)
         rows, _ = refill(rows, rest)
     elif rest < 0 and rows:
         rows, left = draw(rows, -rest)
         rows = (rows[0]._replace(used=rows[0].used + left), *rows[1:]) if left else rows
+    rows = tallied(undone, rows, ZERO, any_row)  # what they counted of it is uncounted already
     windows = uncounted(balance.limits.windows, hold.counted)
     return balance._replace(
         rows=rows,

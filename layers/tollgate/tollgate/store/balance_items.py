@@ -273,6 +273,7 @@ def _holds_json(holds: tuple[Hold, ...]) -> list[Any]:
                 [c.window[0], c.window[1], [list(pair) for pair in c.window[2]], c.ends_at, c.amount]
                 for c in hold.counted
             ],
+            *([[list(entry) for entry in hold.beside]] if hold.beside else []),
         ]
         for hold in holds
     ]
@@ -288,6 +289,7 @@ def _holds(data: list[Any]) -> tuple[Hold, ...]:
                 Counted((interval, utc, tuple((k, v) for k, v in filter)), ends_at, Decimal(amount))
                 for interval, utc, filter, ends_at, amount in counted
             ),
+            tuple((row_id, Decimal(amount)) for entries in beside for row_id, amount in entries),
         )
-        for id, expires_at, parts, counted in data
+        for id, expires_at, parts, counted, *beside in data
     )
