@@ -55,14 +55,14 @@ deploy: tools  ## build and deploy to the AWS account of your credentials: make 
 
 clean: ## stop the stack; remove environments, build output and local state
 	@if [ -x $(BIN)/python ]; then $(RUN) stack down; fi
-	rm -rf .venv .venv-sam .venv-emulator .aws-sam .local .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-sam .venv-emulator .venv-lotus .aws-sam .local .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 lock: .venv/.ready  ## compile the lock files anew, to current releases
-	for r in requirements/uv layers/tollgate/requirements requirements/dev requirements/sam requirements/emulator; do \
+	for r in requirements/uv layers/tollgate/requirements requirements/dev requirements/sam requirements/emulator requirements/lotus; do \
 	  $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-header $$r.in -o $$r.txt || exit 1; \
 	done
 
-tools: .venv/.ready .venv-sam/.ready .venv-emulator/.ready
+tools: .venv/.ready .venv-sam/.ready .venv-emulator/.ready .venv-lotus/.ready
 
 # pip installs the locked uv, uv installs the rest (a tenth of the time).
 .venv/.ready: requirements/uv.txt requirements/dev.txt

@@ -6,14 +6,16 @@ import json
 from typing import Any
 
 
-def http_event(route: str, body: Any = None, *, headers: dict[str, str] | None = None, **_: Any) -> dict[str, Any]:
-    """`route` is `METHOD /path`; `body` a JSON value, or text as it is."""
+def http_event(
+    route: str, body: Any = None, *, headers: dict[str, str] | None = None, query: str = "", **_: Any
+) -> dict[str, Any]:
+    """`route` is `METHOD /path`; `body` a JSON value, or text as it is; `query` as it stands in the URL."""
     method, path = route.split(" ")
     event: dict[str, Any] = {
         "version": "2.0",
         "routeKey": route,
         "rawPath": path,
-        "rawQueryString": "",
+        "rawQueryString": query,
         "headers": {"content-type": "application/json", **(headers or {})},
         "requestContext": {"http": {"method": method, "path": path}, "routeKey": route, "stage": "$default"},
         "isBase64Encoded": False,

@@ -1,11 +1,39 @@
-"""Lotus's access checks (`GET /api/metric_access/` and its kin): to come."""
+"""Lotus's routes that read: access checks (`GET /api/metric_access/` and its kin), customers, subscriptions and plans."""
 
 from __future__ import annotations
 
-from typing import Any
+import os
+from functools import partial
+from typing import Any, cast
 
-from tollgate.dialects.lotus.errors import not_implemented
+from tollgate import runtime
+from tollgate.dialects.http import Answer, Request
+from tollgate.dialects.lotus import access, customers, events, legacy, plans, subscriptions
+from tollgate.dialects.lotus.edge import handle
+from tollgate.dialects.lotus.routes import Route, dispatch
+
+_policy = cast(access.Policy, os.environ.get("METRIC_ACCESS_POLICY") or "all")
+_access = runtime.access()
+_management = runtime.management()
+
+ROUTES: dict[str, Route] = {
+    "/api/metric_access": partial(access.metric_access, _access, _policy),
+    "/api/feature_access": partial(access.feature_access, _access),
+    "/api/customer_access": partial(legacy.customer_access, _access),
+    "/api/customer_metric_access": partial(legacy.customer_metric_access, _access),
+    "/api/customer_feature_access": partial(legacy.customer_feature_access, _access),
+    "/api/ping": events.ping,
+    "/api/customers": partial(customers.list_customers, _management, _access),
+    "/api/customers/{}": partial(customers.get, _management, _access),
+    "/api/subscriptions": partial(subscriptions.list_subscriptions, _management, _access),
+    "/api/plans": partial(plans.list_plans, _management, _access),
+    "/api/plans/{}": partial(plans.get, _management, _access),
+}
+
+
+def _read(request: Request) -> Answer:
+    return dispatch("GET", ROUTES, request)
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    return not_implemented(event["rawPath"]).to_event()
+    return handle(event, _read, runtime.clock, runtime.defect)

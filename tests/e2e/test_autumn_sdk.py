@@ -232,7 +232,7 @@ def test_what_is_not_served_is_404_in_autumns_shape(stack: Stack) -> None:
 @pytest.mark.parametrize(
     ("path", "keys"),
     [
-        ("/api/metric_access/", {"type", "detail", "title"}),
+        ("/api/invoices/", {"type", "detail", "title"}),
     ],
 )
 def test_what_is_to_come_is_501_in_its_own_shape(stack: Stack, path: str, keys: set[str]) -> None:

@@ -59,17 +59,9 @@ def here() -> Iterator[Here]:
             "TOLLGATE_DEAD_LETTER_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/123456789012/dead",
         }.items():
             patch.setenv(variable, value)
-        for cached in (
-            runtime.client,
-            runtime.table,
-            runtime.meter,
-            runtime.once,
-            runtime.reservations,
-            runtime.management,
-            runtime.entitlements,
-            runtime.logger,
-        ):
-            cached.cache_clear()
+        for made in vars(runtime).values():
+            if callable(clear := getattr(made, "cache_clear", None)):
+                clear()
         handlers = {}
         for function in HANDLERS:
             sys.modules.pop(f"functions.{function}.app", None)

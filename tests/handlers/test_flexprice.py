@@ -364,7 +364,7 @@ class TestErrors:
         from tollgate.dialects.flexprice.errors import error_answer
 
         for kind in TollgateError.__subclasses__() + Unavailable.__subclasses__():
-            if not kind.__module__.endswith("autumn.versions"):
+            if kind.__module__ == "tollgate.domain.errors":  # other dialects have errors of their own
                 error = kind.__new__(kind)
                 assert error_answer(error).status >= 400
 

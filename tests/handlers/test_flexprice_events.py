@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -19,7 +20,6 @@ from tests.world import MONTHLY, NOW, SANDBOX
 from tollgate import runtime
 from tollgate.domain.customers import Customer
 from tollgate.domain.features import Feature, FeatureType
-from tollgate.domain.keys import Environment
 from tollgate.domain.plans import Plan, PlanItem
 
 
@@ -156,36 +156,37 @@ def test_a_thousand_events_are_taken_at_once(stocked: Here, customer: str, deliv
     assert ingest(stocked, {"events": events}, "POST /v1/events/bulk")[0] == 202
     bodies = taken()
     assert [len(json.loads(body)["items"]) for body in bodies] == [20] * 50
-    runtime.meter().features.catalog(Environment.SANDBOX)  # as a warm container has it
     spent = Spent(runtime.client("dynamodb"))
-    assert deliver(bodies) == []  # an event that no feature counts is a use of nothing
-    assert [name for name, _ in spent.requests] == ["Query"] * len(bodies)  # the catalog, once for a message
+    assert deliver(bodies) == []  # an event that no feature counts is a use of nothing; its id is remembered
+    sent = Counter(name for name, _ in spent.requests)
+    assert sent["Query"] == len(bodies)  # the catalog, once for a message
+    assert sent.total() == len(bodies) + 2 * len(events)
     spent.stop()
     for wrong in ([], [*events, events[0]]):
         answer = ingest(stocked, {"events": wrong}, "POST /v1/events/bulk")
         assert_error(*answer, (400, "validation_error"))
 
 
-def test_what_cannot_be_counted_waits_and_holds_nothing_up(
+def test_events_of_an_unknown_customer_wait_for_it_and_hold_nothing_up(
     stocked: Here, customer: str, deliver: Callable[..., list[str]]
 ) -> None:
-    """An unknown customer, and a meter that is not served, between two good events."""
     events = [
         {"event_name": "call", "external_customer_id": customer},
         {"event_name": "call", "external_customer_id": f"{customer}-later"},
         {"event_name": "peak", "external_customer_id": customer, "properties": {"n": "3"}},
+        {"event_name": "peak", "external_customer_id": customer, "properties": {"n": "2"}},
         {"event_name": "call", "external_customer_id": customer},
     ]
     assert ingest(stocked, {"events": events}, "POST /v1/events/bulk")[0] == 202
     (body,) = taken()
     for _ in range(2):
-        assert deliver([body]) == ["0"]
-        assert used(stocked, customer)["count"] == "2"
+        assert deliver([body]) == []
+        assert (used(stocked, customer)["count"], used(stocked, customer)["peak"]) == ("2", "3")
     stocked.world.management.get_or_create_customer(SANDBOX, Customer(f"{customer}-later"), None, NOW)
     stocked.world.management.attach(SANDBOX, f"{customer}-later", "all", None, runtime.clock())
-    deliver([body])
-    assert used(stocked, f"{customer}-later")["count"] == "1"
-    assert used(stocked, customer)["count"] == "2"
+    for _ in range(2):
+        runtime.reporter().count_waiting(SANDBOX, f"{customer}-later", runtime.clock())
+        assert used(stocked, f"{customer}-later")["count"] == "1"
 
 
 def test_the_sdk_reports(stocked: Here, customer: str, deliver: Callable[..., list[str]]) -> None:

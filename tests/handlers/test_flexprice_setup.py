@@ -302,20 +302,6 @@ REFUSED: list[tuple[str, Any, tuple[int, str]]] = [
         {
             "name": "X",
             "type": "metered",
-            "meter": {
-                "name": "m",
-                "event_name": "e",
-                "aggregation": {"type": "MAX", "field": "x"},
-                "reset_usage": "NEVER",
-            },
-        },
-        (400, "validation_error"),
-    ),
-    (
-        "POST /v1/features",
-        {
-            "name": "X",
-            "type": "metered",
             "meter": {"name": "m", "event_name": "e", "aggregation": {"type": "SUM"}, "reset_usage": "NEVER"},
         },
         (400, "validation_error"),

@@ -38,7 +38,7 @@ class Track:
             self.feature_id, self.entity_id, self.amount, self.overage.value, self.properties
         )
         assert (slow.allowed, slow.drawn) == (accepted, moved)
-        if self.overage is not Overage.OVERFLOW:
+        if not self.overage.passes:
             assert_within_bounds(self, state, folded(before, state.now), slow)
         after = {place: slow.world[place] for place in slow.changed(folded(before, state.now))}
         if fast := fast_by(state, self, before):

@@ -15,6 +15,7 @@ from decimal import Decimal
 
 ZERO = Decimal(0)
 LATE = 10**18
+PASSES = ("overflow", "reported")  # what has been reported is not even stopped by a spend limit (lotus.md 0.7)
 MINUTES = {"minute": 1, "hour": 60, "day": 1440, "week": 10080, "month": 43200, "quarter": 129600, "year": 525600}
 
 
@@ -154,7 +155,7 @@ class Model:
             if feature in self.seats and not free and overage == "cap":
                 overage = "reject"
             asked = amount
-            if overage != "overflow" and not any(line.unlimited for line, _ in own):
+            if overage not in PASSES and not any(line.unlimited for line, _ in own):
                 asked = min([amount, *self._rooms(feature, entity, properties)])
             lenient = feature in self.seats and free and overage != "reject"
             moved = self._take(feature, entity, lines, asked, overage, lenient, properties)
@@ -234,7 +235,7 @@ class Model:
         spends: dict[str, Decimal] = {}
         for id in {line.feature for line, _ in lines}:
             endless = any(line.unlimited for line, _ in lines if line.feature == id)
-            if id != feature and overage != "overflow" and not endless:
+            if id != feature and overage not in PASSES and not endless:
                 rooms = self._rooms(id, entity, properties)
                 if rooms:
                     gates[id] = min(rooms)
@@ -278,7 +279,7 @@ class Model:
             else:
                 part = draw(line, cost, None)
             line.used += part
-        if left and overage == "overflow" and not clamped:
+        if left and overage in PASSES and (overage == "reported" or not clamped):
             first, cost = lines[0]
             here = [line for line, _ in lines if (line.feature, line.entity) == (first.feature, first.entity)]
             next((line for line in here if line.overage), first).used += left * cost
@@ -294,7 +295,7 @@ class Model:
                 part = min(left * cost, room(line))
                 line.used -= part
                 left -= part / cost
-        if left and overage == "overflow":
+        if left and overage in PASSES:
             line, cost = lines[0]
             line.used -= left * cost
             left = ZERO

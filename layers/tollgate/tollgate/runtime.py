@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 
     from tollgate.store.once import OnceKeys
     from tollgate.store.table import Table
+    from tollgate.usecases.access import Access
     from tollgate.usecases.entitlements import Entitlements
     from tollgate.usecases.management import Management
+    from tollgate.usecases.reports import Reporter
     from tollgate.usecases.reservations import Reservations
     from tollgate.usecases.usage import Meter
 
@@ -107,6 +109,23 @@ def entitlements() -> Entitlements:
     from tollgate.usecases.plans import PlanCache
 
     return Entitlements(Customers(table()), meter().features, PlanCache(Plans(table())))
+
+
+@cache
+def reporter() -> Reporter:
+    from tollgate.store.reports import Reports
+    from tollgate.usecases.reports import Reporter
+
+    return Reporter(meter().balances, meter().features, once(), Reports(table()))
+
+
+@cache
+def access() -> Access:
+    from tollgate.store.customers import Customers
+    from tollgate.store.plans import Plans
+    from tollgate.usecases.access import Access
+
+    return Access(Customers(table()), meter().balances, meter().features, Plans(table()))
 
 
 def to_usage_queue(bodies: list[str]) -> None:

@@ -48,16 +48,17 @@ def caller_of(event: Mapping[str, Any]) -> Caller:
     return Caller(Environment(found["environment"]), Scope(found["scope"]), found["key_id"])
 
 
-def request_of(event: Mapping[str, Any], caller: Caller, now: int) -> Request:
-    """The event as a request; raises InvalidInput where the body is too large or no JSON. An empty body is {}."""
+def request_of(event: Mapping[str, Any], caller: Caller, now: int, most: int = MAX_BODY_BYTES) -> Request:
+    """The event as a request; raises InvalidInput where the body is larger than `most` bytes or no JSON. An empty body
+    is {}."""
     text = event.get("body") or ""
     if event.get("isBase64Encoded"):
         try:
             text = base64.b64decode(text).decode()
         except ValueError as error:
             raise InvalidInput("body", "must be UTF-8") from error
-    if len(text) > MAX_BODY_BYTES or (not text.isascii() and len(text.encode(errors="replace")) > MAX_BODY_BYTES):
-        raise InvalidInput("body", f"must be at most {MAX_BODY_BYTES} bytes")
+    if len(text) > most or (not text.isascii() and len(text.encode(errors="replace")) > most):
+        raise InvalidInput("body", f"must be at most {most} bytes")
     body = loads(text) if text.strip() else {}
     headers = {name.lower(): value for name, value in event["headers"].items()}
     query = parse_qs(event.get("rawQueryString") or "", keep_blank_values=True)

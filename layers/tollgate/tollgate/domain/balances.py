@@ -80,6 +80,7 @@ def restated(balance: Balance) -> Balance:
             headroom, ceiling = min(headroom, window.room), min(ceiling, window.room)
         moments += [window.ends_at for window in balance.limits.windows]
         thoughtful = any(window.filter for window in balance.limits.windows)
+    thoughtful = thoughtful or any(row.filters for row in rows)
     fresh_until = NEVER_FRESH if thoughtful or balance.governed or balance.clocked else min(moments, default=FOREVER)
     return balance._replace(rows=rows, headroom=headroom, ceiling=ceiling, spent=ZERO, fresh_until=fresh_until)
 
@@ -131,12 +132,17 @@ def released(balance: Balance, hold: Hold) -> Balance:
     """The item without a hold, what it took given back. What belonged to a row that is gone lands on those there are
     (autumn.md 3.11)."""
     rows, rest = undo(balance.rows, hold.parts)
+    if hold.beside:
+        beside = dict(hold.beside)
+        rows = tuple(row._replace(beside=row.beside - beside.get(row.id, ZERO)) for row in rows)
+    undone = rows
     if rest > 0:
         rows, rest = lift(rows, rest)
         rows, _ = refill(rows, rest)
     elif rest < 0 and rows:
         rows, left = draw(rows, -rest)
         rows = (rows[0]._replace(used=rows[0].used + left), *rows[1:]) if left else rows
+    rows = tallied(undone, rows, ZERO, any_row)  # what they counted of it is uncounted already
     windows = uncounted(balance.limits.windows, hold.counted)
     return balance._replace(
         rows=rows,
@@ -153,7 +159,7 @@ def settle(balance: Balance) -> tuple[Row, ...]:
     if left:
         rows, left = draw_overage(rows, left, overage_cap(balance.limits))
     assert left == 0, "more was spent than the rows held: the hot path let through what it must not"
-    return rows
+    return tallied(balance.rows, rows, balance.spent)
 
 
 def _counted(balance: Balance) -> tuple[Window, ...]:
@@ -295,6 +301,16 @@ def _put_back(
         returned.append(row._replace(used=row.used - part) if part else row)
         amount -= part
     return tuple(returned), amount
+
+
+def tallied(
+    before: tuple[Row, ...], after: tuple[Row, ...], amount: Decimal, may: Eligible = started
+) -> tuple[Row, ...]:
+    """`after` with a use of `amount` counted in every row that may count it, whichever of them paid (lotus.md 0.8)."""
+    return tuple(
+        new._replace(beside=new.beside + rest) if may(new) and (rest := amount - (new.used - old.used)) else new
+        for old, new in zip(before, after, strict=True)
+    )
 
 
 # ------------------------------------------------------------------ sums

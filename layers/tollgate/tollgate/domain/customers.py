@@ -50,8 +50,9 @@ class Subscription:
 
     `items` are what it grants: the plan's, or customized. `anchor` starts its billing cycles; `quantities` were bought, by
     feature, in all (the included ones among them). `expires_at` is its end as things stand, `ends_at` the one it was given
-    when it was attached. Its status follows from the times alone. An add-on may belong to the subscription `parent_id` and
-    ends with it. `extra` holds what only other dialects show.
+    when it was attached. `filters`: only uses whose properties have these values are its own. An add-on may belong to the
+    subscription `parent_id` and ends with it. `extra` holds what only other dialects show. Its status follows from the
+    times alone.
     """
 
     id: str
@@ -74,6 +75,7 @@ class Subscription:
     ends_at: int | None = None
     trial_ends_at: int | None = None
     parent_id: str | None = None
+    filters: tuple[tuple[str, str], ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def status(self, now: int) -> str:

@@ -28,6 +28,7 @@ from tollgate.domain.balances import (
     restated,
     settle,
     spend_room,
+    tallied,
     totals,
 )
 from tollgate.domain.features import Feature, Pool
@@ -45,18 +46,29 @@ class Overage(StrEnum):
     CAP = "cap"  # it is dropped
     REJECT = "reject"  # the whole use is refused
     OVERFLOW = "overflow"  # it goes through, past any floor but a spend limit's
+    REPORTED = "reported"  # it has happened: it goes through, past any limit (lotus.md 0.7)
+
+    @property
+    def passes(self) -> bool:
+        return self in (Overage.OVERFLOW, Overage.REPORTED)
 
 
 class Source(NamedTuple):
     """One item that pays for a feature. `cost`: its units for one unit of what is asked. `slots_only`: of an entity's
-    item, only the shares that the customer's own plans gave it."""
+    item, only the shares that the customer's own plans gave it. `properties`: only the rows whose filters a use with these
+    passes; None for all."""
 
     place: Place
     cost: Decimal = ONE
     slots_only: bool = False
+    properties: Mapping[str, Any] | None = None
 
     def may(self, row: Row) -> bool:
-        return row.starts_at is None and (row.slot or not self.slots_only)
+        return (
+            row.starts_at is None
+            and (row.slot or not self.slots_only)
+            and (self.properties is None or row.matches(self.properties))
+        )
 
 
 class Deduction(NamedTuple):
@@ -85,7 +97,13 @@ class Decision(NamedTuple):
         return {place: balance for place, balance in self.world.items() if before.get(place) != balance}
 
 
-def sources_of(feature_id: str, pools: Sequence[Pool], entity_id: str, world: World) -> tuple[Source, ...]:
+def sources_of(
+    feature_id: str,
+    pools: Sequence[Pool],
+    entity_id: str,
+    world: World,
+    properties: Mapping[str, Any] | None = None,
+) -> tuple[Source, ...]:
     """The items that pay for a feature, in deduction order (autumn.md 3.1, steps 1 to 3).
 
     With an entity its own items come first, then the customer's; without, the customer's, then each entity's shares by
@@ -99,7 +117,7 @@ def sources_of(feature_id: str, pools: Sequence[Pool], entity_id: str, world: Wo
             balance = world.get(Place(id, level))
             if balance is None or balance.flag or (entity_id and not level and balance.unpooled):
                 continue
-            found.append(Source(balance.place, cost, slots_only=not entity_id and level != ""))
+            found.append(Source(balance.place, cost, not entity_id and level != "", properties))
     return tuple(found)
 
 
@@ -159,7 +177,7 @@ def allows(feature_id: str, entity_id: str, required: Decimal, properties: Mappi
     """Whether a folded world allows a use of `required` units of this one feature (autumn.md 2, decision order)."""
     if has_flag(feature_id, entity_id, world):
         return True
-    sources = sources_of(feature_id, (), entity_id, world)
+    sources = sources_of(feature_id, (), entity_id, world, properties)
     rows = [row for source in sources for row in _rows(source, world)]
     if not rows:
         return False
@@ -242,7 +260,7 @@ def use(
     What is not granted at all is refused; nothing of it is counted anywhere.
     """
     before = folded(world, now)
-    sources = sources_of(feature.id, pools, entity_id, before)
+    sources = sources_of(feature.id, pools, entity_id, before, properties)
     if not any(_rows(source, before) for source in sources):
         return Decision(False, ZERO, before)
     if amount < 0:
@@ -256,7 +274,7 @@ def use(
         windows_place = _windows_place(feature.id, entity_id, before)
         windows = () if any(row.unlimited for row in own) else _limits_at(windows_place, before).windows
         asked = amount
-        if overage is not Overage.OVERFLOW:
+        if not overage.passes:
             asked = min([amount, *(window.room for window in windows if window.matches(properties))])
             if asked < amount and overage is Overage.REJECT:
                 return Decision(False, ZERO, before, usage_limited=True)
@@ -272,6 +290,7 @@ def use(
             place = _windows_place(deduction.feature_id, entity_id, before)
             counted[place] = counted.get(place, ZERO) + deduction.value
     _count(after, counted, properties)
+    _tally(Place(feature.id) if not entity_id else None, moved, sources, before, after)
     after = {place: balance if balance == before[place] else restated(balance) for place, balance in after.items()}
     return Decision(True, moved, after, deductions_of(sources, before, after))
 
@@ -299,7 +318,7 @@ def _take(
     gates = {
         source.place.feature_id: _room(limits_of(source.place.feature_id, entity_id, world).windows, properties)
         for source in sources
-        if source.place.feature_id not in (feature.id, *endless) and overage is not Overage.OVERFLOW
+        if source.place.feature_id not in (feature.id, *endless) and not overage.passes
     }
 
     def pass_over(take: Any) -> None:
@@ -338,7 +357,7 @@ def _take(
 
     if left:
         pass_over(overdraw)
-    if left and overage is Overage.OVERFLOW and not spend_limited:
+    if left and overage.passes and (overage is Overage.REPORTED or not spend_limited):
         source = next(source for source in sources if _rows(source, world))
         rows[source.place] = push(rows[source.place], converted(left, source.cost), source.may)
         left = ZERO
@@ -363,7 +382,7 @@ def _give_back(
             need = converted(left, source.cost)
             rows[source.place], rest = put(rows[source.place], need, source.may)
             left = ZERO if not rest else left - unconverted(need - rest, source.cost)
-    if left and overage is Overage.OVERFLOW:
+    if left and overage.passes:
         source = next(source for source in sources if _rows(source, world))
         rows[source.place] = push(rows[source.place], -converted(left, source.cost), source.may)
         left = ZERO
@@ -381,6 +400,22 @@ def _count(world: dict[Place, Balance], moved: Mapping[Place, Decimal], properti
             for window in balance.limits.windows
         )
         world[place] = balance._replace(limits=balance.limits._replace(windows=windows))
+
+
+def _tally(
+    whole: Place | None, moved: Decimal, sources: Sequence[Source], before: World, world: dict[Place, Balance]
+) -> None:
+    """Counts a use in the rows of every item, in place: what was drawn from the item, and all that `moved` in the
+    customer's own item of the feature, whichever credit pool or entity's share paid (lotus.md 0.8)."""
+    for source in sources:
+        old, new = before[source.place].rows, world[source.place].rows
+        if source.place == whole:
+            counted = moved
+        else:
+            counted = sum((row.consumed for row in new), ZERO) - sum((row.consumed for row in old), ZERO)
+        if counted:
+            rows = tallied(old, new, counted, source.may)
+            world[source.place] = world[source.place]._replace(rows=rows)
 
 
 def _room(windows: Iterable[Window], properties: Mapping[str, Any]) -> Decimal | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from tollgate.domain.balances import Place, any_row, draw, fold, lift, totals
+from tollgate.domain.balances import Place, any_row, draw, fold, lift, tallied, totals
 from tollgate.domain.customers import Holdings, with_rows
 from tollgate.domain.decisions import push, sources_of
 from tollgate.domain.errors import AlreadyExists, Conflict, InvalidInput, InvalidRequest, NotFound
@@ -178,7 +178,9 @@ def delete(holdings: Holdings, catalog: Catalog, which: Filter, now: int, *, rec
         kept = tuple(row for row in fold(holdings.balances[place], now).rows if row.id not in ids)
         used = sum((row.consumed for row in rows), ZERO)
         if recalculate and used:
-            kept = _charged(kept, rows[0], used)
+            charged = _charged(kept, rows[0], used)
+            # what the others paid for was counted in the rows that stay already
+            kept = tallied(kept, charged, ZERO, any_row) if kept else charged
         changes[place] = kept
     return with_rows(holdings, catalog, changes, now)
 

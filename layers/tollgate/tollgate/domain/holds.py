@@ -43,12 +43,20 @@ class Counted(NamedTuple):
 
 
 class Hold(NamedTuple):
-    """What one reservation holds of one balance item. `id` is its lock id's digest."""
+    """What one reservation holds of one balance item. `id` is its lock id's digest. `beside`: what rows count of it that
+    others paid for (`Row.beside`), by row."""
 
     id: str
     expires_at: int
     parts: tuple[Part, ...] = ()
     counted: tuple[Counted, ...] = ()
+    beside: tuple[tuple[str, Decimal], ...] = ()
+
+    @property
+    def counting(self) -> frozenset[str]:
+        """The rows that still count what was held: those that were not reset since."""
+        drawn = (part.row_id for part in self.parts if part.rollover is None)
+        return frozenset((*drawn, *(row_id for row_id, _ in self.beside)))
 
     @property
     def reserved(self) -> Decimal:
@@ -63,7 +71,10 @@ def window_key(window: Window) -> tuple[str, bool, tuple[tuple[str, str], ...]]:
 def forgotten(holds: Iterable[Hold], row_ids: set[str]) -> tuple[Hold, ...]:
     """The holds without what they held of these rows themselves: they were reset."""
     return tuple(
-        hold._replace(parts=tuple(p for p in hold.parts if p.rollover is not None or p.row_id not in row_ids))
+        hold._replace(
+            parts=tuple(p for p in hold.parts if p.rollover is not None or p.row_id not in row_ids),
+            beside=tuple(entry for entry in hold.beside if entry[0] not in row_ids),
+        )
         for hold in holds
     )
 
@@ -93,6 +104,12 @@ def parts_of(before: Sequence[Row], after: Sequence[Row], seq: int) -> tuple[lis
     first = [part for _, part in sorted(rolled, key=lambda entry: entry[0])] + held
     numbered = [part._replace(seq=seq + number) for number, part in enumerate([*first, *over])]
     return numbered[: len(first)], numbered[len(first) :]
+
+
+def beside_of(before: Sequence[Row], after: Sequence[Row]) -> tuple[tuple[str, Decimal], ...]:
+    """By how much each row counts more, between two states of an item's rows, that others paid for."""
+    old = {row.id: row.beside for row in before}
+    return tuple((row.id, row.beside - old[row.id]) for row in after if row.beside != old[row.id])
 
 
 def undo(rows: tuple[Row, ...], parts: Sequence[Part]) -> tuple[tuple[Row, ...], Decimal]:

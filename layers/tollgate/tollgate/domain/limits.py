@@ -35,7 +35,7 @@ class Window(NamedTuple):
         return max(ZERO, self.limit - self.used)
 
     def matches(self, properties: Mapping[str, Any]) -> bool:
-        return all(name in properties and _text(properties[name]) == value for name, value in self.filter)
+        return passes(self.filter, properties)
 
     def at(self, now: int) -> Window:
         """The window that holds `now`: the same, or a later one with nothing used."""
@@ -66,7 +66,12 @@ class Limits(NamedTuple):
 NO_LIMITS = Limits()
 
 
-def _text(value: Any) -> str:
+def passes(filter: tuple[tuple[str, str], ...], properties: Mapping[str, Any]) -> bool:
+    """Whether a use's properties have every value that a filter names."""
+    return all(name in properties and text_of(properties[name]) == value for name, value in filter)
+
+
+def text_of(value: Any) -> str:
     """A property as the text that a filter compares with."""
     if isinstance(value, bool):
         return "true" if value else "false"

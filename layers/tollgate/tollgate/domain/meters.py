@@ -1,77 +1,181 @@
-"""How a usage event that names an event and properties, not an amount, becomes an amount of a feature.
+"""Meters: how a reported event, which names itself and has properties, becomes an amount of a feature (management.md).
 
-`amount_of` serves the aggregations that need nothing but the event itself. Those that need what came before (AVG,
-COUNT_UNIQUE, LATEST, MAX, WEIGHTED_SUM) are to come; until then they are refused, never guessed.
+`amount_of` is what one event says. For COUNT, SUM and SUM_WITH_MULTIPLIER that is what it adds. The other aggregations
+look at all events of a row's period: `step` tells by how much one event moves the aggregate, from what the row remembers
+of its period (`Row.meters`), and what it remembers then.
+
+    MAX           the highest value                      remembers it
+    LATEST        the value of the latest time           remembers the time, and the value
+    AVG           the sum by the number of events        remembers both
+    COUNT_UNIQUE  how many different values              each value's own record tells when it was last counted
+    WEIGHTED_SUM  each value, times the rest of the period by its length; whole where nothing resets
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from enum import StrEnum
+from typing import Any, NamedTuple
 
-from tollgate.domain.errors import InvalidInput, InvalidRequest
+from tollgate.domain.errors import InvalidInput
 from tollgate.domain.features import Feature
-from tollgate.domain.quantities import converted, quantity
+from tollgate.domain.limits import text_of
+from tollgate.domain.quantities import ZERO, quantity
+from tollgate.domain.rows import Row
 
-STATELESS = frozenset({"COUNT", "SUM", "SUM_WITH_MULTIPLIER"})
 ONE = Decimal(1)
+VALUE = "value"  # the property that an amount is read from where nothing else is named
+
+
+class Aggregation(StrEnum):
+    COUNT = "COUNT"
+    SUM = "SUM"
+    SUM_WITH_MULTIPLIER = "SUM_WITH_MULTIPLIER"
+    MAX = "MAX"
+    LATEST = "LATEST"
+    AVG = "AVG"
+    COUNT_UNIQUE = "COUNT_UNIQUE"
+    WEIGHTED_SUM = "WEIGHTED_SUM"
+
+
+ADDED = (Aggregation.COUNT, Aggregation.SUM, Aggregation.SUM_WITH_MULTIPLIER)
+
+
+class Meter(NamedTuple):
+    """`filters`: the event's property must have one of the values, of each filter that names any. `resets`: with the
+    billing period."""
+
+    event_name: str
+    aggregation: Aggregation
+    field: str = VALUE
+    multiplier: Decimal = ONE
+    filters: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    resets: bool = True
+
+
+def meter_of(feature: Feature) -> Meter | None:
+    """The feature's meter; None where an event's own `value` is the amount.
+
+    The latest value of a gauge outlives a period unless the meter says that it resets (lotus.md 2.3).
+    """
+    found = feature.extra.get("meter")
+    if not found:
+        return None
+    aggregation = Aggregation(found["aggregation"]["type"])
+    reset_usage = found.get("reset_usage")
+    return Meter(
+        found["event_name"],
+        aggregation,
+        found["aggregation"].get("field") or VALUE,
+        Decimal(found["aggregation"].get("multiplier", 1)),
+        tuple((filter["key"], tuple(filter["values"])) for filter in found.get("filters") or ()),
+        aggregation is not Aggregation.LATEST if reset_usage is None else reset_usage != "NEVER",
+    )
+
+
+def resets(feature: Feature) -> bool:
+    """Whether a feature's usage may reset: neither allocated usage nor what a meter says is for ever does."""
+    meter = meter_of(feature)
+    return feature.consumable and (meter is None or meter.resets)
 
 
 def counting(features: Iterable[Feature], event_name: str) -> list[Feature]:
-    """The features that an event of that name is a use of: those that list it, and those whose meter names it."""
-    return [
+    """The features that an event of that name may be a use of, oldest first: those that list it, and those whose meter
+    names it."""
+    found = [
         feature
         for feature in features
         if not feature.type.is_flag
-        and (event_name in feature.event_names or _meter(feature).get("event_name") == event_name)
+        and (event_name in feature.event_names or (feature.extra.get("meter") or {}).get("event_name") == event_name)
     ]
+    return sorted(found, key=lambda feature: (feature.created_at, feature.id))
 
 
 def amount_of(feature: Feature, properties: Mapping[str, Any]) -> Decimal | None:
-    """How much of the feature an event used; None where the meter's filters do not match or the event has no such number.
-
-    Without a meter: the event's `value`, else one. Raises InvalidRequest for an aggregation that needs state.
-    """
-    meter = _meter(feature)
-    if not meter:
-        value = _number(properties.get("value"))
-        return ONE if value is None else value
-    if not all(_matches(condition, properties) for condition in meter.get("filters") or ()):
+    """What an event says of a feature; None where its meter does not look at such an event, or finds no number in it."""
+    meter = meter_of(feature)
+    if meter is None:
+        given = _number(properties.get(VALUE))
+        return ONE if given is None else given
+    if not all(
+        not values or (key in properties and text_of(properties[key]) in values) for key, values in meter.filters
+    ):
         return None
-    aggregation = meter["aggregation"]
-    kind = aggregation["type"]
-    if kind not in STATELESS:
-        raise InvalidRequest(f"The meter of feature {feature.id} aggregates by {kind}, which is not supported yet")
-    if kind == "COUNT":
+    if meter.aggregation is Aggregation.COUNT:
         return ONE
-    value = _number(properties.get(aggregation.get("field") or "value"))
-    if value is None or kind == "SUM":
-        return value
-    return converted(value, Decimal(aggregation.get("multiplier") or ONE))
+    if meter.aggregation is Aggregation.COUNT_UNIQUE:
+        return None if properties.get(meter.field) is None else ONE
+    amount = _number(properties.get(meter.field))
+    if amount is None or meter.aggregation is not Aggregation.SUM_WITH_MULTIPLIER:
+        return amount
+    return _number(amount * meter.multiplier)
 
 
-def _meter(feature: Feature) -> Mapping[str, Any]:
-    return feature.extra.get("meter") or {}
+def unique_value(feature: Feature, properties: Mapping[str, Any]) -> str | None:
+    """A digest of the value that COUNT_UNIQUE tells events apart by; None where the feature counts no such thing."""
+    meter = meter_of(feature)
+    if meter is None or meter.aggregation is not Aggregation.COUNT_UNIQUE or amount_of(feature, properties) is None:
+        return None
+    return hashlib.sha256(text_of(properties[meter.field]).encode(errors="replace")).hexdigest()
 
 
-def _matches(condition: Mapping[str, Any], properties: Mapping[str, Any]) -> bool:
-    """Whether a first-level property has one of the values; a filter without values asks for nothing."""
-    values = condition.get("values") or ()
-    return not values or _text(properties.get(condition["key"])) in values
+Seen = Mapping[str, int]
+"""Of one value: the rows that counted it last, by id, each with the end (ms) of the period in which (0: it never ends)."""
 
 
-def _text(value: Any) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    return ("true" if value else "false") if isinstance(value, bool) else str(value)
+class Step(NamedTuple):
+    """By how much an event moves a row's aggregate, and what the row remembers of its period then."""
+
+    change: Decimal
+    memory: tuple[Decimal, ...] = ()
+
+
+def step(feature: Feature, row: Row, amount: Decimal, at: int, seen: Seen) -> Step:
+    """What an event at `at` (ms) that says `amount` does to a row as it stands now."""
+    meter = meter_of(feature)
+    memory = row.meters.get(feature.id, ())
+    if meter is None or meter.aggregation in ADDED:
+        return Step(amount)
+    if meter.aggregation is Aggregation.MAX:
+        highest = max(amount, memory[0]) if memory else amount
+        return Step(highest - (memory[0] if memory else ZERO), (highest,))
+    if meter.aggregation is Aggregation.LATEST:
+        if memory and at < memory[0]:
+            return Step(ZERO, memory)
+        return Step(amount - (memory[1] if memory else ZERO), (Decimal(at), amount))
+    if meter.aggregation is Aggregation.AVG:
+        total, count = memory or (ZERO, ZERO)
+        return Step(_mean(total + amount, count + 1) - _mean(total, count), (total + amount, count + 1))
+    if meter.aggregation is Aggregation.COUNT_UNIQUE:
+        return Step(ZERO if seen.get(row.id) == period_end(row) else amount)
+    if row.period is None:
+        return Step(amount)
+    start, end = row.period
+    rest = end - min(max(at, start), end)
+    return Step(quantity(amount * rest / (end - start), ""))
+
+
+def period_end(row: Row) -> int:
+    """The end of the period that runs (ms), 0 where it never ends."""
+    return row.next_reset_at or 0
+
+
+def _mean(total: Decimal, count: Decimal) -> Decimal:
+    return quantity(total / count, "") if count else ZERO
 
 
 def _number(value: Any) -> Decimal | None:
-    """A property as a quantity: a number, or text that is one."""
-    if isinstance(value, bool) or not isinstance(value, int | Decimal | str):
+    """A property as an amount; None where it is none, or none that a balance can hold. Text counts as what it reads."""
+    if isinstance(value, str):
+        try:
+            value = Decimal(value.strip())
+        except InvalidOperation:
+            return None
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
         return None
     try:
-        return quantity(Decimal(value), "")
-    except (InvalidOperation, InvalidInput):
+        return quantity(value, "")
+    except InvalidInput:
         return None

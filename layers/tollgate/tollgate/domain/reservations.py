@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from tollgate.domain.balances import Balance, Place, draw, lift, refill, released, restated
+from tollgate.domain.balances import Balance, Place, draw, lift, refill, released, restated, tallied
 from tollgate.domain.decisions import Decision, Overage, Source, World, deductions_of, folded, sources_of, use
 from tollgate.domain.errors import InvalidRequest
 from tollgate.domain.features import Feature, Pool
-from tollgate.domain.holds import MAX_HOLDS, Counted, Hold, Part, parts_of, uncounted, undo, window_key
+from tollgate.domain.holds import MAX_HOLDS, Counted, Hold, Part, beside_of, parts_of, uncounted, undo, window_key
 from tollgate.domain.quantities import ZERO, converted, unconverted
 
 
@@ -70,11 +70,12 @@ def hold(
     for place, balance in after.items():
         parts = tuple(granted.get(place, ()))
         counted = _counted(before[place], balance)
-        if not parts and not counted:
+        beside = beside_of(before[place].rows, balance.rows)
+        if not parts and not counted and not beside:
             continue
         if len(balance.holds) >= MAX_HOLDS:
             raise InvalidRequest(f"At most {MAX_HOLDS} reservations can hold units of one balance at a time")
-        holds = (*balance.holds, Hold(hold_id, expires_at, parts, counted))
+        holds = (*balance.holds, Hold(hold_id, expires_at, parts, counted, beside))
         after[place] = restated(balance._replace(holds=holds))
     return decision._replace(world=after)
 
@@ -107,7 +108,8 @@ def settle_hold(
         return Decision(True, ZERO, after)
     same_way = final != 0 and (final > 0) == (held > 0) and held != 0
     if same_way and abs(final) < abs(held):
-        after = _partly(sources, before, reservation.id, held - final)
+        whole = None if entity_id else Place(feature.id)
+        after = _partly(sources, before, reservation.id, held - final, whole)
     elif same_way:
         after = {place: _confirmed(balance, reservation.id) for place, balance in before.items()}
     else:
@@ -131,8 +133,11 @@ def _undone(balance: Balance, hold_id: str) -> Balance:
     return balance if found is None else restated(released(balance, found))
 
 
-def _partly(sources: Sequence[Source], before: World, hold_id: str, back: Decimal) -> dict[Place, Balance]:
-    """The world with `back` units of a hold undone, the last drawn first, and the rest of it confirmed."""
+def _partly(
+    sources: Sequence[Source], before: World, hold_id: str, back: Decimal, whole: Place | None
+) -> dict[Place, Balance]:
+    """The world with `back` units of a hold undone, the last drawn first, and the rest of it confirmed. All of them are
+    uncounted at the item `whole`, whoever paid; elsewhere, what is undone there."""
     costs = {source.place: source.cost for source in sources}
     queue = sorted(
         (
@@ -160,12 +165,17 @@ def _partly(sources: Sequence[Source], before: World, hold_id: str, back: Decima
         if found is None:
             after[place] = balance
             continue
-        rows, rest = undo(balance.rows, undoing.get(place, ()))
+        parts = undoing.get(place, ())
+        rows, rest = undo(balance.rows, parts)
         if rest > 0:
             rows, rest = lift(rows, rest)
             rows, _ = refill(rows, rest)
         elif rest < 0:
             rows, _ = draw(rows, -rest)
+        counting = found.counting
+        less = -back if place == whole else -sum((part.amount for part in parts), ZERO)
+        rows = tallied(balance.rows, rows, less, lambda row, of=counting: row.id in of)  # type: ignore[misc]
+        rows = tallied(balance.rows, rows, ZERO, lambda row, of=counting: row.id not in of)  # type: ignore[misc]
         share = [c._replace(amount=max(min(c.amount, back), -abs(c.amount))) for c in found.counted]
         windows = uncounted(balance.limits.windows, share)
         kept = tuple(hold for hold in balance.holds if hold.id != hold_id)

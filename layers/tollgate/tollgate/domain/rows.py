@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from decimal import ROUND_FLOOR, Decimal
 from typing import Any, NamedTuple
 
+from tollgate.domain.limits import passes
 from tollgate.domain.periods import Interval, Reset, after, last_boundary, next_boundary
 from tollgate.domain.quantities import ZERO
 
@@ -45,6 +46,10 @@ class Row(NamedTuple):
     `overage` says that it may be overdrawn, by at most `max_purchase`. `slot`: one entity's share of a customer's plan,
     which the customer may draw as well. `next_reset_at` is a boundary of `anchor` and `reset`; None never resets.
     `starts_at` is set until the row has started. `price` is carried for display alone.
+
+    `filters`: it pays for, and counts, only the uses whose properties have these values. What was used of the feature in
+    the row's own period is `counted`: `used`, and `beside` it what other grants paid for. `meters` is what a feature's
+    aggregation remembers of the period (`domain.meters`), by feature.
     """
 
     id: str
@@ -70,6 +75,27 @@ class Row(NamedTuple):
     rollovers: tuple[Rollover, ...] = ()
     price: Mapping[str, Any] | None = None
     value: str | None = None
+    filters: tuple[tuple[str, str], ...] = ()
+    beside: Decimal = ZERO
+    meters: Mapping[str, tuple[Decimal, ...]] = {}
+
+    @property
+    def counted(self) -> Decimal:
+        """All that was used of the feature since the row's period began, whichever grant paid (lotus.md 0.8)."""
+        return self.used + self.beside
+
+    def matches(self, properties: Mapping[str, Any]) -> bool:
+        return not self.filters or passes(self.filters, properties)
+
+    @property
+    def period(self) -> tuple[int, int] | None:
+        """The start and end of the period that runs, of a row as it stands now; None where it never resets."""
+        if self.next_reset_at is None or self.reset is None:
+            return None
+        start = last_boundary(self.anchor, self.reset, self.next_reset_at - 1)
+        if start >= self.next_reset_at:  # the anchor itself is still to come
+            start = self.next_reset_at - self.reset.nominal_ms
+        return max(start, min(self.created_at, self.next_reset_at - 1)), self.next_reset_at
 
     @property
     def total(self) -> Decimal:
@@ -137,6 +163,8 @@ def renewed(row: Row, now: int) -> Row | None:
     return row._replace(
         used=row.overdrawn if row.keeps_overage and not row.overage else ZERO,
         adjustment=ZERO,
+        beside=ZERO,
+        meters={},
         next_reset_at=next_boundary(row.anchor, row.reset, now),
         rollovers=_rolled_over(row, boundary, now),
     )

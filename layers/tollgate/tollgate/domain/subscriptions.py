@@ -11,12 +11,24 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
-from tollgate.domain.balances import Place, any_row, draw, draw_overage, fold, lift, overage_cap, refill, started
+from tollgate.domain.balances import (
+    Place,
+    any_row,
+    draw,
+    draw_overage,
+    fold,
+    lift,
+    overage_cap,
+    refill,
+    started,
+    tallied,
+)
 from tollgate.domain.customers import Entity, Holdings, Subscription, linked, with_rows
 from tollgate.domain.decisions import push
-from tollgate.domain.errors import AlreadyExists, InvalidInput, InvalidRequest, NotFound
+from tollgate.domain.errors import AlreadyExists, Conflict, InvalidInput, InvalidRequest, NotFound
 from tollgate.domain.features import Catalog, Feature
 from tollgate.domain.limits import NO_LIMITS
+from tollgate.domain.meters import resets
 from tollgate.domain.periods import Reset, after, next_boundary
 from tollgate.domain.plans import PREPAID, USAGE_BASED, FreeTrial, Plan, PlanItem
 from tollgate.domain.quantities import ZERO
@@ -42,13 +54,16 @@ class Terms:
     )
     carry_usage: bool | None = None
     keeps_overage: bool = False
+    backdate: bool = False  # `starts_at` may be in the past
     restart: bool = False  # a plan that takes another's place starts a billing cycle of its own
     cycle: Reset | None = None  # in place of the plan's own
     parent_id: str | None = None
+    filters: tuple[tuple[str, str], ...] = ()  # only uses whose properties have these values count
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
 NO_TERMS = Terms()
+Filters = tuple[tuple[str, str], ...]
 
 
 def attach(
@@ -56,8 +71,9 @@ def attach(
 ) -> Holdings:
     """The holdings with one more subscription and the rows it grants.
 
-    A main plan replaces the main plan of its group (and itself), carrying usage over (management.md, plans). Raises
-    NotFound for an unknown entity, InvalidRequest where just this is attached already, InvalidInput for terms that misfit.
+    A main plan replaces the main plan of its group (and itself) that has the same filters, carrying usage over
+    (management.md, plans). Raises NotFound for an unknown entity, InvalidRequest where just this is attached already,
+    Conflict where the plan is held with filters that overlap, InvalidInput for terms that misfit.
     """
     if terms.entity_id is not None:
         holdings.entity(terms.entity_id)
@@ -91,6 +107,7 @@ def attach(
         ends_at=terms.ends_at,
         trial_ends_at=trial_ends_at,
         parent_id=terms.parent_id,
+        filters=tuple(sorted(set(terms.filters))),
         extra=terms.extra,
     )
     changes = _rows_of(holdings, now)
@@ -256,6 +273,8 @@ def _rivals(one: Subscription, other: Subscription) -> bool:
     """Whether two subscriptions cannot both run: main plans of one group, or the same main plan."""
     if one.id == other.id or one.add_on or other.add_on or one.entity_id != other.entity_id:
         return False
+    if one.filters != other.filters:
+        return False
     return one.plan_id == other.plan_id or (one.group is not None and one.group == other.group)
 
 
@@ -265,6 +284,12 @@ def _replaced(holdings: Holdings, plan: Plan, terms: Terms, now: int) -> list[Su
     found = []
     for held in holdings.subscriptions.values():
         if held.add_on or held.entity_id != terms.entity_id or held.status(now) == "expired":
+            continue
+        if set(held.filters) != set(terms.filters):
+            if held.plan_id == plan.id and nested(held.filters, terms.filters):
+                raise Conflict(
+                    f"Plan {plan.id} is attached to customer {holdings.customer.id} with filters that overlap"
+                )
             continue
         if held.plan_id == plan.id or (plan.group is not None and held.group == plan.group):
             same = held.plan_id == plan.id and held.plan_version == plan.version
@@ -280,10 +305,15 @@ def _replaced(holdings: Holdings, plan: Plan, terms: Terms, now: int) -> list[Su
     return found
 
 
+def nested(one: Filters, other: Filters) -> bool:
+    """Whether every use that one set of filters lets through, the other does too (lotus.md 1.8, overlapping plans)."""
+    return set(one) <= set(other) or set(other) <= set(one)
+
+
 def _starts_at(plan: Plan, replaced: list[Subscription], terms: Terms, now: int) -> int:
     """When the plan starts: as asked, else at once; a downgrade at the end of the running cycle."""
     if terms.starts_at is not None:
-        return max(now, terms.starts_at)
+        return terms.starts_at if terms.backdate else max(now, terms.starts_at)
     running = _running(replaced, now)
     if running is None or terms.schedule == "immediate":
         return now
@@ -345,7 +375,7 @@ def _row(
     keeps_overage: bool,
 ) -> Row:
     price = item.price
-    reset = item.resets if feature.consumable else None
+    reset = item.resets if resets(feature) else None
     start, anchor = subscription.started_at, subscription.anchor
     next_reset_at = None
     if reset and reset.nominal_ms:
@@ -377,6 +407,7 @@ def _row(
         rollover=item.rollover,
         price=_shown(item),
         value=item.static_value,
+        filters=subscription.filters,
     )
 
 
@@ -412,10 +443,12 @@ def _carried(old: tuple[Row, ...], new: tuple[Row, ...], keep_anchor: bool) -> t
             heirs[number] = heirs[number]._replace(used=part)
             left += was.used - part
     rows = []
+    counted: dict[str, Row] = {}
     for row in heirs:
         twin = next((o for o in old if o.reset == row.reset and o.next_reset_at is not None), None)
         if twin and keep_anchor:
             row = row._replace(anchor=twin.anchor, next_reset_at=twin.next_reset_at)
+        counted[row.id] = twin or old[0]
         rows.append(row)
     drawn = tuple(rows)
     if left > 0:
@@ -426,6 +459,9 @@ def _carried(old: tuple[Row, ...], new: tuple[Row, ...], keep_anchor: bool) -> t
             drawn = push(drawn, left, any_row)
     elif left < 0:
         drawn = push(drawn, left, any_row)
+    drawn = tuple(
+        row._replace(beside=counted[row.id].counted - row.used, meters=counted[row.id].meters) for row in drawn
+    )
     rollovers = tuple(rollover for row in old for rollover in row.rollovers)
     if not rollovers:
         return drawn
@@ -457,11 +493,13 @@ def _seat(changes: dict[Place, tuple[Row, ...]], feature: Feature, amount: Decim
     if feature.consumable or not any(row.starts_at is None for row in rows):
         return
     if amount > 0:
-        rows, left = draw(rows, amount)
-        changes[place] = push(rows, left, started) if left else rows
-        return
-    rows, left = lift(rows, -amount)
-    changes[place], _ = refill(rows, left)
+        drawn, left = draw(rows, amount)
+        drawn = push(drawn, left, started) if left else drawn
+    else:
+        drawn, left = lift(rows, -amount)
+        drawn, left = refill(drawn, left)
+        amount += left
+    changes[place] = tallied(rows, drawn, amount)
 
 
 def _rows_of(holdings: Holdings, now: int) -> dict[Place, tuple[Row, ...]]:

@@ -27,6 +27,7 @@ from tollgate.domain.balances import Balance, Place
 from tollgate.domain.holds import Counted, Hold, Part
 from tollgate.domain.limits import NO_LIMITS, Limits, SpendLimit, Window
 from tollgate.domain.periods import Interval, Reset
+from tollgate.domain.quantities import ZERO
 from tollgate.domain.rows import Rollover, RolloverRule, Row
 from tollgate.domain.usage import UsageEvent
 from tollgate.exact_json import dumps, loads
@@ -186,6 +187,9 @@ def _row_json(row: Row) -> dict[str, Any]:
         "rolled": [list(rollover) for rollover in row.rollovers] or None,
         "price": row.price,
         "value": row.value,
+        "only": [list(pair) for pair in row.filters] or None,
+        "beside": row.beside or None,
+        "meters": {id: list(memory) for id, memory in row.meters.items()} or None,
     }
     return {name: value for name, value in full.items() if value is not None}
 
@@ -217,6 +221,9 @@ def _row(data: dict[str, Any]) -> Row:
         tuple(Rollover(Decimal(r[0]), Decimal(r[1]), r[2]) for r in get("rolled", ())),
         get("price"),
         get("value"),
+        tuple((name, value) for name, value in data["only"]) if "only" in data else (),
+        Decimal(data["beside"]) if "beside" in data else ZERO,
+        {id: tuple(map(Decimal, memory)) for id, memory in data["meters"].items()} if "meters" in data else {},
     )
     owner = data["sub"] or None if "sub" in data else _owner(row)
     return row._replace(subscription_id=owner)
@@ -266,6 +273,7 @@ def _holds_json(holds: tuple[Hold, ...]) -> list[Any]:
                 [c.window[0], c.window[1], [list(pair) for pair in c.window[2]], c.ends_at, c.amount]
                 for c in hold.counted
             ],
+            *([[list(entry) for entry in hold.beside]] if hold.beside else []),
         ]
         for hold in holds
     ]
@@ -281,6 +289,7 @@ def _holds(data: list[Any]) -> tuple[Hold, ...]:
                 Counted((interval, utc, tuple((k, v) for k, v in filter)), ends_at, Decimal(amount))
                 for interval, utc, filter, ends_at, amount in counted
             ),
+            tuple((row_id, Decimal(amount)) for entries in beside for row_id, amount in entries),
         )
-        for id, expires_at, parts, counted in data
+        for id, expires_at, parts, counted, *beside in data
     )

@@ -211,9 +211,11 @@ class Balances:
         changes: Sequence[Changed],
         unchanged: Sequence[Stored] = (),
         once: Sequence[TransactWriteItemTypeDef] = (),
+        beside: Sequence[TransactWriteItemTypeDef] = (),
     ) -> str | None:
         """The states that were decided, of several items in one transaction, if nothing was written to any of them (nor to
-        the `unchanged` ones) since they were read. Twice the units of single writes.
+        the `unchanged` ones) since they were read, and the conditions of the writes `beside` them hold. Twice the units of
+        single writes.
 
         Returns the event's id; None where something had changed. Raises DuplicateRequest for an idempotency key in use.
         """
@@ -230,7 +232,7 @@ class Balances:
             }
             for stored in unchanged
         ]
-        writes: list[Any] = [*once, *updates, *checks]
+        writes: list[Any] = [*once, *updates, *checks, *beside]
         if len(writes) > MAX_WRITES:
             raise InvalidRequest(f"This would change {len(writes)} balances at once: at most {MAX_WRITES}")
         try:

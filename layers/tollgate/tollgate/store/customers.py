@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -53,11 +53,14 @@ class Customers:
 
     def get(self, env: Environment, customer_id: str) -> StoredHoldings:
         """The whole customer in one Query; raises NotFound."""
+        return self._parsed(self._table.query(keys.customer_partition(env, customer_id)), customer_id)
+
+    def _parsed(self, items: Iterable[Item], customer_id: str) -> StoredHoldings:
         customer: tuple[Customer, int] | None = None
         entities: dict[str, Entity] = {}
         subscriptions: dict[str, Subscription] = {}
         balances: dict[Place, Stored] = {}
-        for item in self._table.query(keys.customer_partition(env, customer_id)):
+        for item in items:
             sk = item["sk"]["S"]
             if sk == keys.CUSTOMER:
                 customer = _json(Customer).validate_python(loads(item["data"]["S"])), int(item["version"]["N"])
@@ -74,6 +77,23 @@ class Customers:
             raise NotFound("customer", customer_id)
         states = {place: stored.balance for place, stored in balances.items()}
         return StoredHoldings(Holdings(customer[0], entities, subscriptions, states), customer[1], balances)
+
+    def some(
+        self, env: Environment, customer_id: str, places: Collection[Place], subscriptions: Collection[str]
+    ) -> StoredHoldings:
+        """The customer's profile with just these balances and subscriptions, in one request for up to 100 of them.
+
+        Raises NotFound.
+        """
+        wanted = [keys.customer(env, customer_id), *(keys.balance(env, customer_id, place) for place in places)]
+        wanted += [keys.subscription(env, customer_id, id) for id in subscriptions]
+        return self._parsed(self._table.get_all(wanted), customer_id)
+
+    def subscriptions(self, env: Environment, customer_id: str) -> dict[str, Subscription]:
+        """All subscriptions of a customer, in one Query."""
+        items = self._table.query(keys.customer_partition(env, customer_id), keys.SUBSCRIPTION)
+        found = [_json(Subscription).validate_python(loads(item["data"]["S"])) for item in items]
+        return {subscription.id: subscription for subscription in found}
 
     def page(self, env: Environment, after: str, limit: int, *, newest_first: bool = False) -> list[tuple[str, str]]:
         """Up to `limit` customers in order of creation that follow a position: (position, customer id)."""

@@ -9,6 +9,8 @@
 | customer, in its list | `<env>#customers` | `<created, ms, 14 digits>#<customer>` |
 | reservation | `<env>#lock#<digest of the lock id>` | `LOCK` |
 | idempotency key | `<env>#once#<sha256>` | `ONCE` |
+| a value that was counted once | `<env>#unique#<sha256>` | `UNIQUE` |
+| event of a customer to come | `<env>#waiting#<customer>` | `<its time, ms, 14 digits>#<sha256 of its id>` |
 | feature | `<env>#catalog` | `FEATURE#<feature>` |
 | plan version | same | `PLAN#<plan>#<version, six digits>` |
 | API key, by its hash | `KEY#<sha256>` | `KEY` |
@@ -74,6 +76,18 @@ def lock(env: Environment, digest: str) -> Key:
 
 def once(env: Environment, digest: str) -> Key:
     return _key(f"{env.value}#once#{digest}", "ONCE")
+
+
+def unique(env: Environment, digest: str) -> Key:
+    return _key(f"{env.value}#unique#{digest}", "UNIQUE")
+
+
+def waiting_partition(env: Environment, customer_id: str) -> str:
+    return f"{env.value}#waiting#{customer_id}"
+
+
+def waiting(env: Environment, customer_id: str, at: int, digest: str) -> Key:
+    return _key(waiting_partition(env, customer_id), f"{at:014d}#{digest}")
 
 
 def catalog_partition(env: Environment) -> str:

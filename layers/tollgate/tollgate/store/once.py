@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from tollgate.domain.keys import Environment
 from tollgate.store import keys
-from tollgate.store.table import Refused, Table
+from tollgate.store.table import Item, Refused, Table
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
@@ -22,11 +23,13 @@ CLAIM_MS = 60_000  # a call that died holding a key gives it back after this
 
 
 class Once(NamedTuple):
-    """A caller's key: `scope` tells stores apart (`header`, `track`, `queue`), `text` is as it was sent."""
+    """A caller's key: `scope` tells stores apart (`header`, `track`, `queue`, `event`), `text` is as it was sent.
+    `about`: the customer that an event was about, where somebody may ask."""
 
     scope: str
     text: str
     kept_ms: int = KEPT_MS
+    about: str = ""
 
     @property
     def digest(self) -> str:
@@ -41,6 +44,7 @@ class OnceKeys:
 
     def write(self, env: Environment, once: Once, now: int) -> TransactWriteItemTypeDef:
         """A write, for a transaction, that is refused where the key is in use."""
+        about: Item = {"about": {"S": once.about}} if once.about else {}
         return {
             "Put": {
                 "TableName": self._table.name,
@@ -48,10 +52,22 @@ class OnceKeys:
                     **keys.once(env, once.digest),
                     "kept_until": {"N": str(now + once.kept_ms)},
                     "ttl": {"N": str((now + once.kept_ms) // 1000 + 3600)},
+                    **about,
                 },
                 "ConditionExpression": "attribute_not_exists(pk) OR kept_until <= :now",
                 "ExpressionAttributeValues": {":now": {"N": str(now)}},
             }
+        }
+
+    def used(self, env: Environment, wanted: Sequence[Once], now: int) -> dict[str, tuple[int, str]]:
+        """Of these keys, those in use, by their text: when each was used (ms), and about whom. One request for 100."""
+        by_pk = {keys.once(env, once.digest)["pk"]["S"]: once for once in wanted}
+        found = self._table.get_all([keys.once(env, once.digest) for once in by_pk.values()]) if by_pk else []
+        kept = [(by_pk[item["pk"]["S"]], int(item["kept_until"]["N"]), item) for item in found]
+        return {
+            once.text: (until - once.kept_ms, item["about"]["S"] if "about" in item else "")
+            for once, until, item in kept
+            if until > now
         }
 
     def claim(self, env: Environment, once: Once, now: int) -> bool:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import base64
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, cast
 
+from tollgate.domain.keys import Environment
 from tollgate.domain.recorded import RecordedUse
 from tollgate.store import keys
 from tollgate.store.balance_items import decode, decode_event
@@ -61,6 +62,17 @@ def recorded_lock(record: Mapping[str, Any]) -> RecordedLock | None:
     final = Decimal(item["settled_value"]["N"]) if "settled_value" in item else None
     at = int(item["settled_at"]["N"]) if "settled_at" in item else lock.reservation.created_at
     return RecordedLock(str(id), environment, lock, final, at)
+
+
+def new_holders(records: Sequence[Mapping[str, Any]]) -> list[tuple[Environment, str]]:
+    """The customers that got a balance item they had not, each once: events that waited for them may now be counted."""
+    found = {}
+    for record in records:
+        key = record["dynamodb"]["Keys"]
+        if record["eventName"] == "INSERT" and key["sk"]["S"].startswith(keys.BALANCE):
+            environment, _, customer_id = key["pk"]["S"].split("#")
+            found[Environment(environment), customer_id] = True
+    return list(found)
 
 
 def _from_wire(image: Mapping[str, Any]) -> Item:

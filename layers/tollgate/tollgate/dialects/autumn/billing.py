@@ -10,7 +10,7 @@ from pydantic import Field
 from tollgate.dialects.autumn.catalog import FreeTrialParams, PlanItemParams
 from tollgate.dialects.autumn.cursors import each_customer
 from tollgate.dialects.autumn.customers import page_json, subscription_json
-from tollgate.dialects.autumn.fields import Cursor, Id, Number, Params, Time, Whole
+from tollgate.dialects.autumn.fields import Cursor, Id, Number, Params, Text, Time, Whole
 from tollgate.dialects.http import Answer, Request
 from tollgate.domain.customers import Holdings
 from tollgate.domain.errors import InvalidInput
@@ -35,8 +35,13 @@ class CarryParams(Params):
     enabled: bool
 
 
+class FilterParams(Params):
+    property_name: Annotated[Text, Field(min_length=1)]
+    value: Annotated[Text, Field(min_length=1)]
+
+
 class AttachParams(Params):
-    later = ("subscription_filters", "carry_over_balances", "remove_plan_ids", "license_quantities")
+    later = ("carry_over_balances", "remove_plan_ids", "license_quantities")
 
     customer_id: Id
     plan_id: Id
@@ -51,6 +56,7 @@ class AttachParams(Params):
     starts_at: Time | None = None
     ends_at: Time | None = None
     carry_over_usages: CarryParams | None = None
+    subscription_filters: Annotated[list[FilterParams], Field(max_length=20)] | None = None
 
 
 class UpdateParams(Params):
@@ -109,6 +115,7 @@ def _terms(params: AttachParams, plan: Plan) -> Terms:
         schedule=params.plan_schedule,
         carry_usage=params.carry_over_usages.enabled if params.carry_over_usages else None,
         restart=anchor == "now",
+        filters=tuple((filter.property_name, filter.value) for filter in params.subscription_filters or ()),
     )
 
 

@@ -419,6 +419,11 @@ def subscription_json(subscription: Subscription, now: int) -> dict[str, Any]:
         "quantity": 1,
         "feature_quantities": [{"feature_id": id, "quantity": q} for id, q in subscription.quantities.items()],
         "scope": "entity" if subscription.entity_id else "customer",
+        **(
+            {"subscription_filters": [{"property_name": name, "value": value} for name, value in subscription.filters]}
+            if subscription.filters
+            else {}
+        ),
     }
 
 

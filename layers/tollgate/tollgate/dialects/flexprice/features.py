@@ -25,7 +25,6 @@ from tollgate.dialects.http import Answer, Request
 from tollgate.domain.errors import AlreadyExists, InvalidInput
 from tollgate.domain.features import Feature, FeatureType
 from tollgate.domain.keys import Environment
-from tollgate.domain.meters import STATELESS
 from tollgate.exact_json import dumps
 from tollgate.usecases.management import Management, new_id
 
@@ -75,8 +74,6 @@ class AggregationParams(Params):
     multiplier: Number | None = None
 
     def checked(self) -> AggregationParams:
-        if self.type not in STATELESS:
-            raise InvalidInput("meter.aggregation.type", f"{self.type} is not supported yet")
         if self.type != "COUNT" and not self.field:
             raise InvalidInput("meter.aggregation.field", f"is required for {self.type}")
         if (self.type == "SUM_WITH_MULTIPLIER") != (self.multiplier is not None):

@@ -1,1 +1,1 @@
-"""Lotus's API: its error shape for now."""
+"""Lotus's API: access checks, reported events, customers, subscriptions and plans, in the shapes of its documentation."""

@@ -1,13 +1,124 @@
-"""Lotus's error body: `{type, detail, title}` (lotus.md 1.9)."""
+"""Errors as Lotus's answers: `{type, detail, title}`, and what is wrong with which field (lotus.md 1.9)."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
 from tollgate.dialects.http import Answer
+from tollgate.domain import errors
+from tollgate.domain.errors import TollgateError
 
 _DOCS = "https://docs.uselotus.io/errors/error-responses"
+VALIDATION, CLIENT, SERVER = (f"{_DOCS}#{kind}-error" for kind in ("validation", "client", "server"))
+
+REQUIRED = "This field is required."
+BLANK = "This field may not be blank."
 
 
-def not_implemented(what: str) -> Answer:
-    return Answer(
-        {"type": f"{_DOCS}#server-error", "detail": f"{what} is not implemented yet", "title": "not_implemented"}, 501
-    )
+class Problem(NamedTuple):
+    """What is wrong with one field (`attr`; empty for the whole request)."""
+
+    code: str
+    detail: str
+    attr: str | None = None
+
+
+class Invalid(TollgateError):
+    """The request is not what Lotus documents."""
+
+    def __init__(self, *problems: Problem) -> None:
+        super().__init__(problems[0].detail)
+        self.problems = problems
+
+
+class NotAllowed(TollgateError):
+    """The path is served, but not for this method."""
+
+
+class NotServed(TollgateError):
+    """One of Lotus's own routes that is not served here."""
+
+
+class DuplicateResource(TollgateError):
+    """The caller's id is taken."""
+
+
+class OverlappingPlans(TollgateError):
+    """The customer holds the plan with filters of which one set lets through all that the other does."""
+
+
+_TABLE: dict[type[TollgateError], tuple[int, str, str]] = {
+    errors.InvalidRequest: (400, CLIENT, "invalid"),
+    errors.AlreadyExists: (400, CLIENT, "duplicate_resource"),
+    errors.Conflict: (400, CLIENT, "conflict"),
+    errors.Forbidden: (403, CLIENT, "permission_denied"),
+    errors.NotFound: (404, CLIENT, "not_found"),
+    errors.DuplicateRequest: (409, CLIENT, "duplicate_request"),
+    errors.Unavailable: (503, SERVER, "service_unavailable"),
+    errors.OutcomeUnknown: (503, SERVER, "service_unavailable"),
+    DuplicateResource: (400, CLIENT, "duplicate_resource"),
+    OverlappingPlans: (400, CLIENT, "overlapping_plans"),
+    NotAllowed: (405, CLIENT, "method_not_allowed"),
+    NotServed: (501, SERVER, "not_implemented"),
+}
+
+
+def error_answer(error: TollgateError) -> Answer:
+    if isinstance(error, Invalid):
+        return _validation(error.problems)
+    if isinstance(error, errors.InvalidInput):
+        if error.field == "body":
+            return Answer({"type": CLIENT, "detail": f"JSON parse error - {error.rule}", "title": "parse_error"}, 400)
+        return _validation([Problem("invalid", error.rule, error.field or None)])
+    status, kind, title = _TABLE[type(error)]
+    detail = "Not found." if status == 404 else str(error)
+    headers = {"retry-after": "1"} if status == 503 else {}
+    return Answer({"type": kind, "detail": detail, "title": title}, status, headers)
+
+
+def internal_error() -> Answer:
+    """The answer to a defect of ours: it tells nothing of it."""
+    return Answer({"type": SERVER, "detail": "A server error occurred.", "title": "error"}, 500)
+
+
+def does_not_exist(field: str, value: str) -> Invalid:
+    return Invalid(Problem("does_not_exist", f"Object with {field}={value} does not exist.", field))
+
+
+def invalid(error: ValidationError) -> Invalid:
+    """All that pydantic found, in the words of Django REST framework."""
+    return Invalid(*(_problem(detail) for detail in error.errors(include_url=False)))
+
+
+def plain(problems: Sequence[Problem]) -> Answer:
+    """The body of Django REST framework itself, as Lotus answered in 2022: `{field: [details]}`."""
+    body: dict[str, Any] = {}
+    for problem in problems:
+        body.setdefault(problem.attr or "non_field_errors", []).append(problem.detail)
+    return Answer(body, 400)
+
+
+def _validation(problems: Sequence[Problem]) -> Answer:
+    body = {
+        "type": VALIDATION,
+        "detail": problems[0].detail,
+        "title": problems[0].code,
+        "validation_errors": [problem._asdict() for problem in problems],
+    }
+    return Answer(body, 400)
+
+
+def _problem(error: ErrorDetails) -> Problem:
+    attr = ".".join(str(part) for part in error["loc"]) or None
+    kind = error["type"]
+    if kind == "missing":
+        return Problem("required", REQUIRED, attr)
+    if kind == "string_too_short":
+        return Problem("blank", BLANK, attr)
+    if kind == "literal_error":
+        return Problem("invalid_choice", f'"{error["input"]}" is not a valid choice.', attr)
+    return Problem("invalid", error["msg"].removeprefix("Value error, "), attr)

@@ -1,0 +1,116 @@
+"""`metric_access` and `feature_access` (lotus.md 1.1, 1.2 and 2): request in, answer out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Literal
+
+from tollgate.dialects.http import Answer, Request
+from tollgate.dialects.lotus.errors import does_not_exist
+from tollgate.dialects.lotus.fields import Filtered, Text
+from tollgate.dialects.lotus.ids import found_feature, unknown
+from tollgate.dialects.lotus.shapes import customer_json, feature_json, held_json, metric_json, usage
+from tollgate.domain.access import Line, answers, holders, lines
+from tollgate.domain.customers import Subscription
+from tollgate.domain.errors import NotFound
+from tollgate.domain.features import Feature
+from tollgate.domain.keys import Environment
+from tollgate.usecases.access import Access, Held
+
+Policy = Literal["all", "any"]
+"""Whether all of a customer's subscriptions must leave something of a metric, or any (the stack's MetricAccessPolicy)."""
+
+METRIC, FEATURE = "metric_", "feature_"
+
+
+class MetricParams(Filtered):
+    customer_id: Text
+    metric_id: Text
+
+
+class FeatureParams(Filtered):
+    customer_id: Text
+    feature_id: Text
+
+
+def metric_access(access: Access, policy: Policy, request: Request) -> Answer:
+    params = MetricParams.of(request)
+    env = request.caller.environment
+    feature = asked_feature(access, env, params.metric_id, "metric_id", METRIC)
+    held = known(params.customer_id, lambda: access.granting(env, params.customer_id, [feature.id], request.now))
+    found = held_lines(feature.id, held, params.filters)
+    body = {
+        "customer": customer_json(held.customer),
+        "access": verdict(policy, (line.allows for _, line in found)),
+        "metric": metric_json(env, feature),
+        "access_per_subscription": [
+            {
+                "subscription": held_json(env, subscription, access.plan(env, subscription), held.now),
+                "metric_usage": usage(line.used),
+                "metric_free_limit": line.free,
+                "metric_total_limit": line.total,
+            }
+            for subscription, line in found
+        ],
+    }
+    return Answer(body)
+
+
+def feature_access(access: Access, request: Request) -> Answer:
+    params = FeatureParams.of(request)
+    env = request.caller.environment
+    feature = asked_feature(access, env, params.feature_id, "feature_id", FEATURE)
+    held = known(
+        params.customer_id, lambda: access.all_subscriptions(env, params.customer_id, [feature.id], request.now)
+    )
+    granting = holders(feature.id, held.world)
+    rows = [
+        {
+            "subscription": held_json(env, subscription, access.plan(env, subscription), held.now),
+            "access": subscription.id in granting,
+        }
+        for subscription in held.subscriptions
+        if answers(subscription.filters, params.filters)
+    ]
+    body = {
+        "customer": customer_json(held.customer),
+        "access": any(row["access"] for row in rows),
+        "feature": feature_json(env, feature),
+        "access_per_subscription": rows,
+    }
+    return Answer(body)
+
+
+# ------------------------------------------------------------------ shared with the older checks
+
+
+def verdict(policy: Policy, allowed: Iterable[bool]) -> bool:
+    """No subscription is no access, under either policy (lotus.md 0.2)."""
+    found = list(allowed)
+    return bool(found) and (all(found) if policy == "all" else any(found))
+
+
+def held_lines(feature_id: str, held: Held, asked: tuple[tuple[str, str], ...] = ()) -> list[tuple[Subscription, Line]]:
+    """The subscriptions that have the metric and answer for the filters, each with what it leaves, oldest first."""
+    found = lines(feature_id, held.world)
+    return [(s, found[s.id]) for s in held.subscriptions if s.id in found and answers(s.filters, asked)]
+
+
+def asked_feature(access: Access, env: Environment, asked: str, field: str, prefix: str) -> Feature:
+    """The feature of a metric's or feature's id, looked for afresh before it is denied. Raises Invalid."""
+    for fresh in (False, True):
+        features = access.features.catalog(env, fresh=fresh).features
+        feature = found_feature(features.values(), env, asked, prefix)
+        if feature is not None and not (prefix == METRIC and feature.type.is_flag):
+            return feature
+    raise unknown(field, prefix, asked)
+
+
+def known(customer_id: str, read: Callable[[], Held]) -> Held:
+    """What was read; raises Invalid in Lotus's words where there is no such customer."""
+    try:
+        return read()
+    except NotFound as missing:
+        if missing.kind != "customer":
+            raise
+        raise does_not_exist("customer_id", customer_id) from missing

@@ -1,0 +1,87 @@
+"""`customers` (lotus.md 1.8): request in, answer out. No money moves here: what is about invoices is empty."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from tollgate.dialects.http import Answer, Request
+from tollgate.dialects.lotus.errors import DuplicateResource
+from tollgate.dialects.lotus.fields import Params, Text
+from tollgate.dialects.lotus.subscriptions import record_json
+from tollgate.domain.customers import Customer, Holdings
+from tollgate.domain.errors import AlreadyExists, NotFound
+from tollgate.domain.ids import checked_id
+from tollgate.domain.usage import checked_properties_size
+from tollgate.exact_json import dumps
+from tollgate.usecases.access import Access
+from tollgate.usecases.management import Management
+
+CURRENCY = {"code": "USD", "name": "US Dollar", "symbol": "$"}
+_PAGE = 100
+
+
+class CreateCustomerParams(Params):
+    customer_id: Text
+    email: Text
+    customer_name: Text | None = None
+    payment_provider: Literal["stripe", "braintree"] | None = None
+    payment_provider_id: Text | None = None
+    properties: dict[str, Any] | None = None
+
+
+def create(management: Management, access: Access, request: Request) -> Answer:
+    params = CreateCustomerParams.of(request)
+    checked_id(params.customer_id, "customer_id")
+    properties = params.properties or {}
+    checked_properties_size(len(dumps(properties)))
+    customer = Customer(params.customer_id, params.customer_name, params.email, metadata=properties)
+    try:
+        holdings = management.create_customer(request.caller.environment, customer, request.now)
+    except AlreadyExists as error:
+        raise DuplicateResource("Customer with that customer_id already exists") from error
+    return Answer(customer_json(access, request, holdings), 201)
+
+
+def get(management: Management, access: Access, request: Request, customer_id: str) -> Answer:
+    holdings = management.customer(request.caller.environment, customer_id)
+    return Answer(customer_json(access, request, holdings))
+
+
+def list_customers(management: Management, access: Access, request: Request) -> Answer:
+    return Answer([customer_json(access, request, holdings) for holdings in every_customer(management, request)])
+
+
+def every_customer(management: Management, request: Request) -> Iterator[Holdings]:
+    """All customers of the environment, oldest first."""
+    env, position = request.caller.environment, ""
+    while page := management.customers.page(env, position, _PAGE):
+        for _, id in page:
+            try:
+                yield management.customer(env, id)
+            except NotFound:  # deleted since it was listed
+                continue
+        position = page[-1][0]
+
+
+def customer_json(access: Access, request: Request, holdings: Holdings) -> dict[str, Any]:
+    customer, at = holdings.customer, holdings.time(request.now)
+    return {
+        "customer_id": customer.id,
+        "email": customer.email,
+        "customer_name": customer.name,
+        "invoices": [],
+        "total_amount_due": 0,
+        "subscriptions": [record_json(access, request, holdings, subscription) for subscription in holdings.active(at)],
+        "integrations": {},
+        "default_currency": CURRENCY,
+        "payment_provider": None,
+        "payment_provider_id": None,
+        "has_payment_method": False,
+        "address": None,
+        "billing_address": None,
+        "shipping_address": None,
+        "tax_rate": None,
+        "timezone": "UTC",
+        "tax_providers": [],
+    }

@@ -1,0 +1,157 @@
+"""`customer_access` of November 2022, and the deprecated `customer_metric_access` and `customer_feature_access`
+(lotus.md 1.4 and 1.5): request in, answer out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from tollgate.dialects.http import Answer, Request
+from tollgate.dialects.lotus.access import METRIC, asked_feature, held_lines, known
+from tollgate.dialects.lotus.errors import Invalid, Problem, plain
+from tollgate.dialects.lotus.fields import Filtered, Params, Text
+from tollgate.dialects.lotus.ids import metric_id, plan_id
+from tollgate.dialects.lotus.shapes import event_name, filters_json, usage
+from tollgate.domain.access import Line, answers, holders
+from tollgate.domain.errors import NotFound
+from tollgate.domain.features import Feature
+from tollgate.domain.keys import Environment
+from tollgate.domain.meters import counting
+from tollgate.usecases.access import Access
+
+
+class CustomerAccessParams(Params):
+    customer_id: Text
+    feature_name: Text | None = None
+    event_name: Text | None = None
+    event_limit_type: Literal["free", "total"] | None = None
+
+    def checked(self) -> CustomerAccessParams:
+        """Raises Invalid for what no single field shows."""
+        if self.feature_name is None and self.event_name is None:
+            raise Invalid(Problem("invalid", "Must provide either event_name or feature_name"))
+        if self.feature_name is not None and self.event_name is not None:
+            raise Invalid(Problem("invalid", "Cannot provide both event_name and feature_name"))
+        if self.event_name is not None and self.event_limit_type is None:
+            raise Invalid(Problem("invalid", "Must provide event_limit_type when providing event_name"))
+        return self
+
+
+class MetricParams(Filtered):
+    customer_id: Text
+    event_name: Text | None = None
+    metric_id: Text | None = None
+
+
+class FeatureParams(Filtered):
+    customer_id: Text
+    feature_name: Text
+
+
+def customer_access(access: Access, request: Request) -> Answer:
+    """By a feature: whether any subscription has it. By an event: whether all metrics that it counts in are below their
+    limits; where there is none, nothing stands against it."""
+    try:
+        params = CustomerAccessParams.of(request).checked()
+    except Invalid as error:
+        return plain(error.problems)
+    env = request.caller.environment
+    name = params.feature_name
+    features = _named(access, env, name) if name is not None else _counting(access, env, str(params.event_name))
+    try:
+        held = access.granting(env, params.customer_id, [feature.id for feature in features], request.now)
+    except NotFound:
+        return Answer({"status": "error", "detail": "Customer not found"}, 400)
+    if name is not None:
+        running = {subscription.id for subscription in held.subscriptions}
+        return Answer({"access": any(holders(feature.id, held.world) & running for feature in features)})
+    free = params.event_limit_type == "free"
+    usages = [
+        {
+            "metric_usage": usage(line.used),
+            "metric_limit": line.free if free else line.total,
+            "access": line.allows_free if free else line.allows,
+            "metric_name": feature.name,
+        }
+        for feature in features
+        for _, line in held_lines(feature.id, held)
+    ]
+    return Answer({"access": all(found["access"] for found in usages), "usages": usages})
+
+
+def customer_metric_access(access: Access, request: Request) -> Answer:
+    params = MetricParams.of(request)
+    env = request.caller.environment
+    if params.event_name is not None and params.metric_id is not None:
+        raise Invalid(Problem("invalid", "event_name and metric_id are mutually exclusive. Please only provide one."))
+    if params.metric_id is not None:
+        features: Sequence[Feature] = [asked_feature(access, env, params.metric_id, "metric_id", METRIC)]
+    elif params.event_name is not None:
+        features = _counting(access, env, params.event_name)
+    else:
+        raise Invalid(Problem("invalid", "You must provide either an event_name or a metric_id."))
+    ids = [feature.id for feature in features]
+    held = known(params.customer_id, lambda: access.all_subscriptions(env, params.customer_id, ids, request.now))
+    by_feature = [(feature, {s.id: line for s, line in held_lines(feature.id, held)}) for feature in features]
+    shown = [
+        {
+            "plan_id": plan_id(env, subscription.plan_id),
+            "subscription_filters": filters_json(subscription),
+            "usage_per_component": [
+                _component(env, feature, found[subscription.id])
+                for feature, found in by_feature
+                if subscription.id in found
+            ],
+        }
+        for subscription in held.subscriptions
+        if answers(subscription.filters, params.filters)
+    ]
+    return Answer(shown)
+
+
+def customer_feature_access(access: Access, request: Request) -> Answer:
+    params = FeatureParams.of(request)
+    env = request.caller.environment
+    features = _named(access, env, params.feature_name)
+    ids = [feature.id for feature in features]
+    held = known(params.customer_id, lambda: access.all_subscriptions(env, params.customer_id, ids, request.now))
+    granting = {id for feature in features for id in holders(feature.id, held.world)}
+    shown = [
+        {
+            "feature_name": params.feature_name,
+            "plan_id": plan_id(env, subscription.plan_id),
+            "subscription_filters": filters_json(subscription),
+            "access": subscription.id in granting,
+        }
+        for subscription in held.subscriptions
+        if answers(subscription.filters, params.filters)
+    ]
+    return Answer(shown)
+
+
+def _component(env: Environment, feature: Feature, line: Line) -> dict[str, Any]:
+    return {
+        "event_name": event_name(feature),
+        "metric_name": feature.name,
+        "metric_usage": usage(line.used),
+        "metric_free_limit": line.free,
+        "metric_total_limit": line.total,
+        "metric_id": metric_id(env, feature.id),
+    }
+
+
+def _named(access: Access, env: Environment, name: str) -> list[Feature]:
+    """The features of that name, or id: looked for afresh before they are denied."""
+    for fresh in (False, True):
+        features = access.features.catalog(env, fresh=fresh).features.values()
+        if found := [feature for feature in features if name in (feature.name, feature.id)]:
+            return found
+    return []
+
+
+def _counting(access: Access, env: Environment, event: str) -> list[Feature]:
+    """The features that an event counts in: looked for afresh before it is said that there are none."""
+    for fresh in (False, True):
+        if found := counting(access.features.catalog(env, fresh=fresh).features.values(), event):
+            return found
+    return []

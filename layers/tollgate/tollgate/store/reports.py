@@ -1,0 +1,153 @@
+"""What reported events need in the table beside the balances: who is known, which values were counted, and the events of
+customers to come.
+
+    item     holds                                             written
+    unique   `seen`, JSON: row -> end of the period in which   if it is as it was read, in the transaction that counts
+             it counted the value last
+    waiting  `data`, JSON: the event                           with its idempotency key, if there is no such customer
+                                                               still; it goes in the transaction that counts it
+
+A customer's creation and the wait for it meet on the customer's item: an event either waits before there is a customer,
+and is found when the first balances are made, or is counted at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tollgate.domain.balances import Place
+from tollgate.domain.errors import DuplicateRequest
+from tollgate.domain.keys import Environment
+from tollgate.domain.meters import Seen
+from tollgate.domain.reports import Report
+from tollgate.exact_json import dumps, loads
+from tollgate.store import keys
+from tollgate.store.balance_items import Stored, decode
+from tollgate.store.once import DAY_MS
+from tollgate.store.table import Item, Refused, Table, delete_existing
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
+
+KEPT_MS = 45 * DAY_MS  # an event's id, and an event that waits: longer than a message can live in the queues
+
+
+class Value(NamedTuple):
+    """A value of a feature's COUNT_UNIQUE, as the digest of what it is and whose."""
+
+    digest: str
+
+    @classmethod
+    def of(cls, customer_id: str, feature_id: str, value: str) -> Value:
+        return cls(hashlib.sha256(f"{customer_id}\n{feature_id}\n{value}".encode()).hexdigest())
+
+
+class Found(NamedTuple):
+    """What an event may touch, as it was read. `known`: there is such a customer."""
+
+    known: bool
+    frozen_time: int | None
+    stored: dict[Place, Stored]
+    seen: dict[Value, Item]
+
+    def rows_that_saw(self, value: Value) -> Seen:
+        item = self.seen.get(value)
+        return loads(item["seen"]["S"]) if item else {}
+
+
+class Waiting(NamedTuple):
+    """An event whose customer was not known when it came; `key_id` sent it. `place` is where it lies."""
+
+    event: Report
+    key_id: str
+    place: keys.Key
+
+
+class Reports:
+    """The events of one table."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def read(self, env: Environment, customer_id: str, places: Collection[Place], values: Collection[Value]) -> Found:
+        """All that an event may touch, read consistently in one request (for up to 100 items)."""
+        wanted = [keys.customer(env, customer_id), *(keys.balance(env, customer_id, place) for place in places)]
+        wanted += [keys.unique(env, value.digest) for value in values]
+        customer: Item | None = None
+        stored: dict[Place, Stored] = {}
+        seen: dict[str, Item] = {}
+        for item in self._table.get_all(wanted):
+            sk = item["sk"]["S"]
+            if sk == keys.CUSTOMER:
+                customer = item
+            elif sk.startswith(keys.BALANCE):
+                balance = decode(item)
+                stored[balance.balance.place] = balance
+            else:
+                seen[item["pk"]["S"]] = item
+        by_value = {v: seen[pk] for v in values if (pk := keys.unique(env, v.digest)["pk"]["S"]) in seen}
+        frozen: int | None = loads(customer["data"]["S"]).get("frozen_time") if customer else None
+        return Found(customer is not None, frozen, stored, by_value)
+
+    def saw(self, env: Environment, value: Value, found: Found, seen: Seen) -> TransactWriteItemTypeDef:
+        """A write, for a transaction, of who has seen a value now, if it is as it was found."""
+        old = found.seen.get(value)
+        ends = set(seen.values())
+        ttl: Item = {} if 0 in ends or not ends else {"ttl": {"N": str(max(ends) // 1000 + 86_400)}}
+        put: dict[str, Any] = {
+            "TableName": self._table.name,
+            "Item": {**keys.unique(env, value.digest), "seen": {"S": dumps(dict(sorted(seen.items())))}, **ttl},
+            "ConditionExpression": "seen = :old" if old else "attribute_not_exists(pk)",
+        }
+        if old:
+            put["ExpressionAttributeValues"] = {":old": old["seen"]}
+        return {"Put": put}  # type: ignore[typeddict-item]
+
+    def wait(self, env: Environment, event: Report, key_id: str, once: TransactWriteItemTypeDef, now: int) -> bool:
+        """Keeps an event until its customer is made; False where it was made meanwhile. Raises DuplicateRequest."""
+        data = {"id": event.id, "name": event.name, "at": event.at, "properties": event.properties, "key": key_id}
+        item: Item = {
+            **keys.waiting(env, event.customer_id, event.at, hashlib.sha256(event.id.encode()).hexdigest()),
+            "data": {"S": dumps(data)},
+            "ttl": {"N": str((now + KEPT_MS) // 1000)},
+        }
+        writes: list[TransactWriteItemTypeDef] = [
+            once,
+            {"Put": {"TableName": self._table.name, "Item": item}},
+            {
+                "ConditionCheck": {
+                    "TableName": self._table.name,
+                    "Key": keys.customer(env, event.customer_id),
+                    "ConditionExpression": "attribute_not_exists(pk)",
+                }
+            },
+        ]
+        try:
+            self._table.transact(writes, str(uuid.uuid4()))
+        except Refused as refused:
+            if 0 in refused.failed:
+                raise DuplicateRequest from refused
+            return False
+        return True
+
+    def waiting(self, env: Environment, customer_id: str, after: str, limit: int) -> list[Waiting]:
+        """Up to `limit` events that wait for a customer, by their time, from a position on."""
+        items = self._table.page(keys.waiting_partition(env, customer_id), after, limit)
+        return [_waiting(customer_id, item) for item in items]
+
+    def counted(self, waiting: Waiting) -> TransactWriteItemTypeDef:
+        """A write, for a transaction, that ends an event's wait: refused where it has ended."""
+        return delete_existing(self._table.name, waiting.place)
+
+
+def position(waiting: Sequence[Waiting]) -> str:
+    return str(waiting[-1].place["sk"]["S"])
+
+
+def _waiting(customer_id: str, item: Item) -> Waiting:
+    data: Mapping[str, Any] = loads(item["data"]["S"])
+    event = Report(data["id"], customer_id, data["name"], data["at"], data["properties"])
+    return Waiting(event, data["key"], {"pk": item["pk"], "sk": item["sk"]})

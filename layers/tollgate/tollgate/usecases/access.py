@@ -1,0 +1,102 @@
+"""What the subscriptions of a customer let it use: one request to the table for a customer that was asked about before."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
+
+from tollgate.domain.balances import ENTITIES, Balance, Place
+from tollgate.domain.customers import Customer, Subscription
+from tollgate.domain.decisions import folded
+from tollgate.domain.errors import NotFound
+from tollgate.domain.keys import Environment
+from tollgate.domain.plans import Plan
+from tollgate.store.balances import Balances
+from tollgate.store.customers import Customers
+from tollgate.store.plans import Plans
+from tollgate.usecases.features import FeatureCache
+
+MOST_REMEMBERED = 10_000
+
+
+class Held(NamedTuple):
+    """A customer at its time `now`, what it holds of the features asked about (folded), and its running subscriptions,
+    oldest first: all, or those that grant one of the features."""
+
+    customer: Customer
+    now: int
+    world: Mapping[Place, Balance]
+    subscriptions: tuple[Subscription, ...]
+
+
+class Access:
+    """The use cases of access checks. Nothing is ever written. `now` is epoch milliseconds."""
+
+    def __init__(self, customers: Customers, balances: Balances, features: FeatureCache, plans: Plans) -> None:
+        self.customers = customers
+        self.balances = balances
+        self.features = features
+        self._plans = plans
+        self._remembered: dict[tuple[Environment, str], frozenset[str]] = {}
+        self._plan_of: dict[tuple[Environment, str, int], Plan] = {}
+
+    def granting(self, env: Environment, customer_id: str, feature_ids: Collection[str], now: int) -> Held:
+        """The customer with the running subscriptions that grant any of the features.
+
+        One request: which subscriptions to read is remembered from the last time. One more where that has changed, and
+        one for each feature of which entities hold shares. Raises NotFound.
+        """
+        guess = self._remembered.get((env, customer_id), frozenset())
+        places = [Place(id) for id in feature_ids]
+        read = self.customers.some(env, customer_id, places, guess)
+        holdings, subscriptions = read.holdings, dict(read.holdings.subscriptions)
+        world = self._world(env, customer_id, holdings.balances, holdings.time(now))
+        wanted = {row.subscription_id for balance in world.values() for row in balance.rows if row.subscription_id}
+        if missing := wanted - set(subscriptions):
+            subscriptions |= self.customers.some(env, customer_id, (), missing).holdings.subscriptions
+        if wanted != guess:
+            self._remember(env, customer_id, wanted | (guess & set(subscriptions)))
+        running = [subscription for id, subscription in subscriptions.items() if id in wanted]
+        return _held(holdings.customer, holdings.time(now), world, running)
+
+    def all_subscriptions(self, env: Environment, customer_id: str, feature_ids: Collection[str], now: int) -> Held:
+        """The customer with all its running subscriptions. Two requests, and one for each feature that entities share.
+
+        Raises NotFound.
+        """
+        holdings = self.customers.some(env, customer_id, [Place(id) for id in feature_ids], ()).holdings
+        at = holdings.time(now)
+        world = self._world(env, customer_id, holdings.balances, at)
+        return _held(holdings.customer, at, world, self.customers.subscriptions(env, customer_id).values())
+
+    def plan(self, env: Environment, subscription: Subscription) -> Plan:
+        """The version of a plan that is subscribed to. It never changes, so it is read once in a container's life."""
+        key = env, subscription.plan_id, subscription.plan_version
+        if key not in self._plan_of:
+            try:
+                self._plan_of[key] = self._plans.get(env, subscription.plan_id, subscription.plan_version)
+            except NotFound:
+                return Plan(subscription.plan_id, subscription.plan_id, subscription.plan_version)
+        return self._plan_of[key]
+
+    def _world(
+        self, env: Environment, customer_id: str, balances: Mapping[Place, Balance], now: int
+    ) -> dict[Place, Balance]:
+        found = dict(balances)
+        for place, balance in balances.items():
+            if ENTITIES in balance.before:
+                stored = self.balances.of_feature(env, customer_id, place.feature_id)
+                found |= {p: s.balance for p, s in stored.items()}
+        return folded(found, now)
+
+    def _remember(self, env: Environment, customer_id: str, ids: Collection[str]) -> None:
+        if len(self._remembered) >= MOST_REMEMBERED:
+            self._remembered.clear()
+        self._remembered[env, customer_id] = frozenset(ids)
+
+
+def _held(
+    customer: Customer, now: int, world: Mapping[Place, Balance], subscriptions: Collection[Subscription]
+) -> Held:
+    running = [s for s in subscriptions if s.entity_id is None and s.status(now) == "active"]
+    return Held(customer, now, world, tuple(sorted(running, key=lambda s: (s.started_at, s.created_at, s.id))))

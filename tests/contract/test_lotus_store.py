@@ -1,0 +1,189 @@
+"""What Lotus's checks and events cost, and that events are counted exactly once whatever runs at once: on every backend
+that is atomic, ministack and DynamoDB Local."""
+
+from __future__ import annotations
+
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from cli.servers import Server
+from tests.conftest import Spent, create_table, dynamodb_client
+from tests.contract.test_costs import assert_costs, batch, transaction
+from tests.world import CALLER, HOUR, NOW, SANDBOX, World, item, world
+from tollgate.domain.access import Line, lines
+from tollgate.domain.balances import Place
+from tollgate.domain.customers import Customer
+from tollgate.domain.features import Feature, FeatureType
+from tollgate.domain.periods import Interval, Reset
+from tollgate.domain.plans import PlanItem
+from tollgate.domain.reports import Report
+from tollgate.domain.subscriptions import Terms
+from tollgate.store.customers import Customers
+from tollgate.store.plans import Plans
+from tollgate.store.reports import Reports
+from tollgate.usecases.access import Access
+from tollgate.usecases.reports import Reporter
+
+
+def metered(id: str, kind: str, event: str = "used") -> Feature:
+    meter = {"event_name": event, "aggregation": {"type": kind, "field": "n"}}
+    return Feature(id, id.title(), FeatureType.METERED, extra={"meter": meter})
+
+
+CATALOG = (
+    Feature("messages", "Messages", FeatureType.METERED, event_names=("message",)),
+    metered("users", "COUNT_UNIQUE"),
+    metered("peak", "MAX"),
+    metered("mean", "AVG"),
+)
+
+
+@pytest.fixture
+def here(backend: Server) -> World:
+    client = dynamodb_client(backend.url)
+    return world(client, create_table(client), CATALOG)
+
+
+def reporter(here: World) -> Reporter:
+    assert here.meter.once
+    return Reporter(here.balances, here.meter.features, here.meter.once, Reports(here.table))
+
+
+def access(here: World) -> Access:
+    return Access(Customers(here.table), here.balances, here.meter.features, Plans(here.table))
+
+
+def event(customer: str, name: str = "message", id: str | None = None, **properties: Any) -> Report:
+    return Report(id or str(uuid.uuid4()), customer, name, NOW, properties)
+
+
+def found(here: World, customer: str, feature: str, now: int = NOW) -> list[Line]:
+    return list(lines(feature, access(here).granting(SANDBOX, customer, [feature], now).world).values())
+
+
+def used(here: World, customer: str, feature: str, now: int = NOW) -> Decimal:
+    (line,) = found(here, customer, feature, now)
+    return line.used
+
+
+class TestCosts:
+    def test_a_metric_access_is_one_request_and_a_unit_for_each_item(self, here: World) -> None:
+        """Customer, balance and subscription; the subscriptions to read are remembered from the last time."""
+        here.customer("c1", [item(10), item(5, feature="peak")])
+        asked = access(here)
+
+        def ask() -> object:
+            return asked.granting(SANDBOX, "c1", ["messages"], NOW)
+
+        assert_costs(here, ask, batch(2.0), batch(2.0))
+        assert_costs(here, ask, batch(3.0))
+        assert_costs(here, ask, batch(3.0))
+
+    def test_a_new_subscription_costs_one_more_request_once(self, here: World) -> None:
+        here.customer("c1", [item(10)])
+        asked = access(here)
+        asked.granting(SANDBOX, "c1", ["messages"], NOW)
+        here.attach("c1", [item(20)])
+        spent = Spent(here.table.client)
+        for requests in (2, 1):
+            assert len(spent.of(lambda: asked.granting(SANDBOX, "c1", ["messages"], NOW))) == requests
+        assert len(asked.granting(SANDBOX, "c1", ["messages"], NOW).subscriptions) == 2
+
+    def test_an_event_is_one_read_and_one_transaction(self, here: World) -> None:
+        """Two units for the balance and two for the id."""
+        here.customer("c1", [item(10)])
+        counting, catalog = reporter(here), here.meter.features.catalog(SANDBOX)
+        assert_costs(here, lambda: counting.report(CALLER, event("c1"), NOW, catalog), batch(2.0), transaction(2))
+
+    def test_a_use_of_a_feature_that_a_row_counts_beside_is_still_one_request_and_one_unit(self, here: World) -> None:
+        here.customer("c1", [item(10), item("20.5", Reset(Interval.ONE_OFF))])
+        here.use("c1", 1)
+        assert Spent(here.table.client).of(lambda: here.use("c1", 1)) == [("UpdateItem", 1.0)]
+
+
+class TestOnce:
+    def test_the_same_event_at_the_same_time_counts_once(self, here: World) -> None:
+        here.customer("c1", [item(1000)])
+        same = event("c1", id="one", value=3)
+        with ThreadPoolExecutor(8) as threads:
+            answers = list(threads.map(lambda _: reporter(here).report(CALLER, same, NOW), range(8)))
+        assert sum(answers) == 1
+        assert used(here, "c1", "messages") == 3
+
+    def test_many_events_at_once_are_all_counted(self, here: World) -> None:
+        here.customer("c1", [item(5)])
+        here.attach("c1", [item(1000)])
+        with ThreadPoolExecutor(6) as threads:
+            assert all(threads.map(lambda n: reporter(here).report(CALLER, event("c1", value=n), NOW), range(24)))
+        assert [line.used for line in found(here, "c1", "messages")] == [276, 276]
+
+    def test_each_value_counts_once_however_many_report_it(self, here: World) -> None:
+        here.customer("c1", [item(100, feature="users"), item(100, feature="peak"), item(100, feature="mean")])
+        told = [event("c1", "used", n=n % 4) for n in range(16)]
+        with ThreadPoolExecutor(6) as threads:
+            assert all(threads.map(lambda each: reporter(here).report(CALLER, each, NOW), told))
+        assert used(here, "c1", "users") == 4
+        assert used(here, "c1", "peak") == 3
+        assert used(here, "c1", "mean") == Decimal("1.5")
+
+    def test_a_value_counts_anew_in_a_new_period(self, here: World) -> None:
+        here.customer("c1", [item(100, Reset(Interval.HOUR), feature="users")])
+        for now, count in ((NOW, 1), (NOW + 1, 1), (NOW + HOUR, 1)):
+            reporter(here).report(CALLER, event("c1", "used", n="same"), now)
+            assert used(here, "c1", "users", now) == count
+
+    def test_an_event_and_its_customer_at_the_same_time(self, here: World) -> None:
+        """It waits and is found, or is counted at once: never lost, never twice."""
+        for number in range(6):
+            id = f"c{number}"
+
+            def create(id: str = id) -> None:
+                here.customer(id, [item(100)])
+                reporter(here).count_waiting(SANDBOX, id, NOW)
+
+            with ThreadPoolExecutor(2) as threads:
+                made = threads.submit(create)
+                told = threads.submit(reporter(here).report, CALLER, event(id), NOW)
+                assert told.result()
+                made.result()
+            left = Reports(here.table).waiting(SANDBOX, id, "", 10)
+            assert left == []
+            assert used(here, id, "messages") in (0, 1)  # known before it held anything: it had used nothing
+
+    def test_waiting_events_are_counted_once_by_however_many(self, here: World) -> None:
+        for number in range(5):
+            reporter(here).report(CALLER, event("late", value=number), NOW)
+        here.customer("late", [item(100)])
+        with ThreadPoolExecutor(3) as threads:
+            for _ in threads.map(lambda _: reporter(here).count_waiting(SANDBOX, "late", NOW), range(3)):
+                pass
+        assert used(here, "late", "messages") == 10
+
+    def test_an_event_leaves_its_trace_for_the_stream(self, here: World) -> None:
+        here.customer("c1", [item(10)])
+        before = here.last_event_id("c1")
+        reporter(here).report(CALLER, event("c1", value=2), NOW)
+        assert before is None
+        assert here.last_event_id("c1")
+
+
+def test_what_a_row_remembers_is_stored_and_read_back(here: World) -> None:
+    us = Terms(filters=(("region", "US"),))
+    here.management.get_or_create_customer(SANDBOX, Customer("c1"), None, NOW)
+    here.attach("c1", [item(10, feature="mean"), item(10, feature="messages")], terms=us)
+    here.attach("c1", [PlanItem("messages", Decimal(3))])
+    counting = reporter(here)
+    for n in (3, 4):
+        counting.report(CALLER, event("c1", "used", n=n, region="US"), NOW)
+    counting.report(CALLER, event("c1", value=12, region="US"), NOW)
+    (row,) = here.stored("c1", Place("mean")).balance.rows
+    assert row.filters == (("region", "US"),)
+    assert row.meters == {"mean": (7, 2)}
+    assert row.counted == Decimal("3.5")
+    assert {row.counted for row in here.stored("c1").balance.rows} == {Decimal(12)}
+    held = here.management.customer(SANDBOX, "c1").subscriptions.values()
+    assert sorted(subscription.filters for subscription in held) == [(), (("region", "US"),)]
