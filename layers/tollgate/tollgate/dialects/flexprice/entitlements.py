@@ -11,7 +11,8 @@ from tollgate.dialects.flexprice.features import feature_json
 from tollgate.dialects.flexprice.fields import filled
 from tollgate.dialects.flexprice.lists import ids_in_query
 from tollgate.dialects.flexprice.periods import period_name
-from tollgate.dialects.flexprice.subscriptions import found, subscription_json
+from tollgate.dialects.flexprice.subscription_shapes import subscription_json
+from tollgate.dialects.flexprice.subscriptions import found
 from tollgate.dialects.http import Answer, Request
 from tollgate.domain.entitlements import Entitled, EntitlementSource, SourceKind, running
 from tollgate.domain.errors import NotFound

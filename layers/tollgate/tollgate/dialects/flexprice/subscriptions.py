@@ -14,12 +14,18 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from tollgate.dialects.flexprice.customers import each_customer
-from tollgate.dialects.flexprice.features import feature_type, texts
+from tollgate.dialects.flexprice.features import feature_type
 from tollgate.dialects.flexprice.fields import Id, Limit, Metadata, Params, Text, Time, Whole, filled, time_text
 from tollgate.dialects.flexprice.grants import GRANTS, entitlements_of, overridden
 from tollgate.dialects.flexprice.lists import SearchParams, among, whole_list
-from tollgate.dialects.flexprice.periods import NAMES, period_name
-from tollgate.dialects.flexprice.plans import found_plan, plan_json
+from tollgate.dialects.flexprice.periods import NAMES
+from tollgate.dialects.flexprice.plans import found_plan
+from tollgate.dialects.flexprice.subscription_shapes import (
+    association_json,
+    billing_period,
+    status_of,
+    subscription_json,
+)
 from tollgate.dialects.http import Answer, Request
 from tollgate.domain.customers import Holdings, Subscription
 from tollgate.domain.errors import InvalidInput, InvalidRequest, NotFound
@@ -355,83 +361,3 @@ def _calendar_start(period: str, at: int) -> int:
 def _shown(management: Management, env: Environment, holdings: Holdings, s: Subscription, now: int) -> dict[str, Any]:
     plan = management.plan(env, s.plan_id, s.plan_version)
     return subscription_json(holdings, s, plan, env, holdings.time(now))
-
-
-def status_of(s: Subscription, at: int) -> str:
-    status = s.status(at)
-    if status == "active":
-        return "trialing" if s.trialing(at) else "active"
-    return "cancelled" if status == "expired" else "draft"
-
-
-def billing_period(s: Subscription) -> tuple[str, int]:
-    """The cycle's name and how many make one; a cycle that Flexprice has no word for, or none, is ONETIME."""
-    if s.cycle is None:
-        return "ONETIME", 1
-    name = period_name(Reset(s.cycle.interval))
-    return (name, s.cycle.count) if name and name != "NEVER" else ("ONETIME", 1)
-
-
-def subscription_json(
-    holdings: Holdings, s: Subscription, plan: Plan | None, env: Environment, at: int
-) -> dict[str, Any]:
-    """A SubscriptionResponse, without what is paid."""
-    period = s.period(at) or (None, None)
-    name, count = billing_period(s)
-    ends = s.canceled_at is not None and s.expires_at is not None
-    return filled(
-        {
-            "id": s.id,
-            "customer_id": holdings.customer.id,
-            "plan_id": s.plan_id,
-            "plan": plan and plan_json(plan, env),
-            "subscription_status": status_of(s, at),
-            "subscription_type": "standalone",
-            "billing_cadence": "RECURRING",
-            "billing_period": name,
-            "billing_period_count": count,
-            "billing_cycle": s.extra.get("billing_cycle"),
-            "billing_anchor": time_text(s.anchor or None),
-            "currency": s.extra.get("currency"),
-            "lookup_key": s.extra.get("lookup_key"),
-            "metadata": texts(dict(s.extra.get("metadata") or {})),
-            "start_date": time_text(s.started_at),
-            "end_date": time_text(s.expires_at),
-            "current_period_start": time_text(period[0]),
-            "current_period_end": time_text(period[1]),
-            "cancelled_at": time_text(s.canceled_at),
-            "cancel_at": time_text(s.expires_at) if ends else None,
-            "cancel_at_period_end": bool(ends and s.expires_at is not None and s.expires_at > at),
-            "trial_start": time_text(s.started_at) if s.trial_ends_at else None,
-            "trial_end": time_text(s.trial_ends_at),
-            "environment_id": env.value,
-            "status": "published",
-            "created_at": time_text(s.created_at or None),
-            "updated_at": time_text(s.created_at or None),
-        }
-    )
-
-
-def association_json(holdings: Holdings, s: Subscription, plan: Plan, env: Environment, at: int) -> dict[str, Any]:
-    """An AddonAssociationResponse."""
-    status = {"active": "active", "scheduled": "pending", "expired": "cancelled"}[s.status(at)]
-    parent = s.parent_id
-    return filled(
-        {
-            "id": s.id,
-            "addon_id": s.plan_id,
-            "addon": plan_json(plan, env),
-            "addon_status": status,
-            "entity_type": "subscription",
-            "entity_id": parent,
-            "subscription": parent and {"id": parent, "customer_id": holdings.customer.id},
-            "start_date": time_text(s.started_at),
-            "end_date": time_text(s.expires_at),
-            "cancelled_at": time_text(s.canceled_at),
-            "metadata": s.extra.get("metadata"),
-            "environment_id": env.value,
-            "status": "published",
-            "created_at": time_text(s.created_at or None),
-            "updated_at": time_text(s.created_at or None),
-        }
-    )
