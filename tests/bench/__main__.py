@@ -111,6 +111,7 @@ def import_seconds(statement: str) -> float:
         "TOLLGATE_TABLE": "t",
         "TOLLGATE_BUS": "b",
         "TOLLGATE_DEAD_LETTER_QUEUE_URL": "http://127.0.0.1/q",
+        "TOLLGATE_USAGE_QUEUE_URL": "http://127.0.0.1/q",
     }
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, cwd=ROOT, capture_output=True, text=True, check=True
