@@ -17,7 +17,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from tollgate import runtime
 from tollgate.dialects.events import bus_entry
-from tollgate.dialects.reservations import due_message, reservation_entry
+from tollgate.dialects.reservations import due_message, given_back, reservation_entry
 from tollgate.domain.errors import TollgateError
 from tollgate.domain.keys import Environment
 from tollgate.store.locks import HELD
@@ -53,7 +53,7 @@ def _entries(records: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     for record in records:
         try:
             use = recorded_use(record)
-            entry = bus_entry(use, _BUS) if use else _reservation(record)
+            told = [bus_entry(use, _BUS)] if use else _reservation(record)
         except (KeyError, ValueError, IndexError, TypeError, ArithmeticError, AssertionError, TollgateError) as error:
             logger.exception("unreadable stream record")
             _queue.send_message(
@@ -62,21 +62,20 @@ def _entries(records: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
             )
             metrics.add_metric("UsageEventsPoisoned", MetricUnit.Count, 1)
             continue
-        if entry is not None:
-            yield entry
+        yield from told
 
 
-def _reservation(record: dict[str, Any]) -> dict[str, Any] | None:
+def _reservation(record: dict[str, Any]) -> list[dict[str, Any]]:
     """What became of a reservation; of a new one, a message that comes back when it is due."""
     recorded = recorded_lock(record)
     if recorded is None:
-        return None
+        return []
     if recorded.lock.state == HELD:
         reservation = recorded.lock.reservation
         environment = Environment(recorded.environment)
         due = due_message(environment, reservation.id, reservation.expires_at, runtime.clock())
         _queue.send_message(QueueUrl=_USAGE, MessageBody=due.body, DelaySeconds=due.seconds)
-    return reservation_entry(recorded, _BUS)
+    return [reservation_entry(recorded, _BUS), *given_back(recorded, _BUS)]
 
 
 def _put(entries: list[dict[str, Any]]) -> None:

@@ -97,7 +97,7 @@ class TestTold:
         name = new("told")
         url = queues.create_queue(QueueName=name)["QueueUrl"]
         arn = queues.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-        pattern = {"source": ["tollgate"], "detail-type": [{"prefix": "reservation."}]}
+        pattern = {"source": ["tollgate"], "detail-type": [{"prefix": "reservation."}, "usage.recorded"]}
         events.put_rule(Name=name, EventBusName=bus, EventPattern=json.dumps(pattern))
         events.put_targets(Rule=name, EventBusName=bus, Targets=[{"Id": "test", "Arn": arn}])
         seen: list[tuple[str, dict[str, Any]]] = []
@@ -129,16 +129,22 @@ class TestTold:
         def all_told() -> bool:
             own.clear()
             for kind, detail in told():
-                if detail["customer_id"] == c:
+                if detail["customer_id"] == c and kind != "usage.recorded":
                     own.setdefault(detail["lock_id"], []).append(kind)
-            return sum(map(len, own.values())) >= 6
+            return sum(map(len, own.values())) >= 6 and len(uses()) >= 6
 
-        wait_for(all_told, 60, "six events")
+        def uses() -> list[int]:
+            return [
+                detail["deducted"] for kind, detail in told() if kind == "usage.recorded" and detail["customer_id"] == c
+            ]
+
+        wait_for(all_told, 60, "six events, and six uses")
         assert own == {
             confirmed: ["held", "confirmed"],
             released: ["held", "released"],
             expired: ["held", "expired"],
         }
-        finals = {(detail["lock_id"], kind): detail["final"] for kind, detail in told()}
+        assert sorted(uses()) == [-30, -20, -3, 10, 20, 30]  # what was held, and what came back of it
+        finals = {(d["lock_id"], kind): d["final"] for kind, d in told() if kind != "usage.recorded"}
         assert finals[confirmed, "confirmed"] == 7
         assert finals[expired, "expired"] == 0
