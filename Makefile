@@ -9,11 +9,11 @@ export PYTHONPATH := $(CURDIR)/layers/tollgate:$(CURDIR)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: help run up down demo test lint format bench deploy clean lock tools
+.PHONY: help run up down demo test lint format bench dead-letters redrive deploy clean lock tools
 .DEFAULT_GOAL := help
 
 help:  ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 10
 
 run: tools  ## build, start the local stack, deploy, apply the example catalog; stay until Ctrl-C
 	$(RUN) stack run --port $(PORT)
@@ -42,6 +42,12 @@ lint: .venv/.ready .venv-sam/.ready  ## ruff, mypy, import-linter, sam validate
 format: .venv/.ready
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+dead-letters: .venv/.ready  ## what was given up on, with reasons; make redrive sends it again
+	$(RUN) dead-letters list
+
+redrive: .venv/.ready  ## send every dead letter where it came from
+	$(RUN) dead-letters redrive
 
 bench: tools .local/dynamodb-local/DynamoDBLocal.jar  ## what a check costs: requests, units, CPU, wall, import, size
 	$(BIN)/python -m tests.bench $(ARGS)

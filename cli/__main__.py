@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -9,8 +10,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from cli import dead, deploy, schemas, servers, stack
 from cli import demo as demonstration
-from cli import deploy, servers, stack
 from cli.api import Api, apply_catalog
 from tollgate.domain.errors import TollgateError
 from tollgate.domain.keys import Environment, Scope
@@ -22,10 +23,16 @@ keys_app = typer.Typer(
     no_args_is_help=True, help="API keys, straight on the table (TOLLGATE_TABLE, or the local stack)."
 )
 catalog_app = typer.Typer(no_args_is_help=True, help="Features and plans, through the API.")
+dead_app = typer.Typer(
+    no_args_is_help=True, help="What was given up on (TOLLGATE_STACK names the stack, or the local one is asked)."
+)
+events_app = typer.Typer(no_args_is_help=True, help="Tollgate's events on the bus.")
 tools_app = typer.Typer(no_args_is_help=True, help="What the tests need beside Python packages.")
 app.add_typer(stack_app, name="stack")
 app.add_typer(keys_app, name="keys")
 app.add_typer(catalog_app, name="catalog")
+app.add_typer(dead_app, name="dead-letters")
+app.add_typer(events_app, name="events")
 app.add_typer(tools_app, name="tools")
 
 console = Console()
@@ -109,6 +116,34 @@ def keys_revoke(key_id: str, env: Env = Environment.SANDBOX) -> None:
     except TollgateError as error:
         raise typer.BadParameter(str(error)) from error
     console.print(f"Revoked {key_id}.")
+
+
+@dead_app.command("list")
+def dead_list() -> None:
+    """The letters, each with its reason; all stay where they are."""
+    table = Table("sent", "kind", "reason", "what")
+    for letter in dead.of_environment(stack.current).all():
+        sent = datetime.fromtimestamp(letter.sent / 1000, UTC).isoformat(timespec="seconds")
+        table.add_row(sent, letter.kind.value, letter.reason, letter.body[:300])
+    console.print(table)
+
+
+@dead_app.command("redrive")
+def dead_redrive() -> None:
+    """Send each letter where it came from; one that cannot be sent stays. What was counted before is not counted again."""
+    done = dead.of_environment(stack.current).redrive()
+    failed = [(letter, problem) for letter, problem in done if problem]
+    for letter, problem in failed:
+        console.print(f"{letter.kind.value}: {problem}", soft_wrap=True)
+    console.print(f"Sent {len(done) - len(failed)} of {len(done)} again.")
+    raise typer.Exit(1 if failed else 0)
+
+
+@events_app.command("schemas")
+def events_schemas(path: Path = schemas.FOLDER) -> None:
+    """Write the JSON Schema of each event's detail."""
+    for name in schemas.write(path):
+        console.print(name)
 
 
 @catalog_app.command("apply")

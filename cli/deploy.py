@@ -36,6 +36,7 @@ def local_parameters() -> dict[str, str]:
         "PythonRuntime": f"python{sys.version_info.major}.{sys.version_info.minor}",
         "Architecture": "arm64" if arm else "x86_64",
         "SnapStart": "false",
+        "ArchiveDays": "0",  # the emulator's CloudFormation knows no archives; its EventBridge does
     }
 
 

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 
 def recorded(dynamodb: DynamoDBClient, table_name: str) -> list[RecordedUse]:
     """Every use that the table's stream tells of, in order."""
+    return [use for record in records(dynamodb, table_name) if (use := recorded_use(record)) is not None]
+
+
+def records(dynamodb: DynamoDBClient, table_name: str) -> list[dict[str, Any]]:
+    """Every record of the table's stream, in order."""
     streams: Any = session().create_client(
         "dynamodbstreams",
         endpoint_url=dynamodb.meta.endpoint_url,
@@ -25,16 +30,22 @@ def recorded(dynamodb: DynamoDBClient, table_name: str) -> list[RecordedUse]:
         aws_secret_access_key="test",
     )
     arn = dynamodb.describe_table(TableName=table_name)["Table"]["LatestStreamArn"]
-    found = []
+    found: list[dict[str, Any]] = []
     for shard in streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]:
         position = streams.get_shard_iterator(
             StreamArn=arn, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
         )["ShardIterator"]
         while position:
             page = streams.get_records(ShardIterator=position, Limit=1000)
-            found += [use for record in page["Records"] if (use := recorded_use(record)) is not None]
+            found += [_as_lambda_sends(record) for record in page["Records"]]
             position = page.get("NextShardIterator") if page["Records"] else None
     return found
+
+
+def _as_lambda_sends(record: dict[str, Any]) -> dict[str, Any]:
+    """Times as numbers, not as botocore reads them."""
+    at = record["dynamodb"]["ApproximateCreationDateTime"].timestamp()
+    return {**record, "dynamodb": {**record["dynamodb"], "ApproximateCreationDateTime": at}}
 
 
 def used(dynamodb: DynamoDBClient, table_name: str) -> list[tuple[str, Decimal]]:

@@ -8,19 +8,27 @@ from typing import Any
 from urllib.parse import unquote
 
 from tollgate import runtime
-from tollgate.dialects.autumn import billing, catalog, customers, grants, keys, legacy, locks
+from tollgate.dialects.autumn import billing, catalog, customers, events, grants, keys, legacy, locks
 from tollgate.dialects.autumn.edge import handle
 from tollgate.dialects.autumn.once import guarded
 from tollgate.dialects.autumn.requests import header_key
 from tollgate.dialects.autumn.versions import version_of
 from tollgate.dialects.http import Answer, Request
 from tollgate.domain.errors import NotFound
+from tollgate.usecases.history import Usage
 
 Route = Callable[..., Answer]
 """Takes the use cases, the request, and what the path's `{}` stand for."""
 
 _management = runtime.management()
 _reservations = runtime.reservations()
+_usage = runtime.usage()
+
+
+def _events(route: Callable[[Usage, Request], Answer]) -> Route:
+    """A route that asks the history of usage."""
+    return lambda _, request: route(_usage, request)
+
 
 RPCS: dict[str, Route] = {
     "features.create": catalog.create_feature,
@@ -53,6 +61,8 @@ RPCS: dict[str, Route] = {
     "balances.delete": grants.delete_balance,
     "balances.finalize": lambda _, request: locks.finalize(_reservations, request),
     "balances.list_locks": lambda management, request: locks.list_locks(management, _reservations, request),
+    "events.list": _events(events.list_events),
+    "events.aggregate": _events(events.aggregate_events),
     "keys.create": keys.create_key,
     "keys.list": keys.list_keys,
     "keys.revoke": keys.revoke_key,
@@ -62,6 +72,7 @@ PATHS: dict[str, Route] = {f"POST /v1/{name}": route for name, route in RPCS.ite
     "POST /v1/balances/list": grants.list_balances,
     "POST /v1/balances/update": grants.update_balance,
     "POST /v1/usage": legacy.set_usage,
+    "POST /v1/query": _events(events.query),
     "GET /v1/customers": legacy.list_customers,
     "POST /v1/customers": legacy.create_customer,
     "GET /v1/customers/{}": legacy.get_customer,

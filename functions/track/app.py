@@ -5,29 +5,35 @@ customer that now holds something."""
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
-from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
-
 from tollgate import runtime
+from tollgate.dialects import reservations
 from tollgate.dialects.autumn.edge import handle
 from tollgate.dialects.autumn.track import batch_track, track
+from tollgate.dialects.events_in import is_reported, reported_use
 from tollgate.dialects.http import Answer, Request
 from tollgate.dialects.lotus import customers, events, subscriptions
 from tollgate.dialects.lotus.edge import handle as handle_lotus
 from tollgate.dialects.lotus.routes import Route, dispatch
-from tollgate.dialects.queue import count
-from tollgate.dialects.reservations import arrived, is_due
+from tollgate.dialects.queue import Item, items_in
+from tollgate.domain.errors import NotFound, TollgateError, Unavailable
+from tollgate.domain.features import Catalog
+from tollgate.domain.keys import Environment
+from tollgate.exact_json import dumps, loads
 from tollgate.store.stream import new_holders
 
+_RECEIVES = 5  # the queue's maxReceiveCount: after it, it moves a message aside without a reason
+_queue = runtime.client("sqs")
 _meter = runtime.meter()
+_intake = runtime.intake()
 _reporter = runtime.reporter()
 _management = runtime.management()
 _access = runtime.access()
-_queue = runtime.client("sqs")
-_processor = BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False)
+
+Message = Mapping[str, Any]
 
 LOTUS: dict[str, Route] = {
     "/api/track": partial(events.track, runtime.to_usage_queue),
@@ -38,14 +44,81 @@ LOTUS: dict[str, Route] = {
 }
 
 
-def _count(record: SQSRecord) -> None:
-    if not is_due(record.body):
-        count(_meter, _reporter, record.body, runtime.clock())
-        return
-    again = arrived(runtime.reservations(), record.body, runtime.clock())
-    if again is not None:
-        url = os.environ["TOLLGATE_USAGE_QUEUE_URL"]
-        _queue.send_message(QueueUrl=url, MessageBody=again.body, DelaySeconds=again.seconds)
+def _take_in(records: Sequence[Message]) -> dict[str, Any]:
+    """Counts what the messages carry; those that are to come again are the answer's failures. What would fail again goes
+    to the dead letters with its reason, and alone: the rest of its message is settled."""
+    now = runtime.clock()
+    items: list[tuple[Message, Item]] = []
+    problems: list[tuple[Message, int | None, Exception]] = []
+    for record in records:
+        try:
+            items += [(record, item) for item in _items(record["body"], now)]
+        except (TollgateError, KeyError, TypeError, ValueError, ArithmeticError) as error:
+            problems.append((record, None, error))
+    problems += _report([(record, item) for record, item in items if item.event is not None], now)
+    uses = [(record, item.number, item.use) for record, item in items if item.use is not None]
+    outcomes = _intake.count([use for _, _, use in uses], now)
+    problems += [(r, n, problem) for (r, n, _), problem in zip(uses, outcomes, strict=True) if problem is not None]
+    again = dict.fromkeys(record["messageId"] for record, number, problem in problems if _again(record, problem))
+    told: set[tuple[str, int | None]] = set()
+    for record, number, problem in problems:
+        id = record["messageId"]
+        if id not in again and (id, number) not in told:
+            told.add((id, number))
+            if not _put_aside(record, number, problem):
+                again[id] = None
+    return {"batchItemFailures": [{"itemIdentifier": id} for id in again]}
+
+
+def _report(items: Sequence[tuple[Message, Item]], now: int) -> list[tuple[Message, int, Exception]]:
+    """Counts reported events, each once by its id, with the catalog as it stands; what kept any from being counted."""
+    problems: list[tuple[Message, int, Exception]] = []
+    catalogs: dict[Environment, Catalog] = {}
+    for record, item in items:
+        assert item.event is not None
+        assert item.caller is not None
+        env = item.caller.environment
+        try:
+            if env not in catalogs:
+                catalogs[env] = _meter.features.catalog(env, fresh=True)
+            _reporter.report(item.caller, item.event, now, catalogs[env])
+        except (TollgateError, KeyError, TypeError, ValueError, ArithmeticError) as error:
+            problems.append((record, item.number, error))
+    return problems
+
+
+def _items(body: str, now: int) -> list[Item]:
+    """What a message carries. One about a reservation that is due carries no use: it is dealt with here."""
+    if reservations.is_due(body):
+        later = reservations.arrived(runtime.reservations(), body, now)
+        if later is not None:
+            url = os.environ["TOLLGATE_USAGE_QUEUE_URL"]
+            _queue.send_message(QueueUrl=url, MessageBody=later.body, DelaySeconds=later.seconds)
+        return []
+    message = loads(body)
+    return [Item(0, reported_use(message, now))] if is_reported(message) else items_in(message)
+
+
+def _again(record: Message, problem: Exception) -> bool:
+    """Whether the message is to come again: another time it may be counted, and it has not come too often."""
+    early = isinstance(problem, NotFound) and problem.kind == "customer"  # it may be about to be made
+    passing = early or isinstance(problem, Unavailable)
+    passing = passing or not isinstance(problem, TollgateError | KeyError | TypeError | ValueError | ArithmeticError)
+    return passing and int(record.get("attributes", {}).get("ApproximateReceiveCount", 1)) < _RECEIVES
+
+
+def _put_aside(record: Message, number: int | None, problem: Exception) -> bool:
+    """Sends a message, or that one of its items, to the dead letters; False where that failed, and it must come again."""
+    body = record["body"]
+    if number is not None and not is_reported(message := loads(body)):
+        body = dumps({**message, "items": [message["items"][number]]})
+    letter = {"reason": f"{type(problem).__name__}: {problem}", "message": body}
+    try:
+        _queue.send_message(QueueUrl=os.environ["TOLLGATE_DEAD_LETTER_QUEUE_URL"], MessageBody=dumps(letter))
+    except Exception:  # noqa: BLE001 - whatever kept it from the dead letters: told, and the message stays in its queue
+        runtime.defect(f"message {record['messageId']} could not be put aside")
+        return False
+    return True
 
 
 def _track(request: Request) -> Answer:
@@ -67,4 +140,4 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
         for environment, customer_id in new_holders(event["Records"]):
             _reporter.count_waiting(environment, customer_id, runtime.clock())
         return {}
-    return dict(process_partial_response(event, _count, _processor, context))  # type: ignore[arg-type]
+    return _take_in(event["Records"])

@@ -1,14 +1,15 @@
-"""The table's stream to the bus: one event per deduction, in order, with an id that redelivery does not change.
+"""The table's stream, told: to the history of usage, and to the bus, in order, with ids that redelivery does not change.
 
-Delivery is at least once: a batch that fails half-way is sent again, halved each time (BisectBatchOnFunctionError).
-A record that can never be read goes to the dead-letter queue with its reason and does not stop the shard.
+Delivery is at least once: a batch that fails half-way is sent again, halved each time (BisectBatchOnFunctionError), and
+each step may be repeated. A record that can never be read goes to the dead-letter queue with its reason and does not stop
+the shard.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
@@ -16,12 +17,14 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from tollgate import runtime
-from tollgate.dialects.events import bus_entry
-from tollgate.dialects.reservations import due_message, given_back, reservation_entry
-from tollgate.domain.errors import TollgateError
+from tollgate.dialects.events import entries_for, subscription_entry
+from tollgate.dialects.reservations import due_message, reservation_entry
+from tollgate.domain.errors import TollgateError, Unavailable
 from tollgate.domain.keys import Environment
-from tollgate.store.locks import HELD
-from tollgate.store.stream import recorded_lock, recorded_use
+from tollgate.domain.recorded import Change
+from tollgate.store.locks import HELD, RecordedLock
+from tollgate.store.stream import change_of, lapsed_uses, recorded_lock, subscription_write
+from tollgate.usecases.telling import Batch, Teller
 
 logger = Logger()
 metrics = Metrics()
@@ -30,9 +33,12 @@ _BUS = os.environ["TOLLGATE_BUS"]
 _DEAD_LETTERS = os.environ["TOLLGATE_DEAD_LETTER_QUEUE_URL"]
 _USAGE = os.environ["TOLLGATE_USAGE_QUEUE_URL"]
 _MOST = 10  # entries in one PutEvents
+_MOST_BYTES = 240_000
 _TRIES = 3
+_UNREADABLE = (KeyError, ValueError, IndexError, TypeError, ArithmeticError, AssertionError, TollgateError)
 _events = runtime.client("events")
 _queue = runtime.client("sqs")
+_teller = Teller(runtime.history(), runtime.meter())
 
 
 class NotAccepted(Exception):
@@ -42,40 +48,83 @@ class NotAccepted(Exception):
 @metrics.log_metrics
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> None:
-    metrics.add_metric("StreamRecords", MetricUnit.Count, len(event["Records"]))
-    entries = list(_entries(event["Records"]))
-    for start in range(0, len(entries), _MOST):
-        _put(entries[start : start + _MOST])
+    records = event["Records"]
+    metrics.add_metric("StreamRecords", MetricUnit.Count, len(records))
+    batch = Batch(_teller, [change for record in records for change in _told_changes(record)])
+    entries = [entry for record in records for entry in _entries(batch, record)]
+    batch.keep()
+    for part in _parts(entries):
+        _put(part)
     metrics.add_metric("UsageEventsPublished", MetricUnit.Count, len(entries))
 
 
-def _entries(records: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    for record in records:
-        try:
-            use = recorded_use(record)
-            told = [bus_entry(use, _BUS)] if use else _reservation(record)
-        except (KeyError, ValueError, IndexError, TypeError, ArithmeticError, AssertionError, TollgateError) as error:
-            logger.exception("unreadable stream record")
-            _queue.send_message(
-                QueueUrl=_DEAD_LETTERS,
-                MessageBody=json.dumps({"reason": f"{type(error).__name__}: {error}", "record": record}),
-            )
-            metrics.add_metric("UsageEventsPoisoned", MetricUnit.Count, 1)
-            continue
-        yield from told
+def _changes(record: Mapping[str, Any]) -> list[Change]:
+    """What a record says of balances. Raises what it is given up for."""
+    change = change_of(record)
+    return lapsed_uses(record) if change is None else [change]
 
 
-def _reservation(record: dict[str, Any]) -> list[dict[str, Any]]:
-    """What became of a reservation; of a new one, a message that comes back when it is due."""
-    recorded = recorded_lock(record)
-    if recorded is None:
+def _told_changes(record: Mapping[str, Any]) -> list[Change]:
+    """The same, and nothing where it cannot be read: `_entries` says so."""
+    try:
+        return _changes(record)
+    except _UNREADABLE:
         return []
+
+
+def _entries(batch: Batch, record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    try:
+        subscription = subscription_write(record)
+        if subscription is not None:
+            return [subscription_entry(subscription, _BUS)]
+        changes, entries = _changes(record), []
+        reservation = recorded_lock(record)
+        if reservation is not None:
+            entries.append(_reservation(reservation))
+        for change in changes:
+            entries += entries_for(change, _BUS, _extra, batch.others)
+        for change in changes:
+            batch.told(change)
+        return entries
+    except Unavailable:
+        raise
+    except _UNREADABLE as error:
+        logger.exception("unreadable stream record")
+        _queue.send_message(
+            QueueUrl=_DEAD_LETTERS,
+            MessageBody=json.dumps({"reason": f"{type(error).__name__}: {error}", "record": record}),
+        )
+        metrics.add_metric("UsageEventsPoisoned", MetricUnit.Count, 1)
+        return []
+
+
+def _extra(environment: str, feature_id: str) -> Mapping[str, Any]:
+    feature = _teller.meter.features.catalog(Environment(environment)).features.get(feature_id)
+    return feature.extra if feature else {}
+
+
+def _parts(entries: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """The entries as PutEvents takes them: ten at a time, and a quarter of a megabyte."""
+    parts: list[list[dict[str, Any]]] = []
+    size = 0
+    for entry in entries:
+        length = len(entry["Detail"].encode()) + 200
+        if not parts or len(parts[-1]) == _MOST or size + length > _MOST_BYTES:
+            parts.append([])
+            size = 0
+        parts[-1].append(entry)
+        size += length
+    return parts
+
+
+def _reservation(recorded: RecordedLock) -> dict[str, Any]:
+    """What became of a reservation; of a new one, a message that comes back when it is due."""
     if recorded.lock.state == HELD:
         reservation = recorded.lock.reservation
         environment = Environment(recorded.environment)
         due = due_message(environment, reservation.id, reservation.expires_at, runtime.clock())
         _queue.send_message(QueueUrl=_USAGE, MessageBody=due.body, DelaySeconds=due.seconds)
-    return [reservation_entry(recorded, _BUS), *given_back(recorded, _BUS)]
+    return reservation_entry(recorded, _BUS)
 
 
 def _put(entries: list[dict[str, Any]]) -> None:

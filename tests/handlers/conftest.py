@@ -46,7 +46,7 @@ def here() -> Iterator[Here]:
         queues: Any = botocore.session.get_session().create_client(
             "sqs", region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test"
         )
-        queue = queues.create_queue(QueueName="usage")["QueueUrl"]
+        queue, dead = (queues.create_queue(QueueName=name)["QueueUrl"] for name in ("usage", "dead"))
         for variable, value in {
             "TOLLGATE_TABLE": name,
             "AWS_DEFAULT_REGION": "us-east-1",
@@ -56,12 +56,14 @@ def here() -> Iterator[Here]:
             "POWERTOOLS_METRICS_NAMESPACE": "Tollgate",
             "TOLLGATE_BUS": "default",
             "TOLLGATE_USAGE_QUEUE_URL": queue,
-            "TOLLGATE_DEAD_LETTER_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/123456789012/dead",
+            "TOLLGATE_DEAD_LETTER_QUEUE_URL": dead,
         }.items():
             patch.setenv(variable, value)
-        for made in vars(runtime).values():
-            if callable(clear := getattr(made, "cache_clear", None)):
-                clear()
+        for threads in ("usecases.intake.THREADS", "store.history.THREADS"):  # moto can do one thing at a time
+            patch.setattr(f"tollgate.{threads}", 1)
+        for cached in vars(runtime).values():
+            if hasattr(cached, "cache_clear"):
+                cached.cache_clear()
         handlers = {}
         for function in HANDLERS:
             sys.modules.pop(f"functions.{function}.app", None)

@@ -21,10 +21,13 @@ if TYPE_CHECKING:
     from aws_lambda_powertools import Logger
     from mypy_boto3_dynamodb import DynamoDBClient
 
+    from tollgate.store.history import History
     from tollgate.store.once import OnceKeys
     from tollgate.store.table import Table
     from tollgate.usecases.access import Access
     from tollgate.usecases.entitlements import Entitlements
+    from tollgate.usecases.history import Usage
+    from tollgate.usecases.intake import Intake
     from tollgate.usecases.management import Management
     from tollgate.usecases.reports import Reporter
     from tollgate.usecases.reservations import Reservations
@@ -155,3 +158,24 @@ def management() -> Management:
 
     keeps_overage = os.environ.get("TOLLGATE_PERSIST_FREE_OVERAGE") == "true"
     return Management(Features(table()), Plans(table()), Customers(table()), ApiKeys(table()), keeps_overage)
+
+
+@cache
+def intake() -> Intake:
+    from tollgate.usecases.intake import Intake
+
+    return Intake(meter(), once(), defect)
+
+
+@cache
+def history() -> History:
+    from tollgate.store.history import History
+
+    return History(table(), int(os.environ.get("TOLLGATE_RETENTION_DAYS") or 400))
+
+
+@cache
+def usage() -> Usage:
+    from tollgate.usecases.history import Usage
+
+    return Usage(history(), management())

@@ -10,17 +10,14 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from tollgate.domain.decisions import Overage
-from tollgate.domain.errors import DuplicateRequest, InsufficientBalance, TollgateError, UsageLimitExceeded
-from tollgate.domain.features import Catalog
 from tollgate.domain.keys import Caller, Environment, Scope
 from tollgate.domain.reports import Report
-from tollgate.exact_json import dumps, loads
+from tollgate.exact_json import dumps
 from tollgate.store.once import DAY_MS, Once
-from tollgate.usecases.reports import Reporter
-from tollgate.usecases.usage import Meter, Use
+from tollgate.usecases.intake import Arrived
 
 ITEMS_IN_MESSAGE = 20  # times ten messages to one call of the function: well within its time
 MESSAGE_BYTES = 200_000  # of items: one message, and all that are sent in one call, hold at most 256 KB
@@ -44,56 +41,42 @@ def messages(caller: Caller, now: int, items: Sequence[Mapping[str, Any]]) -> It
         yield dumps({**shared, "items": part})
 
 
-def count(meter: Meter, reporter: Reporter, body: str, now: int) -> None:
-    """Counts what a message carries, each use once. Raises what the first use that failed raised, after all others were
-    counted: one that cannot be counted does not hold up the rest."""
-    message = loads(body)
-    caller = Caller(Environment(message["env"]), Scope.SECRET, message["key_id"])
-    events = any("event_id" in item for item in message["items"])
-    catalog = meter.features.catalog(caller.environment, fresh=True) if events else None
-    failed: list[TollgateError] = []
-    for item in message["items"]:
-        try:
-            if "event_id" in item:
-                _report(reporter, caller, item, message["at"], now, catalog)
-            else:
-                _use(meter, caller, item, message["at"], now)
-        except (DuplicateRequest, InsufficientBalance, UsageLimitExceeded):
-            continue  # counted before, or rightly refused: either way it is settled
-        except TollgateError as error:
-            failed.append(error)
-    if failed:
-        raise failed[0]
+class Item(NamedTuple):
+    """One item of a message: a use, or an event and who reported it."""
+
+    number: int
+    use: Arrived | None = None
+    event: Report | None = None
+    caller: Caller | None = None
 
 
-def _report(
-    reporter: Reporter, caller: Caller, item: Mapping[str, Any], sent_at: int, now: int, catalog: Catalog | None
-) -> None:
-    event = Report(
-        item["event_id"],
-        item["customer_id"],
-        item["event_name"],
-        item.get("timestamp") or sent_at,
-        item.get("properties") or {},
-    )
-    reporter.report(caller, event, now, catalog)
+def items_in(message: Mapping[str, Any]) -> list[Item]:
+    """The items of a message. Raises KeyError, TypeError, ValueError or ArithmeticError where it is none of ours."""
+    env = Environment(message["env"])
+    return [_item(number, env, message, item) for number, item in enumerate(message["items"])]
 
 
-def _use(meter: Meter, caller: Caller, item: Mapping[str, Any], sent_at: int, now: int) -> None:
+def _item(number: int, env: Environment, message: Mapping[str, Any], item: Mapping[str, Any]) -> Item:
+    at = item.get("timestamp") or message["at"]
+    properties = item.get("properties") or {}
+    if "event_id" in item:
+        event = Report(item["event_id"], item["customer_id"], item["event_name"], at, properties)
+        return Item(number, event=event, caller=Caller(env, Scope.SECRET, message["key_id"]))
     once = [Once("queue", item["id"], REMEMBERED_MS)]
     if item.get("idempotency_key"):
         once.append(Once("track", item["idempotency_key"]))
-    use = Use(
+    use = Arrived(
+        env,
+        item["id"],
         item["customer_id"],
-        item.get("feature_id") or "",
+        item.get("feature_id"),
+        item.get("event_name"),
         Decimal(item["value"]),
-        Overage(item.get("overage_behavior") or Overage.CAP),
-        item.get("properties") or {},
-        item.get("entity_id") or "",
-        item.get("timestamp") or sent_at,
+        at,
+        message["key_id"],
         tuple(once),
+        item.get("entity_id") or "",
+        Overage(item.get("overage_behavior") or Overage.CAP),
+        properties,
     )
-    if item.get("event_name"):
-        meter.track_event(caller, item["event_name"], use, now)
-    else:
-        meter.track(caller, use, now)
+    return Item(number, use)

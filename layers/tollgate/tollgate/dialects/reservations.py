@@ -6,7 +6,6 @@ time has come. Nothing is decided by it: the units are back to the millisecond b
 
 from __future__ import annotations
 
-import uuid
 from typing import Any, NamedTuple
 
 from tollgate.domain.keys import Environment
@@ -78,29 +77,3 @@ def reservation_entry(recorded: RecordedLock, bus: str) -> dict[str, Any]:
         "EventBusName": bus,
         "Detail": dumps(detail),
     }
-
-
-def given_back(recorded: RecordedLock, bus: str) -> list[dict[str, Any]]:
-    """PutEvents entries of `usage.recorded` for what an expired reservation gave back to each balance; so the uses on the
-    bus still add up to what the balances lost. The balances did it by themselves: none is told with it."""
-    reservation = recorded.lock.reservation
-    if recorded.lock.state != "expired":
-        return []
-    entries = []
-    for place, moved in reservation.places:
-        detail = {
-            "version": 1,
-            "id": str(uuid.uuid5(uuid.UUID(recorded.id), f"{place.feature_id}#{place.entity_id}")),
-            "environment": recorded.environment,
-            "customer_id": reservation.customer_id,
-            "entity_id": reservation.entity_id or None,
-            "feature_id": place.feature_id,
-            "value": -reservation.held,
-            "deducted": -moved,
-            "properties": reservation.properties,
-            "timestamp": reservation.expires_at,
-            "cause": {"id": recorded.id, "key_id": recorded.lock.key_id},
-            "balance": None,
-        }
-        entries.append({"Source": SOURCE, "DetailType": "usage.recorded", "EventBusName": bus, "Detail": dumps(detail)})
-    return entries

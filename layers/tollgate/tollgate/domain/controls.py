@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from tollgate.domain.limits import Limits, SpendLimit, Window, window_end
+from tollgate.domain.limits import Alert, Basis, Limits, SpendLimit, Threshold, Window, window_end
 from tollgate.domain.periods import Interval
 from tollgate.domain.quantities import ZERO
 
@@ -97,7 +97,29 @@ def limits_for(
         ends_at = old.ends_at if old and old.anchor == base else window_end(control.interval, base, now)
         used = old.used if old else ZERO
         windows.append(Window(control.limit, control.interval, ends_at, base, control.filter, used))
-    return Limits(overage, _spend(feature_id, first, plans), tuple(windows))
+    return Limits(overage, _spend(feature_id, first, plans), tuple(windows), _alerts(feature_id, first, plans))
+
+
+def _alerts(feature_id: str, first: Controls, plans: Sequence[Controls]) -> tuple[Alert, ...]:
+    """The thresholds on a feature: the first's own where it states any, else its plans' (autumn.md 7.1)."""
+    own = [control.data for control in first.alerts if control.data.get("feature_id") in (None, feature_id)]
+    stated = own or [
+        control.data
+        for plan in plans
+        for control in plan.alerts
+        if control.data.get("feature_id") in (None, feature_id)
+    ]
+    return tuple(
+        Alert(
+            Threshold(data["threshold_type"]),
+            Decimal(data["threshold"]),
+            Basis(data.get("basis") or Basis.BALANCE),
+            data.get("name"),
+            not own,
+        )
+        for data in stated
+        if data.get("enabled") is not False
+    )
 
 
 def _spend(feature_id: str, first: Controls, plans: Sequence[Controls]) -> SpendLimit | None:

@@ -15,6 +15,10 @@ _ALLOWED = re.compile(r'[!"$-~]{1,256}').fullmatch
 RULE = "must be 1 to 256 visible ASCII characters other than '#'"
 
 
+def is_id(value: str) -> bool:
+    return _ALLOWED(value) is not None
+
+
 def checked_id(value: str, field: str) -> str:
     """`value` if it can be an id; raises InvalidInput naming `field` otherwise."""
     if _ALLOWED(value) is None:

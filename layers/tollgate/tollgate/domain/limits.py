@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
+from enum import StrEnum
 from typing import Any, NamedTuple
 
 from tollgate.domain.periods import Interval, Reset, next_boundary, utc_end
@@ -55,12 +56,42 @@ def window_end(interval: Interval, anchor: int | None, now: int) -> int:
     return end
 
 
+class Threshold(StrEnum):
+    """What an alert's threshold is compared with (autumn.md 1.2)."""
+
+    USAGE = "usage"
+    USAGE_PERCENTAGE = "usage_percentage"
+    REMAINING = "remaining"
+    REMAINING_PERCENTAGE = "remaining_percentage"
+
+
+class Basis(StrEnum):
+    """What usage, what remains and percentages are taken of: all that is held, what is included, what resets, or the
+    usage limit."""
+
+    BALANCE = "balance"
+    INCLUDED = "included"
+    RECURRING = "recurring"
+    USAGE_LIMIT = "usage_limit"
+
+
+class Alert(NamedTuple):
+    """A threshold to tell of when it is crossed. `of_plan`: a plan states it, else the customer or the entity."""
+
+    type: Threshold
+    threshold: Decimal
+    basis: Basis = Basis.BALANCE
+    name: str | None = None
+    of_plan: bool = False
+
+
 class Limits(NamedTuple):
-    """What bounds one balance item. `overage_allowed` None leaves it to each row."""
+    """What bounds one balance item, and which thresholds it watches. `overage_allowed` None leaves it to each row."""
 
     overage_allowed: bool | None = None
     spend: SpendLimit | None = None
     windows: tuple[Window, ...] = ()
+    alerts: tuple[Alert, ...] = ()
 
 
 NO_LIMITS = Limits()

@@ -1,16 +1,29 @@
-"""A use as it went down in the books: what the table's stream tells, and the bus is told."""
+"""What a write of a balance item says, read from the item before and after it: uses, resets, grants, lapses.
+
+A write that only the clock caused does not exist: a reset or an expiry is taken in by the first write after it, and told
+then. Times are epoch milliseconds.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, NamedTuple
 
-from tollgate.domain.balances import Balance
-from tollgate.domain.usage import UsageEvent
+from tollgate.domain.balances import Balance, Place, fold, settle
+from tollgate.domain.decisions import Deduction
+from tollgate.domain.quantities import ZERO
+from tollgate.domain.rows import FOREVER, Row
+from tollgate.domain.usage import NO_PROPERTIES, UsageEvent
+
+_LATEST = 253_370_764_799_999  # the end of the year 9998: the last instant that every interval can be counted from
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedUse:
-    """One deduction. `id` depends on the item and its version alone: the same record always gives the same id."""
+    """One write that counted. `id` depends on the item and its version alone: the same record always gives the same id."""
 
     id: str
     environment: str
@@ -18,3 +31,194 @@ class RecordedUse:
     entity_id: str | None
     event: UsageEvent
     balance: Balance
+
+
+class Change(NamedTuple):
+    """One write of one balance item. `event` is set where it counted something; `at` is when it was written.
+
+    Where both balances are None, `source` names what else told of it: a use of what nothing grants, or a reservation.
+    """
+
+    environment: str
+    customer_id: str
+    place: Place
+    version: int
+    before: Balance | None
+    after: Balance | None
+    event: UsageEvent | None
+    at: int
+    source: str = ""
+
+
+class Used(NamedTuple):
+    """One use, as far as it moved one item. `part`: another item's record tells of the same use, and is its first."""
+
+    use_id: str
+    feature_id: str
+    entity_id: str | None
+    value: Decimal
+    drawn: Decimal
+    at: int
+    key_id: str
+    properties: Mapping[str, Any] = NO_PROPERTIES
+    deductions: tuple[Deduction, ...] = ()
+    part: bool = False
+
+
+class What(StrEnum):
+    """What became of a row without being used."""
+
+    RESET = "reset"
+    GRANTED = "granted"
+    LAPSED = "lapsed"
+    ADJUSTED = "adjusted"
+
+
+class RowChange(NamedTuple):
+    """`value`: units that a reset put back, that were granted, that lapsed, or by which a hand changed what remains. None
+    where the row has no number (a flag, an unlimited grant)."""
+
+    what: What
+    row: Row
+    value: Decimal | None
+    at: int
+
+
+def uses_of(change: Change) -> list[Used]:
+    """The uses that a write counted, in the order in which they were."""
+    event = change.event
+    if event is None:
+        return []
+    if event.uses:
+        return [
+            Used(
+                use.id,
+                use.feature_id or event.feature_id or change.place.feature_id,
+                use.entity_id or event.entity_id or change.place.entity_id or None,
+                use.value,
+                use.drawn,
+                use.at,
+                use.key_id or event.key_id,
+                use.properties,
+                tuple(_deductions(change, use.moved)),
+                use.part,
+            )
+            for use in event.uses
+        ]
+    return [
+        Used(
+            event.id,
+            event.feature_id or change.place.feature_id,
+            event.entity_id or change.place.entity_id or None,
+            event.value,
+            event.drawn,
+            event.at,
+            event.key_id,
+            event.properties,
+            tuple(_moved(change)),
+            event.part,
+        )
+    ]
+
+
+def base_of(change: Change) -> Balance:
+    """The balance as it stood right before the write, with what was due by then done: resets, expiries, and holds whose
+    time was over. A hold that is gone because the write settled it had not lapsed: what the write counted tells."""
+    if change.before is None:
+        return Balance(change.place, limits=change.after.limits) if change.after else Balance(change.place)
+    if change.after is None:
+        return fold(change.before, change.at)
+    now, kept = instant_of(change.after), {hold.id for hold in change.after.holds}
+    gone = sorted((h for h in change.before.holds if h.id not in kept), key=lambda hold: hold.expires_at)
+    counted = change.event.drawn if change.event else ZERO
+    after = _consumed(settle(change.after))
+    for settled in gone[-1:], []:
+        base = fold(change.before._replace(holds=tuple(h for h in change.before.holds if h not in settled)), now)
+        if after - _consumed(base.rows) == counted:
+            break
+    return base
+
+
+def _consumed(rows: Iterable[Row]) -> Decimal:
+    return sum((row.consumed for row in rows), ZERO)
+
+
+def instant_of(balance: Balance) -> int:
+    """The last instant at which a written balance is still as it was written: what was due before its write was due by
+    then, and nothing more."""
+    moments = [row.changes_at for row in balance.rows] + [window.ends_at for window in balance.limits.windows]
+    moments += [hold.expires_at for hold in balance.holds]
+    return min(_LATEST, min(moments, default=FOREVER) - 1)
+
+
+def row_changes(change: Change) -> Iterator[RowChange]:
+    """What the write did to rows beside what it counted, in deduction order; what is gone first."""
+    after = change.after or Balance(change.place)
+    now = instant_of(after)
+    old = {row.id: row for row in settle(change.before)} if change.before else {}
+    new = {row.id: row for row in settle(after)}
+    bases = {row.id: row for row in base_of(change).rows}
+    for row in old.values():
+        if row.id not in new:
+            value = None if _numberless(change, row) else max(ZERO, row.remaining) + row.rolled
+            yield RowChange(What.LAPSED, row, value, change.at if row.expires_at is None else row.expires_at)
+    for row in new.values():
+        before = old.get(row.id)
+        if before is None:
+            value = None if _numberless(change, row) else row.total
+            yield RowChange(What.GRANTED, row, value, change.at)
+            continue
+        lapsed = sum((r.remaining for r in before.rollovers if r.expires_at is not None and r.expires_at <= now), ZERO)
+        if lapsed:
+            yield RowChange(What.LAPSED, row, lapsed, change.at)
+        base = _base(before, row, bases)
+        if was_reset(before, row) and before.next_reset_at is not None:
+            yield RowChange(What.RESET, row, before.used - base.used, before.next_reset_at)
+        if _numberless(change, row):
+            continue
+        if (more := row.total - base.total) > 0:
+            yield RowChange(What.GRANTED, row, more, change.at)
+        counted = ZERO if change.event is None else row.consumed - base.consumed
+        by_hand = (row.remaining + row.rolled) - (base.remaining + base.rolled) + counted - max(ZERO, more)
+        if by_hand:
+            yield RowChange(What.ADJUSTED, row, by_hand, change.at)
+
+
+def was_reset(before: Row, after: Row) -> bool:
+    """Whether the boundary moved on by itself: a boundary that was set by hand starts a new count."""
+    return (
+        before.next_reset_at is not None
+        and (before.anchor, before.reset) == (after.anchor, after.reset)
+        and (after.next_reset_at or 0) > before.next_reset_at
+    )
+
+
+def _base(before: Row, after: Row, bases: Mapping[str, Row]) -> Row:
+    """The row right before the write; as it was, where the write set it a new boundary."""
+    if (before.anchor, before.reset) != (after.anchor, after.reset):
+        return before
+    return bases.get(before.id, before)
+
+
+def _numberless(change: Change, row: Row) -> bool:
+    balance = change.after or change.before
+    return row.unlimited or bool(balance and balance.flag)
+
+
+def _moved(change: Change) -> Iterator[Deduction]:
+    if change.after is None or change.before is None:
+        return
+    bases = {row.id: row for row in base_of(change).rows}
+    for row in settle(change.after):
+        value = row.consumed - (bases[row.id].consumed if row.id in bases else ZERO)
+        if value:
+            yield Deduction(change.place.feature_id, row, value)
+
+
+def _deductions(change: Change, moved: tuple[tuple[str, Decimal], ...]) -> Iterator[Deduction]:
+    """What several uses of one write moved: the rows as they stood after all of them."""
+    balances = [balance for balance in (change.before, change.after) if balance]
+    rows = {row.id: row for balance in balances for row in settle(balance)}
+    for id, value in moved:
+        if id in rows:
+            yield Deduction(change.place.feature_id, rows[id], value)

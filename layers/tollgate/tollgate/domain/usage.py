@@ -13,11 +13,31 @@ MAX_PROPERTIES_BYTES = 4096
 NO_PROPERTIES: Mapping[str, Any] = MappingProxyType({})
 
 
+class Counted(NamedTuple):
+    """One of several uses that one write counted: its own id, what was asked for, of what, and what each row gave."""
+
+    id: str
+    value: Decimal
+    at: int
+    moved: tuple[tuple[str, Decimal], ...] = ()
+    properties: Mapping[str, Any] = NO_PROPERTIES
+    feature_id: str | None = None
+    entity_id: str | None = None
+    part: bool = False
+    key_id: str | None = None
+
+    @property
+    def drawn(self) -> Decimal:
+        return sum((value for _, value in self.moved), Decimal(0))
+
+
 class UsageEvent(NamedTuple):
     """One use, as the item it moved remembers it; times in ms.
 
     `value` was asked for, of `feature_id` and `entity_id` (None: the item's own). `drawn` is what moved on this item, in
-    its units. A use that moves several items is one event in each, under one id: all but one are a `part` of it.
+    its units. A use that moves several items is one event in each, under one id: all but one are a `part` of it. Where one
+    write counts several uses (they came through the queue together), `uses` tells them apart, and `value` and `drawn` are
+    their sums.
     """
 
     id: str
@@ -29,6 +49,7 @@ class UsageEvent(NamedTuple):
     feature_id: str | None = None
     entity_id: str | None = None
     part: bool = False
+    uses: tuple[Counted, ...] = ()
 
 
 def checked_properties_size(size: int) -> None:

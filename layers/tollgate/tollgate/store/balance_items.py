@@ -23,13 +23,14 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from tollgate.domain import holds as held
 from tollgate.domain.balances import Balance, Place
-from tollgate.domain.holds import Counted, Hold, Part
-from tollgate.domain.limits import NO_LIMITS, Limits, SpendLimit, Window
+from tollgate.domain.holds import Hold, Part
+from tollgate.domain.limits import NO_LIMITS, Alert, Basis, Limits, SpendLimit, Threshold, Window
 from tollgate.domain.periods import Interval, Reset
 from tollgate.domain.quantities import ZERO
 from tollgate.domain.rows import Rollover, RolloverRule, Row
-from tollgate.domain.usage import UsageEvent
+from tollgate.domain.usage import Counted, UsageEvent
 from tollgate.exact_json import dumps, loads
 
 if TYPE_CHECKING:
@@ -97,14 +98,16 @@ def decode_event(item: Item) -> UsageEvent | None:
         get("feature"),
         get("entity"),
         get("part", False),
+        tuple(_counted(use) for use in get("uses", ())),
     )
 
 
-def new_item(key: Item, balance: Balance) -> Item:
-    """The whole item of a balance that had none."""
+def new_item(key: Item, balance: Balance, version: int = 1) -> Item:
+    """The whole item of a balance that had none. `version`: later than that of any item that was there before it, so
+    that an item made anew goes on counting where the old one stopped."""
     slots: Item = {f"s{n}": {"B": NO_ID} for n in range(SLOTS)}
     present = {name: value for name, value in state_values(balance).items() if value is not None}
-    return {**key, **present, "version": {"N": "1"}, "fence": {"B": NO_ID}, **slots}
+    return {**key, **present, "version": {"N": str(version)}, "fence": {"B": NO_ID}, **slots}
 
 
 def state_values(balance: Balance) -> dict[str, AttributeValueTypeDef | None]:
@@ -153,8 +156,39 @@ def encode_event(event: UsageEvent) -> str:
         "feature": event.feature_id,
         "entity": event.entity_id,
         "part": event.part or None,
+        "uses": [_counted_json(use) for use in event.uses] or None,
     }
     return dumps({name: value for name, value in full.items() if value is not None})
+
+
+def _counted_json(use: Counted) -> dict[str, Any]:
+    full = {
+        "id": use.id,
+        "value": use.value,
+        "at": use.at,
+        "moved": [list(moved) for moved in use.moved] or None,
+        "properties": use.properties or None,
+        "feature": use.feature_id,
+        "entity": use.entity_id,
+        "part": use.part or None,
+        "key": use.key_id,
+    }
+    return {name: value for name, value in full.items() if value is not None}
+
+
+def _counted(data: dict[str, Any]) -> Counted:
+    get = data.get
+    return Counted(
+        data["id"],
+        Decimal(data["value"]),
+        data["at"],
+        tuple((row, Decimal(value)) for row, value in get("moved", ())),
+        get("properties", {}),
+        get("feature"),
+        get("entity"),
+        get("part", False),
+        get("key"),
+    )
 
 
 def _bytes(value: Any) -> bytes:
@@ -247,6 +281,7 @@ def _limits_json(limits: Limits) -> dict[str, Any]:
             for w in limits.windows
         ]
         or None,
+        "alerts": [_alert_json(alert) for alert in limits.alerts] or None,
     }
     return {name: value for name, value in full.items() if value is not None}
 
@@ -260,7 +295,21 @@ def _limits(data: dict[str, Any]) -> Limits:
             Window(Decimal(w[0]), Interval(w[1]), w[2], w[3], tuple((k, v) for k, v in w[4]), Decimal(w[5]))
             for w in data.get("windows", ())
         ),
+        tuple(_alert(alert) for alert in data.get("alerts", ())),
     )
+
+
+def _alert_json(alert: Alert) -> list[Any]:
+    """What is not as usual comes last, and is left out where it is."""
+    full = [alert.type.value, alert.threshold, alert.name, alert.of_plan or None, alert.basis.value]
+    while full[-1] in (None, Basis.BALANCE.value):
+        full.pop()
+    return full
+
+
+def _alert(data: list[Any]) -> Alert:
+    type, threshold, name, of_plan, basis = [*data, *(None, None, None, None, None)][:5]
+    return Alert(Threshold(type), Decimal(threshold), Basis(basis or Basis.BALANCE), name, bool(of_plan))
 
 
 def _holds_json(holds: tuple[Hold, ...]) -> list[Any]:
@@ -286,7 +335,7 @@ def _holds(data: list[Any]) -> tuple[Hold, ...]:
             expires_at,
             tuple(Part(seq, row_id, Decimal(amount), rollover) for seq, row_id, amount, rollover in parts),
             tuple(
-                Counted((interval, utc, tuple((k, v) for k, v in filter)), ends_at, Decimal(amount))
+                held.Counted((interval, utc, tuple((k, v) for k, v in filter)), ends_at, Decimal(amount))
                 for interval, utc, filter, ends_at, amount in counted
             ),
             tuple((row_id, Decimal(amount)) for entries in beside for row_id, amount in entries),

@@ -42,6 +42,7 @@ from tollgate.exact_json import loads
 from tollgate.store import keys
 from tollgate.store.balance_items import Stored, decode, encode_event, slot_number, state_update
 from tollgate.store.table import Busy, Lost, Refused, Table
+from tollgate.store.unmoved import unmoved_use
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
@@ -84,6 +85,10 @@ class Balances:
     def __init__(self, table: Table, clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000) -> None:
         self._table = table
         self._clock = clock
+
+    @property
+    def table_name(self) -> str:
+        return self._table.name
 
     def turns(self) -> Iterator[int]:
         """Counts the turns of a read, a decision and its write, with a growing, jittered pause before each but the
@@ -242,6 +247,25 @@ class Balances:
                 raise DuplicateRequest() from refused
             return None
         return id
+
+    def note(
+        self,
+        env: Environment,
+        customer_id: str,
+        place: Place,
+        event: UsageEvent,
+        now: int,
+        once: Sequence[TransactWriteItemTypeDef] = (),
+    ) -> None:
+        """Remembers a use of what nothing grants, with the idempotency keys that it uses up. Two units.
+
+        Raises DuplicateRequest, Unavailable or OutcomeUnknown.
+        """
+        try:
+            write = unmoved_use(self._table.name, env, customer_id, place, event, now)
+            self._table.transact([*once, write], event.id)
+        except Refused as refused:
+            raise DuplicateRequest from refused
 
     def _update_of(self, env: Environment, customer_id: str, change: Changed, id: str) -> dict[str, Any]:
         update = state_update(change.balance)

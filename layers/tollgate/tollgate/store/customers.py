@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 import uuid
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -42,10 +43,12 @@ class StoredHoldings:
 
 
 class Customers:
-    """The customers of one table."""
+    """The customers of one table. `clock` gives epoch milliseconds: a balance's versions are counted from it, which no
+    item outruns (a write a millisecond is all that one takes), so an item made anew never repeats a version."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000) -> None:
         self._table = table
+        self._clock = clock
 
     def turns(self) -> Iterator[int]:
         """Counts the turns of a read, a decision and its write, pausing before each but the first."""
@@ -153,7 +156,7 @@ class Customers:
             stored = before.balances.get(place) if before else None
             key = keys.balance(env, customer_id, place)
             if stored is None:
-                writes.append(put_new(self._table.name, new_item(key, balance)))
+                writes.append(put_new(self._table.name, new_item(key, balance, self._clock())))
             elif stored.balance != balance:
                 update = state_update(balance)
                 writes.append(

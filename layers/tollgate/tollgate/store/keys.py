@@ -6,6 +6,11 @@
 | subscription | same | `SUBSCRIPTION#<subscription>` |
 | entity | same | `ENTITY#<entity>` |
 | balance | same | `BALANCE#<feature>#<entity, or nothing>` |
+| use of what nothing grants | same | `USE#<feature>#<entity, or nothing>` |
+| history, of a customer | `<env>#history#<customer>` | `<at, ms, 14 digits>#<use>#<feature>#<customer>#<part, or nothing>` |
+| history, of all | `<env>#events#<year-month>#<shard>` | same |
+| hourly sum | `<env>#hours#<date>#<shard>` | `<customer>#<feature>#<entity>#<hour, ms, 14 digits>#<item>` |
+| daily sum | `<env>#days#<year-month>#<shard>` | same |
 | customer, in its list | `<env>#customers` | `<created, ms, 14 digits>#<customer>` |
 | reservation | `<env>#lock#<digest of the lock id>` | `LOCK` |
 | idempotency key | `<env>#once#<sha256>` | `ONCE` |
@@ -34,6 +39,7 @@ SUBSCRIPTION = "SUBSCRIPTION#"
 ENTITY = "ENTITY#"
 LOCK = "LOCK"
 BALANCE = "BALANCE#"
+USE = "USE#"
 FEATURE = "FEATURE#"
 PLAN = "PLAN#"
 
@@ -60,6 +66,26 @@ def entity(env: Environment, customer_id: str, entity_id: str) -> Key:
 
 def balance(env: Environment, customer_id: str, place: Place) -> Key:
     return _key(customer_partition(env, customer_id), f"{BALANCE}{place.feature_id}#{place.entity_id}")
+
+
+def unmoved(env: Environment, customer_id: str, place: Place) -> Key:
+    return _key(customer_partition(env, customer_id), f"{USE}{place.feature_id}#{place.entity_id}")
+
+
+def history(env: Environment, customer_id: str) -> str:
+    return f"{env.value}#history#{customer_id}"
+
+
+def all_history(env: Environment, month: str, shard: int) -> str:
+    return f"{env.value}#events#{month}#{shard}"
+
+
+def hours(env: Environment, date: str, shard: int) -> str:
+    return f"{env.value}#hours#{date}#{shard}"
+
+
+def days(env: Environment, month: str, shard: int) -> str:
+    return f"{env.value}#days#{month}#{shard}"
 
 
 def customer_list(env: Environment) -> str:

@@ -70,6 +70,14 @@ class OnceKeys:
             if until > now
         }
 
+    def in_use(self, env: Environment, wanted: Sequence[Once], now: int) -> set[Once]:
+        """Those of these keys that are in use, read consistently, a hundred in a request."""
+        if not wanted:
+            return set()
+        by_key = {keys.once(env, once.digest)["pk"]["S"]: once for once in wanted}
+        found = self._table.get_all([keys.once(env, once.digest) for once in by_key.values()])
+        return {by_key[item["pk"]["S"]] for item in found if int(item["kept_until"]["N"]) > now}
+
     def claim(self, env: Environment, once: Once, now: int) -> bool:
         """Takes a key while its call runs; False where it is in use. Raises Unavailable or OutcomeUnknown."""
         try:

@@ -1,6 +1,7 @@
-"""The table's stream as the outbox: what a record says was used.
+"""The table's stream as the outbox: what a record says was written.
 
-A balance item carries its last event, so a record whose event is not the one before it tells of one deduction.
+A balance item carries its last event, so a record whose event is not the one before it tells of one deduction (or of the
+several that one write counted).
 """
 
 from __future__ import annotations
@@ -9,13 +10,16 @@ import base64
 import uuid
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
+from tollgate.domain.balances import Place
 from tollgate.domain.keys import Environment
-from tollgate.domain.recorded import RecordedUse
+from tollgate.domain.recorded import Change, RecordedUse
+from tollgate.domain.usage import UsageEvent
+from tollgate.exact_json import loads
 from tollgate.store import keys
 from tollgate.store.balance_items import decode, decode_event
-from tollgate.store.locks import RecordedLock, decode_lock
+from tollgate.store.locks import HELD, RecordedLock, decode_lock
 
 if TYPE_CHECKING:
     from tollgate.store.table import Item
@@ -23,25 +27,82 @@ if TYPE_CHECKING:
 _NAMESPACE = uuid.UUID("6f1d6f0e-6d0b-5a53-9b0e-2f6b1c1f7d11")
 
 
+class SubscriptionWrite(NamedTuple):
+    """One write of a subscription, as JSON before and after; None where there was none, or is none any more."""
+
+    id: str
+    environment: str
+    customer_id: str
+    before: Mapping[str, Any] | None
+    after: Mapping[str, Any] | None
+    at: int
+
+
 def recorded_use(record: Mapping[str, Any]) -> RecordedUse | None:
     """What a stream record tells of; None where no use was counted (a grant, a fence, another item).
 
     Raises KeyError, ValueError, ArithmeticError or a TollgateError where the record's image is not a balance item's.
     """
+    change = change_of(record)
+    if change is None or change.event is None or change.after is None:
+        return None
+    event = change.event
+    entity_id = event.entity_id or change.place.entity_id or None
+    id = record_id(change, event.id)
+    return RecordedUse(id, change.environment, change.customer_id, entity_id, event, change.after)
+
+
+def record_id(change: Change, *parts: str) -> str:
+    """An id that the same record always gives: of its item, its version, and what of it is told."""
+    item = f"{change.source or keys.BALANCE}{change.place.feature_id}"
+    start = f"{change.environment}#customer#{change.customer_id}\n{item}"
+    return str(uuid.uuid5(_NAMESPACE, "\n".join([f"{start}#{change.place.entity_id}\n{change.version}", *parts])))
+
+
+def change_of(record: Mapping[str, Any]) -> Change | None:
+    """The write of a balance, or of a use of what nothing grants; None where it changed nothing that is told (a fence,
+    another item, what TTL removed). Raises as `recorded_use`."""
     change = record["dynamodb"]
+    kind, _, rest = change["Keys"]["sk"]["S"].partition("#")
+    if f"{kind}#" not in (keys.BALANCE, keys.USE):
+        return None
     new, old = change.get("NewImage"), change.get("OldImage")
-    if new is None or not change["Keys"]["sk"]["S"].startswith("BALANCE#"):
+    if new is None and (old is None or f"{kind}#" == keys.USE):
         return None
-    item = _from_wire(new)
-    event = decode_event(item)
-    if event is None or (old is not None and old.get("event") == new.get("event")):
+    item = _from_wire(new or old)
+    event = decode_event(item) if new is not None and (old is None or old.get("event") != new.get("event")) else None
+    feature_id, _, entity_id = rest.partition("#")
+    version = int(item["version"]["N"])
+    before = after = None
+    if f"{kind}#" == keys.BALANCE:
+        before = decode(_from_wire(old)).balance if old is not None else None
+        after = decode(item).balance if new is not None else None
+        if new is not None and old is not None and old["version"] == new["version"]:
+            return None
+    elif event is None:
         return None
-    stored = decode(item)
-    pk, sk = item["pk"]["S"], item["sk"]["S"]
+    environment, _, customer_id = item["pk"]["S"].split("#")
+    at = int(change.get("ApproximateCreationDateTime", 0) * 1000)
+    source = "" if f"{kind}#" == keys.BALANCE else keys.USE
+    return Change(environment, customer_id, Place(feature_id, entity_id), version, before, after, event, at, source)
+
+
+def subscription_write(record: Mapping[str, Any]) -> SubscriptionWrite | None:
+    """The write of a subscription; None where the record tells of something else, or of no change."""
+    change = record["dynamodb"]
+    if not change["Keys"]["sk"]["S"].startswith(keys.SUBSCRIPTION):
+        return None
+    before, after = (
+        loads(image["data"]["S"]) if (image := change.get(name)) is not None else None
+        for name in ("OldImage", "NewImage")
+    )
+    if before == after:
+        return None
+    pk = change["Keys"]["pk"]["S"]
     environment, _, customer_id = pk.split("#")
-    id = uuid.uuid5(_NAMESPACE, f"{pk}\n{sk}\n{stored.version}\n{event.id}")
-    entity_id = event.entity_id or stored.balance.place.entity_id or None
-    return RecordedUse(str(id), environment, customer_id, entity_id, event, stored.balance)
+    id = uuid.uuid5(_NAMESPACE, f"{pk}\n{change['Keys']['sk']['S']}\n{change['SequenceNumber']}")
+    at = int(change.get("ApproximateCreationDateTime", 0) * 1000)
+    return SubscriptionWrite(str(id), environment, customer_id, before, after, at)
 
 
 def recorded_lock(record: Mapping[str, Any]) -> RecordedLock | None:
@@ -73,6 +134,43 @@ def new_holders(records: Sequence[Mapping[str, Any]]) -> list[tuple[Environment,
             environment, _, customer_id = key["pk"]["S"].split("#")
             found[Environment(environment), customer_id] = True
     return list(found)
+
+
+def lapsed_uses(record: Mapping[str, Any]) -> list[Change]:
+    """A reservation whose time ran out, as the return of what it held, item by item: it was told to have ended, its lock id
+    was taken anew, or TTL removed it. Nothing where the record tells of nothing like it.
+
+    Its balances gave the units back by themselves, whenever they were next written; this is when it is told.
+    """
+    change = record["dynamodb"]
+    new, old = change.get("NewImage"), change.get("OldImage")
+    if old is None or change["Keys"]["sk"]["S"] != keys.LOCK:
+        return []
+    item = _from_wire(old)
+    lock = decode_lock(item)
+    reservation = lock.reservation
+    again = new is not None and new["state"] == old["state"] and new["expires_at"] != old["expires_at"]
+    if lock.state != HELD or not (new is None or new["state"]["S"] == "expired" or again):
+        return []
+    environment = item["pk"]["S"].partition("#")[0]
+    id, version = f"{reservation.id}-{reservation.created_at}-expired", reservation.expires_at
+    at = int(change.get("ApproximateCreationDateTime", 0) * 1000)
+    found = []
+    for number, (place, moved) in enumerate(reservation.places):
+        event = UsageEvent(
+            id,
+            -reservation.held,
+            -moved,
+            reservation.expires_at,
+            lock.key_id,
+            reservation.properties,
+            reservation.feature_id,
+            reservation.entity_id or None,
+            number > 0,
+        )
+        source = f"{keys.LOCK}#{reservation.id}"
+        found.append(Change(environment, reservation.customer_id, place, version, None, None, event, at, source))
+    return found
 
 
 def _from_wire(image: Mapping[str, Any]) -> Item:

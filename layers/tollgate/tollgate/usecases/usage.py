@@ -25,6 +25,7 @@ from tollgate.domain.decisions import (
 )
 from tollgate.domain.errors import InsufficientBalance, InvalidRequest, NotFound, Unavailable, UsageLimitExceeded
 from tollgate.domain.features import Catalog, Feature, Pool
+from tollgate.domain.ids import id_text
 from tollgate.domain.keys import Caller, Environment
 from tollgate.domain.quantities import ZERO, converted
 from tollgate.domain.usage import NO_PROPERTIES, UsageEvent
@@ -386,7 +387,7 @@ class Meter:
                 event_of = partial(self.event, caller, command, seen.now, uses[place], place, drawn[place], part=part)
             changes.append(Changed(seen.stored[place], world[place], event_of))
         once = [*extra, *self._keys(env, command, now)]
-        unchanged = _depended_on(seen, world, changed)
+        unchanged = depended_on(seen, world, changed)
         if len(changes) == 1 and not once and not unchanged:
             change = changes[0]
             assert change.event_of is not None
@@ -418,7 +419,10 @@ class Meter:
             if decision.usage_limited:
                 raise UsageLimitExceeded(f"Usage limit of {feature.id} reached for customer {command.customer_id}")
             raise InsufficientBalance(f"Insufficient balance of {feature.id} for customer {command.customer_id}")
-        self._use_up(caller.environment, command, now)
+        if held or not rejecting:
+            self._use_up(caller.environment, command, now)
+        else:
+            self._note(caller, feature, command, seen.now, now)
         answer = self.judged(feature, pools, entity_id, command.amount, command.properties, decision.world, seen.now)
         # a use of nothing is allowed where nothing is granted (autumn.md 2), and counts nothing
         return answer._replace(allowed=not held and command.amount <= 0)
@@ -467,6 +471,14 @@ class Meter:
             feature.id if feature.id != place.feature_id else None,
             command.entity_id if command.entity_id != place.entity_id else None,
             part,
+        )
+
+    def _note(self, caller: Caller, feature: Feature, command: Use, at: int, now: int) -> None:
+        """Remembers a use that has happened of what nothing grants: it moves nothing, and is an event all the same."""
+        place = Place(feature.id, command.entity_id)
+        event = self.event(caller, command, at, feature, place, ZERO, id_text(self.balances.new_id()))
+        self.balances.note(
+            caller.environment, command.customer_id, place, event, now, self._keys(caller.environment, command, now)
         )
 
     # -------------------------------------------------------------- idempotency keys and hints
@@ -521,7 +533,7 @@ def granted(feature: Feature, pools: Sequence[Pool], entity_id: str, world: Worl
     return any(source.may(row) for source in sources for row in world[source.place].rows)
 
 
-def _depended_on(seen: Seen, world: World, changed: Sequence[Place]) -> list[Stored]:
+def depended_on(seen: Seen, world: World, changed: Sequence[Place]) -> list[Stored]:
     """The items whose overage a shared spend limit counted, where this use made more of it."""
     found = []
     for place in seen.stored:

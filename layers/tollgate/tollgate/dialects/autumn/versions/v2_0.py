@@ -20,6 +20,12 @@ def track(answer: dict[str, Any]) -> dict[str, Any]:
     return _balances(answer)
 
 
+def aggregate(answer: dict[str, Any]) -> dict[str, Any]:
+    """Bins are flat: a number for each feature, or one for each of its groups (autumn.md 7.2)."""
+    flat = [{"period": bin["period"], **bin.get("grouped_values", bin["values"])} for bin in answer["list"]]
+    return {**answer, "list": flat}
+
+
 def customer(answer: dict[str, Any]) -> dict[str, Any]:
     """Of a customer or an entity."""
     flags = {id: _flag(flag) for id, flag in answer.pop("flags").items()}

@@ -1,0 +1,24 @@
+"""The JSON Schemas under `docs/events/`, made from the models of the events."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from cli.servers import ROOT
+from tollgate.dialects.events_models import MODELS, REPORTED, schema_of
+
+FOLDER = ROOT / "docs" / "events"
+
+
+def texts() -> dict[str, str]:
+    """File name to content."""
+    return {f"{name}.json": json.dumps(schema_of(name), indent=2) + "\n" for name in (*MODELS, REPORTED)}
+
+
+def write(folder: Path = FOLDER) -> Iterator[str]:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in texts().items():
+        (folder / name).write_text(text)
+        yield name

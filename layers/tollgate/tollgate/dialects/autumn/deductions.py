@@ -1,0 +1,82 @@
+"""`events.aggregate` with `aggregate_on: deducted`: what was drawn from which balance (autumn.md 7.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import tzinfo
+from decimal import Decimal
+from typing import Any
+
+from tollgate.domain.features import FeatureType
+from tollgate.domain.history import Bin, Entry, GroupOf, Taken, bin_start
+from tollgate.domain.quantities import ZERO, unconverted
+
+
+def deductions_json(
+    entries: Iterable[Entry],
+    starts: Sequence[int],
+    size: Bin,
+    zone: tzinfo,
+    types: Mapping[str, FeatureType],
+    group_of: GroupOf | None,
+) -> list[dict[str, Any]]:
+    """Bin by bin, keyed by the feature that owns the balance; groups, by the balance."""
+    by_bin: dict[int, list[tuple[Entry, Taken]]] = {at: [] for at in starts}
+    for entry in entries:
+        by_bin[bin_start(entry.at, size, zone)] += [(entry, taken) for taken in entry.deductions]
+    shown = []
+    for at in starts:
+        found = by_bin[at]
+        features = sorted({taken.feature_id for _, taken in found})
+        bin_json: dict[str, Any] = {
+            "period": at,
+            "values": {
+                id: _feature([(e, t) for e, t in found if t.feature_id == id], types.get(id, FeatureType.METERED))
+                for id in features
+            },
+        }
+        if group_of is not None:
+            grouped: dict[str, dict[str, dict[str, Any]]] = {}
+            for entry, taken in found:
+                one = grouped.setdefault(taken.balance_id, {}).setdefault(group_of(entry), {"deducted": ZERO})
+                one["deducted"] += taken.value
+            bin_json["grouped_values"] = grouped
+        shown.append(bin_json)
+    return shown
+
+
+def _feature(found: Sequence[tuple[Entry, Taken]], type: FeatureType) -> dict[str, Any]:
+    by_balance: dict[str, list[tuple[Entry, Taken]]] = {}
+    for entry, taken in found:
+        by_balance.setdefault(taken.balance_id, []).append((entry, taken))
+    return {
+        "feature_type": type.value,
+        "deducted": sum((taken.value for _, taken in found), ZERO),
+        "events": len({entry.identity for entry, _ in found}),
+        "balances": [_balance(id, by_balance[id]) for id in sorted(by_balance)],
+    }
+
+
+def _balance(id: str, found: Sequence[tuple[Entry, Taken]]) -> dict[str, Any]:
+    _, last = found[0]  # entries come newest first
+    reset = last.reset and {"interval": last.reset[0], "resets_at": last.reset[2]}
+    return {
+        "balance_id": id,
+        "entity_id": last.entity_id,
+        "plan_id": last.plan_id,
+        "reset": reset,
+        "credit_cost": _cost(found),
+        "deducted": sum((taken.value for _, taken in found), ZERO),
+        "events": len({entry.identity for entry, _ in found}),
+    }
+
+
+def _cost(found: Sequence[tuple[Entry, Taken]]) -> Decimal | None:
+    """The rate at which uses were converted; None where it is one, unknown, or there are several."""
+    rates = {
+        unconverted(taken.value, entry.value)
+        for entry, taken in found
+        if entry.feature_id != taken.feature_id and entry.value and len(entry.deductions) == 1
+    }
+    mixed = any(entry.feature_id == taken.feature_id for entry, taken in found)
+    return next(iter(rates)) if len(rates) == 1 and not mixed else None

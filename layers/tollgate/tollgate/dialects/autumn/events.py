@@ -1,0 +1,248 @@
+"""`events.list`, `events.aggregate` and autumn-py's `/v1/query` (autumn.md 1.2 and 7.2): the history of usage."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import Field
+
+from tollgate.dialects.autumn.deductions import deductions_json
+from tollgate.dialects.autumn.fields import Cursor, Id, Params, Time, Whole
+from tollgate.dialects.autumn.versions import CURSORS, translated, version_of
+from tollgate.dialects.http import Answer, Request
+from tollgate.domain.errors import InvalidInput
+from tollgate.domain.history import DAY_MS, Bin, Entry, GroupOf, Sum, text
+from tollgate.domain.keys import Environment
+from tollgate.usecases.history import Query, Usage
+
+MAX_FILTERS = 5
+MAX_PAGE = 5000
+RangeName = Literal["24h", "7d", "30d", "90d", "last_cycle", "1bc", "3bc"]
+Ids = Annotated[list[Id], Field(min_length=1, max_length=100)]
+Filters = Annotated[dict[str, str], Field(max_length=MAX_FILTERS)]
+
+
+class SomeTime(Params):
+    start: Time | None = None
+    end: Time | None = None
+
+
+class ListParams(Params):
+    start_cursor: Cursor | None = None
+    limit: Whole | None = None
+    offset: Whole | None = None
+    customer_id: Id | None = None
+    entity_id: Id | None = None
+    feature_id: Id | Ids | None = None
+    custom_range: SomeTime | None = None
+    range: RangeName | None = None
+    filter_by: Filters | None = None
+
+
+class AggregateParams(Params):
+    feature_id: Id | Ids
+    customer_id: Id | None = None
+    entity_id: Id | None = None
+    group_by: Annotated[str, Field(max_length=300)] | None = None
+    range: RangeName | None = None
+    custom_range: SomeTime | None = None
+    bin_size: Literal["hour", "day", "week", "month"] | None = None
+    filter_by: Filters | None = None
+    max_groups: Whole | None = None
+    timezone: Annotated[str, Field(max_length=100)] | None = None
+    measure: Literal["sum", "count"] | None = None
+    aggregate_on: Literal["deducted"] | None = None
+
+
+class QueryParams(Params):
+    customer_id: Id
+    feature_id: Id | Ids
+    range: RangeName | None = None
+
+
+def list_events(usage: Usage, request: Request) -> Answer:
+    version = version_of(request.headers.get("x-api-version"))
+    params = ListParams.of(request.body)
+    query = _query(usage, request, params, _ids(params.feature_id), params.range, params.filter_by, None)
+    if version < CURSORS:
+        limit, offset = _bounded(params.limit, 100, 1, 1000, "limit"), _bounded(params.offset, 0, 0, 10**9, "offset")
+        every = usage.all(request.caller.environment, query)
+        shown = [entry_json(entry) for entry in every[offset : offset + limit]]
+        more = offset + limit < len(every)
+        return Answer({"list": shown, "total": len(every), "has_more": more, "offset": offset, "limit": limit})
+    limit = _bounded(params.limit, 50, 1, MAX_PAGE, "limit")
+    found = usage.page(request.caller.environment, query, _position(params.start_cursor), limit)
+    cursor = None if found.position is None else base64.urlsafe_b64encode(found.position.encode()).decode()
+    return Answer({"list": [entry_json(entry) for entry in found.entries], "next_cursor": cursor})
+
+
+def aggregate_events(usage: Usage, request: Request) -> Answer:
+    version = version_of(request.headers.get("x-api-version"))
+    params = AggregateParams.of(request.body)
+    features = _ids(params.feature_id)
+    query = _query(usage, request, params, features, params.range, params.filter_by, "1bc")
+    size = Bin(params.bin_size or ("hour" if params.range == "24h" else "day"))
+    zone = _zone(params.timezone)
+    group_of, by_entry = _grouping(params)
+    most = _bounded(params.max_groups, 9, 1, 250, "max_groups")
+    env = request.caller.environment
+    found = usage.series(
+        env,
+        query,
+        size,
+        zone,
+        counting=params.measure == "count",
+        group_of=group_of,
+        by_entry=by_entry,
+        max_groups=most,
+    )
+    answer: dict[str, Any] = {
+        "list": [
+            {"period": at, "values": found.values[at], **({"grouped_values": found.groups[at]} if group_of else {})}
+            for at in found.bins
+        ],
+        "total": {id: {"count": count, "sum": total} for id, (count, total) in found.totals.items()},
+    }
+    if params.aggregate_on:
+        if params.customer_id is None:
+            raise InvalidInput("customer_id", "is required with aggregate_on")
+        types = {id: feature.type for id, feature in usage.management.catalog(env).features.items()}
+        group = _group_by_name(params.group_by) if params.group_by else None
+        answer["deductions"] = deductions_json(usage.all(env, query), found.bins, size, zone, types, group)
+    return Answer(translated(version, "aggregate", answer))
+
+
+def query(usage: Usage, request: Request) -> Answer:
+    """autumn-py's: days of one customer, flat."""
+    params = QueryParams.of(request.body)
+    features = _ids(params.feature_id)
+    start, end = usage.range_of(request.caller.environment, params.range or "30d", params.customer_id, request.now)
+    wanted = Query(start, end, params.customer_id, None, features)
+    size = Bin.HOUR if params.range == "24h" else Bin.DAY
+    found = usage.series(request.caller.environment, wanted, size, ZoneInfo("UTC"))
+    return Answer({"list": [{"period": at, **found.values[at]} for at in found.bins]})
+
+
+def entry_json(entry: Entry) -> dict[str, Any]:
+    return {
+        "id": entry.use_id,
+        "timestamp": entry.at,
+        "feature_id": entry.feature_id,
+        "customer_id": entry.customer_id,
+        "entity_id": entry.entity_id,
+        "value": entry.value,
+        "properties": entry.properties,
+        "deductions": [
+            {
+                "balance_id": taken.balance_id,
+                "feature_id": taken.feature_id,
+                "plan_id": taken.plan_id,
+                "reset": taken.reset
+                and {"interval": taken.reset[0], "interval_count": taken.reset[1], "resets_at": taken.reset[2]},
+                "value": taken.value,
+            }
+            for taken in entry.deductions
+        ],
+    }
+
+
+def _query(
+    usage: Usage,
+    request: Request,
+    params: ListParams | AggregateParams,
+    features: Sequence[str],
+    name: RangeName | None,
+    filters: Mapping[str, str] | None,
+    default: RangeName | None,
+) -> Query:
+    """What is asked for; raises InvalidInput for two ranges, and NotFound for a customer or feature that is unknown."""
+    env = request.caller.environment
+    custom = params.custom_range
+    if name is not None and custom is not None:
+        raise InvalidInput("range", "cannot be combined with custom_range")
+    _known(usage, env, features)
+    if custom is not None:
+        kept = usage.history.retention_days * DAY_MS
+        end = request.now + 1 if custom.end is None else custom.end
+        start = max(0, end - kept) if custom.start is None else custom.start
+        if start >= end:
+            raise InvalidInput("custom_range", "must start before it ends")
+    elif (named := name or default) is not None:
+        start, end = usage.range_of(env, named, params.customer_id, request.now)
+    else:  # a customer's list goes on whatever its test clock says
+        start = 0 if params.customer_id else request.now - usage.history.retention_days * DAY_MS
+        end = 10**14 - 1 if params.customer_id else request.now + 1
+    return Query(start, end, params.customer_id, params.entity_id, features, filters or {})
+
+
+def _known(usage: Usage, env: Environment, features: Sequence[str]) -> None:
+    if features:
+        catalog = usage.management.catalog(env)
+        for id in features:
+            catalog.feature(id)
+
+
+def _grouping(params: AggregateParams) -> tuple[GroupOf | None, bool]:
+    """The group of an entry or a sum, and whether only entries tell it."""
+    name = params.group_by
+    if name is None:
+        return None, False
+    if name == "$feature_id" and not params.aggregate_on:
+        raise InvalidInput("group_by", "can be $feature_id only with aggregate_on")
+    group = _group_by_name(name)
+    return group, name not in ("$customer_id", "$entity_id", "$feature_id")
+
+
+def _group_by_name(name: str) -> GroupOf:
+    if name == "$customer_id":
+        return lambda one: one.customer_id
+    if name == "$entity_id":
+        return lambda one: text(one.entity_id)
+    if name == "$feature_id":
+        return lambda one: one.feature_id
+    if name == "$plan_id":
+        return _plan
+    if name.startswith("properties."):
+        property = name.removeprefix("properties.")
+        return lambda one: text(one.properties.get(property)) if isinstance(one, Entry) else text(None)
+    raise InvalidInput("group_by", "must be properties.<name>, $customer_id, $entity_id, $plan_id or $feature_id")
+
+
+def _plan(one: Entry | Sum) -> str:
+    return text(one.plan_id if isinstance(one, Entry) else None)
+
+
+def _zone(name: str | None) -> ZoneInfo:
+    try:
+        return ZoneInfo(name or "UTC")
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise InvalidInput("timezone", "must be an IANA time zone") from error
+
+
+def _ids(given: str | list[str] | None) -> list[str]:
+    if given is None:
+        return []
+    return [given] if isinstance(given, str) else list(dict.fromkeys(given))
+
+
+def _bounded(value: int | None, default: int, least: int, most: int, field: str) -> int:
+    if value is None:
+        return default
+    if not least <= value <= most:
+        raise InvalidInput(field, f"must be between {least} and {most}")
+    return value
+
+
+def _position(cursor: str | None) -> str:
+    if not cursor:
+        return ""
+    try:
+        position = base64.urlsafe_b64decode(cursor.encode()).decode()
+        if position[:14].isdigit() and position.count("#") == 3:
+            return position
+    except (ValueError, UnicodeError):
+        pass
+    raise InvalidInput("start_cursor", "is no cursor of this list")

@@ -1,0 +1,209 @@
+"""When to warn: a limit that is reached, and thresholds that are crossed.
+
+All is read from a balance as it stood before a write and after it, so that a crossing is told once, by the write that
+crossed. Which thresholds an item watches is resolved where its limits are (`controls.limits_for`); a feature's own
+(`FeatureAlerts`) are the catalog's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal, InvalidOperation
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from tollgate.domain.balances import Balance, Place, overage_cap, settle, totals
+from tollgate.domain.decisions import World, allows, limits_of
+from tollgate.domain.limits import Alert, Basis, Limits, Threshold, Window
+from tollgate.domain.quantities import ZERO
+from tollgate.domain.rows import Row
+
+EPSILON = Decimal("1e-7")  # the least use there is (autumn.md 7.1)
+_USAGE = (Threshold.USAGE, Threshold.USAGE_PERCENTAGE)
+_PERCENTAGE = (Threshold.USAGE_PERCENTAGE, Threshold.REMAINING_PERCENTAGE)
+
+
+class LimitType(StrEnum):
+    INCLUDED = "included"
+    MAX_PURCHASE = "max_purchase"
+    SPEND_LIMIT = "spend_limit"
+    USAGE_LIMIT = "usage_limit"
+
+
+class Reached(NamedTuple):
+    """A check of the least use would be allowed before the write and denied after it. `filter`: of a usage limit."""
+
+    type: LimitType
+    filter: tuple[tuple[str, str], ...] = ()
+
+
+class Crossed(NamedTuple):
+    """A threshold that was crossed, and where the measured number stands now."""
+
+    alert: Alert
+    value: Decimal
+
+
+# ------------------------------------------------------------------ limits reached
+
+
+def reached(place: Place, entity_id: str, before: World, after: World) -> Iterator[Reached]:
+    """The limits that a use of this item has reached, as its customer (or the entity that used it) sees them."""
+    closed = False
+    old_windows = _windows(before.get(place))
+    for window in _windows(after.get(place)):
+        old = next((w for w in old_windows if _same(w, window)), None)
+        if window.room < EPSILON:
+            closed = closed or not window.filter
+            if old is not None and old.room >= EPSILON:
+                yield Reached(LimitType.USAGE_LIMIT, window.filter)
+    if closed:  # no use was allowed before, or none is for the limit that was just told
+        return
+    allowed, allowed_now = (
+        allows(place.feature_id, entity_id, EPSILON, {}, _windowless(world)) for world in (before, after)
+    )
+    if allowed and not allowed_now:
+        yield Reached(_type(place, entity_id, after))
+
+
+def _windows(balance: Balance | None) -> Sequence[Window]:
+    if balance is None or any(row.unlimited for row in balance.live_rows):
+        return ()
+    return balance.limits.windows
+
+
+def _same(one: Window, other: Window) -> bool:
+    return (one.interval, one.anchor, one.filter) == (other.interval, other.anchor, other.filter)
+
+
+def _windowless(world: World) -> World:
+    return {
+        place: balance._replace(limits=balance.limits._replace(windows=())) if balance.limits.windows else balance
+        for place, balance in world.items()
+    }
+
+
+def _type(place: Place, entity_id: str, world: World) -> LimitType:
+    limits = limits_of(place.feature_id, entity_id, world)
+    cap_of = overage_cap(limits)
+    rows = [row for balance in _of(place.feature_id, world) for row in balance.live_rows]
+    if all(cap_of(row) == 0 for row in rows):
+        return LimitType.INCLUDED
+    return LimitType.SPEND_LIMIT if limits.spend else LimitType.MAX_PURCHASE
+
+
+def _of(feature_id: str, world: World) -> list[Balance]:
+    return [balance for place, balance in world.items() if place.feature_id == feature_id]
+
+
+# ------------------------------------------------------------------ thresholds
+
+
+def crossed(place: Place, before: World, after: World) -> Iterator[Crossed]:
+    """The thresholds of this place that a use crossed: a customer's look at all its balances of the feature, its
+    entities' among them, an entity's at the entity's own. Source: autumn.md 7.1."""
+    watched = after.get(place)
+    if watched is None:
+        return
+    for alert in watched.limits.alerts:
+        old, new = (_measured(alert, rows_at(place, world), _limits(place, world)) for world in (before, after))
+        if old is None or new is None:
+            continue
+        rising = alert.type in _USAGE
+        if (old < alert.threshold <= new) if rising else (old > alert.threshold >= new):
+            yield Crossed(alert, new)
+
+
+def rows_at(place: Place, world: World) -> list[Row]:
+    """The rows that a place's thresholds look at."""
+    if place.entity_id:
+        return list(world[place].live_rows) if place in world else []
+    return [row for balance in _of(place.feature_id, world) for row in balance.live_rows]
+
+
+def _limits(place: Place, world: World) -> Limits:
+    return world[place].limits if place in world else Limits()
+
+
+def _measured(alert: Alert, rows: Sequence[Row], limits: Limits) -> Decimal | None:
+    """What the alert's threshold is compared with; None where there is no such number."""
+    sums = totals(rows)
+    if sums.unlimited or not rows:
+        return None
+    granted, remaining, usage = sums.granted, sums.remaining, sums.usage
+    if alert.basis is Basis.INCLUDED:
+        granted = sum((row.granted + row.adjustment for row in rows), ZERO)
+        remaining = max(ZERO, granted - usage)
+    elif alert.basis is Basis.RECURRING:
+        sums = totals(row for row in rows if row.next_reset_at is not None)
+        granted, remaining, usage = sums.granted, sums.remaining, sums.usage
+    elif alert.basis is Basis.USAGE_LIMIT:
+        window = next(iter(limits.windows), None)
+        if window is None:
+            return None
+        granted, remaining, usage = window.limit, window.room, window.used
+    number = usage if alert.type in _USAGE else remaining
+    if alert.type in _PERCENTAGE:
+        return number * 100 / granted if granted > 0 else None
+    return number
+
+
+# ------------------------------------------------------------------ a feature's own
+
+
+class State(StrEnum):
+    """The most severe threshold that holds (flexprice.md 3)."""
+
+    OK = "ok"
+    INFO = "info"
+    WARNING = "warning"
+    IN_ALARM = "in_alarm"
+
+
+class FeatureAlerts(NamedTuple):
+    """Thresholds on what remains, the most severe first; `above` or `below`, each reached when it is equalled."""
+
+    levels: tuple[tuple[State, Decimal, bool], ...]
+
+    def state(self, rows: Iterable[Row]) -> tuple[State, Decimal]:
+        """The state at what these rows hold, and that."""
+        rows = list(rows)
+        sums = totals(rows)
+        if sums.unlimited:
+            return State.OK, ZERO
+        remaining = sums.remaining - sum((row.overdrawn for row in rows), ZERO)
+        for state, threshold, above in self.levels:
+            if remaining >= threshold if above else remaining <= threshold:
+                return state, remaining
+        return State.OK, remaining
+
+
+def feature_alerts(extra: Mapping[str, Any]) -> FeatureAlerts | None:
+    """The thresholds in a feature's `alert_settings`; None where there are none, or they are not enabled."""
+    settings = extra.get("alert_settings")
+    if not settings or not settings.get("alert_enabled"):
+        return None
+    levels = []
+    for name, state in (("critical", State.IN_ALARM), ("warning", State.WARNING), ("info", State.INFO)):
+        level = settings.get(name)
+        if level:
+            try:
+                levels.append((state, Decimal(str(level["threshold"])), level.get("condition") == "above"))
+            except InvalidOperation:
+                continue
+    return FeatureAlerts(tuple(levels)) if levels else None
+
+
+# ------------------------------------------------------------------ as it was written
+
+
+def stood(balance: Balance) -> Balance:
+    """A balance as it was written, with what was spent settled into its rows."""
+    return balance._replace(rows=settle(balance), spent=ZERO, limits=_counted(balance))
+
+
+def _counted(balance: Balance) -> Limits:
+    if not balance.spent or any(row.unlimited for row in balance.live_rows):
+        return balance.limits
+    windows = tuple(window._replace(used=window.used + balance.spent) for window in balance.limits.windows)
+    return balance.limits._replace(windows=windows)

@@ -1,0 +1,297 @@
+"""The history of usage: its entries, the sums over them, and the bins that they are shown in.
+
+Sums are kept by hour and by day (UTC). A range is put together from whole days, whole hours and, at its edges, single
+entries, so that it is exact to the millisecond whatever it is read from. Times are epoch milliseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import date, datetime, timedelta, tzinfo
+from decimal import Decimal
+from enum import StrEnum
+from itertools import groupby
+from typing import Any, NamedTuple
+
+from tollgate.domain.errors import InvalidInput
+from tollgate.domain.quantities import ZERO
+from tollgate.domain.recorded import Change, uses_of
+from tollgate.domain.usage import NO_PROPERTIES
+
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+MAX_BINS = 10_000
+
+
+class Taken(NamedTuple):
+    """What a use moved on one row. `reset`: interval, count and the boundary that followed; `entity_id` owns the row."""
+
+    balance_id: str
+    feature_id: str
+    plan_id: str | None
+    value: Decimal
+    reset: tuple[str, int, int | None] | None = None
+    entity_id: str | None = None
+
+
+class Entry(NamedTuple):
+    """One use of one feature, with all that it moved. `part`: what another item than the use's first has of it."""
+
+    use_id: str
+    at: int
+    customer_id: str
+    feature_id: str
+    entity_id: str | None
+    value: Decimal
+    properties: Mapping[str, Any] = NO_PROPERTIES
+    deductions: tuple[Taken, ...] = ()
+    part: bool = False
+
+    @property
+    def identity(self) -> tuple[int, str, str, str]:
+        return self.at, self.use_id, self.feature_id, self.customer_id
+
+    @property
+    def plan_id(self) -> str | None:
+        """The plan that paid first."""
+        return next((taken.plan_id for taken in self.deductions), None)
+
+
+def merged(parts: Iterable[Entry]) -> Iterator[Entry]:
+    """Whole entries of parts that lie side by side."""
+    for _, group in groupby(parts, key=lambda entry: entry.identity):
+        entries = list(group)
+        first = next((entry for entry in entries if not entry.part), entries[0])
+        rest = tuple(taken for entry in entries if entry is not first for taken in entry.deductions)
+        yield first._replace(deductions=(*first.deductions, *rest), part=False)
+
+
+def entries_of(change: Change) -> list[Entry]:
+    """The history's entries of one write: one for each use, as far as it moved this item."""
+    entity_id = change.place.entity_id or None
+    return [
+        Entry(
+            used.use_id,
+            used.at,
+            change.customer_id,
+            used.feature_id,
+            used.entity_id,
+            used.value,
+            used.properties,
+            tuple(
+                Taken(
+                    moved.row.id,
+                    moved.feature_id,
+                    moved.row.plan_id,
+                    moved.value,
+                    (moved.row.reset.interval.value, moved.row.reset.count, moved.row.next_reset_at)
+                    if moved.row.reset
+                    else None,
+                    entity_id,
+                )
+                for moved in used.deductions
+            ),
+            used.part,
+        )
+        for used in uses_of(change)
+    ]
+
+
+class Line(NamedTuple):
+    """What one write adds to one sum. Sums are kept for each item that told of uses, so that the item's version says
+    what has been added already, however often and in what company its record comes."""
+
+    at: int
+    daily: bool
+    customer_id: str
+    feature_id: str
+    entity_id: str | None
+    item: tuple[str, str, str]
+
+
+class Addition(NamedTuple):
+    version: int
+    uses: int
+    sum: Decimal
+
+
+def additions(changes: Iterable[Change]) -> dict[Line, list[Addition]]:
+    """What writes add to the sums, by line in the order of their versions."""
+    found: dict[Line, dict[int, Addition]] = {}
+    for change in changes:
+        item = (*change.place, change.source)
+        for entry in entries_of(change):
+            if entry.part:
+                continue
+            for unit, daily in ((HOUR_MS, False), (DAY_MS, True)):
+                line = Line(
+                    entry.at - entry.at % unit, daily, entry.customer_id, entry.feature_id, entry.entity_id, item
+                )
+                known = found.setdefault(line, {}).get(change.version, Addition(change.version, 0, ZERO))
+                found[line][change.version] = Addition(change.version, known.uses + 1, known.sum + entry.value)
+    return {line: [by_version[version] for version in sorted(by_version)] for line, by_version in found.items()}
+
+
+class Sum(NamedTuple):
+    """Uses of one feature by one customer (for one entity) in an hour or a day that starts at `at`."""
+
+    at: int
+    customer_id: str
+    feature_id: str
+    entity_id: str | None
+    uses: int
+    sum: Decimal
+
+
+class Bin(StrEnum):
+    HOUR = "hour"
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+
+
+def bin_start(at: int, size: Bin, zone: tzinfo) -> int:
+    """The start of the bin that holds `at`: hours are UTC's, days, weeks (from Monday) and months the zone's."""
+    if size is Bin.HOUR:
+        return at - at % HOUR_MS
+    day = datetime.fromtimestamp(at // 1000, zone).date()
+    if size is Bin.WEEK:
+        day -= timedelta(days=day.weekday())
+    elif size is Bin.MONTH:
+        day = day.replace(day=1)
+    return _midnight(day, zone)
+
+
+def bins(start: int, end: int, size: Bin, zone: tzinfo) -> list[int]:
+    """The starts of the bins that a range [start, end) touches; raises InvalidInput for more than MAX_BINS."""
+    found: list[int] = []
+    at = bin_start(start, size, zone)
+    while at < end:
+        found.append(at)
+        if len(found) > MAX_BINS:
+            raise InvalidInput("custom_range", f"must be at most {MAX_BINS} bins long")
+        at = _next(at, size, zone)
+    return found
+
+
+def _next(at: int, size: Bin, zone: tzinfo) -> int:
+    if size is Bin.HOUR:
+        return at + HOUR_MS
+    day = datetime.fromtimestamp(at // 1000, zone).date()
+    if size is Bin.MONTH:
+        day = (day.replace(day=1) + timedelta(days=32)).replace(day=1)
+    else:
+        day += timedelta(days=7 if size is Bin.WEEK else 1)
+    return _midnight(day, zone)
+
+
+def _midnight(day: date, zone: tzinfo) -> int:
+    return int(datetime(day.year, day.month, day.day, tzinfo=zone).timestamp()) * 1000
+
+
+class From(StrEnum):
+    """What a part of a range is read from."""
+
+    ENTRIES = "entries"
+    HOURS = "hours"
+    DAYS = "days"
+
+
+class Segment(NamedTuple):
+    source: From
+    start: int
+    end: int
+
+
+def segments(start: int, end: int, size: Bin, zone: tzinfo, *, entries_only: bool = False) -> list[Segment]:
+    """What to read for a range [start, end): days where bins are made of UTC's, hours where they are made of whole
+    hours, entries for the rest (and for all of it where sums do not tell enough)."""
+    if start >= end:
+        return []
+    boundaries = [at for at in bins(start, end, size, zone) if start < at < end]
+    if entries_only or any(at % HOUR_MS for at in boundaries):
+        return [Segment(From.ENTRIES, start, end)]
+    days_too = size is not Bin.HOUR and not any(at % DAY_MS for at in boundaries)
+    found = _split(start, end, HOUR_MS, From.HOURS, From.ENTRIES)
+    if not days_too:
+        return found
+    split: list[Segment] = []
+    for segment in found:
+        whole = segment.source is From.HOURS
+        split += _split(segment.start, segment.end, DAY_MS, From.DAYS, From.HOURS) if whole else [segment]
+    return split
+
+
+def _split(start: int, end: int, unit: int, whole: From, rest: From) -> list[Segment]:
+    """A range as whole units, and what is left of it at both ends."""
+    first, last = -(-start // unit) * unit, end // unit * unit
+    if first >= last:
+        return [Segment(rest, start, end)]
+    found = [Segment(rest, start, first), Segment(whole, first, last), Segment(rest, last, end)]
+    return [segment for segment in found if segment.start < segment.end]
+
+
+GroupOf = Callable[[Entry | Sum], str]
+OTHER = "Other"
+
+
+class Series(NamedTuple):
+    """A range in bins: by bin and feature the sum or the count, likewise by group, and the totals by feature."""
+
+    bins: list[int]
+    values: dict[int, dict[str, Decimal]]
+    groups: dict[int, dict[str, dict[str, Decimal]]]
+    totals: dict[str, tuple[int, Decimal]]
+
+
+def series(
+    features: Sequence[str],
+    starts: Sequence[int],
+    found: Iterable[Entry | Sum],
+    size: Bin,
+    zone: tzinfo,
+    *,
+    counting: bool = False,
+    group_of: GroupOf | None = None,
+    max_groups: int = 9,
+) -> Series:
+    """Sums up entries and sums of these features over bins. In each bin the largest groups stand for themselves, and
+    the rest is OTHER. The first bin also takes what lies between its start and the range's."""
+    values = {at: dict.fromkeys(features, ZERO) for at in starts}
+    groups: dict[int, dict[str, dict[str, Decimal]]] = {at: {id: {} for id in features} for at in starts}
+    totals = dict.fromkeys(features, (0, ZERO))
+    for one in found:
+        if one.feature_id not in totals:
+            continue
+        count, total = (one.uses, one.sum) if isinstance(one, Sum) else (1, one.value)
+        at = bin_start(one.at, size, zone)
+        measured = Decimal(count) if counting else total
+        values[at][one.feature_id] += measured
+        known_count, known_sum = totals[one.feature_id]
+        totals[one.feature_id] = known_count + count, known_sum + total
+        if group_of is not None:
+            of_feature, group = groups[at][one.feature_id], group_of(one)
+            of_feature[group] = of_feature.get(group, ZERO) + measured
+    for by_feature in groups.values():
+        for id, of_feature in by_feature.items():
+            by_feature[id] = _largest(of_feature, max_groups)
+    return Series(list(starts), values, groups if group_of else {}, totals)
+
+
+def _largest(groups: dict[str, Decimal], most: int) -> dict[str, Decimal]:
+    if len(groups) <= most:
+        return groups
+    ranked = sorted(groups.items(), key=lambda group: (-group[1], group[0]))
+    return dict(ranked[:most]) | {OTHER: sum((value for _, value in ranked[most:]), ZERO)}
+
+
+def matches(entry: Entry, filters: Mapping[str, str]) -> bool:
+    """Whether an entry's properties are these, as text."""
+    return all(name in entry.properties and text(entry.properties[name]) == value for name, value in filters.items())
+
+
+def text(value: Any) -> str:
+    """A property as the text that groups and filters know it by."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "null" if value is None else str(value)

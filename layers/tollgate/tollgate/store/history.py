@@ -1,0 +1,259 @@
+"""The history of usage in the table: its entries, and the sums by hour and day.
+
+    write    what                                          why it may be repeated
+    entry    the whole item, twice: with its customer's,   its key and content follow from the stream record alone
+             and with all of its month's
+    sum      count += c, sum += s, through = version       only if `through` is before the first version that it adds:
+                                                           a line counts the versions of one item, and these only grow
+
+Entries of all customers lie in SHARDS partitions a month, and so do the sums, of a day or a month: an environment takes
+so many thousand a second. TTL removes both after the retention.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import uuid
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from tollgate.domain.errors import Unavailable
+from tollgate.domain.history import DAY_MS, Addition, Entry, From, Line, Sum, Taken, merged
+from tollgate.domain.ids import is_id
+from tollgate.domain.keys import Environment
+from tollgate.exact_json import dumps, loads
+from tollgate.store import keys
+from tollgate.store.table import Item, Refused, Table
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.type_defs import WriteRequestTypeDef
+
+SHARDS = 8
+_PUTS = 25  # in one BatchWriteItem
+_PAGE = 200
+THREADS = 4
+_NAMESPACE = uuid.UUID("d7a1f3e0-3c56-5f0c-8a0f-0d0c3a7d9b51")
+_DAY_SECONDS = 86_400
+
+
+class History:
+    """The history of one table, kept `retention_days` after it was written."""
+
+    def __init__(self, table: Table, retention_days: int) -> None:
+        self._table = table
+        self.retention_days = retention_days
+
+    # -------------------------------------------------------------- writing
+
+    def write(self, entries: Iterable[tuple[Environment, Entry, int]]) -> None:
+        """Writes entries, each with the instant (ms) that it was recorded at. Raises Unavailable."""
+        puts: dict[tuple[str, str], WriteRequestTypeDef] = {}
+        for env, entry, at in entries:
+            sk, data = _sort_key(entry), {"data": {"S": _encoded(entry)}, "ttl": self._ttl(at)}
+            for pk in (keys.history(env, entry.customer_id), _all(env, entry.at, entry.customer_id)):
+                item: Item = {"pk": {"S": pk}, "sk": {"S": sk}, **data}
+                puts[pk, sk] = {"PutRequest": {"Item": item}}
+        requests = list(puts.values())
+        batches = [requests[start : start + _PUTS] for start in range(0, len(requests), _PUTS)]
+        with ThreadPoolExecutor(THREADS) as threads:
+            list(threads.map(self._put, batches))
+
+    def _put(self, left: list[WriteRequestTypeDef]) -> None:
+        for _ in self._table.tries():
+            answer = self._table.repeated(self._table.client.batch_write_item, RequestItems={self._table.name: left})
+            left = list(answer.get("UnprocessedItems", {}).get(self._table.name, ()))  # type: ignore[arg-type]
+            if not left:
+                return
+        raise Unavailable("The database did not take the history in time: try again")
+
+    def add(self, env: Environment, lines: Mapping[Line, Sequence[Addition]], at: int) -> None:
+        """Adds to the sums what they have not yet. Raises Unavailable."""
+        with ThreadPoolExecutor(THREADS) as threads:
+            list(threads.map(lambda line: self._add(env, line, lines[line], at), lines))
+
+    def _add(self, env: Environment, line: Line, additions: Sequence[Addition], at: int) -> None:
+        new = list(additions)
+        while new:
+            try:
+                self._table.repeated(
+                    self._table.client.update_item,
+                    TableName=self._table.name,
+                    Key=_line_key(env, line),
+                    UpdateExpression="SET through = :last, #ttl = :ttl ADD #count :count, #sum :sum",
+                    ConditionExpression="attribute_not_exists(through) OR through < :first",
+                    ExpressionAttributeNames={"#count": "count", "#sum": "sum", "#ttl": "ttl"},
+                    ExpressionAttributeValues={
+                        ":first": {"N": str(new[0].version)},
+                        ":last": {"N": str(new[-1].version)},
+                        ":count": {"N": str(sum(addition.uses for addition in new))},
+                        ":sum": {"N": str(sum((addition.sum for addition in new), Decimal(0)))},
+                        ":ttl": self._ttl(at),
+                    },
+                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                )
+                return
+            except Refused as refused:
+                through = int(refused.item["through"]["N"]) if refused.item else 0
+                new = [addition for addition in new if addition.version > through]
+
+    def _ttl(self, at: int) -> Any:
+        return {"N": str(at // 1000 + self.retention_days * _DAY_SECONDS)}
+
+    # -------------------------------------------------------------- reading
+
+    def entries(
+        self, env: Environment, customer_id: str | None, start: int, end: int, before: str = ""
+    ) -> Iterator[tuple[str, Entry]]:
+        """The entries of a range [start, end), newest first, each with its position; of one customer or of all.
+
+        `before`: only those that follow that position.
+        """
+        found = self._parts(env, customer_id, start, end, before)
+        key = ""
+        parts: list[Entry] = []
+        for sk, entry in found:
+            identity = sk.rpartition("#")[0]
+            if identity != key and parts:
+                yield key, next(merged(parts))
+                parts = []
+            key = identity
+            parts.append(entry)
+        if parts:
+            yield key, next(merged(parts))
+
+    def _parts(
+        self, env: Environment, customer_id: str | None, start: int, end: int, before: str
+    ) -> Iterator[tuple[str, Entry]]:
+        low, high = f"{start:014d}", before or f"{end:014d}"
+        if customer_id is not None:
+            yield from self._down(keys.history(env, customer_id), low, high)
+            return
+        for month in _months_down(start, min(end, int(high[:14]) + 1)):
+            partitions = [keys.all_history(env, month, shard) for shard in range(SHARDS)]
+            streams = [self._down(pk, low, high) for pk in partitions]
+            yield from heapq.merge(*streams, key=lambda found: found[0], reverse=True)
+
+    def _down(self, partition: str, low: str, high: str) -> Iterator[tuple[str, Entry]]:
+        """A partition's entries between two sort keys (the upper one left out), the last first."""
+        while True:
+            answer = self._table.repeated(
+                self._table.client.query,
+                TableName=self._table.name,
+                KeyConditionExpression="pk = :pk AND sk BETWEEN :low AND :high",
+                ExpressionAttributeValues={":pk": {"S": partition}, ":low": {"S": low}, ":high": {"S": high}},
+                ScanIndexForward=False,
+                Limit=_PAGE,
+            )
+            for item in answer["Items"]:
+                sk = item["sk"]["S"]
+                if sk < high:
+                    yield sk, _decoded(item["data"]["S"])
+                    high = sk
+            if "LastEvaluatedKey" not in answer:
+                return
+
+    def sums(
+        self, env: Environment, customer_id: str | None, features: Sequence[str], source: From, start: int, end: int
+    ) -> Iterator[Sum]:
+        """The sums by hour or day of a range [start, end) of whole ones."""
+        partition_of, names = (
+            (keys.hours, _dates(start, end)) if source is From.HOURS else (keys.days, _months_down(start, end))
+        )
+        for name in names:
+            if customer_id is None:
+                scopes = [(partition_of(env, name, shard), "") for shard in range(SHARDS)]
+            else:
+                partition = partition_of(env, name, _shard(customer_id))
+                scopes = [(partition, f"{customer_id}#{id}#") for id in features]
+            for partition, prefix in scopes:
+                for item in self._table.query(partition, prefix):
+                    customer, feature, entity, at, *_ = item["sk"]["S"].split("#")
+                    if feature in features and start <= int(at) < end:
+                        count, total = int(item["count"]["N"]), Decimal(item["sum"]["N"])
+                        yield Sum(int(at), customer, feature, entity or None, count, total)
+
+
+def _shard(customer_id: str) -> int:
+    return zlib.crc32(customer_id.encode()) % SHARDS
+
+
+def _all(env: Environment, at: int, customer_id: str) -> str:
+    return keys.all_history(env, _month(at), _shard(customer_id))
+
+
+def _month(at: int) -> str:
+    return datetime.fromtimestamp(at // 1000, UTC).strftime("%Y-%m")
+
+
+def _months_down(start: int, end: int) -> Iterator[str]:
+    """The months (UTC) of a range, the last first."""
+    year, month = map(int, _month(end - 1).split("-"))
+    first = _month(start)
+    while (name := f"{year:04d}-{month:02d}") >= first:
+        yield name
+        year, month = (year, month - 1) if month > 1 else (year - 1, 12)
+
+
+def _dates(start: int, end: int) -> Iterator[str]:
+    for at in range(start - start % DAY_MS, end, DAY_MS):
+        yield datetime.fromtimestamp(at // 1000, UTC).strftime("%Y-%m-%d")
+
+
+def _line_key(env: Environment, line: Line) -> keys.Key:
+    item = _digest("#".join(line.item))
+    name = datetime.fromtimestamp(line.at // 1000, UTC).strftime("%Y-%m-%d")
+    shard = _shard(line.customer_id)
+    pk = keys.days(env, name[:7], shard) if line.daily else keys.hours(env, name, shard)
+    sk = f"{line.customer_id}#{line.feature_id}#{line.entity_id or ''}#{line.at:014d}#{item}"
+    return {"pk": {"S": pk}, "sk": {"S": sk}}
+
+
+def _digest(text: str) -> str:
+    """Short, as a sort key holds at most 1,024 bytes and an id up to 256."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _sort_key(entry: Entry) -> str:
+    """The parts of one use lie side by side, its first before the others. An id that cannot be part of a key stands there
+    as a digest."""
+    use_id = entry.use_id if is_id(entry.use_id) else str(uuid.uuid5(_NAMESPACE, entry.use_id))
+    part = _digest("\n".join(f"{t.feature_id}#{t.entity_id or ''}" for t in entry.deductions[:1])) if entry.part else ""
+    return f"{entry.at:014d}#{use_id}#{entry.feature_id}#{entry.customer_id}#{part}"
+
+
+def _encoded(entry: Entry) -> str:
+    full = {
+        "id": entry.use_id,
+        "at": entry.at,
+        "customer": entry.customer_id,
+        "feature": entry.feature_id,
+        "entity": entry.entity_id,
+        "value": entry.value,
+        "properties": entry.properties or None,
+        "deductions": [list(taken) for taken in entry.deductions] or None,
+        "part": entry.part or None,
+    }
+    return dumps({name: value for name, value in full.items() if value is not None})
+
+
+def _decoded(text: str) -> Entry:
+    data = loads(text)
+    get = data.get
+    return Entry(
+        data["id"],
+        data["at"],
+        data["customer"],
+        data["feature"],
+        get("entity"),
+        Decimal(data["value"]),
+        get("properties", {}),
+        tuple(
+            Taken(t[0], t[1], t[2], Decimal(t[3]), tuple(t[4]) if t[4] else None, t[5]) for t in get("deductions", ())
+        ),
+        get("part", False),
+    )

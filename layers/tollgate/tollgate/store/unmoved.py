@@ -1,0 +1,43 @@
+"""Uses of what nothing grants: they move no balance, and are remembered all the same (autumn.md 3.6 and 3.7).
+
+One item for a feature and customer (or entity) carries the last of them to the table's stream, as a balance item does.
+Its version starts at the time of its making, so that one made anew never repeats a version.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tollgate.domain.balances import Place
+from tollgate.domain.keys import Environment
+from tollgate.domain.usage import UsageEvent
+from tollgate.store import keys
+from tollgate.store.balance_items import encode_event
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
+
+KEPT_SECONDS = 7 * 86_400  # the stream has told of it within a day
+
+
+def unmoved_use(
+    table_name: str, env: Environment, customer_id: str, place: Place, event: UsageEvent, now: int
+) -> TransactWriteItemTypeDef:
+    """A write, for a transaction, that remembers the use; refused where it was remembered just before."""
+    return {
+        "Update": {
+            "TableName": table_name,
+            "Key": keys.unmoved(env, customer_id, place),
+            "UpdateExpression": "SET version = if_not_exists(version, :now) + :one, event = :event, last_id = :id,"
+            " #ttl = :ttl",
+            "ConditionExpression": "attribute_not_exists(last_id) OR last_id <> :id",
+            "ExpressionAttributeNames": {"#ttl": "ttl"},
+            "ExpressionAttributeValues": {
+                ":now": {"N": str(now)},
+                ":one": {"N": "1"},
+                ":event": {"S": encode_event(event)},
+                ":id": {"S": event.id},
+                ":ttl": {"N": str(now // 1000 + KEPT_SECONDS)},
+            },
+        }
+    }

@@ -1,0 +1,147 @@
+"""What was used, when and by whom: the history that the stream's consumer writes, listed and summed up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import tzinfo
+from itertools import islice
+from typing import NamedTuple
+
+from tollgate.domain.customers import Holdings
+from tollgate.domain.errors import InvalidRequest
+from tollgate.domain.history import (
+    DAY_MS,
+    Bin,
+    Entry,
+    From,
+    GroupOf,
+    Series,
+    Sum,
+    bins,
+    matches,
+    segments,
+    series,
+)
+from tollgate.domain.keys import Environment
+from tollgate.domain.periods import last_boundary
+from tollgate.store.history import History
+from tollgate.usecases.management import Management
+
+MOST_ENTRIES = 100_000  # read for one question
+
+
+class Query(NamedTuple):
+    """Which uses are asked for: all that match. Times in ms; `end` is left out."""
+
+    start: int
+    end: int
+    customer_id: str | None = None
+    entity_id: str | None = None
+    features: Sequence[str] = ()
+    filters: Mapping[str, str] = {}
+
+    def matches(self, one: Entry | Sum) -> bool:
+        return (
+            (not self.features or one.feature_id in self.features)
+            and self.entity_id in (None, one.entity_id)
+            and (isinstance(one, Sum) or not self.filters or matches(one, self.filters))
+        )
+
+
+class Found(NamedTuple):
+    """`position` is where the next page goes on; None where there is none."""
+
+    entries: list[Entry]
+    position: str | None
+
+
+class Usage:
+    """The use cases around the history of usage."""
+
+    def __init__(self, history: History, management: Management) -> None:
+        self.history = history
+        self.management = management
+
+    def page(self, env: Environment, query: Query, position: str, limit: int) -> Found:
+        """Up to `limit` uses, newest first, that follow a position (empty: from the newest on)."""
+        found: list[tuple[str, Entry]] = []
+        for one in self._read(env, query, query.start, query.end, position):
+            if len(found) == limit:
+                return Found([entry for _, entry in found], found[-1][0])
+            found.append(one)
+        return Found([entry for _, entry in found], None)
+
+    def all(self, env: Environment, query: Query) -> list[Entry]:
+        """All of them, newest first. Raises InvalidRequest where they are too many."""
+        return [entry for _, entry in self._read(env, query, query.start, query.end, "")]
+
+    def _read(self, env: Environment, query: Query, start: int, end: int, position: str) -> Iterator[tuple[str, Entry]]:
+        read = self.history.entries(env, query.customer_id, start, end, position)
+        for number, (key, entry) in enumerate(read):
+            if number >= MOST_ENTRIES:
+                raise InvalidRequest(f"This would read more than {MOST_ENTRIES} events: ask for a shorter range")
+            if query.matches(entry):
+                yield key, entry
+
+    def series(
+        self,
+        env: Environment,
+        query: Query,
+        size: Bin,
+        zone: tzinfo,
+        *,
+        counting: bool = False,
+        group_of: GroupOf | None = None,
+        by_entry: bool = False,
+        max_groups: int = 9,
+    ) -> Series:
+        """The uses summed up in bins. `by_entry`: groups need what only single events tell (properties, plans)."""
+        starts = bins(query.start, query.end, size, zone)
+        found = self._of_range(env, query, size, zone, by_entry=by_entry or bool(query.filters))
+        return series(
+            query.features,
+            starts,
+            found,
+            size,
+            zone,
+            counting=counting,
+            group_of=group_of,
+            max_groups=max_groups,
+        )
+
+    def _of_range(
+        self, env: Environment, query: Query, size: Bin, zone: tzinfo, *, by_entry: bool
+    ) -> Iterator[Entry | Sum]:
+        for source, start, end in segments(query.start, query.end, size, zone, entries_only=by_entry):
+            if source is From.ENTRIES:
+                yield from (entry for _, entry in self._read(env, query, start, end, ""))
+            else:
+                sums = self.history.sums(env, query.customer_id, query.features, source, start, end)
+                yield from (one for one in sums if query.matches(one))
+
+    def range_of(self, env: Environment, name: str, customer_id: str | None, now: int) -> tuple[int, int]:
+        """A range by its name: hours or days back from now, or billing cycles of the customer.
+
+        `1bc` is the cycle that runs, `3bc` it and the two before, `last_cycle` the one before. Where nothing of the
+        customer's recurs (or no customer is named), a cycle is 30 days. Raises NotFound for an unknown customer.
+        """
+        holdings = self.management.customer(env, customer_id) if customer_id is not None else None
+        at = holdings.time(now) if holdings else now
+        plain = {"24h": DAY_MS, "7d": 7 * DAY_MS, "30d": 30 * DAY_MS, "90d": 90 * DAY_MS}.get(name)
+        if plain is not None:
+            return at - plain, at + 1
+        starts = list(islice(_cycles_down(holdings, at), 3))
+        return {"1bc": (starts[0], at + 1), "3bc": (starts[2], at + 1)}.get(name, (starts[1], starts[0]))
+
+
+def _cycles_down(holdings: Holdings | None, at: int) -> Iterator[int]:
+    """The starts of billing cycles, from the one that runs at `at` back."""
+    held = holdings.active(at) if holdings else []
+    cycles = [(s.cycle_anchor, s.cycle) for s in held if not s.add_on and s.cycle and s.cycle_anchor <= at]
+    while True:
+        if cycles and at >= cycles[0][0]:
+            at = last_boundary(*cycles[0], at)
+        else:
+            at -= 30 * DAY_MS
+        yield at
+        at -= 1

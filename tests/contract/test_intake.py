@@ -1,0 +1,232 @@
+"""The queue's side of counting: each use exactly once by its id, one write for a hot customer, in full, at its own time."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from cli.servers import Server
+from tests.conftest import Spent, dynamodb_client
+from tests.streams import records
+from tests.world import HOUR, HOURLY, NOW, SANDBOX, World, item, pay_per_use
+from tollgate.domain.controls import Controls, SpendControl, UsageControl
+from tollgate.domain.customers import Customer
+from tollgate.domain.decisions import Overage
+from tollgate.domain.errors import NotFound, Unavailable
+from tollgate.domain.history import Entry, entries_of
+from tollgate.domain.periods import Interval
+from tollgate.store.once import DAY_MS, Once, OnceKeys
+from tollgate.store.stream import change_of
+from tollgate.usecases.intake import Arrived, Intake
+
+
+def reported(id: str, value: float | str = 1, customer: str = "c1", feature: str = "messages", **more: Any) -> Arrived:
+    return Arrived(
+        SANDBOX,
+        id,
+        customer,
+        None if "event" in more else feature,
+        more.pop("event", None),
+        Decimal(str(value)),
+        more.pop("at", NOW),
+        "key_test",
+        more.pop("once", (Once("reported", id, 45 * DAY_MS),)),
+        more.pop("entity", ""),
+        more.pop("overage", Overage.REPORTED),
+        more.pop("properties", {}),
+        more.pop("by_its_time", True),
+    )
+
+
+@pytest.fixture
+def intake(here: World) -> Intake:
+    def defect(message: str) -> None:
+        raise AssertionError(message)
+
+    return Intake(here.meter, OnceKeys(here.table), defect)
+
+
+def history(here: World, backend: Server) -> list[Entry]:
+    """The uses that the table's stream tells of, in order; each with what it moved on one item."""
+    found = records(dynamodb_client(backend.url), here.table.name)
+    return [entry for record in found if (change := change_of(record)) for entry in entries_of(change)]
+
+
+def test_a_hot_customers_uses_are_one_write(here: World, intake: Intake, backend: Server) -> None:
+    here.customer("c1", [item(2000)])
+    version = here.stored("c1").version
+    here.meter.features.catalog(SANDBOX)
+    spent = Spent(here.table.client)
+    requests = spent.of(lambda: intake.count([reported(f"e{n}", n) for n in range(1, 61)], NOW))
+    spent.stop()
+    assert [name for name, _ in requests] == ["BatchGetItem", "GetItem", "TransactWriteItems"]
+    assert here.stored("c1").version == version + 1
+    assert here.remaining("c1") == 2000 - 1830
+    told = history(here, backend)
+    assert [(entry.use_id, entry.value) for entry in told] == [(f"e{n}", n) for n in range(1, 61)]
+    assert all(sum(taken.value for taken in entry.deductions) == entry.value for entry in told)
+
+
+def test_each_id_counts_once_in_a_batch_across_batches_and_across_days(here: World, intake: Intake) -> None:
+    here.customer("c1", [item(100)])
+    twice = [reported("a", 5), reported("b", 7), reported("a", 5)]
+    assert intake.count(twice, NOW) == [None, None, None]
+    assert intake.count([*twice, reported("c", 1)], NOW + 10) == [None] * 4
+    assert here.remaining("c1") == 87
+    assert intake.count([reported("a", 5)], NOW + 44 * DAY_MS) == [None]
+    assert here.totals("c1", now=NOW).usage == 13
+
+
+def test_more_uses_than_a_transaction_holds_are_several(here: World, intake: Intake, backend: Server) -> None:
+    here.customer("c1", [item(1000)])
+    assert intake.count([reported(f"e{n}") for n in range(250)], NOW) == [None] * 250
+    assert here.remaining("c1") == 750
+    assert len({entry.use_id for entry in history(here, backend)}) == 250
+
+
+def test_large_properties_do_not_make_the_item_too_large(here: World, intake: Intake, backend: Server) -> None:
+    here.customer("c1", [item(1000)])
+    uses = [reported(f"e{n}", properties={"text": "x" * 4000, "n": n}) for n in range(60)]
+    assert intake.count(uses, NOW) == [None] * 60
+    assert here.remaining("c1") == 940
+    assert [entry.properties["n"] for entry in history(here, backend)] == list(range(60))
+
+
+def test_what_happened_is_counted_in_full_past_any_limit(here: World, intake: Intake) -> None:
+    controls = Controls(
+        spend=(SpendControl("messages", limit=Decimal(5)),),
+        usage=(UsageControl("messages", Decimal(8), Interval.DAY),),
+    )
+    here.customer("c1", [pay_per_use(10, 3)], controls=controls)
+    here.customer("c2", [item(10)])
+    assert intake.count([reported("a", 30), reported("b", 25, "c2")], NOW) == [None, None]
+    assert (here.totals("c1").usage, here.totals("c2").usage) == (30, 25)
+    assert here.remaining("c2") == 0
+    assert not here.meter.check(SANDBOX, "c2", "messages", Decimal(1), NOW).allowed
+    assert here.stored("c1").balance.limits.windows[0].used == 30
+
+
+def test_uses_draw_on_all_that_pays_and_are_one_event_of_parts(here: World, intake: Intake, backend: Server) -> None:
+    here.customer("c1", [item(5, feature="action1"), item(100, feature="credits")])
+    uses = [reported("a", 3, feature="action1"), reported("b", 4, feature="action1")]
+    assert intake.count(uses, NOW) == [None, None]
+    assert here.remaining("c1", feature="action1") == 0
+    assert here.remaining("c1", feature="credits") == Decimal("99.6")
+    told = sorted((e.use_id, e.part, e.feature_id, e.value, e.deductions[0].value) for e in history(here, backend))
+    assert told == [
+        ("a", False, "action1", 3, 3),
+        ("b", False, "action1", 4, 2),
+        ("b", True, "action1", 4, Decimal("0.4")),
+    ]
+
+
+def test_an_event_name_is_a_use_of_every_feature_that_lists_it(here: World, intake: Intake) -> None:
+    here.customer("c1", [item(100, feature="action1"), item(100, feature="action3")])
+    assert intake.count([reported(f"e{n}", 5, event="action-event") for n in range(3)], NOW) == [None] * 3
+    assert (here.remaining("c1", feature="action1"), here.remaining("c1", feature="action3")) == (85, 85)
+
+
+def test_a_use_of_what_nothing_grants_is_an_event_that_moved_nothing(
+    here: World, intake: Intake, backend: Server
+) -> None:
+    here.management.get_or_create_customer(SANDBOX, Customer("c1"), None, NOW)
+    for _ in range(2):
+        assert intake.count([reported("a", 5), reported("b", 6)], NOW) == [None, None]
+    here.track("c1", 7)
+    told = history(here, backend)
+    assert [(entry.value, entry.deductions) for entry in told] == [(5, ()), (6, ()), (7, ())]
+
+
+def test_a_late_use_belongs_to_the_period_of_its_time_while_that_is_open(here: World, intake: Intake) -> None:
+    here.customer("c1", [item(10, HOURLY)])
+    here.customer("c2", [item(10, HOURLY)])
+    now = NOW + HOUR + 5
+    before = NOW + HOUR - 1
+    intake.count([reported("a", 4, at=before), reported("b", 3, "c2", at=now)], now)
+    assert here.remaining("c1", now) == 10  # the old period took it, and has been reset since
+    assert here.totals("c1", now=NOW + HOUR - 1).usage == 4
+    intake.count([reported("c", 2, "c2", at=before)], now)
+    assert here.remaining("c2", now) == 5  # the old period is closed: the one that runs takes it
+
+
+def test_late_and_timely_uses_of_one_batch_fall_on_both_sides_of_the_reset(
+    here: World, intake: Intake, backend: Server
+) -> None:
+    here.customer("c1", [item(10, HOURLY)])
+    now = NOW + HOUR + 5
+    intake.count([reported("b", 3, at=now), reported("a", 4, at=NOW + 1)], now)
+    assert here.remaining("c1", now) == 7
+    assert [(entry.use_id, entry.at) for entry in history(here, backend)] == [("a", NOW + 1), ("b", now)]
+
+
+def test_a_use_from_the_future_counts_now(here: World, intake: Intake, backend: Server) -> None:
+    here.customer("c1", [item(10, HOURLY)])
+    intake.count([reported("a", 4, at=NOW + HOUR)], NOW)
+    assert here.remaining("c1", NOW) == 6
+    assert [entry.at for entry in history(here, backend)] == [NOW + HOUR]
+
+
+def test_an_accepted_track_keeps_its_own_rules(here: World, intake: Intake) -> None:
+    """`cap` stops at the grant, `reject` refuses what is too much and is settled, an idempotency key holds."""
+    here.customer("c1", [item(10)])
+    key = Once("track", "k1")
+    uses = [
+        reported("a", 8, overage=Overage.CAP, by_its_time=False, once=(Once("queue", "a"), key)),
+        reported("b", 8, overage=Overage.CAP, by_its_time=False, once=(Once("queue", "b"), key)),
+        reported("c", 8, overage=Overage.REJECT, by_its_time=False),
+        reported("d", 8, overage=Overage.CAP, by_its_time=False),
+    ]
+    assert intake.count(uses, NOW) == [None] * 4
+    assert here.totals("c1").usage == 10
+
+
+def test_what_does_not_exist_is_told_and_the_rest_is_counted(here: World, intake: Intake) -> None:
+    here.customer("c1", [item(10)])
+    uses = [
+        reported("a", 1, "nobody"),
+        reported("b", 2),
+        reported("c", 1, feature="nothing"),
+        reported("d", event="no"),
+    ]
+    outcomes = intake.count(uses, NOW)
+    assert [type(outcome) for outcome in outcomes] == [NotFound, type(None), NotFound, NotFound]
+    assert here.remaining("c1") == 8
+
+
+def test_time_that_runs_out_leaves_the_rest_for_the_next_delivery(here: World) -> None:
+    here.customer("c1", [item(10)])
+    ticks = iter([0.0, *([100.0] * 10)])
+    slow = Intake(here.meter, OnceKeys(here.table), lambda _: None, lambda: next(ticks))
+    (outcome,) = slow.count([reported("a")], NOW)
+    assert isinstance(outcome, Unavailable)
+    assert here.remaining("c1") == 10
+
+
+def test_consumers_that_meet_on_one_customer_count_each_use_once(here: World, intake: Intake, backend: Server) -> None:
+    """Four consumers, half of their uses the same ones, and hot uses in between."""
+    here.customer("c1", [item(100_000)])
+    batches = [[reported(f"e{n}", 2) for n in range(start, start + 40)] for start in (0, 20, 40, 60, 80, 100)]
+    with ThreadPoolExecutor(8) as threads:
+        hot = [threads.submit(here.use, "c1", 3) for _ in range(30)]
+        found = list(threads.map(lambda batch: intake.count(batch, NOW), batches))
+        assert all(use.result().allowed for use in hot)
+    again = [batch for batch, outcomes in zip(batches, found, strict=True) if any(outcomes)]
+    for batch in again:  # what met too often comes again, as the queue does it
+        assert intake.count(batch, NOW) == [None] * 40
+    assert here.totals("c1").usage == 140 * 2 + 30 * 3
+    told = history(here, backend)
+    assert sum(entry.value for entry in told) == 140 * 2 + 30 * 3
+    assert len({entry.use_id for entry in told}) == 170
+
+
+def test_an_item_made_anew_goes_on_counting_its_versions(here: World) -> None:
+    """The sums of the history add each version of an item once: a customer made again must not repeat them."""
+    here.customer("c1", [item(10)])
+    here.use("c1", 1)
+    before = here.stored("c1").version
+    here.management.delete_customer(SANDBOX, "c1")
+    here.customer("c1", [item(10)])
+    assert here.stored("c1").version > before

@@ -1,0 +1,163 @@
+"""The usage queue's consumer: what is settled, what comes again, and what is put aside with its reason."""
+
+from __future__ import annotations
+
+import json
+import sys
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from tests.handlers.conftest import Here
+from tests.handlers.test_events import CONTEXT
+from tests.world import NOW, item
+from tollgate.domain.errors import NotFound, Unavailable
+
+NUMBER = iter(range(10_000))
+
+
+class Letters:
+    def __init__(self, *, broken: bool = False) -> None:
+        self.broken = broken
+        self.sent: list[dict[str, Any]] = []
+
+    def send_message(self, QueueUrl: str, MessageBody: str) -> None:  # noqa: N803 - botocore's names
+        if self.broken:
+            raise ConnectionError(QueueUrl)
+        self.sent.append(json.loads(MessageBody))
+
+
+@pytest.fixture
+def customer(here: Here) -> str:
+    """A customer with 100 messages."""
+    name = f"queue-{next(NUMBER)}"
+    here.world.customer(name, [item(100, None)])
+    return name
+
+
+@pytest.fixture
+def letters(here: Here, monkeypatch: pytest.MonkeyPatch) -> Letters:
+    found = Letters()
+    monkeypatch.setattr(sys.modules["functions.track.app"], "_queue", found)
+    assert here
+    return found
+
+
+def message(body: Any, id: str = "m1", receives: int = 1) -> dict[str, Any]:
+    text = body if isinstance(body, str) else json.dumps(body)
+    return {"messageId": id, "body": text, "attributes": {"ApproximateReceiveCount": str(receives)}}
+
+
+def event(customer: str, **detail: Any) -> dict[str, Any]:
+    """An event as a rule delivers it."""
+    full = {"environment": "sandbox", "customer_id": customer, "feature_id": "messages", "value": 2, **detail}
+    return {
+        "id": f"envelope-{next(NUMBER)}",
+        "detail-type": "usage.reported",
+        "source": "shop",
+        "detail": {name: value for name, value in full.items() if value is not None},
+    }
+
+
+def take_in(here: Here, *messages: dict[str, Any]) -> list[str]:
+    """The ids of the messages that are to come again."""
+    answer = here.handlers["track"]({"Records": list(messages)}, CONTEXT)
+    return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
+
+
+def used(here: Here, customer: str) -> Decimal:
+    return here.world.totals(customer).usage
+
+
+def test_an_event_counts_once_by_its_own_id_or_its_envelopes(here: Here, customer: str, letters: Letters) -> None:
+    named, unnamed = event(customer, id="order-1"), event(customer)
+    assert take_in(here, message(named), message(unnamed), message(named), message(unnamed)) == []
+    assert take_in(here, message({**named, "id": "another envelope"}), message(unnamed)) == []
+    assert used(here, customer) == 4
+    assert take_in(here, message({**named, "source": "bakery"})) == []
+    assert used(here, customer) == 6  # another source's order-1 is another event
+    assert letters.sent == []
+
+
+def test_a_value_is_one_where_none_is_given_and_keeps_its_digits(here: Here, customer: str) -> None:
+    take_in(
+        here,
+        message(event(customer, value=None)),
+        message(json.dumps(event(customer)).replace('"value": 2', '"value": 0.1234567891')),
+    )
+    assert used(here, customer) == Decimal("1.1234567891")
+
+
+@pytest.mark.parametrize(
+    ("detail", "reason"),
+    [
+        ({"customer_id": "no#body"}, "customer_id"),
+        ({"feature_id": "nothing"}, "Feature nothing not found"),
+        ({"feature_id": None}, "either feature_id or event_name"),
+        ({"event_name": "sent"}, "either feature_id or event_name"),
+        ({"value": "two"}, "value"),
+        ({"value": 10**15}, "value"),
+        ({"time": "yesterday"}, "time"),
+        ({"time": 1_000_000_000_000}, "at most a year ago"),  # seconds' worth of zeros missing: 2001
+        ({"time": 32_503_680_000_000}, "an hour ahead"),
+        ({"environment": "test"}, "environment"),
+        ({"properties": {"text": "x" * 5000}}, "4096"),
+        ({"id": ""}, "id"),
+    ],
+)
+def test_a_mistake_is_put_aside_with_its_reason_and_the_rest_is_counted(
+    here: Here, customer: str, letters: Letters, detail: dict[str, Any], reason: str
+) -> None:
+    bad = event(customer, **detail)
+    assert take_in(here, message(event(customer), "m1"), message(bad, "m2"), message(event(customer), "m3")) == []
+    assert used(here, customer) == 4
+    (letter,) = letters.sent
+    assert reason in letter["reason"]
+    assert json.loads(letter["message"]) == bad
+
+
+@pytest.mark.parametrize("body", ["no JSON", "[]", "{}", '{"env": "sandbox"}', '{"env": "mars", "items": []}'])
+def test_what_is_no_message_of_ours_is_put_aside(here: Here, letters: Letters, body: str) -> None:
+    assert take_in(here, message(body)) == []
+    assert letters.sent[0]["message"] == body
+
+
+def test_one_bad_use_of_a_batch_is_put_aside_alone(here: Here, customer: str, letters: Letters) -> None:
+    items = [
+        {"id": f"{customer}-{n}", "customer_id": customer, "feature_id": feature, "value": 3}
+        for n, feature in enumerate(("messages", "nothing", "messages"))
+    ]
+    body = {"env": "sandbox", "key_id": "key_test", "at": NOW, "items": items}
+    assert take_in(here, message(body)) == []
+    assert used(here, customer) == 6
+    (letter,) = letters.sent
+    assert json.loads(letter["message"]) == {**body, "items": [items[1]]}
+
+
+@pytest.mark.parametrize(("receives", "again"), [(1, True), (4, True), (5, False)])
+@pytest.mark.parametrize(
+    "error", [Unavailable("busy"), RuntimeError("a defect"), NotFound("customer", "c")], ids=["busy", "defect", "early"]
+)
+def test_what_may_succeed_later_comes_again_until_the_last_time(
+    here: Here,
+    customer: str,
+    letters: Letters,
+    monkeypatch: pytest.MonkeyPatch,
+    receives: int,
+    again: bool,
+    error: Exception,
+) -> None:
+    intake = sys.modules["functions.track.app"]._intake
+    monkeypatch.setattr(intake, "count", lambda arrived, _: [error for _ in arrived])
+    assert take_in(here, message(event(customer), "m1", receives)) == (["m1"] if again else [])
+    assert len(letters.sent) == (0 if again else 1)
+
+
+def test_a_letter_that_cannot_be_sent_leaves_the_message_in_its_queue(
+    here: Here, customer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules["functions.track.app"], "_queue", Letters(broken=True))
+    bad = event(customer, feature_id="nothing")
+    assert take_in(here, message(bad, "m1"), message(event(customer), "m2")) == ["m1"]
+    assert used(here, customer) == 2

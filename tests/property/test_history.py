@@ -1,0 +1,103 @@
+"""Any interleaving of stream records, in any batches, with any of them sent again, gives the same history and sums."""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cli.servers import Server
+from tests.conftest import create_table, dynamodb_client
+from tests.records import NOW, held, monthly, record, spent, used
+from tests.world import SANDBOX, world
+from tollgate.domain.balances import Place
+from tollgate.domain.history import DAY_MS, HOUR_MS, Addition, From, Line
+from tollgate.domain.keys import Environment
+from tollgate.store.history import History
+from tollgate.store.stream import change_of
+from tollgate.usecases.telling import Batch, Teller
+
+PLACES = (Place("messages"), Place("messages", "e1"), Place("words"))
+_customers = itertools.count()
+
+
+class Crash(Exception):
+    pass
+
+
+class Crashing(History):
+    """A history whose writer dies after so many of its sums."""
+
+    left: int | None = None
+
+    def add(self, env: Environment, lines: Mapping[Line, Sequence[Addition]], at: int) -> None:
+        if self.left is None:
+            return super().add(env, lines, at)
+        super().add(env, dict(itertools.islice(lines.items(), self.left)), at)
+        raise Crash
+
+
+@pytest.fixture(scope="module")
+def teller(servers: dict[str, Server]) -> Teller:
+    client = dynamodb_client(servers["DynamoDB Local"].url)
+    here = world(client, create_table(client))
+    return Teller(Crashing(here.table, 400), here.meter)
+
+
+writes = st.lists(st.tuples(st.sampled_from(PLACES), st.integers(1, 9), st.integers(0, 30 * HOUR_MS)), max_size=25)
+
+
+@given(writes, st.data())
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+def test_any_interleaving_of_records_gives_the_same_sums(
+    teller: Teller, writes: list[tuple[Place, int, int]], data: st.DataObject
+) -> None:
+    customer = f"c{next(_customers)}"
+    queues: dict[Place, list[dict[str, Any]]] = defaultdict(list)
+    expected: dict[tuple[str, str | None, int], list[Decimal]] = defaultdict(list)
+    balances = {place: held(monthly(1000), place=place) for place in PLACES}
+    versions = dict.fromkeys(PLACES, 1)
+    for number, (place, value, late) in enumerate(writes):
+        versions[place] += 1
+        event = used(f"use-{number:03d}", value, NOW + late)
+        after = spent(balances[place], value)
+        queues[place].append(record(balances[place], after, versions[place], event, customer=customer))
+        balances[place] = after
+        expected[place.feature_id, place.entity_id or None, event.at].append(Decimal(value))
+    merged = []
+    while any(queues.values()):  # each item's own order is the stream's promise
+        place = data.draw(st.sampled_from([place for place, queue in queues.items() if queue]))
+        merged.append(queues[place].pop(0))
+    assert isinstance(teller.history, Crashing)
+    done = 0
+    while done < len(merged):
+        start = data.draw(st.integers(0, done))  # some of what was told already comes again
+        end = data.draw(st.integers(done + 1, len(merged)))
+        teller.history.left = data.draw(st.none() | st.integers(0, 4))
+        changes = [change for one in merged[start:end] if (change := change_of(one))]
+        batch = Batch(teller, changes)
+        for change in changes:
+            batch.told(change)
+        try:
+            batch.keep()
+            done = end
+        except Crash:
+            continue
+    for source, unit in ((From.HOURS, HOUR_MS), (From.DAYS, DAY_MS)):
+        end = NOW + 2 * DAY_MS
+        sums = teller.history.sums(SANDBOX, customer, ["messages", "words"], source, NOW, end)
+        found = {(s.feature_id, s.entity_id, s.at): (s.uses, s.sum) for s in sums}
+        wanted: dict[tuple[str, str | None, int], list[Decimal]] = defaultdict(list)
+        for (feature, entity, at), values in expected.items():
+            wanted[feature, entity, at - at % unit] += values
+        assert found == {key: (len(values), sum(values)) for key, values in wanted.items()}
+    listed = [entry for _, entry in teller.history.entries(SANDBOX, customer, NOW, NOW + 2 * DAY_MS)]
+    assert [entry.at for entry in listed] == sorted((NOW + late for _, _, late in writes), reverse=True)
+    assert sum(entry.value for entry in listed) == sum(value for _, value, _ in writes)
+    assert all(sum(taken.value for taken in entry.deductions) == entry.value for entry in listed)

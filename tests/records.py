@@ -1,0 +1,109 @@
+"""Stream records as DynamoDB makes them of balance items."""
+
+from __future__ import annotations
+
+import base64
+from decimal import Decimal
+from typing import Any
+
+from tollgate.domain.balances import Balance, Place, balance_of, restated
+from tollgate.domain.keys import Environment
+from tollgate.domain.periods import Interval, Reset
+from tollgate.domain.rows import Row
+from tollgate.domain.usage import UsageEvent
+from tollgate.store import keys
+from tollgate.store.balance_items import encode_event, new_item
+
+SANDBOX = Environment.SANDBOX
+NOW = 1_767_225_600_000  # 2026-01-01
+MONTH_END = 1_769_904_000_000
+MESSAGES = Place("messages")
+
+
+def monthly(granted: int, id: str = "sub_1:0", **more: Any) -> Row:
+    """A row of the plan `pro` that resets with the month."""
+    return Row(
+        id,
+        "pro",
+        "sub_1",
+        Decimal(granted),
+        reset=Reset(Interval.MONTH),
+        anchor=NOW,
+        next_reset_at=MONTH_END,
+        **more,
+    )
+
+
+def held(*rows: Row, place: Place = MESSAGES) -> Balance:
+    return balance_of(place, rows)
+
+
+def spent(balance: Balance, amount: int | str | Decimal) -> Balance:
+    """The balance after a hot write."""
+    v = Decimal(amount)
+    return balance._replace(headroom=balance.headroom - v, ceiling=balance.ceiling - v, spent=balance.spent + v)
+
+
+def with_limits(balance: Balance, **limits: Any) -> Balance:
+    return restated(balance._replace(limits=balance.limits._replace(**limits)))
+
+
+def used(id: str, value: int | str, at: int = NOW + 500, **more: Any) -> UsageEvent:
+    return UsageEvent(id, Decimal(value), more.pop("drawn", Decimal(value)), at, "key_test", **more)
+
+
+def record(
+    before: Balance | None,
+    after: Balance | None,
+    version: int,
+    event: UsageEvent | None = None,
+    *,
+    old_event: UsageEvent | None = None,
+    customer: str = "c1",
+    at: int = NOW + 1000,
+) -> dict[str, Any]:
+    """The record of a write that made `version` of the item."""
+    balance = after or before
+    assert balance
+    key = keys.balance(SANDBOX, customer, balance.place)
+    images: dict[str, Any] = {}
+    if before is not None:
+        images["OldImage"] = _image(key, before, version - 1, old_event)
+    if after is not None:
+        images["NewImage"] = _image(key, after, version, event or old_event)
+    return {
+        "eventID": f"{customer}-{version}",
+        "eventName": "MODIFY" if len(images) == 2 else "INSERT" if after else "REMOVE",
+        "eventSource": "aws:dynamodb",
+        "awsRegion": "us-east-1",
+        "dynamodb": {
+            "ApproximateCreationDateTime": at / 1000,
+            "Keys": key,
+            "SequenceNumber": str(version),
+            "StreamViewType": "NEW_AND_OLD_IMAGES",
+            **images,
+        },
+    }
+
+
+def _image(key: keys.Key, balance: Balance, version: int, event: UsageEvent | None) -> dict[str, Any]:
+    item = new_item(dict(key), balance, version)
+    if event is not None:
+        item["event"] = {"S": encode_event(event)}
+    wire: dict[str, Any] = {}
+    for name, value in item.items():
+        binary: Any = value.get("B")
+        wire[name] = dict(value) if binary is None else {"B": base64.b64encode(binary).decode()}
+    return wire
+
+
+def uses(balance: Balance, values: list[int], customer: str = "c1", start: int = 2) -> list[dict[str, Any]]:
+    """The records of one hot write after another, from version `start`."""
+    records = []
+    last: UsageEvent | None = None
+    for number, value in enumerate(values):
+        event = used(f"use-{customer}-{start + number}", value)
+        after = spent(balance, value)
+        records.append(record(balance, after, start + number, event, old_event=last, customer=customer))
+        balance, last = after, event
+    return records
