@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -119,13 +120,17 @@ def keys_revoke(key_id: str, env: Env = Environment.SANDBOX) -> None:
 
 
 @dead_app.command("list")
-def dead_list() -> None:
+def dead_list(as_json: Annotated[bool, typer.Option("--json", help="A line of JSON for each.")] = False) -> None:
     """The letters, each with its reason; all stay where they are."""
     table = Table("sent", "kind", "reason", "what")
     for letter in dead.of_environment(stack.current).all():
         sent = datetime.fromtimestamp(letter.sent / 1000, UTC).isoformat(timespec="seconds")
-        table.add_row(sent, letter.kind.value, letter.reason, letter.body[:300])
-    console.print(table)
+        if as_json:
+            typer.echo(json.dumps({"sent": sent, "kind": letter.kind, "reason": letter.reason, "what": letter.body}))
+        else:
+            table.add_row(sent, letter.kind.value, letter.reason, letter.body[:300])
+    if not as_json:
+        console.print(table)
 
 
 @dead_app.command("redrive")

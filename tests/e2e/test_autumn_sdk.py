@@ -250,7 +250,7 @@ class TestEvents:
         queue = queues.create_queue(QueueName=id)["QueueUrl"]
         arn = queues.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
         bus = stack.outputs["BusName"]
-        pattern = {"source": ["tollgate"], "detail": {"customer_id": [id]}}
+        pattern = {"source": ["tollgate"], "detail-type": ["usage.recorded"], "detail": {"customer_id": [id]}}
         events.put_rule(Name=id, EventBusName=bus, EventPattern=json.dumps(pattern))
         events.put_targets(Rule=id, EventBusName=bus, Targets=[{"Id": "test", "Arn": arn}])
 
