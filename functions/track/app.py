@@ -18,12 +18,12 @@ from tollgate.dialects.http import Answer, Request
 from tollgate.dialects.lotus import customers, events, subscriptions
 from tollgate.dialects.lotus.edge import handle as handle_lotus
 from tollgate.dialects.lotus.routes import Route, dispatch
-from tollgate.dialects.queue import Item, items_in
+from tollgate.dialects.queue import items_in
 from tollgate.domain.errors import NotFound, TollgateError, Unavailable
-from tollgate.domain.features import Catalog
-from tollgate.domain.keys import Environment
 from tollgate.exact_json import dumps, loads
 from tollgate.store.stream import new_holders
+from tollgate.usecases.intake import Arrived
+from tollgate.usecases.reports import Reported
 
 _RECEIVES = 5  # the queue's maxReceiveCount: after it, it moves a message aside without a reason
 _queue = runtime.client("sqs")
@@ -48,17 +48,15 @@ def _take_in(records: Sequence[Message]) -> dict[str, Any]:
     """Counts what the messages carry; those that are to come again are the answer's failures. What would fail again goes
     to the dead letters with its reason, and alone: the rest of its message is settled."""
     now = runtime.clock()
-    items: list[tuple[Message, Item]] = []
+    items: list[tuple[Message, int, Arrived | Reported]] = []
     problems: list[tuple[Message, int | None, Exception]] = []
     for record in records:
         try:
-            items += [(record, item) for item in _items(record["body"], now)]
+            items += [(record, number, one) for number, one in enumerate(_items(record["body"], now))]
         except (TollgateError, KeyError, TypeError, ValueError, ArithmeticError) as error:
             problems.append((record, None, error))
-    problems += _report([(record, item) for record, item in items if item.event is not None], now)
-    uses = [(record, item.number, item.use) for record, item in items if item.use is not None]
-    outcomes = _intake.count([use for _, _, use in uses], now)
-    problems += [(r, n, problem) for (r, n, _), problem in zip(uses, outcomes, strict=True) if problem is not None]
+    outcomes = _intake.count([one for _, _, one in items], now)
+    problems += [(r, n, problem) for (r, n, _), problem in zip(items, outcomes, strict=True) if problem is not None]
     again = dict.fromkeys(record["messageId"] for record, number, problem in problems if _again(record, problem))
     told: set[tuple[str, int | None]] = set()
     for record, number, problem in problems:
@@ -70,24 +68,7 @@ def _take_in(records: Sequence[Message]) -> dict[str, Any]:
     return {"batchItemFailures": [{"itemIdentifier": id} for id in again]}
 
 
-def _report(items: Sequence[tuple[Message, Item]], now: int) -> list[tuple[Message, int, Exception]]:
-    """Counts reported events, each once by its id, with the catalog as it stands; what kept any from being counted."""
-    problems: list[tuple[Message, int, Exception]] = []
-    catalogs: dict[Environment, Catalog] = {}
-    for record, item in items:
-        assert item.event is not None
-        assert item.caller is not None
-        env = item.caller.environment
-        try:
-            if env not in catalogs:
-                catalogs[env] = _meter.features.catalog(env, fresh=True)
-            _reporter.report(item.caller, item.event, now, catalogs[env])
-        except (TollgateError, KeyError, TypeError, ValueError, ArithmeticError) as error:
-            problems.append((record, item.number, error))
-    return problems
-
-
-def _items(body: str, now: int) -> list[Item]:
+def _items(body: str, now: int) -> list[Arrived | Reported]:
     """What a message carries. One about a reservation that is due carries no use: it is dealt with here."""
     if reservations.is_due(body):
         later = reservations.arrived(runtime.reservations(), body, now)
@@ -96,7 +77,7 @@ def _items(body: str, now: int) -> list[Item]:
             _queue.send_message(QueueUrl=url, MessageBody=later.body, DelaySeconds=later.seconds)
         return []
     message = loads(body)
-    return [Item(0, reported_use(message, now))] if is_reported(message) else items_in(message)
+    return [reported_use(message, now)] if is_reported(message) else items_in(message)
 
 
 def _again(record: Message, problem: Exception) -> bool:

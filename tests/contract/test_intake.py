@@ -19,8 +19,10 @@ from tollgate.domain.errors import NotFound, Unavailable
 from tollgate.domain.history import Entry, entries_of
 from tollgate.domain.periods import Interval
 from tollgate.store.once import DAY_MS, Once, OnceKeys
+from tollgate.store.reports import Reports
 from tollgate.store.stream import change_of
 from tollgate.usecases.intake import Arrived, Intake
+from tollgate.usecases.reports import Reporter
 
 
 def reported(id: str, value: float | str = 1, customer: str = "c1", feature: str = "messages", **more: Any) -> Arrived:
@@ -41,12 +43,17 @@ def reported(id: str, value: float | str = 1, customer: str = "c1", feature: str
     )
 
 
+def intake_of(here: World, *more: Any) -> Intake:
+    once = OnceKeys(here.table)
+    return Intake(here.meter, Reporter(here.balances, here.meter.features, once, Reports(here.table)), once, *more)
+
+
 @pytest.fixture
 def intake(here: World) -> Intake:
     def defect(message: str) -> None:
         raise AssertionError(message)
 
-    return Intake(here.meter, OnceKeys(here.table), defect)
+    return intake_of(here, defect)
 
 
 def history(here: World, backend: Server) -> list[Entry]:
@@ -199,7 +206,7 @@ def test_what_does_not_exist_is_told_and_the_rest_is_counted(here: World, intake
 def test_time_that_runs_out_leaves_the_rest_for_the_next_delivery(here: World) -> None:
     here.customer("c1", [item(10)])
     ticks = iter([0.0, *([100.0] * 10)])
-    slow = Intake(here.meter, OnceKeys(here.table), lambda _: None, lambda: next(ticks))
+    slow = intake_of(here, lambda _: None, lambda: next(ticks))
     (outcome,) = slow.count([reported("a")], NOW)
     assert isinstance(outcome, Unavailable)
     assert here.remaining("c1") == 10

@@ -13,20 +13,24 @@ import pytest
 from cli.servers import Server
 from tests.conftest import Spent, create_table, dynamodb_client
 from tests.contract.test_costs import assert_costs, batch, transaction
-from tests.world import CALLER, HOUR, NOW, SANDBOX, World, item, world
+from tests.streams import records
+from tests.world import HOUR, NOW, SANDBOX, World, item, world
 from tollgate.domain.access import Line, lines
 from tollgate.domain.balances import Place
 from tollgate.domain.customers import Customer
 from tollgate.domain.features import Feature, FeatureType
 from tollgate.domain.periods import Interval, Reset
 from tollgate.domain.plans import PlanItem
+from tollgate.domain.recorded import uses_of
 from tollgate.domain.reports import Report
 from tollgate.domain.subscriptions import Terms
 from tollgate.store.customers import Customers
 from tollgate.store.plans import Plans
 from tollgate.store.reports import Reports
+from tollgate.store.stream import change_of
 from tollgate.usecases.access import Access
-from tollgate.usecases.reports import Reporter
+from tollgate.usecases.intake import Intake
+from tollgate.usecases.reports import Reported, Reporter
 
 
 def metered(id: str, kind: str, event: str = "used") -> Feature:
@@ -51,6 +55,21 @@ def here(backend: Server) -> World:
 def reporter(here: World) -> Reporter:
     assert here.meter.once
     return Reporter(here.balances, here.meter.features, here.meter.once, Reports(here.table))
+
+
+def report(here: World, *events: Report, now: int = NOW, receipt: bool = True) -> None:
+    """Events as the queue delivers them, together."""
+
+    def defect(message: str) -> None:
+        raise AssertionError(message)
+
+    assert here.meter.once
+    intake = Intake(here.meter, reporter(here), here.meter.once, defect)
+    assert intake.count([reported(one, receipt=receipt) for one in events], now) == [None] * len(events)
+
+
+def reported(event: Report, *, receipt: bool = True) -> Reported:
+    return Reported(SANDBOX, event, "key_test", receipt)
 
 
 def access(here: World) -> Access:
@@ -97,7 +116,25 @@ class TestCosts:
         """Two units for the balance and two for the id."""
         here.customer("c1", [item(10)])
         counting, catalog = reporter(here), here.meter.features.catalog(SANDBOX)
-        assert_costs(here, lambda: counting.report(CALLER, event("c1"), NOW, catalog), batch(2.0), transaction(2))
+        assert_costs(here, lambda: counting.write([reported(event("c1"))], catalog, NOW), batch(2.0), transaction(2))
+
+    def test_a_hot_customers_events_are_one_read_and_one_transaction(self, here: World) -> None:
+        """Two units for the id of each, and two for the balance: which is a few KB then, as it tells of all of them."""
+        here.customer("c1", [item(10)])
+        counting, catalog = reporter(here), here.meter.features.catalog(SANDBOX)
+        events = [reported(event("c1")) for _ in range(40)]
+        spent = Spent(here.table.client).of(lambda: counting.write(events, catalog, NOW))
+        assert [name for name, _ in spent] == ["BatchGetItem", "TransactWriteItems"]
+        assert used(here, "c1", "messages") == 40
+
+    def test_an_event_that_no_feature_hears_is_its_receipt_alone_or_nothing(self, here: World) -> None:
+        here.customer("c1", [item(10)])
+        counting, catalog = reporter(here), here.meter.features.catalog(SANDBOX)
+        unheard = event("c1", "unheard")
+        assert_costs(here, lambda: counting.write([reported(unheard)], catalog, NOW), ("TransactWriteItems", None))
+        assert counting.missing(SANDBOX, [unheard.id], NOW, 0) == []
+        report(here, event("c1", "unheard", id="nobody asks"), receipt=False)
+        assert counting.missing(SANDBOX, ["nobody asks"], NOW, 0) == ["nobody asks"]
 
     def test_a_use_of_a_feature_that_a_row_counts_beside_is_still_one_request_and_one_unit(self, here: World) -> None:
         here.customer("c1", [item(10), item("20.5", Reset(Interval.ONE_OFF))])
@@ -110,22 +147,21 @@ class TestOnce:
         here.customer("c1", [item(1000)])
         same = event("c1", id="one", value=3)
         with ThreadPoolExecutor(8) as threads:
-            answers = list(threads.map(lambda _: reporter(here).report(CALLER, same, NOW), range(8)))
-        assert sum(answers) == 1
+            list(threads.map(lambda _: report(here, same), range(8)))
         assert used(here, "c1", "messages") == 3
 
     def test_many_events_at_once_are_all_counted(self, here: World) -> None:
         here.customer("c1", [item(5)])
         here.attach("c1", [item(1000)])
         with ThreadPoolExecutor(6) as threads:
-            assert all(threads.map(lambda n: reporter(here).report(CALLER, event("c1", value=n), NOW), range(24)))
+            list(threads.map(lambda n: report(here, event("c1", value=n)), range(24)))
         assert [line.used for line in found(here, "c1", "messages")] == [276, 276]
 
     def test_each_value_counts_once_however_many_report_it(self, here: World) -> None:
         here.customer("c1", [item(100, feature="users"), item(100, feature="peak"), item(100, feature="mean")])
         told = [event("c1", "used", n=n % 4) for n in range(16)]
         with ThreadPoolExecutor(6) as threads:
-            assert all(threads.map(lambda each: reporter(here).report(CALLER, each, NOW), told))
+            list(threads.map(lambda each: report(here, each), told))
         assert used(here, "c1", "users") == 4
         assert used(here, "c1", "peak") == 3
         assert used(here, "c1", "mean") == Decimal("1.5")
@@ -133,7 +169,7 @@ class TestOnce:
     def test_a_value_counts_anew_in_a_new_period(self, here: World) -> None:
         here.customer("c1", [item(100, Reset(Interval.HOUR), feature="users")])
         for now, count in ((NOW, 1), (NOW + 1, 1), (NOW + HOUR, 1)):
-            reporter(here).report(CALLER, event("c1", "used", n="same"), now)
+            report(here, event("c1", "used", n="same"), now=now)
             assert used(here, "c1", "users", now) == count
 
     def test_an_event_and_its_customer_at_the_same_time(self, here: World) -> None:
@@ -147,8 +183,8 @@ class TestOnce:
 
             with ThreadPoolExecutor(2) as threads:
                 made = threads.submit(create)
-                told = threads.submit(reporter(here).report, CALLER, event(id), NOW)
-                assert told.result()
+                told = threads.submit(report, here, event(id))
+                told.result()
                 made.result()
             left = Reports(here.table).waiting(SANDBOX, id, "", 10)
             assert left == []
@@ -156,7 +192,7 @@ class TestOnce:
 
     def test_waiting_events_are_counted_once_by_however_many(self, here: World) -> None:
         for number in range(5):
-            reporter(here).report(CALLER, event("late", value=number), NOW)
+            report(here, event("late", value=number))
         here.customer("late", [item(100)])
         with ThreadPoolExecutor(3) as threads:
             for _ in threads.map(lambda _: reporter(here).count_waiting(SANDBOX, "late", NOW), range(3)):
@@ -166,7 +202,7 @@ class TestOnce:
     def test_an_event_leaves_its_trace_for_the_stream(self, here: World) -> None:
         here.customer("c1", [item(10)])
         before = here.last_event_id("c1")
-        reporter(here).report(CALLER, event("c1", value=2), NOW)
+        report(here, event("c1", value=2))
         assert before is None
         assert here.last_event_id("c1")
 
@@ -176,10 +212,7 @@ def test_what_a_row_remembers_is_stored_and_read_back(here: World) -> None:
     here.management.get_or_create_customer(SANDBOX, Customer("c1"), None, NOW)
     here.attach("c1", [item(10, feature="mean"), item(10, feature="messages")], terms=us)
     here.attach("c1", [PlanItem("messages", Decimal(3))])
-    counting = reporter(here)
-    for n in (3, 4):
-        counting.report(CALLER, event("c1", "used", n=n, region="US"), NOW)
-    counting.report(CALLER, event("c1", value=12, region="US"), NOW)
+    report(here, *(event("c1", "used", n=n, region="US") for n in (3, 4)), event("c1", value=12, region="US"))
     (row,) = here.stored("c1", Place("mean")).balance.rows
     assert row.filters == (("region", "US"),)
     assert row.meters == {"mean": (7, 2)}
@@ -187,3 +220,26 @@ def test_what_a_row_remembers_is_stored_and_read_back(here: World) -> None:
     assert {row.counted for row in here.stored("c1").balance.rows} == {Decimal(12)}
     held = here.management.customer(SANDBOX, "c1").subscriptions.values()
     assert sorted(subscription.filters for subscription in held) == [(), (("region", "US"),)]
+
+
+def test_events_together_count_as_one_after_another(here: World, backend: Server) -> None:
+    """The same events, each alone, and all at once and once more: balances and what the stream tells of them agree."""
+    told = [event("", "used", n=n) for n in (3, 1, 3, 7, 2, 7)] + [event("", value=n) for n in (2, 5, 4)]
+    features = ("messages", "users", "peak", "mean")
+    for customer in ("alone", "together"):
+        here.customer(customer, [item(4, feature=feature) for feature in features])
+    for one in told:
+        report(here, one._replace(customer_id="alone", id=f"alone-{one.id}"))
+    together = [one._replace(customer_id="together") for one in told]
+    report(here, *together, together[0])
+    report(here, *together)
+    counts = {customer: [used(here, customer, feature) for feature in features] for customer in ("alone", "together")}
+    assert counts["together"] == counts["alone"] == [11, 4, 7, Decimal("3.8333333333")]
+    stream = records(dynamodb_client(backend.url), here.table.name)
+    moved: dict[str, list[tuple[str, str, Decimal, Decimal]]] = {"alone": [], "together": []}
+    for change in filter(None, map(change_of, stream)):
+        for use in uses_of(change):
+            drawn = sum((deduction.value for deduction in use.deductions), Decimal(0))
+            moved[change.customer_id].append((use.use_id.removeprefix("alone-"), use.feature_id, use.value, drawn))
+    assert len(moved["together"]) == 3 + 6 * 3
+    assert sorted(moved["together"]) == sorted(moved["alone"])

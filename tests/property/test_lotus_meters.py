@@ -19,7 +19,7 @@ from tollgate.domain.meters import Seen, amount_of, counting, meter_of, unique_v
 from tollgate.domain.periods import Interval, Reset
 from tollgate.domain.plans import Plan, PlanItem
 from tollgate.domain.quantities import ZERO
-from tollgate.domain.reports import Report, moved, record
+from tollgate.domain.reports import Report, record
 from tollgate.domain.subscriptions import Terms, attach
 
 KINDS = ("COUNT", "SUM", "SUM_WITH_MULTIPLIER", "MAX", "LATEST", "AVG", "COUNT_UNIQUE", "WEIGHTED_SUM")
@@ -54,7 +54,7 @@ class Metered:
         found = record(self.feature, (), event, self.world, at, self.seen.get(value, {}) if value else {})
         if found is None or not found.decision.allowed:
             return
-        self.drawn += sum(moved(found.decision, {p: fold(b, at) for p, b in self.world.items()}).values())
+        self.drawn += sum(deduction.value for deduction in found.decision.deductions)
         self.world = dict(found.decision.world)
         if value:
             self.seen[value] = found.seen

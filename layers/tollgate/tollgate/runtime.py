@@ -164,7 +164,7 @@ def management() -> Management:
 def intake() -> Intake:
     from tollgate.usecases.intake import Intake
 
-    return Intake(meter(), once(), defect)
+    return Intake(meter(), reporter(), once(), defect)
 
 
 @cache

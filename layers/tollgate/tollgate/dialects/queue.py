@@ -2,7 +2,7 @@
 
 A message is JSON: who sent it (`env`, `key_id`), when (`at`, ms), and `items`. An item is a use with an id of its own, or
 (`event_id`) an event whose amounts follow from the features that count it; either is counted exactly once, however often
-it is delivered.
+it is delivered. `receipt`: that an event was received can be asked even where no feature counts it.
 """
 
 from __future__ import annotations
@@ -10,14 +10,15 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any
 
 from tollgate.domain.decisions import Overage
-from tollgate.domain.keys import Caller, Environment, Scope
+from tollgate.domain.keys import Caller, Environment
 from tollgate.domain.reports import Report
 from tollgate.exact_json import dumps
 from tollgate.store.once import DAY_MS, Once
 from tollgate.usecases.intake import Arrived
+from tollgate.usecases.reports import Reported
 
 ITEMS_IN_MESSAGE = 20  # times ten messages to one call of the function: well within its time
 MESSAGE_BYTES = 200_000  # of items: one message, and all that are sent in one call, hold at most 256 KB
@@ -41,31 +42,22 @@ def messages(caller: Caller, now: int, items: Sequence[Mapping[str, Any]]) -> It
         yield dumps({**shared, "items": part})
 
 
-class Item(NamedTuple):
-    """One item of a message: a use, or an event and who reported it."""
-
-    number: int
-    use: Arrived | None = None
-    event: Report | None = None
-    caller: Caller | None = None
-
-
-def items_in(message: Mapping[str, Any]) -> list[Item]:
+def items_in(message: Mapping[str, Any]) -> list[Arrived | Reported]:
     """The items of a message. Raises KeyError, TypeError, ValueError or ArithmeticError where it is none of ours."""
     env = Environment(message["env"])
-    return [_item(number, env, message, item) for number, item in enumerate(message["items"])]
+    return [_item(env, message, item) for item in message["items"]]
 
 
-def _item(number: int, env: Environment, message: Mapping[str, Any], item: Mapping[str, Any]) -> Item:
+def _item(env: Environment, message: Mapping[str, Any], item: Mapping[str, Any]) -> Arrived | Reported:
     at = item.get("timestamp") or message["at"]
     properties = item.get("properties") or {}
     if "event_id" in item:
         event = Report(item["event_id"], item["customer_id"], item["event_name"], at, properties)
-        return Item(number, event=event, caller=Caller(env, Scope.SECRET, message["key_id"]))
+        return Reported(env, event, message["key_id"], item.get("receipt", False))
     once = [Once("queue", item["id"], REMEMBERED_MS)]
     if item.get("idempotency_key"):
         once.append(Once("track", item["idempotency_key"]))
-    use = Arrived(
+    return Arrived(
         env,
         item["id"],
         item["customer_id"],
@@ -79,4 +71,3 @@ def _item(number: int, env: Environment, message: Mapping[str, Any], item: Mappi
         Overage(item.get("overage_behavior") or Overage.CAP),
         properties,
     )
-    return Item(number, use)

@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from tollgate.domain.balances import Place
 from tollgate.domain.decisions import Decision, Overage, Source, World, folded, sources_of, use
 from tollgate.domain.features import Feature, Pool
 from tollgate.domain.meters import ADDED, Seen, amount_of, meter_of, period_end, step
@@ -81,13 +80,3 @@ def _used(feature: Feature, pools: Sequence[Pool], amount: Decimal, event: Repor
 
 def _rows(source: Source, world: World) -> list[Row]:
     return [row for row in world[source.place].rows if source.may(row)]
-
-
-def moved(decision: Decision, before: World) -> dict[Place, Decimal]:
-    """What a use drew from each item, in its units, in the items' order."""
-    drawn = {
-        place: sum((row.consumed for row in balance.rows), ZERO)
-        - sum((row.consumed for row in before[place].rows), ZERO)
-        for place, balance in decision.world.items()
-    }
-    return {place: amount for place, amount in drawn.items() if amount}

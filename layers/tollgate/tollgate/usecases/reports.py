@@ -6,25 +6,23 @@ something that it is a use of.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from decimal import Decimal
-from functools import partial
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from tollgate.domain.balances import ENTITIES, Balance, Place
-from tollgate.domain.decisions import World, folded, sources_of
+from tollgate.domain.balances import ENTITIES, Place
+from tollgate.domain.decisions import World, folded
 from tollgate.domain.errors import DuplicateRequest, Unavailable
 from tollgate.domain.features import Catalog, Feature
-from tollgate.domain.keys import Caller, Environment
-from tollgate.domain.meters import counting, unique_value
-from tollgate.domain.quantities import ZERO
-from tollgate.domain.reports import Recorded, Report, moved, record
-from tollgate.domain.usage import UsageEvent
+from tollgate.domain.keys import Environment
+from tollgate.domain.meters import Seen, counting, unique_value
+from tollgate.domain.reports import Report, record
+from tollgate.domain.usage import Counted
 from tollgate.exact_json import dumps
 from tollgate.store.balances import Balances, Changed
 from tollgate.store.once import Once, OnceKeys
 from tollgate.store.reports import KEPT_MS, Found, Reports, Value, Waiting, position
 from tollgate.usecases.features import FeatureCache
+from tollgate.usecases.tally import Tally
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
@@ -34,12 +32,35 @@ _PAGE = 25
 _MOST_BYTES = 4096  # of properties, in a balance item
 
 
-class _Counted(NamedTuple):
-    """What an event did as a use of one feature, and what it drew from each item, in its units."""
+class Reported(NamedTuple):
+    """An event that was reported, and by which key. `receipt`: somebody may ask whether it was received, even where no
+    feature hears it."""
 
-    feature: Feature
-    recorded: Recorded
-    drawn: dict[Place, Decimal]
+    env: Environment
+    event: Report
+    key_id: str
+    receipt: bool = True
+
+    @property
+    def id(self) -> str:
+        return self.event.id
+
+    @property
+    def customer_id(self) -> str:
+        return self.event.customer_id
+
+    @property
+    def once(self) -> tuple[Once, ...]:
+        return (Once(SCOPE, self.event.id, KEPT_MS, self.event.customer_id),)
+
+
+class _Thought(NamedTuple):
+    """What events did, one after another: the world after them, what the items remember, and who has seen which value."""
+
+    before: World
+    after: World
+    tally: Tally
+    seen: dict[Value, Seen]
 
 
 class Reporter:
@@ -51,29 +72,38 @@ class Reporter:
         self.once = once
         self.store = store
 
-    def report(self, caller: Caller, event: Report, now: int, catalog: Catalog | None = None) -> bool:
-        """Counts an event in every feature that hears it, or keeps it for a customer to come. One read and one
-        transaction. False where its id was received before.
+    def write(self, events: Sequence[Reported], catalog: Catalog, now: int) -> bool:
+        """Counts events of one customer in every feature that hears them, or keeps them for a customer to come. One read
+        and one transaction, of what they moved and of each one's id. False where something had changed since it was read.
 
-        Raises Unavailable.
+        What no feature hears leaves its receipt alone. Raises DuplicateRequest where any was received
+        before, InvalidRequest where they do not fit one transaction, or Unavailable.
         """
-        env = caller.environment
-        catalog = catalog or self.features.catalog(env, fresh=True)
-        heard = counting(catalog.features.values(), event.name)
-        once = self.once.write(env, Once(SCOPE, event.id, KEPT_MS, event.customer_id), now)
+        heard = {one.event.name: counting(catalog.features.values(), one.event.name) for one in events}
+        env, customer_id = events[0].env, events[0].customer_id
+        once = [self.once.write(env, key, now) for one in events for key in one.once]
+        told = [one.event for one in events if heard[one.event.name]]
+        if not told:
+            self.balances.commit(env, customer_id, (), (), once)
+            return True
+        found = self._read(env, customer_id, told, heard, catalog)
+        if not found.known:
+            return all(self._kept(one, bool(heard[one.event.name]), now) for one in events)
+        keys = [one.key_id for one in events if heard[one.event.name]]
+        thought = _thought(list(zip(told, keys, strict=True)), heard, catalog, found, now)
+        return self._commit(env, customer_id, thought, found, once)
+
+    def _kept(self, one: Reported, heard: bool, now: int) -> bool:
+        """Keeps an event for its customer to come, or its receipt; False where the customer was made meanwhile."""
+        (key,) = one.once
+        write = self.once.write(one.env, key, now)
         try:
-            for _ in self.balances.turns():
-                found = self._read(env, event, heard, catalog)
-                if not found.known:
-                    if self.store.wait(env, event, caller.key_id, once, now):
-                        return True
-                    continue
-                counted = _counted(event, heard, catalog, found, now)
-                if self._commit(env, event, caller.key_id, catalog, counted, found, once, now):
-                    return True
-        except DuplicateRequest:
-            return False
-        raise Unavailable("The balances are being changed too often: the event was not counted, try again")
+            if heard:
+                return self.store.wait(one.env, one.event, one.key_id, write, now)
+            self.balances.commit(one.env, one.customer_id, (), (), [write])
+        except DuplicateRequest:  # it was received before
+            pass
+        return True
 
     def count_waiting(self, env: Environment, customer_id: str, now: int) -> None:
         """Counts the events that waited for this customer and are a use of something it holds; the others wait on.
@@ -89,14 +119,14 @@ class Reporter:
 
     def _count_waiting(self, env: Environment, waiting: Waiting, catalog: Catalog, now: int) -> None:
         event = waiting.event
-        heard = counting(catalog.features.values(), event.name)
+        heard = {event.name: counting(catalog.features.values(), event.name)}
         try:
             for _ in self.balances.turns():
-                found = self._read(env, event, heard, catalog)
-                counted = _counted(event, heard, catalog, found, now)
-                if not found.known or not counted:
+                found = self._read(env, event.customer_id, [event], heard, catalog)
+                thought = _thought([(event, waiting.key_id)], heard, catalog, found, now)
+                if not found.known or thought.tally.empty:
                     return
-                if self._commit(env, event, waiting.key_id, catalog, counted, found, self.store.counted(waiting), now):
+                if self._commit(env, event.customer_id, thought, found, [self.store.counted(waiting)]):
                     return
         except DuplicateRequest:  # somebody else has just counted it
             return
@@ -110,99 +140,75 @@ class Reporter:
         received = {id for id, (at, about) in used.items() if at >= since and customer_id in (None, about)}
         return [id for id in dict.fromkeys(ids) if id not in received]
 
-    def _read(self, env: Environment, event: Report, heard: Sequence[Feature], catalog: Catalog) -> Found:
+    def _read(
+        self,
+        env: Environment,
+        customer_id: str,
+        events: Sequence[Report],
+        heard: Mapping[str, Sequence[Feature]],
+        catalog: Catalog,
+    ) -> Found:
         """One request; one more for each feature of which entities hold shares."""
-        ids = {id for feature in heard for id in (feature.id, *(pool.feature_id for pool in catalog.pools(feature.id)))}
-        values = [value for feature in heard if (value := _value(event, feature))]
-        found = self.store.read(env, event.customer_id, [Place(id) for id in sorted(ids)], values)
+        features = {feature.id: feature for event in events for feature in heard[event.name]}
+        ids = {id for each in features for id in (each, *(pool.feature_id for pool in catalog.pools(each)))}
+        values = {value: None for event in events for f in heard[event.name] if (value := _value(event, f))}
+        found = self.store.read(env, customer_id, [Place(id) for id in sorted(ids)], list(values))
         for place, stored in list(found.stored.items()):
             if ENTITIES in stored.balance.before:
-                found.stored.update(self.balances.of_feature(env, event.customer_id, place.feature_id))
+                found.stored.update(self.balances.of_feature(env, customer_id, place.feature_id))
         return found
 
     def _commit(
         self,
         env: Environment,
-        event: Report,
-        key_id: str,
-        catalog: Catalog,
-        counted: Sequence[_Counted],
+        customer_id: str,
+        thought: _Thought,
         found: Found,
-        once: TransactWriteItemTypeDef,
-        now: int,
+        once: Sequence[TransactWriteItemTypeDef],
     ) -> bool:
-        """Writes what an event did in one transaction with what makes it happen once; False where something had
-        changed since it was read. Raises DuplicateRequest."""
-        before = folded(_world(found), _time(found, now))
-        after = counted[-1].recorded.decision.world if counted else before
-        drawn: dict[Place, Decimal] = {}
-        used: dict[Place, _Counted] = {}
-        for use in counted:
-            for place in use.drawn or (_carrier(use.feature, catalog, after),):
-                used.setdefault(place, use)
-                drawn[place] = drawn.get(place, ZERO) + use.drawn.get(place, ZERO)
-        changes = []
-        told: set[str] = set()
-        for place in (*used, *(place for place in after if place not in used and after[place] != before[place])):
-            event_of = None
-            if place in used:
-                id = used[place].feature.id
-                event_of = partial(_event, event, key_id, used[place], place, drawn[place], id in told)
-                told.add(id)
-            changes.append(Changed(found.stored[place], after[place], event_of))
-        seen = [
-            self.store.saw(env, value, found, use.recorded.seen)
-            for use in counted
-            if (value := _value(event, use.feature))
+        """Writes what events did in one transaction with what makes it happen once; False where something had changed
+        since it was read. Raises DuplicateRequest or InvalidRequest."""
+        before, after, tally, seen = thought
+        changes = [
+            Changed(found.stored[place], after[place], tally.event_of(place))
+            for place in after
+            if place in tally or after[place] != before[place]
         ]
-        return self.balances.commit(env, event.customer_id, changes, (), [once], seen) is not None
+        saw = [self.store.saw(env, value, found, rows) for value, rows in seen.items()]
+        return self.balances.commit(env, customer_id, changes, (), once, saw) is not None
 
 
-def _counted(event: Report, heard: Sequence[Feature], catalog: Catalog, found: Found, now: int) -> list[_Counted]:
-    """What the event does, feature by feature, each on what the one before left."""
-    at = _time(found, now)
-    world = folded(_world(found), at)
-    counted = []
-    for feature in heard:
-        value = _value(event, feature)
-        seen = found.rows_that_saw(value) if value else {}
-        recorded = record(feature, catalog.pools(feature.id), event, world, at, seen)
-        if recorded is not None and recorded.decision.allowed:
-            counted.append(_Counted(feature, recorded, moved(recorded.decision, world)))
-            world = dict(recorded.decision.world)
-    return counted
+def _thought(
+    events: Sequence[tuple[Report, str]],
+    heard: Mapping[str, Sequence[Feature]],
+    catalog: Catalog,
+    found: Found,
+    now: int,
+) -> _Thought:
+    """What events (each with the key that reported it) do, feature by feature, each on what the one before left."""
+    at = now if found.frozen_time is None else found.frozen_time
+    before: World = folded({place: stored.balance for place, stored in found.stored.items()}, at)
+    world = before
+    tally = Tally()
+    seen: dict[Value, Seen] = {}
+    for event, key_id in events:
+        for feature in heard[event.name]:
+            value, pools = _value(event, feature), catalog.pools(feature.id)
+            known: Seen = {} if value is None else seen.get(value, found.rows_that_saw(value))
+            recorded = record(feature, pools, event, world, at, known)
+            if recorded is None or not recorded.decision.allowed:
+                continue
+            use = Counted(event.id, recorded.amount, event.at, properties=_kept(event))
+            tally.count(use, key_id, feature, pools, "", recorded.decision)
+            world = recorded.decision.world
+            if value is not None:
+                seen[value] = recorded.seen
+    return _Thought(before, world, tally, seen)
 
 
 def _value(event: Report, feature: Feature) -> Value | None:
     value = unique_value(feature, event.properties)
     return None if value is None else Value.of(event.customer_id, feature.id, value)
-
-
-def _world(found: Found) -> dict[Place, Balance]:
-    return {place: stored.balance for place, stored in found.stored.items()}
-
-
-def _time(found: Found, now: int) -> int:
-    return now if found.frozen_time is None else found.frozen_time
-
-
-def _carrier(feature: Feature, catalog: Catalog, world: World) -> Place:
-    """The item that remembers a use that moved nothing: the first that could have paid."""
-    return sources_of(feature.id, catalog.pools(feature.id), "", world)[0].place
-
-
-def _event(event: Report, key_id: str, use: _Counted, place: Place, drawn: Decimal, part: bool, id: str) -> UsageEvent:
-    return UsageEvent(
-        id,
-        use.recorded.amount,
-        drawn,
-        event.at,
-        key_id,
-        _kept(event),
-        use.feature.id if use.feature.id != place.feature_id else None,
-        None,
-        part,
-    )
 
 
 def _kept(event: Report) -> dict[str, object]:

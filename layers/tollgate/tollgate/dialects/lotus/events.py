@@ -101,7 +101,7 @@ def _item(event: Any, now: int) -> tuple[dict[str, Any], str]:
         checked_id(params.customer_id, "customer_id")
     except InvalidInput:
         return item, f"customer_id {RULE}"
-    return {**item, "timestamp": at}, ""
+    return {**item, "timestamp": at, "receipt": True}, ""
 
 
 def verify(reporter: Reporter, request: Request) -> Answer:
