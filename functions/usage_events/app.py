@@ -17,8 +17,8 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from tollgate import runtime
-from tollgate.dialects.events import entries_for, subscription_entry
-from tollgate.dialects.reservations import due_message, reservation_entry
+from tollgate.dialects.events import entries_for, reservation_entry, subscription_entry
+from tollgate.dialects.reservations import due_message
 from tollgate.domain.errors import TollgateError, Unavailable
 from tollgate.domain.keys import Environment
 from tollgate.domain.recorded import Change

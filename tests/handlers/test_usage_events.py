@@ -351,11 +351,11 @@ def test_a_hold_that_is_confirmed_moves_nothing_and_one_that_is_settled_moves_th
 def test_a_reservation_whose_time_ran_out_is_the_return_of_what_it_held(
     consume: Any, monkeypatch: pytest.MonkeyPatch, ends: str
 ) -> None:
-    """autumn.md S197: events [-8, 8]."""
+    """autumn.md S197: events [-8, 8]; here 3 of its own balance, and 5 that cost half a credit."""
     module: Any = sys.modules["functions.usage_events.app"]
     monkeypatch.setattr(module, "due_message", lambda *_: Delayed("{}", 5))
     monkeypatch.setattr(Letters, "send_message", lambda *_, **__: None)
-    where = [["messages", "", 8]]
+    where = [["messages", "", 3], ["credits", "", "0.5"]]
     data = {"lock_id": "l1", "customer_id": "c1", "feature_id": "messages", "entity_id": "", "value": 8, "held": 8}
     data |= {"places": where, "created_at": NOW, "properties": {"job": 1}, "key": "key_test"}
     key = {"pk": {"S": "sandbox#lock#d1"}, "sk": {"S": "LOCK"}}
@@ -379,5 +379,9 @@ def test_a_reservation_whose_time_ran_out_is_the_return_of_what_it_held(
     if ends == "confirmed":
         assert uses_told == []
         return
-    (back,) = uses_told
-    assert (back["value"], back["deducted"], back["timestamp"], back["properties"]) == (-8, -8, NOW + 5000, {"job": 1})
+    assert [(back["deducted"], back["part"]) for back in uses_told] == [(-3, False), (-0.5, True)]
+    for back in uses_told:
+        assert (back["feature_id"], back["value"], back["properties"]) == ("messages", -8, {"job": 1})
+        assert back["timestamp"] == NOW + 5000
+    assert len({back["id"] for back in uses_told}) == 2
+    assert len({back["cause"]["id"] for back in uses_told}) == 1

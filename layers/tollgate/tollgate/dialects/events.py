@@ -13,6 +13,7 @@ from tollgate.domain.quantities import ZERO
 from tollgate.domain.recorded import Change, RowChange, Used, base_of, row_changes, uses_of
 from tollgate.domain.rows import Row
 from tollgate.exact_json import dumps
+from tollgate.store.locks import RecordedLock
 from tollgate.store.stream import SubscriptionWrite, record_id
 
 SOURCE = "tollgate"
@@ -57,6 +58,31 @@ def subscription_entry(write: SubscriptionWrite, bus: str) -> dict[str, Any]:
         previous=_subscription(before) if before and write.after else None,
     )
     return _entry(bus, f"subscription.{what}", detail)
+
+
+def reservation_entry(recorded: RecordedLock, bus: str) -> dict[str, Any]:
+    lock, reservation = recorded.lock, recorded.lock.reservation
+    detail = models.ReservationChanged(
+        id=recorded.id,
+        environment=recorded.environment,
+        customer_id=reservation.customer_id,
+        entity_id=reservation.entity_id or None,
+        timestamp=recorded.at,
+        feature_id=reservation.feature_id,
+        lock_id=reservation.lock_id,
+        value=reservation.value,
+        held=reservation.held,
+        final=recorded.final,
+        balances=[
+            models.HeldBalance(feature_id=place.feature_id, entity_id=place.entity_id or None, held=moved)
+            for place, moved in reservation.places
+        ],
+        properties=dict(reservation.properties),
+        created_at=reservation.created_at,
+        expires_at=reservation.expires_at,
+        cause=models.Cause(id=reservation.lock_id, key_id=lock.key_id, timestamp=reservation.created_at),
+    )
+    return _entry(bus, f"reservation.{lock.state}", detail)
 
 
 def _ends(subscription: Mapping[str, Any]) -> bool:

@@ -195,6 +195,30 @@ class SubscriptionChanged(Detail):
     previous: SubscriptionState | None
 
 
+class HeldBalance(Model):
+    """What a reservation drew from one balance, in its units."""
+
+    feature_id: str
+    entity_id: str | None
+    held: Number
+
+
+class ReservationChanged(Detail):
+    """A reservation was made or has ended. `value` was asked for, `held` was drawn when it was made, `final` is what it came
+    to (null while it is held), all in units of the feature. The uses themselves are `usage.recorded`."""
+
+    feature_id: str
+    lock_id: str
+    value: Number
+    held: Number
+    final: Number | None
+    balances: list[HeldBalance]
+    properties: dict[str, Any]
+    created_at: Millis
+    expires_at: Millis
+    cause: Cause
+
+
 class UsageReported(Model):
     """What a producer puts on the bus under `usage.reported`, from any source: a use that has happened. It is counted in
     full, past any limit, once by its id (the event's own where there is none)."""
@@ -233,6 +257,7 @@ MODELS: dict[str, type[Detail]] = {
         f"subscription.{what}": SubscriptionChanged
         for what in ("started", "scheduled", "updated", "canceled", "uncanceled", "ended")
     },
+    **{f"reservation.{what}": ReservationChanged for what in ("held", "confirmed", "released", "expired")},
 }
 
 
