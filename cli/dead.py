@@ -105,9 +105,8 @@ class DeadLetters:
 
     def _tell(self, records: list[dict[str, Any]]) -> None:
         """Hands records to the stream's consumer, and waits for its answer."""
-        answer = self._client("lambda").invoke(
-            FunctionName=self._outputs["UsageEventsFunctionName"], Payload=json.dumps({"Records": records}).encode()
-        )
+        payload = json.dumps({"Records": records, "overtaken": True}).encode()
+        answer = self._client("lambda").invoke(FunctionName=self._outputs["UsageEventsFunctionName"], Payload=payload)
         if "FunctionError" in answer:
             raise RuntimeError(answer["Payload"].read().decode()[:500])
 

@@ -2,7 +2,7 @@
 
 Delivery is at least once: a batch that fails half-way is sent again, halved each time (BisectBatchOnFunctionError), and
 each step may be repeated. A record that can never be read goes to the dead-letter queue with its reason and does not stop
-the shard.
+the shard. What was given up on and is sent again by hand says that it is `overtaken`.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
     metrics.add_metric("StreamRecords", MetricUnit.Count, len(records))
     batch = Batch(_teller, [change for record in records for change in _told_changes(record)])
     entries = [entry for record in records for entry in _entries(batch, record)]
-    batch.keep()
+    batch.keep(overtaken=event.get("overtaken", False))
     for part in _parts(entries):
         _put(part)
     metrics.add_metric("UsageEventsPublished", MetricUnit.Count, len(entries))

@@ -35,7 +35,8 @@ class Taken(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """One use of one feature, with all that it moved. `part`: what another item than the use's first has of it."""
+    """One use of one feature, with all that it moved. `part`: what another item than the use's first has of it. `item` and
+    `version` are the write that told of it."""
 
     use_id: str
     at: int
@@ -46,6 +47,8 @@ class Entry(NamedTuple):
     properties: Mapping[str, Any] = NO_PROPERTIES
     deductions: tuple[Taken, ...] = ()
     part: bool = False
+    item: str = ""
+    version: int = 0
 
     @property
     def identity(self) -> tuple[int, str, str, str]:
@@ -92,9 +95,16 @@ def entries_of(change: Change) -> list[Entry]:
                 for moved in used.deductions
             ),
             used.part,
+            _item(change),
+            change.version,
         )
         for used in uses_of(change)
     ]
+
+
+def _item(change: Change) -> str:
+    """What the versions of a change are those of."""
+    return "#".join((*change.place, change.source))
 
 
 class Line(NamedTuple):
@@ -106,7 +116,16 @@ class Line(NamedTuple):
     customer_id: str
     feature_id: str
     entity_id: str | None
-    item: tuple[str, str, str]
+    item: str
+
+    @property
+    def end(self) -> int:
+        return self.at + (DAY_MS if self.daily else HOUR_MS)
+
+    def counts(self, entry: Entry) -> bool:
+        """Whether an entry (of its customer and time) is a part of this sum."""
+        own = (entry.feature_id, entry.entity_id, entry.item)
+        return not entry.part and own == (self.feature_id, self.entity_id, self.item)
 
 
 class Addition(NamedTuple):
@@ -119,13 +138,12 @@ def additions(changes: Iterable[Change]) -> dict[Line, list[Addition]]:
     """What writes add to the sums, by line in the order of their versions."""
     found: dict[Line, dict[int, Addition]] = {}
     for change in changes:
-        item = (*change.place, change.source)
         for entry in entries_of(change):
             if entry.part:
                 continue
             for unit, daily in ((HOUR_MS, False), (DAY_MS, True)):
                 line = Line(
-                    entry.at - entry.at % unit, daily, entry.customer_id, entry.feature_id, entry.entity_id, item
+                    entry.at - entry.at % unit, daily, entry.customer_id, entry.feature_id, entry.entity_id, entry.item
                 )
                 known = found.setdefault(line, {}).get(change.version, Addition(change.version, 0, ZERO))
                 found[line][change.version] = Addition(change.version, known.uses + 1, known.sum + entry.value)

@@ -5,6 +5,8 @@
              and with all of its month's
     sum      count += c, sum += s, through = version       only if `through` is before the first version that it adds:
                                                            a line counts the versions of one item, and these only grow
+             of records that come too late: made anew      only if `through` is as it was when the entries were read
+             from the entries
 
 Entries of all customers lie in SHARDS partitions a month, and so do the sums, of a day or a month: an environment takes
 so many thousand a second. TTL removes both after the retention.
@@ -71,10 +73,52 @@ class History:
                 return
         raise Unavailable("The database did not take the history in time: try again")
 
-    def add(self, env: Environment, lines: Mapping[Line, Sequence[Addition]], at: int) -> None:
-        """Adds to the sums what they have not yet. Raises Unavailable."""
+    def add(
+        self, env: Environment, lines: Mapping[Line, Sequence[Addition]], at: int, *, overtaken: bool = False
+    ) -> None:
+        """Adds to the sums what they have not yet. `overtaken`: later versions may have been added before these, which
+        were given up on; their entries are written. Raises Unavailable."""
+
+        def add(line: Line) -> None:
+            if overtaken:
+                self._recount(env, line, lines[line], at)
+            else:
+                self._add(env, line, lines[line], at)
+
         with ThreadPoolExecutor(THREADS) as threads:
-            list(threads.map(lambda line: self._add(env, line, lines[line], at), lines))
+            list(threads.map(add, lines))
+
+    def _recount(self, env: Environment, line: Line, additions: Sequence[Addition], at: int) -> None:
+        """Makes a sum anew from the entries up to the last version that it has taken in."""
+        for _ in self._table.tries():
+            stored = self._table.get(_line_key(env, line))
+            through = int(stored["through"]["N"]) if stored else 0
+            if through < additions[0].version:
+                return self._add(env, line, additions, at)
+            last = max(through, additions[-1].version)
+            low, high = f"{line.at:014d}", f"{line.end:014d}"
+            parts = (e for _, e in self._down(keys.history(env, line.customer_id), low, high, consistent=True))
+            counted = [entry.value for entry in parts if line.counts(entry) and entry.version <= last]
+            try:
+                self._table.repeated(
+                    self._table.client.update_item,
+                    TableName=self._table.name,
+                    Key=_line_key(env, line),
+                    UpdateExpression="SET through = :last, #ttl = :ttl, #count = :count, #sum = :sum",
+                    ConditionExpression="through = :through",
+                    ExpressionAttributeNames={"#count": "count", "#sum": "sum", "#ttl": "ttl"},
+                    ExpressionAttributeValues={
+                        ":through": {"N": str(through)},
+                        ":last": {"N": str(last)},
+                        ":count": {"N": str(len(counted))},
+                        ":sum": {"N": str(sum(counted, Decimal(0)))},
+                        ":ttl": self._ttl(at),
+                    },
+                )
+                return None
+            except Refused:
+                continue
+        raise Unavailable("The sum is being added to too often: try again")
 
     def _add(self, env: Environment, line: Line, additions: Sequence[Addition], at: int) -> None:
         new = list(additions)
@@ -138,7 +182,7 @@ class History:
             streams = [self._down(pk, low, high) for pk in partitions]
             yield from heapq.merge(*streams, key=lambda found: found[0], reverse=True)
 
-    def _down(self, partition: str, low: str, high: str) -> Iterator[tuple[str, Entry]]:
+    def _down(self, partition: str, low: str, high: str, *, consistent: bool = False) -> Iterator[tuple[str, Entry]]:
         """A partition's entries between two sort keys (the upper one left out), the last first."""
         while True:
             answer = self._table.repeated(
@@ -147,6 +191,7 @@ class History:
                 KeyConditionExpression="pk = :pk AND sk BETWEEN :low AND :high",
                 ExpressionAttributeValues={":pk": {"S": partition}, ":low": {"S": low}, ":high": {"S": high}},
                 ScanIndexForward=False,
+                ConsistentRead=consistent,
                 Limit=_PAGE,
             )
             for item in answer["Items"]:
@@ -205,7 +250,7 @@ def _dates(start: int, end: int) -> Iterator[str]:
 
 
 def _line_key(env: Environment, line: Line) -> keys.Key:
-    item = _digest("#".join(line.item))
+    item = _digest(line.item)
     name = datetime.fromtimestamp(line.at // 1000, UTC).strftime("%Y-%m-%d")
     shard = _shard(line.customer_id)
     pk = keys.days(env, name[:7], shard) if line.daily else keys.hours(env, name, shard)
@@ -237,6 +282,8 @@ def _encoded(entry: Entry) -> str:
         "properties": entry.properties or None,
         "deductions": [list(taken) for taken in entry.deductions] or None,
         "part": entry.part or None,
+        "item": entry.item,
+        "version": entry.version,
     }
     return dumps({name: value for name, value in full.items() if value is not None})
 
@@ -256,4 +303,6 @@ def _decoded(text: str) -> Entry:
             Taken(t[0], t[1], t[2], Decimal(t[3]), tuple(t[4]) if t[4] else None, t[5]) for t in get("deductions", ())
         ),
         get("part", False),
+        get("item", ""),
+        get("version", 0),
     )

@@ -56,8 +56,9 @@ class Batch:
         known = self._read.get(_held(change), self._first[_held(change)])
         known[change.place] = change.after
 
-    def keep(self) -> None:
-        """Writes the history of what was told. Raises Unavailable; it may all be repeated."""
+    def keep(self, *, overtaken: bool = False) -> None:
+        """Writes the history of what was told. `overtaken`: later writes may have been told before, as these were given up
+        on. Raises Unavailable; it may all be repeated."""
         by_env: dict[Environment, list[Change]] = defaultdict(list)
         for change in self._told:
             by_env[Environment(change.environment)].append(change)
@@ -69,7 +70,7 @@ class Batch:
             for entry in entries_of(change)
         )
         for env, changes in by_env.items():
-            history.add(env, additions(changes), changes[-1].at)
+            history.add(env, additions(changes), changes[-1].at, overtaken=overtaken)
 
 
 def _held(change: Change) -> _Held:
