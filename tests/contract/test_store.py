@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.streams import recorded
+from tests.streams import records
 from tests.world import CALLER, HOUR, HOURLY, MONTHLY, NOW, SANDBOX, World, item
 from tollgate.domain.balances import Place
 from tollgate.domain.controls import Controls, SpendControl, UsageControl
@@ -26,13 +26,26 @@ from tollgate.domain.grants import Change, Filter, Grant
 from tollgate.domain.keys import Environment, Scope, digest
 from tollgate.domain.periods import Interval
 from tollgate.domain.plans import PREPAID, ItemPrice, Plan, PlanItem
+from tollgate.domain.recorded import uses_of
 from tollgate.domain.rows import RolloverRule
 from tollgate.domain.subscriptions import Terms
 from tollgate.store.once import Once
+from tollgate.store.stream import change_of
 from tollgate.usecases.usage import Use
 
 CAP = Overage.CAP
 MESSAGES = Place("messages")
+
+
+def told_uses(here: World) -> list[tuple[str, Decimal, dict[str, Decimal], bool]]:
+    """What the stream tells of uses: feature, value, what each feature's balance gave, and whether it is a part."""
+    changes = filter(None, map(change_of, records(here.table.client, here.table.name)))
+    found = [
+        (use.feature_id, use.value, {d.feature_id: d.value for d in use.deductions}, use.part)
+        for change in changes
+        for use in uses_of(change)
+    ]
+    return sorted(found, key=lambda use: (use[0], use[3]))
 
 
 class TestUse:
@@ -169,11 +182,22 @@ class TestSeveralBalances:
     ) -> None:
         here.customer("c1", [item(0, feature="credits"), item(10, feature="action3")])
         here.meter.track_event(CALLER, "action-event", Use("c1", "", Decimal(3)), NOW)
-        told = recorded(here.table.client, here.table.name)
-        assert {(use.balance.place, use.event.feature_id, use.event.drawn) for use in told} == {
-            (Place("credits"), "action1", 0),
-            (Place("action3"), None, 3),
-        }
+        assert told_uses(here) == [("action1", 3, {}, False), ("action3", 3, {"action3": 3}, False)]
+
+    def test_an_event_of_features_that_one_pool_pays_for_is_told_of_each(self, here: World) -> None:
+        for number in (4, 5):
+            kind, named = FeatureType.METERED, ("shared-event",)
+            here.management.create_feature(SANDBOX, Feature(f"action{number}", "", kind, event_names=named))
+        costs = (("action4", Decimal(2)), ("action5", Decimal(3)))
+        here.management.create_feature(SANDBOX, Feature("pool", "", FeatureType.CREDIT_SYSTEM, credit_schema=costs))
+        here.customer("c1", [item(100, feature="pool"), item(1, feature="action5")])
+        here.meter.track_event(CALLER, "shared-event", Use("c1", "", Decimal(4)), NOW)
+        assert here.remaining("c1", feature="pool") == 100 - 4 * 2 - 3 * 3
+        assert told_uses(here) == [
+            ("action4", 4, {"pool": 8}, False),
+            ("action5", 4, {"action5": 1}, False),
+            ("action5", 4, {"pool": 9}, True),
+        ]
 
     def test_a_limit_of_some_properties_bounds_those_uses_only(self, here: World) -> None:
         limit = UsageControl("messages", Decimal(5), Interval.MONTH, filter=(("region", "eu"),))

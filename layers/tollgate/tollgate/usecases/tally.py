@@ -49,7 +49,8 @@ class Tally:
         self._unmoved.setdefault(place, []).append(use._replace(key_id=key_id))
 
     def event_of(self, place: Place) -> Callable[[str], UsageEvent] | None:
-        """What an item is to remember, by the id of its write; None where nothing of it was used."""
+        """What an item is to remember, by the id of its write; None where nothing of it was used. A use without an id has
+        the write's."""
         uses = self._uses.get(place)
         return partial(_event, tuple(uses), self._keys[place]) if uses else None
 
@@ -60,7 +61,8 @@ class Tally:
 
 def _event(uses: tuple[Counted, ...], key_id: str, id: str) -> UsageEvent:
     value, drawn = sum((u.value for u in uses), ZERO), sum((u.drawn for u in uses), ZERO)
-    return UsageEvent(id, value, drawn, uses[-1].at, key_id, uses=uses)
+    named = tuple(use if use.id else use._replace(id=id) for use in uses)
+    return UsageEvent(id, value, drawn, uses[-1].at, key_id, uses=named)
 
 
 def _by_place(decision: Decision) -> dict[Place, list[tuple[str, Decimal]]]:

@@ -28,13 +28,14 @@ from tollgate.domain.features import Catalog, Feature, Pool
 from tollgate.domain.ids import id_text
 from tollgate.domain.keys import Caller, Environment
 from tollgate.domain.quantities import ZERO, converted
-from tollgate.domain.usage import NO_PROPERTIES, UsageEvent
+from tollgate.domain.usage import NO_PROPERTIES, Counted, UsageEvent
 from tollgate.store.balance_items import Stored
 from tollgate.store.balances import Applied, Balances, Changed
 from tollgate.usecases.features import CACHE_SECONDS, FeatureCache
 
 if TYPE_CHECKING:
     from tollgate.store.once import Once, OnceKeys
+    from tollgate.usecases.tally import Tally
 
 MOST_HINTS = 10_000
 
@@ -377,13 +378,14 @@ class Meter:
             or fold(seen.stored[place].balance, seen.now) != balance
             or len(balance.holds) != len(seen.stored[place].balance.holds)
         ]
-        primary: set[str] = set()
-        changes = []
+        of_several = self._tally(caller, command, seen.now, decisions) if len(decisions) > 1 and not silent else None
+        changes: list[Changed] = []
         for place in sorted(changed, key=lambda p: list(uses).index(p) if p in uses else len(uses)):
             event_of = None
-            if place in uses:
-                part = uses[place].id in primary
-                primary.add(uses[place].id)
+            if of_several:
+                event_of = of_several.event_of(place)
+            elif place in uses:
+                part = any(change.event_of for change in changes)
                 event_of = partial(self.event, caller, command, seen.now, uses[place], place, drawn[place], part=part)
             changes.append(Changed(seen.stored[place], world[place], event_of))
         once = [*extra, *self._keys(env, command, now)]
@@ -472,6 +474,19 @@ class Meter:
             command.entity_id if command.entity_id != place.entity_id else None,
             part,
         )
+
+    def _tally(self, caller: Caller, command: Use, now: int, decisions: Sequence[tuple[Feature, Decision]]) -> Tally:
+        """What each item remembers of a use of several features, which may have drawn on the same ones."""
+        from tollgate.usecases.tally import Tally  # the check has no need of it
+
+        tally = Tally()
+        at = now if command.at is None else command.at
+        use = Counted("", command.amount, at, properties=command.properties)
+        for feature, decision in decisions:
+            if decision.allowed:
+                pools = self.features.catalog(caller.environment).pools(feature.id)
+                tally.count(use, caller.key_id, feature, pools, command.entity_id, decision)
+        return tally
 
     def _note(self, caller: Caller, feature: Feature, command: Use, at: int, now: int) -> None:
         """Remembers a use that has happened of what nothing grants: it moves nothing, and is an event all the same."""
