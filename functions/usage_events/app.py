@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
@@ -22,6 +22,7 @@ from tollgate.dialects.reservations import due_message
 from tollgate.domain.errors import TollgateError, Unavailable
 from tollgate.domain.keys import Environment
 from tollgate.domain.recorded import Change
+from tollgate.packing import packed
 from tollgate.store.locks import HELD, RecordedLock
 from tollgate.store.stream import change_of, lapsed_uses, recorded_lock, subscription_write
 from tollgate.usecases.telling import Batch, Teller
@@ -53,7 +54,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
     batch = Batch(_teller, [change for record in records for change in _told_changes(record)])
     entries = [entry for record in records for entry in _entries(batch, record)]
     batch.keep(overtaken=event.get("overtaken", False))
-    for part in _parts(entries):
+    for part in packed(entries, _MOST, _size, _MOST_BYTES):
         _put(part)
     metrics.add_metric("UsageEventsPublished", MetricUnit.Count, len(entries))
 
@@ -103,18 +104,8 @@ def _extra(environment: str, feature_id: str) -> Mapping[str, Any]:
     return feature.extra if feature else {}
 
 
-def _parts(entries: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
-    """The entries as PutEvents takes them: ten at a time, and a quarter of a megabyte."""
-    parts: list[list[dict[str, Any]]] = []
-    size = 0
-    for entry in entries:
-        length = len(entry["Detail"].encode()) + 200
-        if not parts or len(parts[-1]) == _MOST or size + length > _MOST_BYTES:
-            parts.append([])
-            size = 0
-        parts[-1].append(entry)
-        size += length
-    return parts
+def _size(entry: Mapping[str, Any]) -> int:
+    return len(entry["Detail"].encode()) + 200
 
 
 def _reservation(recorded: RecordedLock) -> dict[str, Any]:

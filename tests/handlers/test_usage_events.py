@@ -263,7 +263,7 @@ def test_a_consumer_that_dies_between_its_steps_tells_all_when_it_comes_again(
         elif step == "between its entries and its sums":
             patch.setattr(module._teller.history, "add", die)
         elif step == "before the bus":
-            patch.setattr(module, "_parts", die)
+            patch.setattr(module, "packed", die)
         else:
             whole = module._put
             patch.setattr(module, "_put", lambda part: die() if len(bus.entries) >= 10 else whole(part))

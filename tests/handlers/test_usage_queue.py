@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from decimal import Decimal
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from tests.handlers.conftest import Here
 from tests.handlers.test_events import CONTEXT
 from tests.world import NOW, item
+from tollgate import runtime
 from tollgate.domain.errors import NotFound, Unavailable
 
 NUMBER = iter(range(10_000))
@@ -161,3 +163,18 @@ def test_a_letter_that_cannot_be_sent_leaves_the_message_in_its_queue(
     bad = event(customer, feature_id="nothing")
     assert take_in(here, message(bad, "m1"), message(event(customer), "m2")) == ["m1"]
     assert used(here, customer) == 2
+
+
+def test_a_batch_of_large_uses_goes_in_as_many_requests_as_the_queue_takes(here: Here, customer: str) -> None:
+    """A request holds 256 KB, and so does a body: with the ids that the uses are given it is more."""
+    use = {"customer_id": customer, "feature_id": "messages", "properties": {"text": "x" * 1200}}
+    uses = [use] * 200
+    assert 240 * 1024 < len(json.dumps(uses)) < 256 * 1024
+    assert here.call("track", "POST /v1/balances.batch_track", uses) == (200, {"success": True})
+    queue, url = runtime.client("sqs"), os.environ["TOLLGATE_USAGE_QUEUE_URL"]
+    sent = 0
+    while found := queue.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+        for message in found:
+            sent += len(json.loads(message["Body"])["items"])
+            queue.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+    assert sent == 200

@@ -42,7 +42,8 @@ _CONFIG = Config(
     tcp_keepalive=True,
 )
 _QUEUE_TRIES = 3
-_QUEUE_MOST = 10  # messages in one request
+_QUEUE_MOST = 10  # messages in one request, and their bytes
+_QUEUE_MOST_BYTES = 250_000
 
 
 def clock() -> int:
@@ -133,8 +134,10 @@ def access() -> Access:
 
 def to_usage_queue(bodies: list[str]) -> None:
     """Puts messages on the usage queue; raises Unavailable where it could not take them all."""
-    for start in range(0, len(bodies), _QUEUE_MOST):
-        _send(bodies[start : start + _QUEUE_MOST])
+    from tollgate.packing import packed
+
+    for part in packed(bodies, _QUEUE_MOST, lambda body: len(body.encode()), _QUEUE_MOST_BYTES):
+        _send(part)
 
 
 def _send(bodies: list[str]) -> None:

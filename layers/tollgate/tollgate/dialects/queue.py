@@ -16,29 +16,21 @@ from tollgate.domain.decisions import Overage
 from tollgate.domain.keys import Caller, Environment
 from tollgate.domain.reports import Report
 from tollgate.exact_json import dumps
+from tollgate.packing import packed
 from tollgate.store.once import DAY_MS, Once
 from tollgate.usecases.intake import Arrived
 from tollgate.usecases.reports import Reported
 
 ITEMS_IN_MESSAGE = 20  # times ten messages to one call of the function: well within its time
-MESSAGE_BYTES = 200_000  # of items: one message, and all that are sent in one call, hold at most 256 KB
+MESSAGE_BYTES = 200_000  # of items: a message holds at most 256 KB
 REMEMBERED_MS = 45 * DAY_MS  # longer than a message lives in the queue and the dead-letter queue together
 
 
 def messages(caller: Caller, now: int, items: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """The bodies that carry these uses."""
     shared = {"env": caller.environment.value, "key_id": caller.key_id, "at": now}
-    part: list[Mapping[str, Any]] = []
-    size = 0
-    for item in items:
-        sent = {**item, "id": str(uuid.uuid4())}
-        length = len(dumps(sent))
-        if part and (len(part) == ITEMS_IN_MESSAGE or size + length > MESSAGE_BYTES):
-            yield dumps({**shared, "items": part})
-            part, size = [], 0
-        part.append(sent)
-        size += length
-    if part:
+    named = ({**item, "id": str(uuid.uuid4())} for item in items)
+    for part in packed(named, ITEMS_IN_MESSAGE, lambda item: len(dumps(item).encode()), MESSAGE_BYTES):
         yield dumps({**shared, "items": part})
 
 

@@ -12,7 +12,7 @@ running then as long as that period's row has not been reset, and into the one t
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
@@ -26,6 +26,7 @@ from tollgate.domain.keys import Environment
 from tollgate.domain.meters import counting
 from tollgate.domain.usage import NO_PROPERTIES, Counted
 from tollgate.exact_json import dumps
+from tollgate.packing import packed
 from tollgate.store.balance_items import Stored
 from tollgate.store.balances import Changed
 from tollgate.store.once import Once, OnceKeys
@@ -142,7 +143,8 @@ class Intake:
         def settle(group: _Group) -> dict[int, Exception]:
             """One thread for each group: two would only meet on its balance."""
             failed: dict[int, Exception] = {}
-            for part in _parts(sorted(group.ones, key=lambda one: one.at)):
+            in_order = sorted(group.ones, key=lambda one: one.at)
+            for part in packed(in_order, MOST_WRITES, lambda one: one.size, MOST_BYTES, lambda one: one.writes):
                 failed |= self._settled(group._replace(ones=part), deadline, now)
             return failed
 
@@ -300,18 +302,3 @@ def _granted(feature: Feature, pools: Sequence[Pool], entity_id: str, world: Map
 
 def _size(id: str, properties: Mapping[str, object]) -> int:
     return len(id) + 100 + (min(len(dumps(properties)), 4096) if properties else 0)
-
-
-def _parts(ones: Sequence[_Numbered]) -> Iterator[list[_Numbered]]:
-    """As many at a time as one transaction and its items hold."""
-    part: list[_Numbered] = []
-    writes = size = 0
-    for one in ones:
-        if part and (writes + one.writes > MOST_WRITES or size + one.size > MOST_BYTES):
-            yield part
-            part, writes, size = [], 0, 0
-        part.append(one)
-        writes += one.writes
-        size += one.size
-    if part:
-        yield part

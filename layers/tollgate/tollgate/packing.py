@@ -1,0 +1,31 @@
+"""Splitting what is sent into requests that the other side takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def packed(
+    items: Iterable[T],
+    most: int,
+    size_of: Callable[[T], int],
+    most_size: int,
+    weight_of: Callable[[T], int] = lambda _: 1,
+) -> Iterator[list[T]]:
+    """The items in order, in parts that weigh at most `most` (an item weighs 1 unless something else is said) and are at most
+    `most_size` large. One that is too much by itself goes alone."""
+    part: list[T] = []
+    weight = size = 0
+    for item in items:
+        heavier, larger = weight_of(item), size_of(item)
+        if part and (weight + heavier > most or size + larger > most_size):
+            yield part
+            part, weight, size = [], 0, 0
+        part.append(item)
+        weight += heavier
+        size += larger
+    if part:
+        yield part
