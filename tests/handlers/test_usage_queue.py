@@ -173,7 +173,7 @@ def test_a_batch_of_large_uses_goes_in_as_many_requests_as_the_queue_takes(
     assert 240 * 1024 < len(json.dumps(uses)) < 256 * 1024
     sent: list[list[str]] = []
 
-    def send(QueueUrl: str, Entries: list[dict[str, str]]) -> dict[str, Any]:  # noqa: N803 - botocore's names
+    def send(*, Entries: list[dict[str, str]], **_: Any) -> dict[str, Any]:  # noqa: N803 - botocore's names
         sent.append([entry["MessageBody"] for entry in Entries])
         return {}
 
