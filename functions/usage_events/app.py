@@ -21,7 +21,7 @@ from tollgate.dialects.events import entries_for, reservation_entry, subscriptio
 from tollgate.dialects.reservations import due_message
 from tollgate.domain.errors import TollgateError, Unavailable
 from tollgate.domain.keys import Environment
-from tollgate.domain.recorded import Change
+from tollgate.domain.recorded import Change, uses_of
 from tollgate.packing import packed
 from tollgate.store.locks import HELD, RecordedLock
 from tollgate.store.stream import change_of, lapsed_uses, recorded_lock, subscription_write
@@ -39,7 +39,7 @@ _TRIES = 3
 _UNREADABLE = (KeyError, ValueError, IndexError, TypeError, ArithmeticError, AssertionError, TollgateError)
 _events = runtime.client("events")
 _queue = runtime.client("sqs")
-_teller = Teller(runtime.history(), runtime.meter())
+_teller = Teller(runtime.history(), runtime.meter(), runtime.watches())
 
 
 class NotAccepted(Exception):
@@ -51,7 +51,7 @@ class NotAccepted(Exception):
 def handler(event: dict[str, Any], context: LambdaContext) -> None:
     records = event["Records"]
     metrics.add_metric("StreamRecords", MetricUnit.Count, len(records))
-    batch = Batch(_teller, [change for record in records for change in _told_changes(record)])
+    batch = Batch(_teller)
     entries = [entry for record in records for entry in _entries(batch, record)]
     batch.keep(overtaken=event.get("overtaken", False))
     for part in packed(entries, _MOST, _size, _MOST_BYTES):
@@ -65,14 +65,6 @@ def _changes(record: Mapping[str, Any]) -> list[Change]:
     return lapsed_uses(record) if change is None else [change]
 
 
-def _told_changes(record: Mapping[str, Any]) -> list[Change]:
-    """The same, and nothing where it cannot be read: `_entries` says so."""
-    try:
-        return _changes(record)
-    except _UNREADABLE:
-        return []
-
-
 def _entries(batch: Batch, record: Mapping[str, Any]) -> list[dict[str, Any]]:
     try:
         subscription = subscription_write(record)
@@ -83,8 +75,7 @@ def _entries(batch: Batch, record: Mapping[str, Any]) -> list[dict[str, Any]]:
         if reservation is not None:
             entries.append(_reservation(reservation))
         for change in changes:
-            entries += entries_for(change, _BUS, _extra, batch.others)
-        for change in changes:
+            entries += entries_for(change, _BUS, batch.warnings(change, uses_of(change)))
             batch.told(change)
         return entries
     except Unavailable:
@@ -97,11 +88,6 @@ def _entries(batch: Batch, record: Mapping[str, Any]) -> list[dict[str, Any]]:
         )
         metrics.add_metric("UsageEventsPoisoned", MetricUnit.Count, 1)
         return []
-
-
-def _extra(environment: str, feature_id: str) -> Mapping[str, Any]:
-    feature = _teller.meter.features.catalog(Environment(environment)).features.get(feature_id)
-    return feature.extra if feature else {}
 
 
 def _size(entry: Mapping[str, Any]) -> int:

@@ -21,6 +21,7 @@ from tollgate.domain.history import DAY_MS, HOUR_MS, Addition, From, Line
 from tollgate.domain.keys import Environment
 from tollgate.store.history import History
 from tollgate.store.stream import change_of
+from tollgate.store.watches import Watches
 from tollgate.usecases.telling import Batch, Teller
 
 PLACES = (Place("messages"), Place("messages", "e1"), Place("words"))
@@ -49,7 +50,7 @@ class Crashing(History):
 def teller(servers: dict[str, Server]) -> Teller:
     client = dynamodb_client(servers["DynamoDB Local"].url)
     here = world(client, create_table(client))
-    return Teller(Crashing(here.table, 400), here.meter)
+    return Teller(Crashing(here.table, 400), here.meter, Watches(here.table))
 
 
 writes = st.lists(st.tuples(st.sampled_from(PLACES), st.integers(1, 9), st.integers(0, 30 * HOUR_MS)), max_size=25)
@@ -83,7 +84,7 @@ def test_any_interleaving_of_records_gives_the_same_sums(
         """Whether the consumer lived to the end of the batch."""
         history.left = data.draw(st.none() | st.integers(0, 4))
         changes = [change for one in records if (change := change_of(one))]
-        batch = Batch(teller, changes)
+        batch = Batch(teller)
         for change in changes:
             batch.told(change)
         try:

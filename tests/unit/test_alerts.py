@@ -9,11 +9,21 @@ import pytest
 
 from tests.records import MESSAGES, NOW, held, monthly, spent, with_limits
 from tests.unit.scenario import d
-from tollgate.domain.alerts import LimitType, State, crossed, feature_alerts, reached, stood
+from tollgate.domain.alerts import (
+    LimitType,
+    Reached,
+    State,
+    crossed,
+    feature_alerts,
+    is_closed,
+    reached,
+    stood,
+    windows_reached,
+)
 from tollgate.domain.balances import Balance, Place, fold, restated
 from tollgate.domain.controls import AlertControl, Controls, SpendControl, UsageControl, limits_for
-from tollgate.domain.decisions import Overage, use
-from tollgate.domain.features import Feature, FeatureType
+from tollgate.domain.decisions import Overage, World, use
+from tollgate.domain.features import Feature, FeatureType, Pool
 from tollgate.domain.periods import Interval
 from tollgate.domain.recorded import instant_of
 from tollgate.domain.rows import Rollover, Row
@@ -133,13 +143,22 @@ def test_a_customers_threshold_counts_what_its_entities_used() -> None:
 # ------------------------------------------------------------------ limit reached
 
 
+def newly(place: Place, entity_id: str, before: World, after: World) -> list[Reached]:
+    """The limits that are reached after a write, and were not before it."""
+    windows = list(windows_reached(before.get(place), after.get(place)))
+    if is_closed(after.get(place)):
+        return windows
+    was, found = (reached(FEATURE, (), entity_id, world) for world in (before, after))
+    return windows + ([found] if found and not was else [])
+
+
 def reach(balance: Balance, *values: float, overage: Overage = Overage.CAP) -> list[list[LimitType]]:
     """What each of these uses in turn reaches."""
     told = []
     for value in values:
         after = use(FEATURE, (), "", d(value), overage, {}, {MESSAGES: balance}, NOW).world[MESSAGES]
         before = fold(balance, instant_of(after))
-        told.append([one.type for one in reached(MESSAGES, "", {MESSAGES: before}, {MESSAGES: stood(after)})])
+        told.append([one.type for one in newly(MESSAGES, "", {MESSAGES: before}, {MESSAGES: stood(after)})])
         balance = after
     return told
 
@@ -176,7 +195,7 @@ def test_a_filtered_usage_limit_says_which() -> None:
     before = with_limits(held(monthly(100)), windows=limits.windows)
     decision = use(FEATURE, (), "", d(5), Overage.CAP, {"region": "eu"}, {MESSAGES: before}, NOW)
     worlds = {MESSAGES: stood(before)}, {MESSAGES: stood(decision.world[MESSAGES])}
-    assert [(one.type, one.filter) for one in reached(MESSAGES, "", *worlds)] == [
+    assert [(one.type, one.filter) for one in newly(MESSAGES, "", *worlds)] == [
         (LimitType.USAGE_LIMIT, (("region", "eu"),))
     ]
 
@@ -189,9 +208,17 @@ def test_an_entity_that_can_draw_on_its_customer_has_not_reached_its_limit() -> 
     own = held(monthly(10, "e1:0"), place=Place("messages", "e1"))
     customers = held(monthly(100))
     worlds = [{own.place: stood(spent(own, n)), MESSAGES: customers} for n in (9, 10)]
-    assert list(reached(own.place, "e1", worlds[0], worlds[1])) == []
+    assert newly(own.place, "e1", worlds[0], worlds[1]) == []
     alone = [{own.place: stood(spent(own, n))} for n in (9, 10)]
-    assert [one.type for one in reached(own.place, "e1", alone[0], alone[1])] == [LimitType.INCLUDED]
+    assert [one.type for one in newly(own.place, "e1", alone[0], alone[1])] == [LimitType.INCLUDED]
+
+
+def test_a_feature_is_not_used_up_while_credits_pay_for_it() -> None:
+    pool = (Pool("credits", Decimal(2)),)
+    gone, credits = spent(held(monthly(10)), 10), held(monthly(5, "c:0"), place=Place("credits"))
+    world = {MESSAGES: stood(gone), credits.place: credits}
+    assert reached(FEATURE, pool, "", world) is None
+    assert reached(FEATURE, pool, "", {**world, credits.place: stood(spent(credits, 5))}) == Reached(LimitType.INCLUDED)
 
 
 # ------------------------------------------------------------------ a feature's own thresholds

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tollgate.store.history import History
     from tollgate.store.once import OnceKeys
     from tollgate.store.table import Table
+    from tollgate.store.watches import Watches
     from tollgate.usecases.access import Access
     from tollgate.usecases.entitlements import Entitlements
     from tollgate.usecases.history import Usage
@@ -175,6 +176,13 @@ def history() -> History:
     from tollgate.store.history import History
 
     return History(table(), int(os.environ.get("TOLLGATE_RETENTION_DAYS") or 400))
+
+
+@cache
+def watches() -> Watches:
+    from tollgate.store.watches import Watches
+
+    return Watches(table())
 
 
 @cache

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from tollgate.dialects import events_models as models
-from tollgate.domain.alerts import State, crossed, feature_alerts, reached, rows_at, stood
-from tollgate.domain.balances import Balance, Place, settle, totals
-from tollgate.domain.decisions import Deduction, World
+from tollgate.domain.alerts import LimitWarning, StateWarning, ThresholdWarning, Warned
+from tollgate.domain.balances import Balance, settle, totals
+from tollgate.domain.decisions import Deduction
 from tollgate.domain.quantities import ZERO
-from tollgate.domain.recorded import Change, RowChange, Used, base_of, row_changes, uses_of
+from tollgate.domain.recorded import Change, RowChange, Used, row_changes, uses_of
 from tollgate.domain.rows import Row
 from tollgate.exact_json import dumps
 from tollgate.store.locks import RecordedLock
@@ -18,21 +18,20 @@ from tollgate.store.stream import SubscriptionWrite, record_id
 
 SOURCE = "tollgate"
 
-Extra = Callable[[str, str], Mapping[str, Any]]
-"""What the catalog says of a feature beside its rules: of an environment and a feature id."""
 
-Others = Callable[[Change], World]
-"""The other balances that a customer and its entities hold of the feature, as they stood at a write."""
-
-
-def entries_for(change: Change, bus: str, extra: Extra, others: Others) -> Iterator[dict[str, Any]]:
-    """All that a write of a balance tells, in order: what was granted or reset, what was used, what that reached."""
+def entries_for(change: Change, bus: str, warnings: Iterable[Warned]) -> Iterator[dict[str, Any]]:
+    """All that a write of a balance tells, in order: what was granted or reset, what was used, what it warns of."""
     for number, changed in enumerate(row_changes(change) if change.before or change.after else ()):
         yield _entry(bus, f"balance.{changed.what}", _row_changed(change, changed, number))
     used = uses_of(change)
     for use in used:
         yield _entry(bus, "usage.recorded", _use_recorded(change, use, len(used) > 1))
-    yield from _alerts(change, used, bus, extra, others)
+    cause = used[-1] if used else None
+    for warned in warnings:
+        if isinstance(warned, LimitWarning):
+            yield _entry(bus, "balance.limit_reached", _limit_reached(change, cause, warned))
+        else:
+            yield _entry(bus, "balance.alert_triggered", _alert_triggered(change, cause, warned))
 
 
 def subscription_entry(write: SubscriptionWrite, bus: str) -> dict[str, Any]:
@@ -133,82 +132,54 @@ def _row_changed(change: Change, changed: RowChange, number: int) -> models.Bala
     return detail
 
 
-def _alerts(change: Change, used: list[Used], bus: str, extra: Extra, others: Others) -> Iterator[dict[str, Any]]:
-    after, place = change.after, change.place
-    if after is None or after.flag or not (used or change.before):
-        return
-    own = feature_alerts(extra(change.environment, place.feature_id))
-    entity_id = (used[-1].entity_id if used else None) or place.entity_id
-    shared = bool(entity_id) or bool(after.before)
-    rest: World = others(change) if shared else {}
-    customer = Place(place.feature_id)
-    before, afterwards = {**rest, place: base_of(change)}, {**rest, place: stood(after)}
-    cause = used[-1] if used else None
-    if cause:
-        for limit in reached(place, entity_id or "", before, afterwards):
-            yield _entry(
-                bus,
-                "balance.limit_reached",
-                models.LimitReached(
-                    **_whose(change, record_id(change, "limit", limit.type, str(limit.filter)), cause.at, entity_id),
-                    feature_id=place.feature_id,
-                    limit_type=limit.type.value,
-                    filter=dict(limit.filter) or None,
-                    balance=_balance(after),
-                    cause=_cause(cause),
-                ),
-            )
-        for watched in dict.fromkeys((place, customer)):
-            for number, found in enumerate(crossed(watched, before, afterwards)):
-                scope = "plan" if found.alert.of_plan else "entity" if watched.entity_id else "customer"
-                alert = models.CrossedAlert(
-                    scope=scope,
-                    name=found.alert.name,
-                    threshold=found.alert.threshold,
-                    threshold_type=found.alert.type.value,
-                    state=None,
-                    condition=None,
-                )
-                key = "alert", watched.entity_id, str(number), found.alert.type, str(found.alert.threshold)
-                yield _entry(
-                    bus,
-                    "balance.alert_triggered",
-                    models.AlertTriggered(
-                        **_whose(change, record_id(change, *key), cause.at, watched.entity_id or None),
-                        feature_id=place.feature_id,
-                        alert=alert,
-                        value=found.value,
-                        balance=_balance(after),
-                        cause=_cause(cause),
-                    ),
-                )
-    if own is None:
-        return
-    stored = {**rest, place: stood(change.before)} if change.before else rest
-    (old, _), (new, value) = own.state(rows_at(customer, stored)), own.state(rows_at(customer, afterwards))
-    if not rows_at(customer, stored):
-        old = State.OK
-    if old is not new:
-        level = next(((t, above) for state, t, above in own.levels if state is new), None)
-        yield _entry(
-            bus,
-            "balance.alert_triggered",
-            models.AlertTriggered(
-                **_whose(change, record_id(change, "state", new), cause.at if cause else change.at, None),
-                feature_id=place.feature_id,
-                alert=models.CrossedAlert(
-                    scope="feature",
-                    name=None,
-                    threshold=level[0] if level else None,
-                    threshold_type="remaining",
-                    state=new.value,
-                    condition=None if level is None else "above" if level[1] else "below",
-                ),
-                value=value,
-                balance=_balance(after),
-                cause=_cause(cause) if cause else None,
-            ),
+def _limit_reached(change: Change, cause: Used | None, warned: LimitWarning) -> models.LimitReached:
+    assert cause is not None
+    limit = warned.reached
+    id = record_id(change, "limit", warned.feature_id, limit.type, str(limit.filter))
+    return models.LimitReached(
+        **_whose(change, id, cause.at, warned.entity_id),
+        feature_id=warned.feature_id,
+        limit_type=limit.type.value,
+        filter=dict(limit.filter) or None,
+        balance=_balance(change.after),
+        cause=_cause(cause),
+    )
+
+
+def _alert_triggered(
+    change: Change, cause: Used | None, warned: ThresholdWarning | StateWarning
+) -> models.AlertTriggered:
+    if isinstance(warned, StateWarning):
+        level, value, entity_id = warned.level, warned.value, None
+        id = record_id(change, "state", warned.state)
+        crossed = models.CrossedAlert(
+            scope="feature",
+            name=None,
+            threshold=level[0] if level else None,
+            threshold_type="remaining",
+            state=warned.state.value,
+            condition=None if level is None else "above" if level[1] else "below",
         )
+    else:
+        alert, value, entity_id = warned.passed.alert, warned.passed.value, warned.entity_id
+        parts = (entity_id or "", alert.type, str(alert.threshold), alert.basis, alert.name or "")
+        id = record_id(change, "alert", *parts)
+        crossed = models.CrossedAlert(
+            scope="plan" if alert.of_plan else "entity" if entity_id else "customer",
+            name=alert.name,
+            threshold=alert.threshold,
+            threshold_type=alert.type.value,
+            state=None,
+            condition=None,
+        )
+    return models.AlertTriggered(
+        **_whose(change, id, cause.at if cause else change.at, entity_id),
+        feature_id=warned.feature_id,
+        alert=crossed,
+        value=value,
+        balance=_balance(change.after),
+        cause=_cause(cause) if cause else None,
+    )
 
 
 def _whose(change: Change, id: str, at: int, entity_id: str | None = "") -> dict[str, Any]:

@@ -1,8 +1,9 @@
-"""When to warn: a limit that is reached, and thresholds that are crossed.
+"""When to warn: a limit that is reached, and thresholds that are passed.
 
-All is read from a balance as it stood before a write and after it, so that a crossing is told once, by the write that
-crossed. Which thresholds an item watches is resolved where its limits are (`controls.limits_for`); a feature's own
-(`FeatureAlerts`) are the catalog's.
+Which thresholds an item watches is resolved where its limits are (`controls.limits_for`); a feature's own
+(`FeatureAlerts`) are the catalog's. Here is what stands at a world, and what a write changed of it: a balance as it stood
+before a write and after it says what the write alone crossed. Where several balances count together, the others are only
+known as they are when the write is told, and what was told last says whether something was crossed (`usecases/telling`).
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from tollgate.domain.balances import Balance, Place, overage_cap, settle, totals
-from tollgate.domain.decisions import World, allows, limits_of
+from tollgate.domain.decisions import World, check, limits_of
+from tollgate.domain.features import Feature, Pool
 from tollgate.domain.limits import Alert, Basis, Limits, Threshold, Window
 from tollgate.domain.quantities import ZERO
 from tollgate.domain.rows import Row
@@ -31,14 +33,14 @@ class LimitType(StrEnum):
 
 
 class Reached(NamedTuple):
-    """A check of the least use would be allowed before the write and denied after it. `filter`: of a usage limit."""
+    """A limit that denies a check of the least use. `filter`: of a usage limit."""
 
     type: LimitType
     filter: tuple[tuple[str, str], ...] = ()
 
 
-class Crossed(NamedTuple):
-    """A threshold that was crossed, and where the measured number stands now."""
+class Passed(NamedTuple):
+    """A threshold that is passed, and where the measured number stands."""
 
     alert: Alert
     value: Decimal
@@ -47,23 +49,33 @@ class Crossed(NamedTuple):
 # ------------------------------------------------------------------ limits reached
 
 
-def reached(place: Place, entity_id: str, before: World, after: World) -> Iterator[Reached]:
-    """The limits that a use of this item has reached, as its customer (or the entity that used it) sees them."""
-    closed = False
-    old_windows = _windows(before.get(place))
-    for window in _windows(after.get(place)):
+def windows_reached(before: Balance | None, after: Balance | None) -> Iterator[Reached]:
+    """The usage limits of an item that a write has reached."""
+    old_windows = _windows(before)
+    for window in _windows(after):
         old = next((w for w in old_windows if _same(w, window)), None)
-        if window.room < EPSILON:
-            closed = closed or not window.filter
-            if old is not None and old.room >= EPSILON:
-                yield Reached(LimitType.USAGE_LIMIT, window.filter)
-    if closed:  # no use was allowed before, or none is for the limit that was just told
-        return
-    allowed, allowed_now = (
-        allows(place.feature_id, entity_id, EPSILON, {}, _windowless(world)) for world in (before, after)
-    )
-    if allowed and not allowed_now:
-        yield Reached(_type(place, entity_id, after))
+        if window.room < EPSILON and old is not None and old.room >= EPSILON:
+            yield Reached(LimitType.USAGE_LIMIT, window.filter)
+
+
+def is_closed(balance: Balance | None) -> bool:
+    """Whether a usage limit of this item lets no use through at all."""
+    return any(window.room < EPSILON and not window.filter for window in _windows(balance))
+
+
+def reached(feature: Feature, pools: Sequence[Pool], entity_id: str, world: World) -> Reached | None:
+    """What a customer (or an entity of it) has reached of what it may use, usage limits aside; None where it may use more."""
+    open_world = _windowless(world)
+    if check(feature, pools, entity_id, EPSILON, {}, open_world).allowed:
+        return None
+    ids = {feature.id, *(pool.feature_id for pool in pools)}
+    found = LimitType.INCLUDED
+    for id in sorted(ids):
+        limits = limits_of(id, entity_id, open_world)
+        cap_of = overage_cap(limits)
+        if any(cap_of(row) != 0 for balance in _of(id, open_world) for row in balance.live_rows):
+            found = LimitType.SPEND_LIMIT if limits.spend else LimitType.MAX_PURCHASE
+    return Reached(found)
 
 
 def _windows(balance: Balance | None) -> Sequence[Window]:
@@ -83,15 +95,6 @@ def _windowless(world: World) -> World:
     }
 
 
-def _type(place: Place, entity_id: str, world: World) -> LimitType:
-    limits = limits_of(place.feature_id, entity_id, world)
-    cap_of = overage_cap(limits)
-    rows = [row for balance in _of(place.feature_id, world) for row in balance.live_rows]
-    if all(cap_of(row) == 0 for row in rows):
-        return LimitType.INCLUDED
-    return LimitType.SPEND_LIMIT if limits.spend else LimitType.MAX_PURCHASE
-
-
 def _of(feature_id: str, world: World) -> list[Balance]:
     return [balance for place, balance in world.items() if place.feature_id == feature_id]
 
@@ -99,19 +102,21 @@ def _of(feature_id: str, world: World) -> list[Balance]:
 # ------------------------------------------------------------------ thresholds
 
 
-def crossed(place: Place, before: World, after: World) -> Iterator[Crossed]:
-    """The thresholds of this place that a use crossed: a customer's look at all its balances of the feature, its
-    entities' among them, an entity's at the entity's own. Source: autumn.md 7.1."""
-    watched = after.get(place)
-    if watched is None:
-        return
-    for alert in watched.limits.alerts:
-        old, new = (_measured(alert, rows_at(place, world), _limits(place, world)) for world in (before, after))
-        if old is None or new is None:
-            continue
-        rising = alert.type in _USAGE
-        if (old < alert.threshold <= new) if rising else (old > alert.threshold >= new):
-            yield Crossed(alert, new)
+def crossed(place: Place, before: World, after: World) -> Iterator[Passed]:
+    """The thresholds of this place that are passed after a write, and were not before it. Source: autumn.md 7.1."""
+    earlier = {alert for alert, passed in standing(place, before) if passed is None}
+    yield from (passed for alert, passed in standing(place, after) if passed is not None and alert in earlier)
+
+
+def standing(place: Place, world: World) -> Iterator[tuple[Alert, Passed | None]]:
+    """The thresholds that this place watches, and of each whether it is passed: a customer's look at all its balances of
+    the feature, its entities' among them, an entity's at the entity's own. What has no such number is left out."""
+    watched = world.get(place)
+    for alert in watched.limits.alerts if watched else ():
+        number = _measured(alert, rows_at(place, world), _limits(place, world))
+        if number is not None:
+            over = number >= alert.threshold if alert.type in _USAGE else number <= alert.threshold
+            yield alert, Passed(alert, number) if over else None
 
 
 def rows_at(place: Place, world: World) -> list[Row]:
@@ -207,3 +212,34 @@ def _counted(balance: Balance) -> Limits:
         return balance.limits
     windows = tuple(window._replace(used=window.used + balance.spent) for window in balance.limits.windows)
     return balance.limits._replace(windows=windows)
+
+
+# ------------------------------------------------------------------ what is told
+
+
+class LimitWarning(NamedTuple):
+    """Who (an entity, or None for the customer itself) has reached a limit of which feature."""
+
+    feature_id: str
+    entity_id: str | None
+    reached: Reached
+
+
+class ThresholdWarning(NamedTuple):
+    """A threshold of the customer (None), or of an entity, that was crossed."""
+
+    feature_id: str
+    entity_id: str | None
+    passed: Passed
+
+
+class StateWarning(NamedTuple):
+    """A feature's own thresholds have led to another state; `level` is the threshold that holds now, and whether above."""
+
+    feature_id: str
+    state: State
+    value: Decimal
+    level: tuple[Decimal, bool] | None
+
+
+Warned = LimitWarning | ThresholdWarning | StateWarning

@@ -83,7 +83,7 @@ class Decision(NamedTuple):
     """`world` is folded: after an allowed use, or as it stood at the time of a refused one.
 
     `drawn` is what moved in units of what was asked: above zero consumed, below zero given back. `usage_limited`: a
-    refusal for a usage limit and not for the balance.
+    refusal for a usage limit and not for the balance. `counted`: the places whose usage limits counted it.
     """
 
     allowed: bool
@@ -91,6 +91,7 @@ class Decision(NamedTuple):
     world: World
     deductions: tuple[Deduction, ...] = ()
     usage_limited: bool = False
+    counted: tuple[Place, ...] = ()
 
     def changed(self, before: World) -> dict[Place, Balance]:
         """The balances that differ."""
@@ -292,7 +293,12 @@ def use(
     _count(after, counted, properties)
     _tally(Place(feature.id) if not entity_id else None, moved, sources, before, after)
     after = {place: balance if balance == before[place] else restated(balance) for place, balance in after.items()}
-    return Decision(True, moved, after, deductions_of(sources, before, after))
+    return Decision(True, moved, after, deductions_of(sources, before, after), counted=counted_in(before, after))
+
+
+def counted_in(before: World, after: World) -> tuple[Place, ...]:
+    """The places whose usage limits stand otherwise after a use; both worlds folded to one instant."""
+    return tuple(place for place in after if after[place].limits.windows != before[place].limits.windows)
 
 
 def is_lenient(feature: Feature, own: Iterable[Row], overage: Overage) -> bool:

@@ -11,7 +11,17 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from tollgate.domain.balances import Balance, Place, draw, lift, refill, released, restated, tallied
-from tollgate.domain.decisions import Decision, Overage, Source, World, deductions_of, folded, sources_of, use
+from tollgate.domain.decisions import (
+    Decision,
+    Overage,
+    Source,
+    World,
+    counted_in,
+    deductions_of,
+    folded,
+    sources_of,
+    use,
+)
 from tollgate.domain.errors import InvalidRequest
 from tollgate.domain.features import Feature, Pool
 from tollgate.domain.holds import MAX_HOLDS, Counted, Hold, Part, beside_of, parts_of, uncounted, undo, window_key
@@ -120,7 +130,7 @@ def settle_hold(
         decision = use(feature, pools, entity_id, more, Overage.CAP, properties, after, now)
         if decision.allowed:
             after, moved = dict(decision.world), moved + decision.drawn
-    return Decision(True, moved, after, deductions_of(sources, before, after))
+    return Decision(True, moved, after, deductions_of(sources, before, after), counted=counted_in(before, after))
 
 
 def _confirmed(balance: Balance, hold_id: str) -> Balance:

@@ -76,6 +76,10 @@ def history(env: Environment, customer_id: str) -> str:
     return f"{env.value}#history#{customer_id}"
 
 
+def watches(env: Environment, customer_id: str) -> str:
+    return f"{env.value}#watch#{customer_id}"
+
+
 def all_history(env: Environment, month: str, shard: int) -> str:
     return f"{env.value}#events#{month}#{shard}"
 

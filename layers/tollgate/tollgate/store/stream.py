@@ -53,8 +53,10 @@ def recorded_use(record: Mapping[str, Any]) -> RecordedUse | None:
 
 
 def record_id(change: Change, *parts: str) -> str:
-    """An id that the same record always gives: of its item, its version, and what of it is told."""
-    item = f"{change.source or keys.BALANCE}{change.place.feature_id}"
+    """An id that the same record always gives: of its item, its version (which its removal shares with the write before it),
+    and what of it is told."""
+    gone = "" if change.source or change.after is not None else "REMOVED#"
+    item = f"{gone}{change.source or keys.BALANCE}{change.place.feature_id}"
     start = f"{change.environment}#customer#{change.customer_id}\n{item}"
     return str(uuid.uuid5(_NAMESPACE, "\n".join([f"{start}#{change.place.entity_id}\n{change.version}", *parts])))
 

@@ -31,9 +31,11 @@ class Tally:
     def count(
         self, use: Counted, key_id: str, feature: Feature, pools: Sequence[Pool], entity_id: str, decision: Decision
     ) -> None:
-        """Notes an allowed use: a part of it in each item that it moved; where it moved none, in the first that could have
-        paid."""
+        """Notes an allowed use: a part of it in each item that it moved, or whose usage limits counted it; where it moved
+        none, in the first that could have paid."""
         moved = _by_place(decision) or {sources_of(feature.id, pools, entity_id, decision.world)[0].place: []}
+        for place in decision.counted:
+            moved.setdefault(place, [])
         for number, (place, rows) in enumerate(moved.items()):
             part = use._replace(
                 moved=tuple(rows),

@@ -365,6 +365,8 @@ class Meter:
             moved = _moved(decision)
             if not moved:  # the first item that could have paid remembers a use that moved nothing
                 moved = {sources_of(feature.id, pools, command.entity_id, world)[0].place: ZERO}
+            for place in decision.counted:  # its usage limits tell of the use, whoever paid
+                moved.setdefault(place, ZERO)
             for place, amount in moved.items():
                 drawn[place] = drawn.get(place, ZERO) + amount
                 uses.setdefault(place, feature)

@@ -1,0 +1,97 @@
+"""What the customers of one table were warned of last, so that each crossing is told once where several balances count.
+
+One item for each feature and each who looks at it (a customer, or an entity of it); an attribute for each limit or
+threshold that is passed: how it stands, and the write that was told to have passed it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, NamedTuple
+
+from tollgate.domain.keys import Environment
+from tollgate.store import keys
+from tollgate.store.table import Item, Refused, Table
+
+_KEPT_SECONDS = 400 * 86_400
+
+
+class Watched(NamedTuple):
+    """`looker`: the entity that looks at the feature, empty for the customer itself."""
+
+    env: Environment
+    customer_id: str
+    feature_id: str
+    looker: str
+
+
+class Standing(NamedTuple):
+    state: str
+    cause: str
+
+
+class Watches:
+    """The warnings of one table."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def read(self, watched: Watched) -> dict[str, Standing]:
+        """What stands, by the digest of its key."""
+        return _decoded(self._table.get(_key(watched)) or {})
+
+    def enter(self, watched: Watched, key: str, standing: Standing, now: int, *, anew: bool) -> bool:
+        """Notes how a key stands. False where it stood so already, for another cause, and is not to begin `anew`."""
+        value, ttl = f"{standing.state} {standing.cause}", now // 1000 + _KEPT_SECONDS
+        values: Item = {":value": {"S": value}, ":ttl": {"N": str(ttl)}}
+        condition: dict[str, Any] = {
+            "ConditionExpression": "attribute_not_exists(#key) OR NOT begins_with(#key, :state)"
+        }
+        try:
+            self._table.repeated(
+                self._table.client.update_item,
+                TableName=self._table.name,
+                Key=_key(watched),
+                UpdateExpression="SET #key = :value, #ttl = :ttl",
+                ExpressionAttributeNames={"#key": digest(key), "#ttl": "ttl"},
+                ExpressionAttributeValues=values if anew else {**values, ":state": {"S": f"{standing.state} "}},
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                **({} if anew else condition),
+            )
+        except Refused as refused:
+            return _decoded(refused.item or {}).get(digest(key)) == standing
+        return True
+
+    def leave(self, watched: Watched, key: str) -> None:
+        """Notes that a key does not stand any more."""
+        try:
+            self._table.repeated(
+                self._table.client.update_item,
+                TableName=self._table.name,
+                Key=_key(watched),
+                UpdateExpression="REMOVE #key",
+                ConditionExpression="attribute_exists(#key)",
+                ExpressionAttributeNames={"#key": digest(key)},
+            )
+        except Refused:  # it did not stand: nothing was to be done
+            return
+
+    def lookers(self, watched: Watched) -> list[str]:
+        """All who have been warned of a feature: the customer itself, and entities."""
+        partition = keys.watches(watched.env, watched.customer_id)
+        found = self._table.query(partition, f"{watched.feature_id}#")
+        return [item["sk"]["S"].partition("#")[2] for item in found]
+
+
+def digest(key: str) -> str:
+    return f"w{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+
+
+def _key(watched: Watched) -> keys.Key:
+    pk = keys.watches(watched.env, watched.customer_id)
+    return {"pk": {"S": pk}, "sk": {"S": f"{watched.feature_id}#{watched.looker}"}}
+
+
+def _decoded(item: Item) -> dict[str, Standing]:
+    standing = ((name, value["S"].partition(" ")) for name, value in item.items() if name.startswith("w"))
+    return {name: Standing(state, cause) for name, (state, _, cause) in standing}

@@ -1,0 +1,194 @@
+"""Limits and thresholds are told once each, however late the stream is read and however it is cut: also where a customer's
+balance, its entities' and credit pools count together. On every backend that is atomic."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from cli.servers import Server
+from tests.conftest import dynamodb_client
+from tests.streams import records
+from tests.world import MONTHLY, NOW, SANDBOX, World, item
+from tollgate.domain.alerts import LimitWarning, StateWarning, ThresholdWarning, Warned
+from tollgate.domain.controls import AlertControl, Controls, UsageControl
+from tollgate.domain.features import Feature, FeatureType
+from tollgate.domain.periods import Interval
+from tollgate.domain.plans import PlanItem
+from tollgate.domain.recorded import uses_of
+from tollgate.store.history import History
+from tollgate.store.stream import change_of, lapsed_uses
+from tollgate.store.watches import Watches
+from tollgate.usecases.telling import Batch, Teller
+
+SHARED = PlanItem("messages", Decimal(100), reset=MONTHLY, entity_feature_id="users")
+
+
+class Listener:
+    """The consumer of the table's stream, which reads it late: each batch is delivered twice, and says the same."""
+
+    def __init__(self, here: World, backend: Server) -> None:
+        self._client = dynamodb_client(backend.url)
+        self._here = here
+        self._done = 0
+
+    def hear(self, *sizes: int) -> list[str]:
+        """What the records since the last time warn of, delivered in batches of these sizes (the last takes the rest)."""
+        new = records(self._client, self._here.table.name)[self._done :]
+        self._done += len(new)
+        found: list[Warned] = []
+        for batch in _cut(new, sizes):
+            once, again = self._warned(batch), self._warned(batch)
+            assert once == again
+            found += once
+        return [_text(warned) for warned in found]
+
+    def _warned(self, batch: Sequence[dict[str, Any]]) -> list[Warned]:
+        here = self._here
+        teller = Teller(History(here.table, 400), here.meter, Watches(here.table))
+        changes = [
+            c for record in batch for c in ([change_of(record)] if change_of(record) else lapsed_uses(record)) if c
+        ]
+        told = Batch(teller)
+        found = []
+        for change in changes:
+            found += told.warnings(change, uses_of(change))
+            told.told(change)
+        return found
+
+
+def _cut(records: Sequence[dict[str, Any]], sizes: Sequence[int]) -> Iterator[Sequence[dict[str, Any]]]:
+    start = 0
+    for size in sizes:
+        yield records[start : start + size]
+        start += size
+    yield records[start:]
+
+
+def _text(warned: Warned) -> str:
+    if isinstance(warned, LimitWarning):
+        return f"{warned.feature_id}{f' of {warned.entity_id}' if warned.entity_id else ''}: {warned.reached.type}"
+    if isinstance(warned, StateWarning):
+        return f"{warned.feature_id} is {warned.state} at {warned.value}"
+    assert isinstance(warned, ThresholdWarning)
+    return f"{warned.feature_id} passes {warned.passed.alert.threshold}"
+
+
+def usage(*thresholds: int) -> Controls:
+    return Controls(alerts=tuple(AlertControl({"threshold": t, "threshold_type": "usage"}) for t in thresholds))
+
+
+@pytest.fixture
+def listener(here: World, backend: Server) -> Listener:
+    return Listener(here, backend)
+
+
+def shared(here: World, controls: Controls, *items: PlanItem) -> None:
+    """A customer whose entities e1 and e2 have 100 messages each, beside what it has itself."""
+    here.customer("c1", [SHARED, *items], controls=controls)
+    here.entity("c1", "e1", "e2")
+
+
+@pytest.mark.parametrize("sizes", [(), (1,), (1, 1), (2, 1)])
+def test_a_customers_threshold_is_told_once_however_late(
+    here: World, listener: Listener, sizes: tuple[int, ...]
+) -> None:
+    shared(here, usage(3), item(50))
+    listener.hear()
+    for entity in ("e1", "e2", "e1"):
+        here.use("c1", 5, entity=entity)
+    assert listener.hear(*sizes) == ["messages passes 3"]
+
+
+def test_a_use_that_draws_on_two_balances_passes_each_threshold_once(here: World, listener: Listener) -> None:
+    shared(here, usage(103, 107), item(50))
+    here.use("c1", 95, entity="e1")
+    listener.hear()
+    here.use("c1", 10, entity="e1")  # 5 of its own, and 5 of its customer's
+    assert sorted(listener.hear(1)) == ["messages passes 103"]
+    here.use("c1", 10, entity="e1")
+    assert listener.hear() == ["messages passes 107"]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_whatever_is_used_in_whatever_batches_each_threshold_is_told_once(
+    here: World, listener: Listener, seed: int
+) -> None:
+    chosen = random.Random(seed)
+    shared(here, usage(20, 60, 1000), item(50))
+    listener.hear()
+    total, told = 0, []
+    for _ in range(4):
+        for _ in range(chosen.randint(1, 4)):
+            amount = chosen.randint(1, 12)
+            here.use("c1", amount, entity=chosen.choice(["", "e1", "e2"]))
+            total += amount
+        told += listener.hear(*(chosen.randint(0, 2) for _ in range(3)))
+        assert sorted(told) == [f"messages passes {t}" for t in (20, 60) if t <= total]
+
+
+def test_an_alert_that_is_set_when_it_has_passed_is_silent_until_it_passes_again(
+    here: World, listener: Listener
+) -> None:
+    shared(here, Controls(), item(50))
+    here.use("c1", 30)
+    here.management.update_customer(SANDBOX, "c1", lambda customer: replace(customer, controls=usage(20)), NOW)
+    here.use("c1", 1)
+    assert listener.hear() == []
+    here.use("c1", -20)
+    assert listener.hear() == []
+    here.use("c1", 15)
+    assert listener.hear() == ["messages passes 20"]
+
+
+def test_a_usage_limit_is_told_whoever_pays(here: World, listener: Listener) -> None:
+    limit = UsageControl("messages", Decimal(10), Interval.MONTH)
+    shared(here, Controls(usage=(limit,)), item(0))
+    here.use("c1", 10, entity="e1")
+    assert not here.use("c1", 1, entity="e1").allowed
+    assert listener.hear() == ["messages of e1: usage_limit"]
+
+
+def test_what_credits_still_pay_for_is_not_used_up(here: World, listener: Listener) -> None:
+    here.customer("c1", [item(5, feature="action1"), item(1, feature="credits")])
+    here.use("c1", 5, feature="action1")
+    assert listener.hear() == []
+    here.use("c1", 5, feature="action1")
+    assert sorted(listener.hear()) == ["action1: included", "credits: included"]
+    here.attach("c1", [item(2, feature="credits")], add_on=True)
+    assert listener.hear() == []
+    here.use("c1", 10, feature="action1")
+    assert sorted(listener.hear(1)) == ["action1: included", "credits: included"]
+
+
+def test_an_entity_reaches_its_limit_when_its_customer_has_nothing_left_either(here: World, listener: Listener) -> None:
+    shared(here, Controls(), item(50))
+    here.use("c1", 100, entity="e1")
+    assert listener.hear() == []
+    here.use("c1", 50, entity="e1")
+    assert listener.hear() == ["messages of e1: included"]
+    here.attach("c1", [item(10)], add_on=True)
+    assert listener.hear() == []
+    here.use("c1", 10, entity="e1")
+    assert listener.hear(1) == ["messages of e1: included"]
+
+
+def test_a_state_is_told_once_and_survives_a_plan_that_ends(here: World, listener: Listener) -> None:
+    levels: Any = {
+        "info": {"threshold": "50", "condition": "below"},
+        "critical": {"threshold": "5", "condition": "below"},
+    }
+    alerts: Any = {"alert_settings": {"alert_enabled": True, **levels}}
+    here.management.create_feature(SANDBOX, Feature("wallet", "", FeatureType.METERED, extra=alerts))
+    here.customer("c1", [item(100, feature="wallet")])
+    here.use("c1", 96, feature="wallet")
+    assert listener.hear() == ["wallet is in_alarm at 4"]
+    here.management.delete_customer(SANDBOX, "c1")
+    assert listener.hear() == []
+    here.customer("c1", [item(100, feature="wallet")])
+    assert listener.hear() == ["wallet is ok at 100"]
