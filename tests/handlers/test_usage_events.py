@@ -229,6 +229,8 @@ CANCELED = {**STARTED, "canceled_at": NOW, "expires_at": MONTH_END}
         (STARTED, {**STARTED, "quantities": {"seats": 6}}, "updated"),
         (STARTED, None, "ended"),
         (STARTED, STARTED, None),
+        (None, {**STARTED, "created_at": MONTH_END, "started_at": MONTH_END}, "started"),  # a test clock
+        ({**STARTED, "created_at": MONTH_END}, {**STARTED, "canceled_at": MONTH_END, "expires_at": MONTH_END}, "ended"),
     ],
 )
 def test_what_becomes_of_a_subscription_is_told(consume: Any, before: Any, after: Any, what: str | None) -> None:

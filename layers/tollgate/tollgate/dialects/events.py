@@ -37,11 +37,13 @@ def entries_for(change: Change, bus: str, warnings: Iterable[Warned]) -> Iterato
 def subscription_entry(write: SubscriptionWrite, bus: str) -> dict[str, Any]:
     now = write.after or write.before or {}
     before = write.before
+    # what time it is for the customer: a test clock may be ahead, and the subscription says how far
+    at = max(write.at + 1000, now.get("created_at", 0), now["canceled_at"] or 0)
     if write.after is None:
         what = "ended"
     elif before is None:
-        what = "scheduled" if now["started_at"] > write.at + 1000 else "started"
-    elif _ends(write.after) and (write.after["expires_at"] or 0) <= write.at + 1000 and not _ended(before, write.at):
+        what = "scheduled" if now["started_at"] > at else "started"
+    elif _ended(write.after, at) and not _ended(before, write.at):
         what = "ended"
     elif (before["canceled_at"] is None) != (now["canceled_at"] is None):
         what = "uncanceled" if now["canceled_at"] is None else "canceled"
@@ -82,10 +84,6 @@ def reservation_entry(recorded: RecordedLock, bus: str) -> dict[str, Any]:
         cause=models.Cause(id=reservation.lock_id, key_id=lock.key_id, timestamp=reservation.created_at),
     )
     return _entry(bus, f"reservation.{lock.state}", detail)
-
-
-def _ends(subscription: Mapping[str, Any]) -> bool:
-    return subscription["expires_at"] is not None
 
 
 def _ended(subscription: Mapping[str, Any], at: int) -> bool:
