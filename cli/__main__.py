@@ -137,11 +137,14 @@ def dead_list(as_json: Annotated[bool, typer.Option("--json", help="A line of JS
 def dead_redrive() -> None:
     """Send each letter where it came from; one that cannot be sent stays. What was counted before is not counted again."""
     done = dead.of_environment(stack.current).redrive()
-    failed = [(letter, problem) for letter, problem in done if problem]
-    for letter, problem in failed:
-        console.print(f"{letter.kind.value}: {problem}", soft_wrap=True)
-    console.print(f"Sent {len(done) - len(failed)} of {len(done)} again.")
-    raise typer.Exit(1 if failed else 0)
+    for letter, problem in done.failed:
+        console.print(f"{letter.kind.value}: {problem}", soft_wrap=True, markup=False)
+    console.print(f"Sent {len(done.sent)} of {len(done.sent) + len(done.failed)} again.")
+    for letter in done.newer:
+        console.print(f"{letter.kind.value}: {letter.reason}", soft_wrap=True, markup=False)
+    if done.newer:
+        console.print(f"Came meanwhile, given up on again or new, and not sent: {len(done.newer)}.")
+    raise typer.Exit(1 if done.failed or done.newer else 0)
 
 
 @events_app.command("schemas")

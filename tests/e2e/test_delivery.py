@@ -309,6 +309,43 @@ def test_a_reported_use_of_what_is_not_there_waits_among_the_dead_letters_until_
     assert mine() == []
 
 
+@pytest.mark.parametrize("part", ["UsageEventsFunction", "TrackFunction"])
+def test_a_batch_that_was_given_up_on_is_read_from_the_stream_and_sent_to_its_function(stack: Stack, part: str) -> None:
+    from cli import dead
+
+    api, streams = Api(stack.url, stack.secret_key), stack.client("dynamodbstreams")
+    name = new("batch")
+    api.call("customers.get_or_create", {"customer_id": name})
+    api.call("balances.create", {"customer_id": name, "feature_id": "messages", "included_grant": 10})
+    api.call("balances.track", {"customer_id": name, "feature_id": "messages", "value": 2})
+    arn = stack.client("dynamodb").describe_table(TableName=stack.table.name)["Table"]["LatestStreamArn"]
+    (shard,) = streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]
+    place = {"StreamArn": arn, "ShardId": shard["ShardId"], "ShardIteratorType": "TRIM_HORIZON"}
+    position = streams.get_shard_iterator(**place)["ShardIterator"]
+    mine: list[str] = []
+    while len(mine) < 2:
+        page = streams.get_records(ShardIterator=position)
+        position = page["NextShardIterator"]
+        keys = [(record["dynamodb"], record["dynamodb"]["Keys"]) for record in page["Records"]]
+        of_mine = [change for change, key in keys if key["pk"]["S"] == f"sandbox#customer#{name}"]
+        mine += [change["SequenceNumber"] for change in of_mine if change["Keys"]["sk"]["S"].startswith("BALANCE#")]
+    function = stack.client("lambda").get_alias(FunctionName=function_name(stack, part), Name="live")["AliasArn"]
+    note = {
+        "requestContext": {"functionArn": function, "condition": "MaxRecordAgeExceeded"},
+        "DDBStreamBatchInfo": {
+            "streamArn": arn,
+            "shardId": shard["ShardId"],
+            "startSequenceNumber": mine[0],
+            "endSequenceNumber": mine[1],
+        },
+    }
+    queues, url = stack.client("sqs"), stack.outputs["DeadLetterQueueUrl"]
+    queues.send_message(QueueUrl=url, MessageBody=json.dumps(note))
+    done = dead.DeadLetters(stack.client, stack.outputs).redrive()
+    assert (len(done.sent), done.failed, done.newer) == (1, [], [])
+    wait_for(lambda: history_of(api, name) == {"count": 1, "sum": 2}, 10, "the history, as before")
+
+
 def test_the_archive_replays_events_under_the_same_ids_and_nothing_is_counted_again(stack: Stack) -> None:
     """The emulator's CloudFormation knows no archives, so this one is made by hand, as the template would."""
     api, events = Api(stack.url, stack.secret_key), stack.client("events")
