@@ -137,6 +137,13 @@ def test_the_largest_groups_stand_for_themselves_and_the_rest_is_other() -> None
     assert found.values[JAN] == {"messages": 15}
 
 
+def test_a_group_that_is_called_other_is_not_lost() -> None:
+    values = {OTHER: 100, "a": 5, "b": 4, "c": 1}
+    entries = [Entry(id, JAN, "c1", "messages", None, Decimal(value), {"model": id}) for id, value in values.items()]
+    found = series(["messages"], [JAN], entries, Bin.DAY, UTC_ZONE, group_of=_model, max_groups=2)
+    assert found.groups[JAN]["messages"] == {OTHER: 105, "a": 5}
+
+
 def test_the_parts_of_a_use_are_one_entry() -> None:
     first = Entry(
         "u1", JAN, "c1", "action1", None, Decimal(10), deductions=(Taken("r1", "action1", "pro", Decimal(4)),)

@@ -300,7 +300,9 @@ def _largest(groups: dict[str, Decimal], most: int) -> dict[str, Decimal]:
     if len(groups) <= most:
         return groups
     ranked = sorted(groups.items(), key=lambda group: (-group[1], group[0]))
-    return dict(ranked[:most]) | {OTHER: sum((value for _, value in ranked[most:]), ZERO)}
+    largest = dict(ranked[:most])
+    rest = sum((value for _, value in ranked[most:]), ZERO)
+    return largest | {OTHER: largest.get(OTHER, ZERO) + rest}  # a group may have this name itself
 
 
 def matches(entry: Entry, filters: Mapping[str, str]) -> bool:
