@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import sys
 from collections.abc import Iterator
@@ -9,11 +10,13 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import Spent
 from tests.handlers.conftest import Here
 from tests.handlers.test_events import CONTEXT
 from tests.handlers.test_usage_events import Bus, Letters
 from tests.http_events import authorized, http_event
 from tests.records import NOW, held, monthly, record, spent, used
+from tollgate import runtime
 from tollgate.domain.balances import Balance, Place
 from tollgate.domain.features import Feature, FeatureType
 from tollgate.usecases.management import Management
@@ -64,6 +67,10 @@ def ask(here: Here, rpc: str, body: dict[str, Any], version: str | None = None) 
     event = authorized(http_event(f"POST /v1/{rpc}", body, headers=headers))
     answer = here.handlers["manage"](event, None)
     return answer["statusCode"], json.loads(answer["body"])
+
+
+def cursor(position: str) -> str:
+    return base64.urlsafe_b64encode(position.encode()).decode()
 
 
 def listed(here: Here, **body: Any) -> list[str]:
@@ -129,6 +136,14 @@ def test_filters_and_ranges(told: Here, filters: dict[str, Any], ids: list[str])
     assert listed(told, customer_id="ada", **filters) == ids
 
 
+@pytest.mark.parametrize("whose", [{"customer_id": "ada"}, {}])
+def test_a_cursor_leads_nowhere_but_into_the_range(told: Here, whose: dict[str, str]) -> None:
+    three = {"start": NOW + 10, "end": NOW + 6 * HOUR}
+    for at, ids in ((NOW + DAY, ["use-2", "use-1", "use-0"]), (NOW + HOUR, ["use-0"]), (NOW, []), (10**14 - 1, None)):
+        found = listed(told, **whose, custom_range=three, start_cursor=cursor(f"{at:014d}#use#messages#ada"))
+        assert found == (["use-2", "use-1", "use-0"] if ids is None else ids)
+
+
 def test_older_versions_page_by_offset(told: Here) -> None:
     _, page = ask(told, "events.list", {"customer_id": "ada", "limit": 2, "offset": 1}, "2.2")
     assert [event["id"] for event in page["list"]] == ["use-3", "use-2"]
@@ -140,6 +155,8 @@ def test_older_versions_page_by_offset(told: Here) -> None:
     [
         ({"customer_id": "ada", "range": "24h", "custom_range": {"start": 1}}, "range"),
         ({"customer_id": "ada", "start_cursor": "nonsense"}, "start_cursor"),
+        ({"start_cursor": cursor("²" * 14 + "#use#messages#ada")}, "start_cursor"),  # digits, but no number
+        ({"start_cursor": cursor(f"{NOW:014d}#{'u' * 1000}#messages#ada")}, "start_cursor"),  # longer than a sort key
         ({"customer_id": "ada", "limit": 5001}, "limit"),
         ({"customer_id": "ada", "custom_range": {"start": 5, "end": 5}}, "custom_range"),
         ({"filter_by": {str(n): "x" for n in range(6)}}, "filter_by"),
@@ -254,3 +271,126 @@ def test_what_an_aggregate_refuses(told: Here, body: dict[str, Any], status: int
 def test_a_live_key_sees_nothing_of_the_sandbox(told: Here) -> None:
     event = authorized(http_event("POST /v1/events.list", {"start_cursor": ""}), environment="live")
     assert json.loads(told.handlers["manage"](event, None)["body"])["list"] == []
+
+
+MONTHS = 27  # that a read of all customers may reach back: the retention of 400 days, and a year before
+FOREVER = 253_402_300_799_998
+
+
+def queries(here: Here, rpc: str, **body: Any) -> tuple[int, Any]:
+    """How many queries a request makes, and its answer."""
+    counted = Spent(runtime.client("dynamodb"))
+    try:
+        found: list[Any] = []
+        requests = counted.of(lambda: found.append(ask(here, rpc, body)))
+    finally:
+        counted.stop()
+    assert {name for name, _ in requests} <= {"Query"}
+    ((status, answer),) = found
+    assert status == 200, answer
+    return len(requests), answer
+
+
+@pytest.mark.parametrize(
+    ("wanted", "most"),
+    [
+        ({"custom_range": {"start": 1}}, 8 * MONTHS),
+        ({"custom_range": {"start": 1, "end": FOREVER}}, 8 * MONTHS),
+        ({"custom_range": {"start": 1}, "limit": 2}, 8),  # the newest month fills the page
+        ({"custom_range": {"start": FOREVER - 1, "end": FOREVER}}, 0),
+        ({"custom_range": {"start": 1, "end": 2}}, 0),
+        ({"custom_range": {"start": 1}, "customer_id": "ada"}, 1),
+        ({"custom_range": {"start": 1, "end": FOREVER}, "customer_id": "ada"}, 1),
+    ],
+)
+def test_a_list_reads_only_what_can_be_there(told: Here, wanted: dict[str, Any], most: int) -> None:
+    count, answer = queries(told, "events.list", **wanted)
+    assert count <= most
+    there = 6 - ("customer_id" in wanted) if most else 0
+    assert len(answer["list"]) == min(there, wanted.get("limit", there))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "most"),
+    [
+        ({"bin_size": "month"}, 8 * (MONTHS + 4)),
+        ({"bin_size": "month", "timezone": "America/New_York"}, 8 * (2 * MONTHS + 4)),
+        ({"bin_size": "month", "timezone": "Asia/Kolkata"}, 8 * (3 * MONTHS + 4)),
+        ({"bin_size": "month", "timezone": "America/New_York", "customer_id": "ada"}, 10),
+        ({"bin_size": "month", "group_by": "properties.model"}, 8 * MONTHS),
+        ({"bin_size": "week", "timezone": "America/New_York", "range": "90d"}, 8 * (4 + 14 + 2)),
+        ({"bin_size": "day", "timezone": "America/New_York", "range": "90d"}, 8 * (91 + 2)),
+        ({"bin_size": "day", "range": "90d"}, 8 * (4 + 2 + 2)),
+        ({"feature_id": ["messages", "words"], "customer_id": "ada", "range": "30d"}, 2 + 2 + 2 + 2),
+    ],
+)
+def test_an_aggregate_reads_only_what_can_be_there(told: Here, wanted: dict[str, Any], most: int) -> None:
+    whole = {} if "range" in wanted else {"custom_range": {"start": 1}}
+    count, answer = queries(told, "events.aggregate", **{"feature_id": "messages", **whole, **wanted})
+    assert count <= most + 1  # the catalog
+    assert answer["total"]["messages"] == (
+        {"count": 4, "sum": 17} if "customer_id" in wanted else {"count": 5, "sum": 117}
+    )
+
+
+def test_the_hours_of_all_customers_are_read_for_months_and_not_for_years(told: Here) -> None:
+    hours = {"feature_id": "messages", "bin_size": "hour"}
+    now = NOW + 2 * DAY
+    counted = Spent(runtime.client("dynamodb"))
+    try:
+        body = {**hours, "custom_range": {"start": now - 400 * DAY, "end": now}}
+        assert len(counted.of(lambda: refused(told, body, "shorter range"))) == 1  # the catalog
+        year = {"start": now - 400 * DAY, "end": now}
+        answer: dict[str, Any] = {}
+        requests = counted.of(lambda: answer.update(aggregated(told, **hours, customer_id="ada", custom_range=year)))
+    finally:
+        counted.stop()
+    assert answer["total"]["messages"] == {"count": 4, "sum": 17}
+    assert len(requests) == 1 + 400  # the catalog, and one a day
+
+
+def refused(here: Here, body: dict[str, Any], message: str) -> None:
+    status, answer = ask(here, "events.aggregate", body)
+    assert status == 400, answer
+    assert message in answer["message"]
+
+
+@pytest.mark.parametrize("wanted", [{}, {"group_by": "properties.model"}])
+def test_too_many_sums_are_refused_like_too_many_entries(
+    told: Here, monkeypatch: pytest.MonkeyPatch, wanted: dict[str, str]
+) -> None:
+    body = {"feature_id": "messages", "custom_range": {"start": NOW, "end": NOW + 2 * DAY}, **wanted}
+    monkeypatch.setattr("tollgate.usecases.history.MOST_ENTRIES", 3)  # there are five sums by day, of either feature
+    refused(told, body, "shorter range")
+    monkeypatch.setattr("tollgate.usecases.history.MOST_ENTRIES", 6)
+    assert ask(told, "events.aggregate", body)[0] == 200
+
+
+@pytest.mark.parametrize("size", ["hour", "day", "week", "month"])
+@pytest.mark.parametrize("start", [1, FOREVER - 40 * DAY, FOREVER - HOUR])
+def test_an_aggregate_to_the_end_of_time_is_refused(told: Here, size: str, start: int) -> None:
+    body = {"feature_id": "messages", "bin_size": size, "custom_range": {"start": start, "end": FOREVER}}
+    refused(told, body, "custom_range")
+
+
+def test_a_customer_is_summed_up_wherever_its_test_clock_is(told: Here) -> None:
+    """Its uses may lie where no other customer's can."""
+    at = NOW + 3000 * DAY + 5
+    management: Management = told.world.management
+    from tests.world import SANDBOX
+    from tollgate.domain.customers import Customer
+
+    management.get_or_create_customer(SANDBOX, Customer("later"), None, NOW)
+    balance = held(monthly(1000))
+    event = used("use-later", 9, at)
+    told.handlers["usage_events"](
+        {"Records": [record(balance, spent(balance, 9), 2, event, customer="later")]}, CONTEXT
+    )
+    wide = {"start": NOW - 1000 * DAY, "end": NOW + 4000 * DAY}
+    whose = {"feature_id": "messages", "customer_id": "later", "custom_range": wide}
+    for size in ("day", "month"):
+        count, answer = queries(told, "events.aggregate", **whose, bin_size=size, timezone="America/New_York")
+        assert answer["total"]["messages"] == {"count": 1, "sum": 9}
+        assert count <= 4  # the catalog, where its uses begin and end, and the hours or the day between
+    assert listed(told, customer_id="later", custom_range={"start": 1, "end": FOREVER}) == ["use-later"]
+    assert "use-later" not in listed(told, custom_range=wide)

@@ -16,10 +16,11 @@ from tests.records import MONTH_END, NOW, held, monthly, record, spent, used, us
 from tollgate.dialects.reservations import Delayed
 from tollgate.domain.balances import Balance, Place, restated
 from tollgate.domain.features import Feature, FeatureType
-from tollgate.domain.history import HOUR_MS, From
+from tollgate.domain.history import HOUR_MS, From, Segment
 from tollgate.domain.holds import Hold, Part
 from tollgate.domain.keys import Environment
 from tollgate.domain.limits import Alert, Threshold
+from tollgate.store.history import Allowance
 
 
 class Bus:
@@ -275,7 +276,8 @@ def test_a_consumer_that_dies_between_its_steps_tells_all_when_it_comes_again(
     told_once = {detail["id"]: detail["value"] for _, detail in told(bus)}
     assert sorted(told_once.values()) == list(range(1, 26))
     history = module._teller.history
-    sums = list(history.sums(Environment.SANDBOX, customer, ["messages"], From.HOURS, NOW, NOW + HOUR_MS))
+    hour = Segment(From.HOURS, NOW, NOW + HOUR_MS)
+    sums = list(history.sums(Environment.SANDBOX, customer, ["messages"], [hour], Allowance(100)))
     assert [(one.uses, one.sum) for one in sums] == [(25, 325)]
     entries = [entry for _, entry in history.entries(Environment.SANDBOX, customer, NOW, NOW + HOUR_MS)]
     assert sorted(entry.value for entry in entries) == list(range(1, 26))

@@ -17,9 +17,9 @@ from tests.conftest import create_table, dynamodb_client
 from tests.records import NOW, held, monthly, record, spent, used
 from tests.world import SANDBOX, world
 from tollgate.domain.balances import Place
-from tollgate.domain.history import DAY_MS, HOUR_MS, Addition, From, Line
+from tollgate.domain.history import DAY_MS, HOUR_MS, Addition, From, Line, Segment
 from tollgate.domain.keys import Environment
-from tollgate.store.history import History
+from tollgate.store.history import Allowance, History
 from tollgate.store.stream import change_of
 from tollgate.store.watches import Watches
 from tollgate.usecases.telling import Batch, Teller
@@ -108,7 +108,8 @@ def test_any_interleaving_of_records_gives_the_same_sums(
             pass
     for source, unit in ((From.HOURS, HOUR_MS), (From.DAYS, DAY_MS)):
         end = NOW + 2 * DAY_MS
-        sums = teller.history.sums(SANDBOX, customer, ["messages", "words"], source, NOW, end)
+        parts = [Segment(source, NOW, end)]
+        sums = teller.history.sums(SANDBOX, customer, ["messages", "words"], parts, Allowance(1000))
         found = {(s.feature_id, s.entity_id, s.at): (s.uses, s.sum) for s in sums}
         wanted: dict[tuple[str, str | None, int], list[Decimal]] = defaultdict(list)
         for (feature, entity, at), values in expected.items():

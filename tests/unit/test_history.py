@@ -15,6 +15,7 @@ from tollgate.domain.errors import InvalidInput
 from tollgate.domain.history import (
     DAY_MS,
     HOUR_MS,
+    LAST,
     OTHER,
     Bin,
     Entry,
@@ -89,6 +90,71 @@ def test_what_sums_do_not_tell_is_read_from_entries() -> None:
     assert segments(JAN, JAN, Bin.DAY, UTC_ZONE) == []
 
 
+def test_months_of_a_zone_are_read_from_days_and_the_hours_around_their_first() -> None:
+    start, end = ms("2026-01-01T05:00:00"), ms("2026-04-01T04:00:00")  # January to March in New York
+    assert segments(start, end, Bin.MONTH, NEW_YORK) == [
+        Segment(From.HOURS, start, ms("2026-01-02")),
+        Segment(From.DAYS, ms("2026-01-02"), ms("2026-02-01")),
+        Segment(From.HOURS, ms("2026-02-01"), ms("2026-02-02")),
+        Segment(From.DAYS, ms("2026-02-02"), ms("2026-03-01")),
+        Segment(From.HOURS, ms("2026-03-01"), ms("2026-03-02")),
+        Segment(From.DAYS, ms("2026-03-02"), ms("2026-04-01")),
+        Segment(From.HOURS, ms("2026-04-01"), end),
+    ]
+    start, end = ms("2026-01-01"), ms("2026-02-02")
+    assert segments(start, end, Bin.MONTH, KOLKATA) == [
+        Segment(From.DAYS, start, ms("2026-01-31")),
+        Segment(From.HOURS, ms("2026-01-31"), ms("2026-01-31T18:00:00")),
+        Segment(From.ENTRIES, ms("2026-01-31T18:00:00"), ms("2026-01-31T19:00:00")),
+        Segment(From.HOURS, ms("2026-01-31T19:00:00"), ms("2026-02-01")),
+        Segment(From.DAYS, ms("2026-02-01"), end),
+    ]
+
+
+ZONES = (
+    "UTC",
+    "America/New_York",
+    "Asia/Kolkata",
+    "Asia/Kathmandu",
+    "Australia/Lord_Howe",
+    "America/Santiago",
+    "Asia/Gaza",
+)
+UNITS = {From.ENTRIES: 1, From.HOURS: HOUR_MS, From.DAYS: DAY_MS}
+
+
+@given(
+    st.integers(ms("2005-01-01"), ms("2030-01-01")),
+    st.integers(1, 400 * DAY_MS) | st.integers(1, 50).map(lambda days: days * DAY_MS),
+    st.sampled_from([1, HOUR_MS, DAY_MS]),
+    st.sampled_from(list(Bin)),
+    st.sampled_from(ZONES),
+)
+def test_what_is_read_is_the_range_and_no_sum_lies_in_two_bins(
+    start: int, length: int, unit: int, size: Bin, name: str
+) -> None:
+    zone = ZoneInfo(name)
+    start -= start % unit
+    end = start + length
+    found = segments(start, end, size, zone)
+    edges = [start, *(segment.end for segment in found)]
+    assert [segment.start for segment in found] == edges[:-1]  # no gap, nothing twice
+    assert edges[-1] == end
+    assert all(segment.start < segment.end for segment in found)
+    assert all(early.source is not late.source for early, late in itertools.pairwise(found))
+    for source, low, high in found:
+        assert low % UNITS[source] == high % UNITS[source] == 0
+        crossed = [at for at in bins(low, high, size, zone) if low < at < high and at % UNITS[source]]
+        assert not crossed
+
+
+def test_a_range_to_the_end_of_all_calendars_is_refused() -> None:
+    for size, zone in itertools.product(Bin, (UTC_ZONE, NEW_YORK, KOLKATA)):
+        with pytest.raises(InvalidInput):
+            bins(LAST, LAST + 364 * DAY_MS, size, zone)
+        assert bins(LAST - 2 * HOUR_MS, LAST, size, zone)
+
+
 instants = st.integers(JAN, JAN + 90 * DAY_MS)
 
 
@@ -135,6 +201,13 @@ def test_the_largest_groups_stand_for_themselves_and_the_rest_is_other() -> None
     found = series(["messages"], [JAN], entries, Bin.DAY, UTC_ZONE, group_of=_model, max_groups=2)
     assert found.groups[JAN]["messages"] == {"m5": 5, "m4": 4, OTHER: 6}
     assert found.values[JAN] == {"messages": 15}
+
+
+def test_a_group_that_is_called_other_is_not_lost() -> None:
+    values = {OTHER: 100, "a": 5, "b": 4, "c": 1}
+    entries = [Entry(id, JAN, "c1", "messages", None, Decimal(value), {"model": id}) for id, value in values.items()]
+    found = series(["messages"], [JAN], entries, Bin.DAY, UTC_ZONE, group_of=_model, max_groups=2)
+    assert found.groups[JAN]["messages"] == {OTHER: 105, "a": 5}
 
 
 def test_the_parts_of_a_use_are_one_entry() -> None:

@@ -18,14 +18,12 @@ from tollgate.dialects.events_models import REPORTED, UsageReported
 from tollgate.domain.decisions import Overage
 from tollgate.domain.errors import InvalidInput
 from tollgate.domain.keys import Environment
-from tollgate.domain.usage import checked_properties_size
+from tollgate.domain.usage import EARLY_MS, LATE_MS, checked_properties_size
 from tollgate.exact_json import dumps
 from tollgate.store.once import DAY_MS, Once
 from tollgate.usecases.intake import Arrived
 
 REMEMBERED_MS = 45 * DAY_MS  # longer than a message lives in the queue and the dead-letter queue together
-LATE_MS = 365 * DAY_MS
-EARLY_MS = 3_600_000
 KEY_ID = "eventbridge"
 
 

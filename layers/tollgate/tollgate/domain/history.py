@@ -7,10 +7,10 @@ entries, so that it is exact to the millisecond whatever it is read from. Times 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import date, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from decimal import Decimal
 from enum import StrEnum
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Any, NamedTuple
 
 from tollgate.domain.errors import InvalidInput
@@ -21,6 +21,7 @@ from tollgate.domain.usage import NO_PROPERTIES
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 MAX_BINS = 10_000
+LAST = int(datetime(9999, 1, 1, tzinfo=UTC).timestamp()) * 1000  # later bins would end after the last date
 
 
 class Taken(NamedTuple):
@@ -182,6 +183,8 @@ def bin_start(at: int, size: Bin, zone: tzinfo) -> int:
 
 def bins(start: int, end: int, size: Bin, zone: tzinfo) -> list[int]:
     """The starts of the bins that a range [start, end) touches; raises InvalidInput for more than MAX_BINS."""
+    if end > LAST:
+        raise InvalidInput("custom_range", "must end before the year 9999")
     found: list[int] = []
     at = bin_start(start, size, zone)
     while at < end:
@@ -222,22 +225,29 @@ class Segment(NamedTuple):
 
 
 def segments(start: int, end: int, size: Bin, zone: tzinfo, *, entries_only: bool = False) -> list[Segment]:
-    """What to read for a range [start, end): days where bins are made of UTC's, hours where they are made of whole
-    hours, entries for the rest (and for all of it where sums do not tell enough)."""
+    """What to read for a range [start, end): in each bin the days (UTC) that lie in it, the hours around them, and
+    entries for the rest (and for all of it where sums do not tell enough)."""
     if start >= end:
         return []
     boundaries = [at for at in bins(start, end, size, zone) if start < at < end]
-    if entries_only or any(at % HOUR_MS for at in boundaries):
+    off_the_hour = any(at % HOUR_MS for at in boundaries)
+    if entries_only or (off_the_hour and size is not Bin.MONTH):  # days and weeks would be too many small pieces
         return [Segment(From.ENTRIES, start, end)]
-    days_too = size is not Bin.HOUR and not any(at % DAY_MS for at in boundaries)
-    found = _split(start, end, HOUR_MS, From.HOURS, From.ENTRIES)
-    if not days_too:
-        return found
-    split: list[Segment] = []
-    for segment in found:
-        whole = segment.source is From.HOURS
-        split += _split(segment.start, segment.end, DAY_MS, From.DAYS, From.HOURS) if whole else [segment]
-    return split
+    found: list[Segment] = []
+    for low, high in pairwise((start, *boundaries, end)):
+        for piece in _pieces(low, high, days=size is not Bin.HOUR):
+            if found and found[-1].source is piece.source:
+                piece = piece._replace(start=found.pop().start)
+            found.append(piece)
+    return found
+
+
+def _pieces(start: int, end: int, *, days: bool) -> Iterator[Segment]:
+    for segment in _split(start, end, HOUR_MS, From.HOURS, From.ENTRIES):
+        if days and segment.source is From.HOURS:
+            yield from _split(segment.start, segment.end, DAY_MS, From.DAYS, From.HOURS)
+        else:
+            yield segment
 
 
 def _split(start: int, end: int, unit: int, whole: From, rest: From) -> list[Segment]:
@@ -300,7 +310,9 @@ def _largest(groups: dict[str, Decimal], most: int) -> dict[str, Decimal]:
     if len(groups) <= most:
         return groups
     ranked = sorted(groups.items(), key=lambda group: (-group[1], group[0]))
-    return dict(ranked[:most]) | {OTHER: sum((value for _, value in ranked[most:]), ZERO)}
+    largest = dict(ranked[:most])
+    rest = sum((value for _, value in ranked[most:]), ZERO)
+    return largest | {OTHER: largest.get(OTHER, ZERO) + rest}  # a group may have this name itself
 
 
 def matches(entry: Entry, filters: Mapping[str, str]) -> bool:

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 from tollgate.domain.errors import InvalidInput
 
 MAX_PROPERTIES_BYTES = 4096
+LATE_MS = 365 * 86_400_000  # a reported use may be so late
+EARLY_MS = 3_600_000  # and so early
 NO_PROPERTIES: Mapping[str, Any] = MappingProxyType({})
 
 

@@ -18,14 +18,18 @@ import hashlib
 import heapq
 import uuid
 import zlib
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from itertools import chain
+from threading import Lock
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tollgate.domain.errors import Unavailable
-from tollgate.domain.history import DAY_MS, Addition, Entry, From, Line, Sum, Taken, merged
+from tollgate.domain.errors import InvalidRequest, Unavailable
+from tollgate.domain.history import DAY_MS, Addition, Entry, From, Line, Segment, Sum, Taken, merged
 from tollgate.domain.ids import is_id
 from tollgate.domain.keys import Environment
 from tollgate.exact_json import dumps, loads
@@ -37,10 +41,30 @@ if TYPE_CHECKING:
 
 SHARDS = 8
 _PUTS = 25  # in one BatchWriteItem
-_PAGE = 200
+_PAGE = 200  # entries in the first answer, which often do: those after it are as large as DynamoDB makes them
 THREADS = 4
 _NAMESPACE = uuid.UUID("d7a1f3e0-3c56-5f0c-8a0f-0d0c3a7d9b51")
 _DAY_SECONDS = 86_400
+
+
+class Allowance:
+    """How many entries and sums may still be read for one question. Threads share it."""
+
+    def __init__(self, most: int) -> None:
+        self._most = self._left = most
+        self._lock = Lock()
+
+    def take(self, number: int = 1) -> None:
+        """Raises InvalidRequest where they are too many."""
+        with self._lock:
+            self._left -= number
+            if self._left < 0:
+                raise InvalidRequest(f"This would read more than {self._most} events or sums: ask for a shorter range")
+
+
+class _Page(NamedTuple):
+    entries: list[tuple[str, Entry]]
+    more: bool
 
 
 class History:
@@ -173,54 +197,121 @@ class History:
     def _parts(
         self, env: Environment, customer_id: str | None, start: int, end: int, before: str
     ) -> Iterator[tuple[str, Entry]]:
-        low, high = f"{start:014d}", before or f"{end:014d}"
+        low, high = f"{start:014d}", f"{end:014d}"
+        if before:
+            high = min(high, before)
+        if high <= low:
+            return
         if customer_id is not None:
             yield from self._down(keys.history(env, customer_id), low, high)
             return
+        # Month by month, as whoever asks for a page stops where it is full.
         for month in _months_down(start, min(end, int(high[:14]) + 1)):
             partitions = [keys.all_history(env, month, shard) for shard in range(SHARDS)]
-            streams = [self._down(pk, low, high) for pk in partitions]
+            with ThreadPoolExecutor(THREADS) as threads:
+                firsts = list(threads.map(partial(self._page, low=low, high=high, limit=_PAGE), partitions))
+            streams = [self._down(pk, low, high, first=first) for pk, first in zip(partitions, firsts, strict=True)]
             yield from heapq.merge(*streams, key=lambda found: found[0], reverse=True)
 
-    def _down(self, partition: str, low: str, high: str, *, consistent: bool = False) -> Iterator[tuple[str, Entry]]:
-        """A partition's entries between two sort keys (the upper one left out), the last first."""
+    def _down(
+        self, partition: str, low: str, high: str, *, consistent: bool = False, first: _Page | None = None
+    ) -> Iterator[tuple[str, Entry]]:
+        """A partition's entries between two sort keys (the upper one left out), the last first. `first`: its first page,
+        where it has been read."""
+        page = first or self._page(partition, low, high, limit=_PAGE, consistent=consistent)
         while True:
+            yield from page.entries
+            if not page.more:
+                return
+            if page.entries:
+                high = page.entries[-1][0]
+            page = self._page(partition, low, high, consistent=consistent)
+
+    def _page(
+        self, partition: str, low: str, high: str, *, limit: int | None = None, consistent: bool = False
+    ) -> _Page:
+        most: dict[str, Any] = {"Limit": limit} if limit else {}
+        answer = self._table.repeated(
+            self._table.client.query,
+            TableName=self._table.name,
+            KeyConditionExpression="pk = :pk AND sk BETWEEN :low AND :high",
+            ExpressionAttributeValues={":pk": {"S": partition}, ":low": {"S": low}, ":high": {"S": high}},
+            ScanIndexForward=False,
+            ConsistentRead=consistent,
+            **most,
+        )
+        found = [(item["sk"]["S"], item["data"]["S"]) for item in answer["Items"]]
+        return _Page([(sk, _decoded(data)) for sk, data in found if sk < high], "LastEvaluatedKey" in answer)
+
+    def span(self, env: Environment, customer_id: str, start: int, end: int) -> tuple[int, int] | None:
+        """The times of a customer's first and last entry in a range [start, end)."""
+        times = []
+        for forward in (True, False):
             answer = self._table.repeated(
                 self._table.client.query,
                 TableName=self._table.name,
                 KeyConditionExpression="pk = :pk AND sk BETWEEN :low AND :high",
-                ExpressionAttributeValues={":pk": {"S": partition}, ":low": {"S": low}, ":high": {"S": high}},
-                ScanIndexForward=False,
-                ConsistentRead=consistent,
-                Limit=_PAGE,
+                ExpressionAttributeValues={
+                    ":pk": {"S": keys.history(env, customer_id)},
+                    ":low": {"S": f"{start:014d}"},
+                    ":high": {"S": f"{end:014d}"},
+                },
+                ScanIndexForward=forward,
+                ConsistentRead=True,  # as sums are
+                Limit=1,
             )
-            for item in answer["Items"]:
-                sk = item["sk"]["S"]
-                if sk < high:
-                    yield sk, _decoded(item["data"]["S"])
-                    high = sk
-            if "LastEvaluatedKey" not in answer:
-                return
+            times += [int(item["sk"]["S"][:14]) for item in answer["Items"]]
+        return (times[0], times[-1]) if times else None
 
     def sums(
-        self, env: Environment, customer_id: str | None, features: Sequence[str], source: From, start: int, end: int
+        self,
+        env: Environment,
+        customer_id: str | None,
+        features: Sequence[str],
+        parts: Iterable[Segment],
+        allowance: Allowance,
     ) -> Iterator[Sum]:
-        """The sums by hour or day of a range [start, end) of whole ones."""
-        partition_of, names = (
-            (keys.hours, _dates(start, end)) if source is From.HOURS else (keys.days, _months_down(start, end))
-        )
-        for name in names:
-            if customer_id is None:
-                scopes = [(partition_of(env, name, shard), "") for shard in range(SHARDS)]
-            else:
-                partition = partition_of(env, name, _shard(customer_id))
-                scopes = [(partition, f"{customer_id}#{id}#") for id in features]
-            for partition, prefix in scopes:
-                for item in self._table.query(partition, prefix):
+        """The sums of parts of a range that are whole hours or days. Each partition is read once, several at a time."""
+        by_partition = _partitions(parts)
+        shards = range(SHARDS) if customer_id is None else [_shard(customer_id)]
+        one_feature = f"{features[0]}#" if len(features) == 1 else ""
+        prefix = "" if customer_id is None else f"{customer_id}#{one_feature}"
+
+        def read(source: From, name: str, shard: int) -> list[Sum]:
+            partition = (keys.hours if source is From.HOURS else keys.days)(env, name, shard)
+            ranges = by_partition[source, name]
+            found: list[Sum] = []
+            for page in self._table.pages(partition, prefix):
+                allowance.take(len(page))
+                for item in page:
                     customer, feature, entity, at, *_ = item["sk"]["S"].split("#")
-                    if feature in features and start <= int(at) < end:
+                    if feature in features and any(part.start <= int(at) < part.end for part in ranges):
                         count, total = int(item["count"]["N"]), Decimal(item["sum"]["N"])
-                        yield Sum(int(at), customer, feature, entity or None, count, total)
+                        found.append(Sum(int(at), customer, feature, entity or None, count, total))
+            return found
+
+        reads = [(source, name, shard) for source, name in by_partition for shard in shards]
+        with ThreadPoolExecutor(THREADS) as threads:
+            return chain.from_iterable(list(threads.map(lambda one: read(*one), reads)))
+
+
+def queries(customer_id: str | None, parts: Sequence[Segment]) -> int:
+    """How many queries parts of a range take at least."""
+    sums = len(_partitions(part for part in parts if part.source is not From.ENTRIES))
+    entries = [part for part in parts if part.source is From.ENTRIES]
+    if customer_id is not None:
+        return sums + len(entries)
+    return SHARDS * (sums + sum(len(list(_months_down(part.start, part.end))) for part in entries))
+
+
+def _partitions(parts: Iterable[Segment]) -> dict[tuple[From, str], list[Segment]]:
+    """The hours and days (by the names of their partitions) that hold parts of a range."""
+    found: dict[tuple[From, str], list[Segment]] = defaultdict(list)
+    for part in parts:
+        names = _dates if part.source is From.HOURS else _months_down
+        for name in names(part.start, part.end):
+            found[part.source, name].append(part)
+    return found
 
 
 def _shard(customer_id: str) -> int:

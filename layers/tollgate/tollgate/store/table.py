@@ -173,18 +173,21 @@ class Table:
 
     def query(self, partition: str, prefix: str = "") -> list[Item]:
         """All items of a partition whose sort key starts with `prefix`, in order, read consistently."""
+        return [item for page in self.pages(partition, prefix) for item in page]
+
+    def pages(self, partition: str, prefix: str = "") -> Iterator[list[Item]]:
+        """The same, page by page."""
         request: dict[str, Any] = {
             "TableName": self.name,
             "KeyConditionExpression": "pk = :pk" + (" AND begins_with(sk, :prefix)" if prefix else ""),
             "ExpressionAttributeValues": {":pk": {"S": partition}} | ({":prefix": {"S": prefix}} if prefix else {}),
             "ConsistentRead": True,
         }
-        items: list[Item] = []
         while True:
             page = self.repeated(self.client.query, **request)
-            items += page["Items"]
+            yield page["Items"]
             if "LastEvaluatedKey" not in page:
-                return items
+                return
             request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
     def transact(self, writes: Sequence[TransactWriteItemTypeDef], token: str, *, blind: bool = False) -> None:

@@ -24,17 +24,21 @@ from tollgate.domain.history import (
 )
 from tollgate.domain.keys import Environment
 from tollgate.domain.periods import last_boundary
-from tollgate.store.history import History
+from tollgate.domain.usage import EARLY_MS, LATE_MS
+from tollgate.store.history import Allowance, History, queries
 from tollgate.usecases.management import Management
 
-MOST_ENTRIES = 100_000  # read for one question
+MOST_ENTRIES = 100_000  # and sums, read for one question
+MOST_LOOKED = 20_000  # for one page of a list
+MOST_QUERIES = 1000  # for the sums of one question: four at a time, they are well within the function's time
 
 
 class Query(NamedTuple):
-    """Which uses are asked for: all that match. Times in ms; `end` is left out."""
+    """Which uses are asked for, and when: all that match. Times in ms; `end` is left out."""
 
     start: int
     end: int
+    now: int
     customer_id: str | None = None
     entity_id: str | None = None
     features: Sequence[str] = ()
@@ -63,25 +67,48 @@ class Usage:
         self.management = management
 
     def page(self, env: Environment, query: Query, position: str, limit: int) -> Found:
-        """Up to `limit` uses, newest first, that follow a position (empty: from the newest on)."""
-        found: list[tuple[str, Entry]] = []
-        for one in self._read(env, query, query.start, query.end, position):
-            if len(found) == limit:
-                return Found([entry for _, entry in found], found[-1][0])
-            found.append(one)
-        return Found([entry for _, entry in found], None)
+        """Up to `limit` uses, newest first, that follow a position (empty: from the newest on). Where few match, a page is
+        short and goes on all the same."""
+        found: list[Entry] = []
+        for looked, (key, entry) in enumerate(self._entries(env, query, position)):
+            if len(found) == limit or looked == MOST_LOOKED:
+                return Found(found, position)
+            if query.matches(entry):
+                found.append(entry)
+            position = key
+        return Found(found, None)
 
     def all(self, env: Environment, query: Query) -> list[Entry]:
         """All of them, newest first. Raises InvalidRequest where they are too many."""
-        return [entry for _, entry in self._read(env, query, query.start, query.end, "")]
+        return list(self._read(env, query, Allowance(MOST_ENTRIES)))
 
-    def _read(self, env: Environment, query: Query, start: int, end: int, position: str) -> Iterator[tuple[str, Entry]]:
-        read = self.history.entries(env, query.customer_id, start, end, position)
-        for number, (key, entry) in enumerate(read):
-            if number >= MOST_ENTRIES:
-                raise InvalidRequest(f"This would read more than {MOST_ENTRIES} events: ask for a shorter range")
+    def _read(self, env: Environment, query: Query, allowance: Allowance) -> Iterator[Entry]:
+        for _, entry in self._entries(env, query):
+            allowance.take()
             if query.matches(entry):
-                yield key, entry
+                yield entry
+
+    def _entries(self, env: Environment, query: Query, position: str = "") -> Iterator[tuple[str, Entry]]:
+        """All of the range and customer, with their positions."""
+        if query.customer_id is None:  # a customer's are one partition, however long the range
+            query = self._kept(query)
+        return self.history.entries(env, query.customer_id, query.start, query.end, position)
+
+    def _kept(self, query: Query) -> Query:
+        """What of a range can hold uses. They are kept so long after they were recorded, and may have been late then."""
+        oldest = query.now - self.history.retention_days * DAY_MS - LATE_MS
+        return query._replace(start=max(query.start, oldest), end=min(query.end, query.now + EARLY_MS + 1))
+
+    def _used(self, env: Environment, query: Query) -> Query:
+        """The same of one customer, whose test clock and backdated uses may be anywhere: its entries tell where."""
+        kept = self._kept(query)
+        if query.customer_id is None or kept == query:
+            return kept
+        span = self.history.span(env, query.customer_id, query.start, query.end)
+        if span is None:
+            return query._replace(end=query.start)
+        first, last = (at - at % DAY_MS for at in span)
+        return query._replace(start=max(query.start, first), end=min(query.end, last + DAY_MS))
 
     def series(
         self,
@@ -95,7 +122,11 @@ class Usage:
         by_entry: bool = False,
         max_groups: int = 9,
     ) -> Series:
-        """The uses summed up in bins. `by_entry`: groups need what only single events tell (properties, plans)."""
+        """The uses summed up in bins. `by_entry`: groups need what only single events tell (properties, plans).
+
+        Bins are those of the range that was asked for; what is read is what of it can hold uses. Raises InvalidInput for
+        too many bins, and InvalidRequest where it would read too much.
+        """
         starts = bins(query.start, query.end, size, zone)
         found = self._of_range(env, query, size, zone, by_entry=by_entry or bool(query.filters))
         return series(
@@ -112,12 +143,18 @@ class Usage:
     def _of_range(
         self, env: Environment, query: Query, size: Bin, zone: tzinfo, *, by_entry: bool
     ) -> Iterator[Entry | Sum]:
-        for source, start, end in segments(query.start, query.end, size, zone, entries_only=by_entry):
-            if source is From.ENTRIES:
-                yield from (entry for _, entry in self._read(env, query, start, end, ""))
-            else:
-                sums = self.history.sums(env, query.customer_id, query.features, source, start, end)
-                yield from (one for one in sums if query.matches(one))
+        used = self._used(env, query)
+        parts = segments(used.start, used.end, size, zone, entries_only=by_entry)
+        if queries(query.customer_id, parts) > MOST_QUERIES:
+            raise InvalidRequest(f"This would take more than {MOST_QUERIES} reads: ask for a shorter range")
+        allowance = Allowance(MOST_ENTRIES)
+        summed = [part for part in parts if part.source is not From.ENTRIES]
+        sums = self.history.sums(env, query.customer_id, query.features, summed, allowance)
+        yield from (one for one in sums if query.matches(one))
+        for part in parts:
+            if part.source is From.ENTRIES:
+                part_of = query._replace(start=part.start, end=part.end)
+                yield from self._read(env, part_of, allowance)
 
     def range_of(self, env: Environment, name: str, customer_id: str | None, now: int) -> tuple[int, int]:
         """A range by its name: hours or days back from now, or billing cycles of the customer.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -20,9 +21,11 @@ from tollgate.usecases.history import Query, Usage
 
 MAX_FILTERS = 5
 MAX_PAGE = 5000
+MAX_KEY_BYTES = 1024  # DynamoDB's, of a sort key
 RangeName = Literal["24h", "7d", "30d", "90d", "last_cycle", "1bc", "3bc"]
 Ids = Annotated[list[Id], Field(min_length=1, max_length=100)]
 Filters = Annotated[dict[str, str], Field(max_length=MAX_FILTERS)]
+_POSITION = re.compile("[0-9]{14}(#[^#]*){3}").fullmatch
 
 
 class SomeTime(Params):
@@ -120,7 +123,7 @@ def query(usage: Usage, request: Request) -> Answer:
     params = QueryParams.of(request.body)
     features = _ids(params.feature_id)
     start, end = usage.range_of(request.caller.environment, params.range or "30d", params.customer_id, request.now)
-    wanted = Query(start, end, params.customer_id, None, features)
+    wanted = Query(start, end, request.now, params.customer_id, None, features)
     size = Bin.HOUR if params.range == "24h" else Bin.DAY
     found = usage.series(request.caller.environment, wanted, size, ZoneInfo("UTC"))
     return Answer({"list": [{"period": at, **found.values[at]} for at in found.bins]})
@@ -175,7 +178,7 @@ def _query(
     else:  # a customer's list goes on whatever its test clock says
         start = 0 if params.customer_id else request.now - usage.history.retention_days * DAY_MS
         end = 10**14 - 1 if params.customer_id else request.now + 1
-    return Query(start, end, params.customer_id, params.entity_id, features, filters or {})
+    return Query(start, end, request.now, params.customer_id, params.entity_id, features, filters or {})
 
 
 def _known(usage: Usage, env: Environment, features: Sequence[str]) -> None:
@@ -241,7 +244,7 @@ def _position(cursor: str | None) -> str:
         return ""
     try:
         position = base64.urlsafe_b64decode(cursor.encode()).decode()
-        if position[:14].isdigit() and position.count("#") == 3:
+        if _POSITION(position) and len(position.encode()) <= MAX_KEY_BYTES:
             return position
     except (ValueError, UnicodeError):
         pass
