@@ -144,6 +144,18 @@ def test_a_cursor_leads_nowhere_but_into_the_range(told: Here, whose: dict[str, 
         assert found == (["use-2", "use-1", "use-0"] if ids is None else ids)
 
 
+def test_a_page_of_which_few_entries_match_is_short_and_goes_on(told: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tollgate.usecases.history.MOST_LOOKED", 2)
+    body: dict[str, Any] = {"customer_id": "ada", "feature_id": "words"}
+    pages, next_cursor = [], ""
+    while next_cursor is not None:
+        _, page = ask(told, "events.list", {**body, "start_cursor": next_cursor})
+        pages.append([entry["id"] for entry in page["list"]])
+        next_cursor = page["next_cursor"]
+    assert len(pages) > 1
+    assert [id for page in pages for id in page] == ["use-3"]
+
+
 def test_older_versions_page_by_offset(told: Here) -> None:
     _, page = ask(told, "events.list", {"customer_id": "ada", "limit": 2, "offset": 1}, "2.2")
     assert [event["id"] for event in page["list"]] == ["use-3", "use-2"]
