@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -18,6 +19,8 @@ from tollgate.domain.decisions import Overage
 from tollgate.domain.errors import NotFound, Unavailable
 from tollgate.domain.history import Entry, entries_of
 from tollgate.domain.periods import Interval
+from tollgate.domain.recorded import row_changes
+from tollgate.domain.rows import RolloverRule
 from tollgate.store.once import DAY_MS, Once, OnceKeys
 from tollgate.store.reports import Reports
 from tollgate.store.stream import change_of
@@ -167,6 +170,64 @@ def test_late_and_timely_uses_of_one_batch_fall_on_both_sides_of_the_reset(
     intake.count([reported("b", 3, at=now), reported("a", 4, at=NOW + 1)], now)
     assert here.remaining("c1", now) == 7
     assert [(entry.use_id, entry.at) for entry in history(here, backend)] == [("a", NOW + 1), ("b", now)]
+
+
+def told_of_rows(here: World, backend: Server) -> list[tuple[str, Decimal | None]]:
+    """What the stream tells of the rows beside uses, in order."""
+    found = [
+        change for record in records(dynamodb_client(backend.url), here.table.name) if (change := change_of(record))
+    ]
+    return [(changed.what.value, changed.value) for change in found for changed in row_changes(change)]
+
+
+@pytest.mark.parametrize("rollover", [None, RolloverRule(months=1)], ids=["plain", "rolls over"])
+def test_a_reset_between_the_uses_of_one_batch_is_told_between_them(
+    here: World, intake: Intake, backend: Server, rollover: RolloverRule | None
+) -> None:
+    """Two writes: the late use closes the old period, and what the reset puts back is all that was used in it."""
+    here.customer("c1", [replace(item(150, HOURLY), rollover=rollover)])
+    here.use("c1", 10)
+    version = here.stored("c1").version
+    now = NOW + HOUR + 5
+    uses = [reported("b", 3, at=now), reported("d", 1, at=now + 1), reported("a", 95, at=NOW + HOUR - 1)]
+    assert intake.count(uses, now) == [None] * 3
+    assert here.stored("c1").version == version + 2
+    assert told_of_rows(here, backend) == [("granted", 150), ("reset", 105)]
+    assert [entry.use_id for entry in history(here, backend)][1:] == ["a", "b", "d"]
+    assert here.remaining("c1", now) == (146 if rollover is None else 146 + 45)
+
+
+def test_uses_of_many_periods_are_a_write_for_each_and_no_more(here: World, intake: Intake, backend: Server) -> None:
+    """More periods than a write has turns: each write has its own. A second delivery counts nothing again."""
+    here.customer("c1", [item(10, HOURLY)])
+    version = here.stored("c1").version
+    now = NOW + 20 * HOUR
+    uses = [reported(f"e{n}-{k}", n + 1, at=NOW + n * HOUR + k) for k in (1, 2) for n in range(20)]
+    assert intake.count(uses, now) == [None] * 40
+    assert here.stored("c1").version == version + 20
+    assert intake.count(uses, now) == [None] * 40
+    assert here.stored("c1").version == version + 20
+    assert [value for what, value in told_of_rows(here, backend) if what == "reset"] == [2 * n for n in range(1, 20)]
+
+
+def test_what_was_written_before_a_failure_is_not_written_again(
+    here: World, intake: Intake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here.customer("c1", [item(10, HOURLY)])
+    uses = [reported("a", 4, at=NOW + 1), reported("b", 3, at=NOW + HOUR + 1)]
+    commit, calls = here.balances.commit, iter(range(10))
+
+    def once_only(*given: Any) -> str | None:
+        if next(calls):
+            raise Unavailable("busy")
+        return commit(*given)
+
+    monkeypatch.setattr(here.balances, "commit", once_only)
+    assert [type(outcome) for outcome in intake.count(uses, NOW + HOUR + 1)] == [Unavailable] * 2
+    assert here.totals("c1", now=NOW + 1).usage == 4
+    monkeypatch.undo()
+    assert intake.count(uses, NOW + HOUR + 1) == [None] * 2
+    assert here.totals("c1", now=NOW + HOUR + 1).usage == 3
 
 
 def test_a_use_from_the_future_counts_now(here: World, intake: Intake, backend: Server) -> None:
