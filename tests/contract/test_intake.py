@@ -16,16 +16,18 @@ from tests.world import HOUR, HOURLY, NOW, SANDBOX, World, item, pay_per_use
 from tollgate.domain.controls import Controls, SpendControl, UsageControl
 from tollgate.domain.customers import Customer
 from tollgate.domain.decisions import Overage
-from tollgate.domain.errors import NotFound, Unavailable
+from tollgate.domain.errors import InvalidRequest, NotFound, Unavailable
+from tollgate.domain.features import Feature, FeatureType
 from tollgate.domain.history import Entry, entries_of
 from tollgate.domain.periods import Interval
 from tollgate.domain.recorded import row_changes
+from tollgate.domain.reports import Report
 from tollgate.domain.rows import RolloverRule
 from tollgate.store.once import DAY_MS, Once, OnceKeys
 from tollgate.store.reports import Reports
 from tollgate.store.stream import change_of
 from tollgate.usecases.intake import Arrived, Intake
-from tollgate.usecases.reports import Reporter
+from tollgate.usecases.reports import Reported, Reporter
 
 
 def reported(id: str, value: float | str = 1, customer: str = "c1", feature: str = "messages", **more: Any) -> Arrived:
@@ -103,6 +105,75 @@ def test_large_properties_do_not_make_the_item_too_large(here: World, intake: In
     assert intake.count(uses, NOW) == [None] * 60
     assert here.remaining("c1") == 940
     assert [entry.properties["n"] for entry in history(here, backend)] == list(range(60))
+
+
+def one_pool_for(here: World, features: int) -> None:
+    """A customer with credits for so many features that all hear `many`."""
+    ids = [f"many{n}" for n in range(features)]
+    for id in ids:
+        here.management.create_feature(SANDBOX, Feature(id, id, FeatureType.METERED, event_names=("many",)))
+    schema = tuple((id, Decimal(1)) for id in ids)
+    here.management.create_feature(SANDBOX, Feature("pot", "Pot", FeatureType.CREDIT_SYSTEM, credit_schema=schema))
+    here.customer("c1", [item(10_000, feature="pot")])
+
+
+def test_a_pool_that_pays_for_many_features_remembers_a_use_once_for_each(
+    here: World, intake: Intake, backend: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of all uses together it would be more than an item can hold: no write may be tried that cannot succeed."""
+    one_pool_for(here, 12)
+    tried: list[object] = []
+    commit = here.balances.commit
+
+    def watched(*given: Any) -> str | None:
+        tried.append(given)
+        written = commit(*given)
+        tried.pop()
+        return written
+
+    monkeypatch.setattr(here.balances, "commit", watched)
+    uses = [reported(f"e{n}", event="many", properties={"text": "x" * 4000}) for n in range(11)]
+    assert intake.count(uses, NOW) == [None] * 11
+    assert tried == []
+    assert here.remaining("c1", feature="pot") == 10_000 - 11 * 12
+    assert len(history(here, backend)) == 11 * 12
+
+
+def test_a_use_that_no_item_could_remember_is_refused_with_its_reason_and_the_rest_is_counted(
+    here: World, intake: Intake
+) -> None:
+    """Of 70 features at once, with all the properties that a use may have."""
+    one_pool_for(here, 70)
+    large = {"text": "x" * 4000}
+    uses = [reported("a", event="many"), reported("b", event="many", properties=large), reported("c", event="many")]
+    first, refused, last = intake.count(uses, NOW)
+    assert (first, last) == (None, None)
+    assert isinstance(refused, InvalidRequest)
+    assert "pot cannot remember this use" in str(refused)
+    assert here.remaining("c1", feature="pot") == 10_000 - 2 * 70
+
+
+def test_an_event_that_no_item_could_remember_is_refused_too(here: World, intake: Intake) -> None:
+    one_pool_for(here, 70)
+    events = [
+        Reported(SANDBOX, Report(id, "c1", "many", NOW, properties), "key_test")
+        for id, properties in (("a", {}), ("b", {"text": "x" * 4000}), ("c", {}))
+    ]
+    first, refused, last = intake.count(events, NOW)
+    assert (first, last) == (None, None)
+    assert isinstance(refused, InvalidRequest)
+    assert here.remaining("c1", feature="pot") == 10_000 - 2 * 70
+
+
+def test_uses_that_turn_out_more_than_an_item_should_remember_are_parted(
+    here: World, intake: Intake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tollgate.usecases.tally.MOST_BYTES", 2_000)
+    here.customer("c1", [item(100)])
+    version = here.stored("c1").version
+    assert intake.count([reported(f"e{n}") for n in range(20)], NOW) == [None] * 20
+    assert here.remaining("c1") == 80
+    assert here.stored("c1").version == version + 4
 
 
 def test_what_happened_is_counted_in_full_past_any_limit(here: World, intake: Intake) -> None:

@@ -27,7 +27,7 @@ from tollgate.domain.ids import id_text
 from tollgate.domain.keys import Environment
 from tollgate.domain.meters import counting
 from tollgate.domain.recorded import instant_of
-from tollgate.domain.usage import NO_PROPERTIES, Counted
+from tollgate.domain.usage import MAX_PROPERTIES_BYTES, NO_PROPERTIES, Counted
 from tollgate.exact_json import dumps
 from tollgate.packing import packed
 from tollgate.store.balance_items import Stored
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
 MOST_WRITES = 80  # of ids and of values that are counted once, in one transaction, which holds a hundred writes
-MOST_BYTES = 48_000  # of one group's uses, in the items that remember them
+MOST_BYTES = 48_000  # of one group's uses, in the item that remembers most of them
 SECONDS = 12.0  # the function has twenty
 THREADS = 4
 
@@ -172,7 +172,7 @@ class Intake:
             return self._written(arrived.env, _Uses(arrived.customer_id, arrived.entity_id, heard, uses), now)
 
         group = groups.setdefault(key, _Group(arrived.env, [], write))
-        size = _size(arrived.id, arrived.properties)
+        size = _size(arrived.id, arrived.properties, len(heard))
         group.ones.append(_Numbered(number, _time(arrived, now), arrived, len(arrived.once), size))
 
     def _group_event(
@@ -196,7 +196,7 @@ class Intake:
             return () if written else None
 
         group = groups.setdefault(("event", reported.env, event.customer_id), _Group(reported.env, [], write))
-        size = _size(event.id, event.properties) * max(1, heard)
+        size = _size(event.id, event.properties, heard)
         group.ones.append(_Numbered(number, now, reported, 1 + heard, size))
 
     def _features(self, arrived: Arrived) -> tuple[Feature, ...]:
@@ -225,7 +225,7 @@ class Intake:
         return {n: e for half in halves for n, e in self._settled(group._replace(ones=half), deadline, now).items()}
 
     def _count(self, group: _Group, deadline: float, now: int) -> None:
-        """Raises Unavailable, OutcomeUnknown, NotFound, or InvalidRequest where it does not fit one transaction. What was
+        """Raises Unavailable, OutcomeUnknown, NotFound, or InvalidRequest where it does not fit one write. What was
         written before that stays counted: its markers tell."""
         left: Sequence[Arrived | Reported] = [one.one for one in group.ones]
         look = len(left) > 1  # for those that were counted before; of one, its transaction tells
@@ -260,7 +260,7 @@ class Intake:
 
     def _written(self, env: Environment, group: _Uses, now: int) -> Sequence[Arrived] | None:
         """Writes the uses up to the next instant at which one of the balances changes by itself; those that are left, or
-        None where something had changed."""
+        None where something had changed. Raises InvalidRequest where they are too many or too large for one write."""
         catalog = self._meter.features.catalog(env)
         seen = self._seen(env, group, catalog, now)
         tally = Tally()
@@ -271,6 +271,7 @@ class Intake:
             last = _time(one, seen.now)
             for feature in group.features:
                 world = _used(tally, feature, catalog.pools(feature.id), group.entity_id, one, world, last)
+        tally.check_size()
         balances, customer_id = self._meter.balances, group.customer_id
         writes: list[TransactWriteItemTypeDef] = [self._once.write(env, key, now) for one in uses for key in one.once]
         for place, event in tally.unmoved(lambda: id_text(balances.new_id())):
@@ -327,5 +328,8 @@ def _granted(feature: Feature, pools: Sequence[Pool], entity_id: str, world: Map
     return any(source.may(row) for source in sources for row in world[source.place].rows)
 
 
-def _size(id: str, properties: Mapping[str, object]) -> int:
-    return len(id) + 100 + (min(len(dumps(properties)), 4096) if properties else 0)
+def _size(id: str, properties: Mapping[str, object], features: int) -> int:
+    """What one item remembers of a use at most, as far as can be told before its balances are read: a credit pool may pay
+    for all of its features, and remembers it once for each, with what some rows gave."""
+    own = len(dumps(id)) + 250 + (min(len(dumps(properties)), MAX_PROPERTIES_BYTES) if properties else 0)
+    return own * max(1, features)
