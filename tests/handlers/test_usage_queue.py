@@ -11,9 +11,13 @@ import pytest
 
 from tests.handlers.conftest import Here
 from tests.handlers.test_events import CONTEXT
-from tests.world import NOW, item
+from tests.world import NOW, SANDBOX, item
 from tollgate import runtime
+from tollgate.dialects.events_in import use_id
+from tollgate.domain.balances import Place
 from tollgate.domain.errors import NotFound, Unavailable
+from tollgate.store.balance_items import decode_event
+from tollgate.store.keys import balance
 
 NUMBER = iter(range(10_000))
 
@@ -79,6 +83,28 @@ def test_an_event_counts_once_by_its_own_id_or_its_envelopes(here: Here, custome
     assert take_in(here, message({**named, "source": "bakery"})) == []
     assert used(here, customer) == 6  # another source's order-1 is another event
     assert letters.sent == []
+
+
+def test_two_sources_that_use_one_id_are_two_uses_in_one_write(here: Here, customer: str, letters: Letters) -> None:
+    """Of one balance, at one time: the history and the events must tell them apart."""
+    id = f"order-of-{customer}"
+    events = [{**event(customer, id=id, time=NOW), "source": source} for source in ("shop", "bakery")]
+    unnamed = event(customer, time=NOW)
+    assert take_in(here, *map(message, [*events, unnamed])) == []
+    assert used(here, customer) == 6
+    remembered = here.world.table.get(balance(SANDBOX, customer, Place("messages")))
+    assert remembered is not None
+    last = decode_event(remembered)
+    assert last is not None
+    assert sorted(use.id for use in last.uses) == sorted([f"shop:{id}", f"bakery:{id}", unnamed["id"]])
+    assert letters.sent == []
+
+
+def test_no_two_pairs_of_source_and_id_make_one_use_id() -> None:
+    pairs = [("a:b", "c"), ("a", "b:c"), ("a%3Ab", "c"), ("", "a:b:c"), ("com.acme.shop", "c")]
+    ids = [use_id(source, id) for source, id in pairs]
+    assert len(set(ids)) == len(pairs)
+    assert ids[-1] == "com.acme.shop:c"
 
 
 def test_a_value_is_one_where_none_is_given_and_keeps_its_digits(here: Here, customer: str) -> None:
