@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Container
 from decimal import Decimal
 from typing import Any
 
@@ -207,3 +208,105 @@ def test_a_batch_of_large_uses_goes_in_as_many_requests_as_the_queue_takes(
     assert here.call("track", "POST /v1/balances.batch_track", uses) == (200, {"success": True})
     assert sum(len(json.loads(body)["items"]) for bodies in sent for body in bodies) == 200
     assert all(sum(map(len, bodies)) < 256 * 1024 for bodies in sent)
+
+
+class Flaky:
+    """A usage queue that answers some requests with a failure, by their number. `takes`: it has taken those all the same."""
+
+    def __init__(self, failures: Container[int], *, takes: bool = False) -> None:
+        self.failures = failures
+        self.takes = takes
+        self.number = 0
+        self.bodies: list[str] = []
+
+    def send_message_batch(self, *, Entries: list[dict[str, str]], **_: Any) -> dict[str, Any]:  # noqa: N803
+        fails = self.number in self.failures
+        self.number += 1
+        if self.takes or not fails:
+            self.bodies += [entry["MessageBody"] for entry in Entries]
+        return {"Failed": Entries} if fails else {}
+
+
+DAY = 86_400_000
+FIRST_CALL = range(1, 4)  # of two requests, the second and its repeats
+
+
+@pytest.fixture
+def batch(customer: str) -> list[dict[str, Any]]:
+    """250 uses: more messages than one request takes."""
+    return [{"customer_id": customer, "feature_id": "messages", "value": 0.25}] * 250
+
+
+@pytest.fixture
+def flaky(here: Here, monkeypatch: pytest.MonkeyPatch) -> Flaky:
+    """A queue that takes the first request of a call and not the second, and all of the next call."""
+    assert here
+    queue = Flaky(FIRST_CALL)
+    monkeypatch.setattr(runtime.client("sqs"), "send_message_batch", queue.send_message_batch)
+    return queue
+
+
+def send(here: Here, uses: Any, key: str | None = None, route: str = "batch_track", **headers: str) -> int:
+    headers |= {"idempotency-key": key} if key else {}
+    return here.call("track", f"POST /v1/balances.{route}", uses, headers=headers)[0]
+
+
+def count(here: Here, queue: Flaky) -> None:
+    for number, body in enumerate(queue.bodies):
+        assert take_in(here, message(body, f"m{number}")) == []
+
+
+def test_a_batch_that_failed_in_the_middle_is_counted_once_when_it_is_repeated_with_its_key(
+    here: Here, customer: str, batch: list[dict[str, Any]], flaky: Flaky
+) -> None:
+    assert [send(here, batch, f"key-{customer}") for _ in range(3)] == [503, 200, 409]
+    assert sum(len(json.loads(body)["items"]) for body in flaky.bodies) == 450
+    count(here, flaky)
+    assert used(here, customer) == Decimal("62.5")
+
+
+def test_without_a_key_what_was_taken_of_it_is_counted_again(
+    here: Here, customer: str, batch: list[dict[str, Any]], flaky: Flaky
+) -> None:
+    assert [send(here, batch) for _ in range(2)] == [503, 200]
+    count(here, flaky)
+    assert used(here, customer) == 100  # of 112.5, all that there was
+
+
+def test_other_uses_under_the_key_of_a_call_that_failed_are_not_taken_for_its_own(
+    here: Here, customer: str, batch: list[dict[str, Any]], flaky: Flaky
+) -> None:
+    other = [{**use, "value": 0.125} for use in batch]
+    assert [send(here, uses, f"key-{customer}") for uses in (batch, other)] == [503, 200]
+    count(here, flaky)
+    assert used(here, customer) == 200 * Decimal("0.25") + 250 * Decimal("0.125")
+
+
+def test_the_same_uses_under_the_same_key_count_anew_when_its_time_is_over(
+    here: Here, customer: str, batch: list[dict[str, Any]], flaky: Flaky, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The markers of what was counted outlive the key by weeks."""
+    flaky.failures = ()
+    few = batch[:20]
+    assert send(here, few, f"key-{customer}") == 200
+    now = runtime.clock()
+    monkeypatch.setattr("tollgate.runtime.clock", lambda: now + DAY + 60_000)
+    assert send(here, few, f"key-{customer}") == 200
+    count(here, flaky)
+    assert used(here, customer) == 40 * Decimal("0.25")
+
+
+@pytest.mark.parametrize("where", ["header", "body"])
+def test_an_async_track_whose_answer_was_lost_is_counted_once_when_it_is_repeated_with_its_key(
+    here: Here, customer: str, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    queue = Flaky(range(3), takes=True)
+    monkeypatch.setattr(runtime.client("sqs"), "send_message_batch", queue.send_message_batch)
+    use = {"customer_id": customer, "feature_id": "messages", "value": 3, "async": True}
+    if where == "body":
+        statuses = [send(here, {**use, "idempotency_key": f"key-{customer}"}, route="track") for _ in range(3)]
+    else:
+        statuses = [send(here, use, f"key-{customer}", "track") for _ in range(3)]
+    assert statuses == [503, 202, 409]
+    count(here, queue)
+    assert used(here, customer) == 3
