@@ -182,6 +182,26 @@ def test_what_may_succeed_later_comes_again_until_the_last_time(
     assert len(letters.sent) == (0 if again else 1)
 
 
+@pytest.mark.parametrize(("receives", "again"), [(1, True), (5, False)])
+def test_one_message_that_meets_a_defect_does_not_hold_up_the_others(
+    here: Here, customer: str, letters: Letters, monkeypatch: pytest.MonkeyPatch, receives: int, again: bool
+) -> None:
+    """Such as one about a reservation, which is dealt with before anything is counted: it alone comes again."""
+    told: list[str] = []
+    monkeypatch.setattr(runtime, "defect", told.append)
+
+    def broken(*_: Any) -> None:
+        raise ConnectionError("no queue")
+
+    monkeypatch.setattr("tollgate.dialects.reservations.arrived", broken)
+    due = message('{"due":{"env":"sandbox","lock":"l","expires_at":1}}', "m2", receives)
+    messages = message(event(customer), "m1"), due, message(event(customer), "m3")
+    assert take_in(here, *messages) == (["m2"] if again else [])
+    assert used(here, customer) == 4
+    assert told == ["message m2 could not be dealt with"]
+    assert [letter["reason"] for letter in letters.sent] == ([] if again else ["ConnectionError: no queue"])
+
+
 def test_a_letter_that_cannot_be_sent_leaves_the_message_in_its_queue(
     here: Here, customer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
