@@ -85,7 +85,7 @@ def _items(body: str, now: int) -> list[Arrived | Reported]:
 
 def _again(record: Message, problem: Exception) -> bool:
     """Whether the message is to come again: another time it may be counted, and it has not come too often."""
-    early = isinstance(problem, NotFound) and problem.kind == "customer"  # it may be about to be made
+    early = isinstance(problem, NotFound) and problem.kind in ("customer", "entity")  # it may be about to be made
     passing = early or isinstance(problem, Unavailable) or not isinstance(problem, _KNOWN)
     return passing and int(record.get("attributes", {}).get("ApproximateReceiveCount", 1)) < _RECEIVES
 

@@ -17,6 +17,7 @@ from tollgate import runtime
 from tollgate.dialects.events_in import use_id
 from tollgate.domain.balances import Place
 from tollgate.domain.errors import NotFound, Unavailable
+from tollgate.domain.features import Feature, FeatureType
 from tollgate.store.balance_items import decode_event
 from tollgate.store.keys import balance
 
@@ -165,7 +166,9 @@ def test_one_bad_use_of_a_batch_is_put_aside_alone(here: Here, customer: str, le
 
 @pytest.mark.parametrize(("receives", "again"), [(1, True), (4, True), (5, False)])
 @pytest.mark.parametrize(
-    "error", [Unavailable("busy"), RuntimeError("a defect"), NotFound("customer", "c")], ids=["busy", "defect", "early"]
+    "error",
+    [Unavailable("busy"), RuntimeError("a defect"), NotFound("customer", "c"), NotFound("entity", "e")],
+    ids=["busy", "defect", "early", "early entity"],
 )
 def test_what_may_succeed_later_comes_again_until_the_last_time(
     here: Here,
@@ -180,6 +183,16 @@ def test_what_may_succeed_later_comes_again_until_the_last_time(
     monkeypatch.setattr(intake, "count", lambda arrived, _: [error for _ in arrived])
     assert take_in(here, message(event(customer), "m1", receives)) == (["m1"] if again else [])
     assert len(letters.sent) == (0 if again else 1)
+
+
+def test_a_use_of_an_entity_that_is_about_to_be_made_waits_for_it(here: Here, customer: str, letters: Letters) -> None:
+    early = message(event(customer, entity_id="e1"), "m1")
+    assert take_in(here, early, message(event(customer), "m2")) == ["m1"]
+    here.world.management.create_feature(SANDBOX, Feature("users", "Users", FeatureType.METERED, consumable=False))
+    here.world.entity(customer, "e1")
+    assert take_in(here, early) == []
+    assert used(here, customer) == 4
+    assert letters.sent == []
 
 
 @pytest.mark.parametrize(("receives", "again"), [(1, True), (5, False)])
