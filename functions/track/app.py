@@ -26,6 +26,7 @@ from tollgate.usecases.intake import Arrived
 from tollgate.usecases.reports import Reported
 
 _RECEIVES = 5  # the queue's maxReceiveCount: after it, it moves a message aside without a reason
+_KNOWN = (TollgateError, KeyError, TypeError, ValueError, ArithmeticError)  # what a message may be wrong in
 _queue = runtime.client("sqs")
 _meter = runtime.meter()
 _intake = runtime.intake()
@@ -53,7 +54,9 @@ def _take_in(records: Sequence[Message]) -> dict[str, Any]:
     for record in records:
         try:
             items += [(record, number, one) for number, one in enumerate(_items(record["body"], now))]
-        except (TollgateError, KeyError, TypeError, ValueError, ArithmeticError) as error:
+        except Exception as error:  # noqa: BLE001 - one message's trouble must not hold up the others: told, and given back
+            if not isinstance(error, _KNOWN):
+                runtime.defect(f"message {record['messageId']} could not be dealt with")
             problems.append((record, None, error))
     outcomes = _intake.count([one for _, _, one in items], now)
     problems += [(r, n, problem) for (r, n, _), problem in zip(items, outcomes, strict=True) if problem is not None]
@@ -82,9 +85,8 @@ def _items(body: str, now: int) -> list[Arrived | Reported]:
 
 def _again(record: Message, problem: Exception) -> bool:
     """Whether the message is to come again: another time it may be counted, and it has not come too often."""
-    early = isinstance(problem, NotFound) and problem.kind == "customer"  # it may be about to be made
-    passing = early or isinstance(problem, Unavailable)
-    passing = passing or not isinstance(problem, TollgateError | KeyError | TypeError | ValueError | ArithmeticError)
+    early = isinstance(problem, NotFound) and problem.kind in ("customer", "entity")  # it may be about to be made
+    passing = early or isinstance(problem, Unavailable) or not isinstance(problem, _KNOWN)
     return passing and int(record.get("attributes", {}).get("ApproximateReceiveCount", 1)) < _RECEIVES
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -15,14 +16,18 @@ from tests.world import HOUR, HOURLY, NOW, SANDBOX, World, item, pay_per_use
 from tollgate.domain.controls import Controls, SpendControl, UsageControl
 from tollgate.domain.customers import Customer
 from tollgate.domain.decisions import Overage
-from tollgate.domain.errors import NotFound, Unavailable
+from tollgate.domain.errors import InvalidRequest, NotFound, Unavailable
+from tollgate.domain.features import Feature, FeatureType
 from tollgate.domain.history import Entry, entries_of
 from tollgate.domain.periods import Interval
+from tollgate.domain.recorded import row_changes
+from tollgate.domain.reports import Report
+from tollgate.domain.rows import RolloverRule
 from tollgate.store.once import DAY_MS, Once, OnceKeys
 from tollgate.store.reports import Reports
 from tollgate.store.stream import change_of
 from tollgate.usecases.intake import Arrived, Intake
-from tollgate.usecases.reports import Reporter
+from tollgate.usecases.reports import Reported, Reporter
 
 
 def reported(id: str, value: float | str = 1, customer: str = "c1", feature: str = "messages", **more: Any) -> Arrived:
@@ -102,6 +107,75 @@ def test_large_properties_do_not_make_the_item_too_large(here: World, intake: In
     assert [entry.properties["n"] for entry in history(here, backend)] == list(range(60))
 
 
+def one_pool_for(here: World, features: int) -> None:
+    """A customer with credits for so many features that all hear `many`."""
+    ids = [f"many{n}" for n in range(features)]
+    for id in ids:
+        here.management.create_feature(SANDBOX, Feature(id, id, FeatureType.METERED, event_names=("many",)))
+    schema = tuple((id, Decimal(1)) for id in ids)
+    here.management.create_feature(SANDBOX, Feature("pot", "Pot", FeatureType.CREDIT_SYSTEM, credit_schema=schema))
+    here.customer("c1", [item(10_000, feature="pot")])
+
+
+def test_a_pool_that_pays_for_many_features_remembers_a_use_once_for_each(
+    here: World, intake: Intake, backend: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of all uses together it would be more than an item can hold: no write may be tried that cannot succeed."""
+    one_pool_for(here, 12)
+    tried: list[object] = []
+    commit = here.balances.commit
+
+    def watched(*given: Any) -> str | None:
+        tried.append(given)
+        written = commit(*given)
+        tried.pop()
+        return written
+
+    monkeypatch.setattr(here.balances, "commit", watched)
+    uses = [reported(f"e{n}", event="many", properties={"text": "x" * 4000}) for n in range(11)]
+    assert intake.count(uses, NOW) == [None] * 11
+    assert tried == []
+    assert here.remaining("c1", feature="pot") == 10_000 - 11 * 12
+    assert len(history(here, backend)) == 11 * 12
+
+
+def test_a_use_that_no_item_could_remember_is_refused_with_its_reason_and_the_rest_is_counted(
+    here: World, intake: Intake
+) -> None:
+    """Of 70 features at once, with all the properties that a use may have."""
+    one_pool_for(here, 70)
+    large = {"text": "x" * 4000}
+    uses = [reported("a", event="many"), reported("b", event="many", properties=large), reported("c", event="many")]
+    first, refused, last = intake.count(uses, NOW)
+    assert (first, last) == (None, None)
+    assert isinstance(refused, InvalidRequest)
+    assert "pot cannot remember this use" in str(refused)
+    assert here.remaining("c1", feature="pot") == 10_000 - 2 * 70
+
+
+def test_an_event_that_no_item_could_remember_is_refused_too(here: World, intake: Intake) -> None:
+    one_pool_for(here, 70)
+    events = [
+        Reported(SANDBOX, Report(id, "c1", "many", NOW, properties), "key_test")
+        for id, properties in (("a", {}), ("b", {"text": "x" * 4000}), ("c", {}))
+    ]
+    first, refused, last = intake.count(events, NOW)
+    assert (first, last) == (None, None)
+    assert isinstance(refused, InvalidRequest)
+    assert here.remaining("c1", feature="pot") == 10_000 - 2 * 70
+
+
+def test_uses_that_turn_out_more_than_an_item_should_remember_are_parted(
+    here: World, intake: Intake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tollgate.usecases.tally.MOST_BYTES", 2_000)
+    here.customer("c1", [item(100)])
+    version = here.stored("c1").version
+    assert intake.count([reported(f"e{n}") for n in range(20)], NOW) == [None] * 20
+    assert here.remaining("c1") == 80
+    assert here.stored("c1").version == version + 4
+
+
 def test_what_happened_is_counted_in_full_past_any_limit(here: World, intake: Intake) -> None:
     controls = Controls(
         spend=(SpendControl("messages", limit=Decimal(5)),),
@@ -167,6 +241,64 @@ def test_late_and_timely_uses_of_one_batch_fall_on_both_sides_of_the_reset(
     intake.count([reported("b", 3, at=now), reported("a", 4, at=NOW + 1)], now)
     assert here.remaining("c1", now) == 7
     assert [(entry.use_id, entry.at) for entry in history(here, backend)] == [("a", NOW + 1), ("b", now)]
+
+
+def told_of_rows(here: World, backend: Server) -> list[tuple[str, Decimal | None]]:
+    """What the stream tells of the rows beside uses, in order."""
+    found = [
+        change for record in records(dynamodb_client(backend.url), here.table.name) if (change := change_of(record))
+    ]
+    return [(changed.what.value, changed.value) for change in found for changed in row_changes(change)]
+
+
+@pytest.mark.parametrize("rollover", [None, RolloverRule(months=1)], ids=["plain", "rolls over"])
+def test_a_reset_between_the_uses_of_one_batch_is_told_between_them(
+    here: World, intake: Intake, backend: Server, rollover: RolloverRule | None
+) -> None:
+    """Two writes: the late use closes the old period, and what the reset puts back is all that was used in it."""
+    here.customer("c1", [replace(item(150, HOURLY), rollover=rollover)])
+    here.use("c1", 10)
+    version = here.stored("c1").version
+    now = NOW + HOUR + 5
+    uses = [reported("b", 3, at=now), reported("d", 1, at=now + 1), reported("a", 95, at=NOW + HOUR - 1)]
+    assert intake.count(uses, now) == [None] * 3
+    assert here.stored("c1").version == version + 2
+    assert told_of_rows(here, backend) == [("granted", 150), ("reset", 105)]
+    assert [entry.use_id for entry in history(here, backend)][1:] == ["a", "b", "d"]
+    assert here.remaining("c1", now) == (146 if rollover is None else 146 + 45)
+
+
+def test_uses_of_many_periods_are_a_write_for_each_and_no_more(here: World, intake: Intake, backend: Server) -> None:
+    """More periods than a write has turns: each write has its own. A second delivery counts nothing again."""
+    here.customer("c1", [item(10, HOURLY)])
+    version = here.stored("c1").version
+    now = NOW + 20 * HOUR
+    uses = [reported(f"e{n}-{k}", n + 1, at=NOW + n * HOUR + k) for k in (1, 2) for n in range(20)]
+    assert intake.count(uses, now) == [None] * 40
+    assert here.stored("c1").version == version + 20
+    assert intake.count(uses, now) == [None] * 40
+    assert here.stored("c1").version == version + 20
+    assert [value for what, value in told_of_rows(here, backend) if what == "reset"] == [2 * n for n in range(1, 20)]
+
+
+def test_what_was_written_before_a_failure_is_not_written_again(
+    here: World, intake: Intake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here.customer("c1", [item(10, HOURLY)])
+    uses = [reported("a", 4, at=NOW + 1), reported("b", 3, at=NOW + HOUR + 1)]
+    commit, calls = here.balances.commit, iter(range(10))
+
+    def once_only(*given: Any) -> str | None:
+        if next(calls):
+            raise Unavailable("busy")
+        return commit(*given)
+
+    monkeypatch.setattr(here.balances, "commit", once_only)
+    assert [type(outcome) for outcome in intake.count(uses, NOW + HOUR + 1)] == [Unavailable] * 2
+    assert here.totals("c1", now=NOW + 1).usage == 4
+    monkeypatch.undo()
+    assert intake.count(uses, NOW + HOUR + 1) == [None] * 2
+    assert here.totals("c1", now=NOW + HOUR + 1).usage == 3
 
 
 def test_a_use_from_the_future_counts_now(here: World, intake: Intake, backend: Server) -> None:

@@ -199,7 +199,7 @@ def test_5000_events_in_and_out_agree_to_the_unit(stack: Stack, proxy: Server) -
     details = []
     for number in range(EVENTS):
         name, value = names[number // 250 % CUSTOMERS], chosen.randint(1, 9)  # bursts of one customer
-        values[name][f"{prefix}-e{number}"] = value
+        values[name][f"shop:{prefix}-e{number}"] = value
         detail = {"environment": "sandbox", "customer_id": name, "feature_id": "messages", "value": value}
         details.append({**detail, "id": f"{prefix}-e{number}", "properties": {"model": f"m{value % 3}"}})
     details += chosen.sample(details, DUPLICATES)

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 
 from tests.handlers.conftest import Here
 from tests.http_events import authorized, http_event
-from tests.world import item
+from tests.world import SANDBOX, item
 from tollgate import runtime
+from tollgate.domain.balances import Place
+from tollgate.store.keys import balance
 
 CHECK = ("check", "POST /v1/balances.check")
 TRACK = ("track", "POST /v1/balances.track")
@@ -128,6 +130,47 @@ def test_several_problems_are_all_named(customer: Here) -> None:
         "value: must be a number",
     ):
         assert field in answer["message"]
+
+
+ALERT = {"threshold": 10, "threshold_type": "usage"}
+LIMIT = {"feature_id": "messages", "limit": 10, "interval": "day"}
+
+
+@pytest.mark.parametrize(
+    ("controls", "field"),
+    [
+        ({"usage_alerts": [{**ALERT, "name": "ü" * 101}]}, "usage_alerts.0.name"),
+        ({"usage_alerts": [ALERT] * 21}, "usage_alerts"),
+        ({"usage_limits": [{**LIMIT, "filter": {"properties": {"model": "x" * 500}}}]}, "filter.properties"),
+        ({"usage_limits": [{**LIMIT, "filter": {"properties": {f"p{n}": n for n in range(60)}}}]}, "filter.properties"),
+        ({"usage_limits": [LIMIT] * 51}, "usage_limits"),
+        ({"spend_limits": [{"overage_limit": 1}] * 51}, "spend_limits"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("route", "owner"),
+    [("customers.update", {"customer_id": "c1"}), ("plans.create", {"plan_id": "controlled", "name": "Controlled"})],
+    ids=["customer", "plan"],
+)
+def test_controls_that_would_make_every_balance_large(
+    customer: Here, route: str, owner: dict[str, str], controls: dict[str, Any], field: str
+) -> None:
+    refused(customer, ("manage", f"POST /v1/{route}"), {**owner, "billing_controls": controls}, field)
+
+
+def test_as_many_controls_as_may_be_are_a_small_part_of_what_an_item_holds(customer: Here) -> None:
+    filter = {"properties": {"model": "x" * 480}}
+    controls = {
+        "usage_alerts": [{**ALERT, "threshold": n + 1, "name": "ü" * 100} for n in range(20)],
+        "usage_limits": [{**LIMIT, "limit": n + 1, "filter": filter} for n in range(50)],
+    }
+    body = {"customer_id": "c1", "billing_controls": controls}
+    assert customer.call("manage", "POST /v1/customers.update", body)[0] == 200
+    found = customer.world.table.get(balance(SANDBOX, "c1", Place("messages")))
+    assert found is not None
+    assert 20_000 < len(found["limits"]["S"]) < 50_000
+    none = {"customer_id": "c1", "billing_controls": {kind: [] for kind in controls}}
+    assert customer.call("manage", "POST /v1/customers.update", none)[0] == 200
 
 
 @pytest.mark.parametrize("version", ["9.9.9", "abc", "1.9", "", "2.5.0.0", "2026-01-01", "x" * 5000])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Container
 from decimal import Decimal
 from typing import Any
 
@@ -11,9 +12,14 @@ import pytest
 
 from tests.handlers.conftest import Here
 from tests.handlers.test_events import CONTEXT
-from tests.world import NOW, item
+from tests.world import NOW, SANDBOX, item
 from tollgate import runtime
+from tollgate.dialects.events_in import use_id
+from tollgate.domain.balances import Place
 from tollgate.domain.errors import NotFound, Unavailable
+from tollgate.domain.features import Feature, FeatureType
+from tollgate.store.balance_items import decode_event
+from tollgate.store.keys import balance
 
 NUMBER = iter(range(10_000))
 
@@ -81,6 +87,28 @@ def test_an_event_counts_once_by_its_own_id_or_its_envelopes(here: Here, custome
     assert letters.sent == []
 
 
+def test_two_sources_that_use_one_id_are_two_uses_in_one_write(here: Here, customer: str, letters: Letters) -> None:
+    """Of one balance, at one time: the history and the events must tell them apart."""
+    id = f"order-of-{customer}"
+    events = [{**event(customer, id=id, time=NOW), "source": source} for source in ("shop", "bakery")]
+    unnamed = event(customer, time=NOW)
+    assert take_in(here, *map(message, [*events, unnamed])) == []
+    assert used(here, customer) == 6
+    remembered = here.world.table.get(balance(SANDBOX, customer, Place("messages")))
+    assert remembered is not None
+    last = decode_event(remembered)
+    assert last is not None
+    assert sorted(use.id for use in last.uses) == sorted([f"shop:{id}", f"bakery:{id}", unnamed["id"]])
+    assert letters.sent == []
+
+
+def test_no_two_pairs_of_source_and_id_make_one_use_id() -> None:
+    pairs = [("a:b", "c"), ("a", "b:c"), ("a%3Ab", "c"), ("", "a:b:c"), ("com.acme.shop", "c")]
+    ids = [use_id(source, id) for source, id in pairs]
+    assert len(set(ids)) == len(pairs)
+    assert ids[-1] == "com.acme.shop:c"
+
+
 def test_a_value_is_one_where_none_is_given_and_keeps_its_digits(here: Here, customer: str) -> None:
     take_in(
         here,
@@ -138,7 +166,9 @@ def test_one_bad_use_of_a_batch_is_put_aside_alone(here: Here, customer: str, le
 
 @pytest.mark.parametrize(("receives", "again"), [(1, True), (4, True), (5, False)])
 @pytest.mark.parametrize(
-    "error", [Unavailable("busy"), RuntimeError("a defect"), NotFound("customer", "c")], ids=["busy", "defect", "early"]
+    "error",
+    [Unavailable("busy"), RuntimeError("a defect"), NotFound("customer", "c"), NotFound("entity", "e")],
+    ids=["busy", "defect", "early", "early entity"],
 )
 def test_what_may_succeed_later_comes_again_until_the_last_time(
     here: Here,
@@ -153,6 +183,36 @@ def test_what_may_succeed_later_comes_again_until_the_last_time(
     monkeypatch.setattr(intake, "count", lambda arrived, _: [error for _ in arrived])
     assert take_in(here, message(event(customer), "m1", receives)) == (["m1"] if again else [])
     assert len(letters.sent) == (0 if again else 1)
+
+
+def test_a_use_of_an_entity_that_is_about_to_be_made_waits_for_it(here: Here, customer: str, letters: Letters) -> None:
+    early = message(event(customer, entity_id="e1"), "m1")
+    assert take_in(here, early, message(event(customer), "m2")) == ["m1"]
+    here.world.management.create_feature(SANDBOX, Feature("users", "Users", FeatureType.METERED, consumable=False))
+    here.world.entity(customer, "e1")
+    assert take_in(here, early) == []
+    assert used(here, customer) == 4
+    assert letters.sent == []
+
+
+@pytest.mark.parametrize(("receives", "again"), [(1, True), (5, False)])
+def test_one_message_that_meets_a_defect_does_not_hold_up_the_others(
+    here: Here, customer: str, letters: Letters, monkeypatch: pytest.MonkeyPatch, receives: int, again: bool
+) -> None:
+    """Such as one about a reservation, which is dealt with before anything is counted: it alone comes again."""
+    told: list[str] = []
+    monkeypatch.setattr(runtime, "defect", told.append)
+
+    def broken(*_: Any) -> None:
+        raise ConnectionError("no queue")
+
+    monkeypatch.setattr("tollgate.dialects.reservations.arrived", broken)
+    due = message('{"due":{"env":"sandbox","lock":"l","expires_at":1}}', "m2", receives)
+    messages = message(event(customer), "m1"), due, message(event(customer), "m3")
+    assert take_in(here, *messages) == (["m2"] if again else [])
+    assert used(here, customer) == 4
+    assert told == ["message m2 could not be dealt with"]
+    assert [letter["reason"] for letter in letters.sent] == ([] if again else ["ConnectionError: no queue"])
 
 
 def test_a_letter_that_cannot_be_sent_leaves_the_message_in_its_queue(
@@ -181,3 +241,105 @@ def test_a_batch_of_large_uses_goes_in_as_many_requests_as_the_queue_takes(
     assert here.call("track", "POST /v1/balances.batch_track", uses) == (200, {"success": True})
     assert sum(len(json.loads(body)["items"]) for bodies in sent for body in bodies) == 200
     assert all(sum(map(len, bodies)) < 256 * 1024 for bodies in sent)
+
+
+class Flaky:
+    """A usage queue that answers some requests with a failure, by their number. `takes`: it has taken those all the same."""
+
+    def __init__(self, failures: Container[int], *, takes: bool = False) -> None:
+        self.failures = failures
+        self.takes = takes
+        self.number = 0
+        self.bodies: list[str] = []
+
+    def send_message_batch(self, *, Entries: list[dict[str, str]], **_: Any) -> dict[str, Any]:  # noqa: N803
+        fails = self.number in self.failures
+        self.number += 1
+        if self.takes or not fails:
+            self.bodies += [entry["MessageBody"] for entry in Entries]
+        return {"Failed": Entries} if fails else {}
+
+
+DAY = 86_400_000
+FIRST_CALL = range(1, 4)  # of two requests, the second and its repeats
+
+
+@pytest.fixture
+def batch(customer: str) -> list[dict[str, Any]]:
+    """250 uses: more messages than one request takes."""
+    return [{"customer_id": customer, "feature_id": "messages", "value": 0.25}] * 250
+
+
+@pytest.fixture
+def flaky(here: Here, monkeypatch: pytest.MonkeyPatch) -> Flaky:
+    """A queue that takes the first request of a call and not the second, and all of the next call."""
+    assert here
+    queue = Flaky(FIRST_CALL)
+    monkeypatch.setattr(runtime.client("sqs"), "send_message_batch", queue.send_message_batch)
+    return queue
+
+
+def send(here: Here, uses: Any, key: str | None = None, route: str = "batch_track", **headers: str) -> int:
+    headers |= {"idempotency-key": key} if key else {}
+    return here.call("track", f"POST /v1/balances.{route}", uses, headers=headers)[0]
+
+
+def count(here: Here, queue: Flaky) -> None:
+    for number, body in enumerate(queue.bodies):
+        assert take_in(here, message(body, f"m{number}")) == []
+
+
+def test_a_batch_that_failed_in_the_middle_is_counted_once_when_it_is_repeated_with_its_key(
+    here: Here, customer: str, batch: list[dict[str, Any]], flaky: Flaky
+) -> None:
+    assert [send(here, batch, f"key-{customer}") for _ in range(3)] == [503, 200, 409]
+    assert sum(len(json.loads(body)["items"]) for body in flaky.bodies) == 450
+    count(here, flaky)
+    assert used(here, customer) == Decimal("62.5")
+
+
+def test_without_a_key_what_was_taken_of_it_is_counted_again(
+    here: Here, customer: str, batch: list[dict[str, Any]], flaky: Flaky
+) -> None:
+    assert [send(here, batch) for _ in range(2)] == [503, 200]
+    count(here, flaky)
+    assert used(here, customer) == 100  # of 112.5, all that there was
+
+
+def test_other_uses_under_the_key_of_a_call_that_failed_are_not_taken_for_its_own(
+    here: Here, customer: str, batch: list[dict[str, Any]], flaky: Flaky
+) -> None:
+    other = [{**use, "value": 0.125} for use in batch]
+    assert [send(here, uses, f"key-{customer}") for uses in (batch, other)] == [503, 200]
+    count(here, flaky)
+    assert used(here, customer) == 200 * Decimal("0.25") + 250 * Decimal("0.125")
+
+
+def test_the_same_uses_under_the_same_key_count_anew_when_its_time_is_over(
+    here: Here, customer: str, batch: list[dict[str, Any]], flaky: Flaky, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The markers of what was counted outlive the key by weeks."""
+    flaky.failures = ()
+    few = batch[:20]
+    assert send(here, few, f"key-{customer}") == 200
+    now = runtime.clock()
+    monkeypatch.setattr("tollgate.runtime.clock", lambda: now + DAY + 60_000)
+    assert send(here, few, f"key-{customer}") == 200
+    count(here, flaky)
+    assert used(here, customer) == 40 * Decimal("0.25")
+
+
+@pytest.mark.parametrize("where", ["header", "body"])
+def test_an_async_track_whose_answer_was_lost_is_counted_once_when_it_is_repeated_with_its_key(
+    here: Here, customer: str, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    queue = Flaky(range(3), takes=True)
+    monkeypatch.setattr(runtime.client("sqs"), "send_message_batch", queue.send_message_batch)
+    use = {"customer_id": customer, "feature_id": "messages", "value": 3, "async": True}
+    if where == "body":
+        statuses = [send(here, {**use, "idempotency_key": f"key-{customer}"}, route="track") for _ in range(3)]
+    else:
+        statuses = [send(here, use, f"key-{customer}", "track") for _ in range(3)]
+    assert statuses == [503, 202, 409]
+    count(here, queue)
+    assert used(here, customer) == 3

@@ -4,6 +4,9 @@ counted (`dialects.autumn.queue`).
 Times of reported events: `time` is when it happened. A late one counts in the period that was running then, where that has
 not been reset yet, else in the one that runs; one from the future counts now. Beyond the bounds a time is taken for a
 mistake.
+
+Ids: a producer's own is unique among the events of its source alone, so the use that it names is `source:id`; EventBridge's
+own id of an event is the use's as it is.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
+from urllib.parse import quote
 
 from pydantic import ValidationError
 
@@ -48,19 +52,25 @@ def reported_use(message: Mapping[str, Any], now: int) -> Arrived:
     at = now if detail.time is None else detail.time
     if not now - LATE_MS <= at <= now + EARLY_MS:
         raise InvalidInput("time", "must be at most a year ago and an hour ahead")
+    source = str(message.get("source", ""))
     id = detail.id or str(message["id"])
     return Arrived(
         Environment(detail.environment),
-        id,
+        use_id(source, detail.id) if detail.id else id,
         detail.customer_id,
         detail.feature_id,
         detail.event_name,
         Decimal(1) if detail.value is None else detail.value,
         at,
         KEY_ID,
-        (Once("reported", f"{message.get('source', '')}\n{id}", REMEMBERED_MS),),
+        (Once("reported", f"{source}\n{id}", REMEMBERED_MS),),
         detail.entity_id or "",
         Overage.REPORTED,
         properties,
         by_its_time=True,
     )
+
+
+def use_id(source: str, id: str) -> str:
+    """The id of the use that a producer named: no two of (source, id) share one, as the first colon ends the source."""
+    return f"{quote(source, safe='')}:{id}"

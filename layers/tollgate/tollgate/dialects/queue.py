@@ -2,7 +2,7 @@
 
 A message is JSON: who sent it (`env`, `key_id`), when (`at`, ms), and `items`. An item is a use with an id of its own, or
 (`event_id`) an event whose amounts follow from the features that count it; either is counted exactly once, however often
-it is delivered. `receipt`: that an event was received can be asked even where no feature counts it.
+it is delivered. What is sent again under an idempotency key after a failure has the ids that it had. `receipt`: that an event was received can be asked even where no feature counts it.
 """
 
 from __future__ import annotations
@@ -26,10 +26,17 @@ MESSAGE_BYTES = 200_000  # of items: a message holds at most 256 KB
 REMEMBERED_MS = 45 * DAY_MS  # longer than a message lives in the queue and the dead-letter queue together
 
 
-def messages(caller: Caller, now: int, items: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """The bodies that carry these uses."""
+def messages(
+    caller: Caller, now: int, items: Sequence[Mapping[str, Any]], seed: uuid.UUID | None = None
+) -> Iterator[str]:
+    """The bodies that carry these uses. `seed`: what the repeats of a call have in common (`OnceKeys.seed`): the same items
+    in the same places have the same ids then. Other items do not, whatever came of the call that failed."""
+
+    def id(number: int, item: Mapping[str, Any]) -> uuid.UUID:
+        return uuid.uuid4() if seed is None else uuid.uuid5(seed, f"{number}\n{dumps(item)}")
+
     shared = {"env": caller.environment.value, "key_id": caller.key_id, "at": now}
-    named = ({**item, "id": str(uuid.uuid4())} for item in items)
+    named = ({**item, "id": str(id(number, item))} for number, item in enumerate(items))
     for part in packed(named, ITEMS_IN_MESSAGE, lambda item: len(dumps(item).encode()), MESSAGE_BYTES):
         yield dumps({**shared, "items": part})
 

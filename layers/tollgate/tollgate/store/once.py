@@ -24,7 +24,8 @@ CLAIM_MS = 60_000  # a call that died holding a key gives it back after this
 
 class Once(NamedTuple):
     """A caller's key: `scope` tells stores apart (`header`, `track`, `queue`, `event`), `text` is as it was sent.
-    `about`: the customer that an event was about, where somebody may ask."""
+    `about`: the customer that an event was about, where somebody may ask; or what a call under a key goes on with when it is
+    repeated (`seed`)."""
 
     scope: str
     text: str
@@ -85,6 +86,21 @@ class OnceKeys:
         except Refused:
             return False
         return True
+
+    def seed(self, env: Environment, once: Once, now: int) -> uuid.UUID:
+        """What a call under a claimed key makes ids from: the same for its repeats, also after a failure, which gives the
+        key back; another one where the key is used for something new, after its time.
+
+        It lives from the first try on, and so ends no later than the key does after a success. Raises Unavailable or
+        OutcomeUnknown; then the repeat finds it, or makes it.
+        """
+        known = once._replace(scope=f"{once.scope} seed", about=str(uuid.uuid4()))
+        try:
+            self._table.transact([self.write(env, known, now)], str(uuid.uuid4()))
+        except Refused:
+            _, text = self.used(env, [known], now)[known.text]
+            return uuid.UUID(text)
+        return uuid.UUID(known.about)
 
     def keep(self, env: Environment, once: Once, now: int) -> None:
         """Remembers a claimed key for its whole time, now that its call has succeeded."""

@@ -6,7 +6,9 @@ already says that its use was counted; what cannot be written together because s
 again.
 
 The time at which a use is decided is its own where it was reported (`by_its_time`): it falls into the period that was
-running then as long as that period's row has not been reset, and into the one that runs now otherwise.
+running then as long as that period's row has not been reset, and into the one that runs now otherwise. One write's uses all
+fall before the next instant at which a balance changes by itself: what happened to it then (a reset, an expiry) is told from
+the balance before and after the write that takes it in, which has to come between the uses.
 """
 
 from __future__ import annotations
@@ -18,13 +20,14 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
 from tollgate.domain.balances import Balance, Place, fold
-from tollgate.domain.decisions import Overage, World, sources_of, use
+from tollgate.domain.decisions import Overage, World, folded, sources_of, use
 from tollgate.domain.errors import DuplicateRequest, NotFound, TollgateError, Unavailable
 from tollgate.domain.features import Catalog, Feature, Pool
 from tollgate.domain.ids import id_text
 from tollgate.domain.keys import Environment
 from tollgate.domain.meters import counting
-from tollgate.domain.usage import NO_PROPERTIES, Counted
+from tollgate.domain.recorded import instant_of
+from tollgate.domain.usage import MAX_PROPERTIES_BYTES, NO_PROPERTIES, Counted
 from tollgate.exact_json import dumps
 from tollgate.packing import packed
 from tollgate.store.balance_items import Stored
@@ -39,7 +42,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
 MOST_WRITES = 80  # of ids and of values that are counted once, in one transaction, which holds a hundred writes
-MOST_BYTES = 48_000  # of one group's uses, in the items that remember them
+MOST_BYTES = 48_000  # of one group's uses, in the item that remembers most of them
 SECONDS = 12.0  # the function has twenty
 THREADS = 4
 
@@ -82,8 +85,9 @@ class _Uses(NamedTuple):
     uses: Sequence[Arrived]
 
 
-Write = Callable[[Sequence[Arrived | Reported]], bool]
-"""Decides on some of a group and writes what they did; False where something had changed since it was read."""
+Write = Callable[[Sequence[Arrived | Reported]], "Sequence[Arrived | Reported] | None"]
+"""Decides on some of a group and writes what they did, or what the first of them did; those that are left, or None where
+something had changed since it was read and nothing was written."""
 
 
 class _Group(NamedTuple):
@@ -163,12 +167,12 @@ class Intake:
         heard = self._features(arrived)
         key = "use", arrived.env, arrived.customer_id, arrived.entity_id, tuple(feature.id for feature in heard)
 
-        def write(ones: Sequence[Arrived | Reported]) -> bool:
+        def write(ones: Sequence[Arrived | Reported]) -> Sequence[Arrived | Reported] | None:
             uses = [one for one in ones if isinstance(one, Arrived)]
             return self._written(arrived.env, _Uses(arrived.customer_id, arrived.entity_id, heard, uses), now)
 
         group = groups.setdefault(key, _Group(arrived.env, [], write))
-        size = _size(arrived.id, arrived.properties)
+        size = _size(arrived.id, arrived.properties, len(heard))
         group.ones.append(_Numbered(number, _time(arrived, now), arrived, len(arrived.once), size))
 
     def _group_event(
@@ -187,11 +191,12 @@ class Intake:
         if not heard and not reported.receipt:
             return
 
-        def write(ones: Sequence[Arrived | Reported]) -> bool:
-            return self._reporter.write([one for one in ones if isinstance(one, Reported)], catalog, now)
+        def write(ones: Sequence[Arrived | Reported]) -> Sequence[Arrived | Reported] | None:
+            written = self._reporter.write([one for one in ones if isinstance(one, Reported)], catalog, now)
+            return () if written else None
 
         group = groups.setdefault(("event", reported.env, event.customer_id), _Group(reported.env, [], write))
-        size = _size(event.id, event.properties) * max(1, heard)
+        size = _size(event.id, event.properties, heard)
         group.ones.append(_Numbered(number, now, reported, 1 + heard, size))
 
     def _features(self, arrived: Arrived) -> tuple[Feature, ...]:
@@ -206,9 +211,7 @@ class Intake:
         """Counts a group; the errors of those that could not be. What keeps a group from being counted, and would again,
         may be one of it alone, or their number: they are tried in halves."""
         try:
-            if self._monotonic() > deadline:
-                raise Unavailable("There was no time left to count it")
-            self._count(group, now)
+            self._count(group, deadline, now)
             return {}
         except (Unavailable, NotFound) as error:
             return {one.number: error for one in group.ones}
@@ -221,47 +224,62 @@ class Intake:
         halves = group.ones[:middle], group.ones[middle:]
         return {n: e for half in halves for n, e in self._settled(group._replace(ones=half), deadline, now).items()}
 
-    def _count(self, group: _Group, now: int) -> None:
-        """Raises Unavailable, OutcomeUnknown, NotFound, or InvalidRequest where it does not fit one transaction."""
-        left = [one.one for one in group.ones]
-        keys = [key for one in left for key in one.once]
+    def _count(self, group: _Group, deadline: float, now: int) -> None:
+        """Raises Unavailable, OutcomeUnknown, NotFound, or InvalidRequest where it does not fit one write. What was
+        written before that stays counted: its markers tell."""
+        left: Sequence[Arrived | Reported] = [one.one for one in group.ones]
         look = len(left) > 1  # for those that were counted before; of one, its transaction tells
+        while left:
+            if self._monotonic() > deadline:
+                raise Unavailable("There was no time left to count it")
+            left = self._counted(group, left, look, now)
+            look = False
+
+    def _counted(
+        self, group: _Group, ones: Sequence[Arrived | Reported], look: bool, now: int
+    ) -> Sequence[Arrived | Reported]:
+        """Counts these, or the first of them, in one write; those that are left. `look`: some may have been counted."""
+        left = ones
         for _ in self._meter.balances.turns():
             if look:
-                taken = self._once.in_use(group.env, keys, now)
+                taken = self._once.in_use(group.env, [key for one in left for key in one.once], now)
                 left = [one for one in left if not taken.intersection(one.once)]
                 look = False
             if not left:
-                return
+                return left
             try:
-                if group.write(left):
-                    return
+                rest = group.write(left)
             except DuplicateRequest:
                 look = True
+            else:
+                if rest is not None:
+                    return rest
         raise Unavailable("The balances are being changed too often: nothing was counted, try again")
 
     # -------------------------------------------------------------- uses
 
-    def _written(self, env: Environment, group: _Uses, now: int) -> bool:
+    def _written(self, env: Environment, group: _Uses, now: int) -> Sequence[Arrived] | None:
+        """Writes the uses up to the next instant at which one of the balances changes by itself; those that are left, or
+        None where something had changed. Raises InvalidRequest where they are too many or too large for one write."""
         catalog = self._meter.features.catalog(env)
         seen = self._seen(env, group, catalog, now)
         tally = Tally()
         world: World = seen.world
+        uses, left = _before_a_change(group.uses, world, seen.now)
         last = seen.now
-        for one in sorted(group.uses, key=lambda one: _time(one, seen.now)):
+        for one in uses:
             last = _time(one, seen.now)
             for feature in group.features:
                 world = _used(tally, feature, catalog.pools(feature.id), group.entity_id, one, world, last)
+        tally.check_size()
         balances, customer_id = self._meter.balances, group.customer_id
-        writes: list[TransactWriteItemTypeDef] = [
-            self._once.write(env, key, now) for one in group.uses for key in one.once
-        ]
+        writes: list[TransactWriteItemTypeDef] = [self._once.write(env, key, now) for one in uses for key in one.once]
         for place, event in tally.unmoved(lambda: id_text(balances.new_id())):
             writes.append(unmoved_use(balances.table_name, env, customer_id, place, event, now))
         changed = [p for p, balance in world.items() if p in tally or fold(seen.stored[p].balance, last) != balance]
         changes = [Changed(seen.stored[p], world[p], tally.event_of(p)) for p in changed]
         unchanged = depended_on(seen, world, changed)
-        return balances.commit(env, customer_id, changes, unchanged, writes) is not None
+        return left if balances.commit(env, customer_id, changes, unchanged, writes) else None
 
     def _seen(self, env: Environment, group: _Uses, catalog: Catalog, now: int) -> Seen:
         stored: dict[Place, Stored] = {}
@@ -277,6 +295,16 @@ class Intake:
 def _time(arrived: Arrived, now: int) -> int:
     """When a use is decided."""
     return min(arrived.at, now) if arrived.by_its_time else now
+
+
+def _before_a_change(uses: Sequence[Arrived], world: World, now: int) -> tuple[list[Arrived], list[Arrived]]:
+    """The uses in the order of their times, in two: up to the next instant at which something of the world as the first of
+    them finds it changes by itself, and the rest."""
+    ordered = sorted(uses, key=lambda one: _time(one, now))
+    first = _time(ordered[0], now)
+    until = max(first, min((instant_of(balance) for balance in folded(world, first).values()), default=now))
+    number = next((n for n, one in enumerate(ordered) if _time(one, now) > until), len(ordered))
+    return ordered[:number], ordered[number:]
 
 
 def _used(
@@ -300,5 +328,8 @@ def _granted(feature: Feature, pools: Sequence[Pool], entity_id: str, world: Map
     return any(source.may(row) for source in sources for row in world[source.place].rows)
 
 
-def _size(id: str, properties: Mapping[str, object]) -> int:
-    return len(id) + 100 + (min(len(dumps(properties)), 4096) if properties else 0)
+def _size(id: str, properties: Mapping[str, object], features: int) -> int:
+    """What one item remembers of a use at most, as far as can be told before its balances are read: a credit pool may pay
+    for all of its features, and remembers it once for each, with what some rows gave."""
+    own = len(dumps(id)) + 250 + (min(len(dumps(properties)), MAX_PROPERTIES_BYTES) if properties else 0)
+    return own * max(1, features)

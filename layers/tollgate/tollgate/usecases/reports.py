@@ -169,6 +169,7 @@ class Reporter:
         """Writes what events did in one transaction with what makes it happen once; False where something had changed
         since it was read. Raises DuplicateRequest or InvalidRequest."""
         before, after, tally, seen = thought
+        tally.check_size()
         changes = [
             Changed(found.stored[place], after[place], tally.event_of(place))
             for place in after

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, StringConstraints
+from pydantic_core import PydanticCustomError
 
-from tollgate.dialects.autumn.fields import Id, Number, Params, Text
+from tollgate.dialects.autumn.fields import Id, Number, Params
 from tollgate.domain.balances import Place
 from tollgate.domain.controls import (
     AlertControl,
@@ -21,8 +22,13 @@ from tollgate.domain.decisions import World
 from tollgate.domain.limits import Window
 from tollgate.domain.periods import Interval
 from tollgate.domain.quantities import ZERO
+from tollgate.exact_json import dumps
 
+# What is stated here lies in every balance item that it bounds, and is read and written with each use.
 MAX_CONTROLS = 50
+MAX_ALERTS = 20
+MAX_NAME = 100
+MAX_FILTER_BYTES = 500  # as JSON
 
 
 class SpendLimitParams(Params):
@@ -33,8 +39,14 @@ class SpendLimitParams(Params):
     skip_overage_billing: bool | None = None
 
 
+def _filter(value: dict[str, str | int | bool]) -> dict[str, str | int | bool]:
+    if len(dumps(value)) > MAX_FILTER_BYTES:
+        raise PydanticCustomError("filter", f"must be at most {MAX_FILTER_BYTES} bytes as JSON")
+    return value
+
+
 class FilterParams(Params):
-    properties: dict[str, str | int | bool]
+    properties: Annotated[dict[str, str | int | bool], AfterValidator(_filter)]
 
 
 class UsageLimitParams(Params):
@@ -51,7 +63,7 @@ class UsageAlertParams(Params):
     threshold_type: Literal["usage", "usage_percentage", "remaining", "remaining_percentage"]
     feature_id: Id | None = None
     enabled: bool | None = None
-    name: Text | None = None
+    name: Annotated[str, StringConstraints(max_length=MAX_NAME)] | None = None
     basis: Literal["balance", "included", "recurring", "usage_limit"] | None = None
 
 
@@ -65,7 +77,7 @@ class ControlsParams(Params):
 
     spend_limits: Annotated[list[SpendLimitParams], Field(max_length=MAX_CONTROLS)] | None = None
     usage_limits: Annotated[list[UsageLimitParams], Field(max_length=MAX_CONTROLS)] | None = None
-    usage_alerts: Annotated[list[UsageAlertParams], Field(max_length=MAX_CONTROLS)] | None = None
+    usage_alerts: Annotated[list[UsageAlertParams], Field(max_length=MAX_ALERTS)] | None = None
     overage_allowed: Annotated[list[OverageAllowedParams], Field(max_length=MAX_CONTROLS)] | None = None
 
     def applied(self, old: Controls) -> Controls:

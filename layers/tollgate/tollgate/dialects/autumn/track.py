@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -83,7 +83,9 @@ def track(meter: Meter, management: Callable[[], Management], send: Send, reques
             meter.once,
             request,
             keys,
-            lambda: _accepted(send, request, params, translated(version, "track", {**answer, "balance": None})),
+            lambda: _accepted(
+                send, meter, request, keys, params, translated(version, "track", {**answer, "balance": None})
+            ),
         )
 
     def call() -> list[Outcome]:
@@ -115,7 +117,11 @@ def track(meter: Meter, management: Callable[[], Management], send: Send, reques
 
 
 def batch_track(meter: Meter, send: Send, request: Request) -> Answer:
-    """Takes 1 to 1000 uses; they are counted within seconds, each once."""
+    """Takes 1 to 1000 uses; they are counted within seconds, each once.
+
+    Where not all could be enqueued the answer is an error, and those that were are counted all the same: only under an
+    idempotency key may the call be repeated without counting them again.
+    """
     version_of(request.headers.get("x-api-version"))
     request.caller.require_secret("track usage")
     try:
@@ -128,12 +134,13 @@ def batch_track(meter: Meter, send: Send, request: Request) -> Answer:
         except InvalidInput as error:
             raise InvalidInput(f"{index}.{error.field}".rstrip("."), error.rule) from error
         _known(meter, request, params)
+    keys = header_key(request)
 
     def accept() -> Answer:
-        send(list(messages(request.caller, request.now, [_item(params) for params in items])))
+        _send(send, meter, request, keys, [_item(params) for params in items])
         return Answer({"success": True})
 
-    return guarded(meter.once, request, header_key(request), accept)
+    return guarded(meter.once, request, keys, accept)
 
 
 def _lifted(version: Version, body: Any) -> Any:
@@ -161,10 +168,22 @@ def _known(meter: Meter, request: Request, params: TrackParams) -> None:
         meter.features.catalog(env, str(params.feature_id)).feature(str(params.feature_id))
 
 
-def _accepted(send: Send, request: Request, params: TrackParams, body: dict[str, Any]) -> Answer:
+def _accepted(
+    send: Send, meter: Meter, request: Request, keys: Sequence[Once], params: TrackParams, body: dict[str, Any]
+) -> Answer:
     item = {name: value for name, value in _item(params).items() if name != "idempotency_key"}
-    send(list(messages(request.caller, request.now, [item])))
+    _send(send, meter, request, keys, [item])
     return Answer(body, status=202)
+
+
+def _send(send: Send, meter: Meter, request: Request, keys: Sequence[Once], items: Sequence[dict[str, Any]]) -> None:
+    """Puts uses on the queue. Where that fails, some may be on it: with a key, the call's repeat sends them under the same
+    ids, and they are counted once."""
+    seed = None
+    if keys:
+        assert meter.once is not None
+        seed = meter.once.seed(request.caller.environment, keys[0], request.now)
+    send(list(messages(request.caller, request.now, items, seed)))
 
 
 def _item(params: TrackParams) -> dict[str, Any]:
