@@ -26,4 +26,4 @@ def test_the_sample_for_the_rule_is_a_use() -> None:
     envelope = json.loads((ROOT / "events" / "usage_reported.json").read_text())
     assert is_reported(envelope)
     use = reported_use(envelope, 1_767_225_600_000)
-    assert (use.customer_id, use.value, use.id) == ("customer-1", 4, "order-1001")
+    assert (use.customer_id, use.value, use.id) == ("customer-1", 4, "shop.checkout:order-1001")
