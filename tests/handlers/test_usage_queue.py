@@ -265,9 +265,10 @@ FIRST_CALL = range(1, 4)  # of two requests, the second and its repeats
 
 
 @pytest.fixture
-def batch(customer: str) -> list[dict[str, Any]]:
-    """250 uses: more messages than one request takes."""
-    return [{"customer_id": customer, "feature_id": "messages", "value": 0.25}] * 250
+def batch(customer: str, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """25 uses, two in a message: more messages than one request takes."""
+    monkeypatch.setattr("tollgate.dialects.queue.ITEMS_IN_MESSAGE", 2)
+    return [{"customer_id": customer, "feature_id": "messages", "value": 2.5}] * 25
 
 
 @pytest.fixture
@@ -293,7 +294,7 @@ def test_a_batch_that_failed_in_the_middle_is_counted_once_when_it_is_repeated_w
     here: Here, customer: str, batch: list[dict[str, Any]], flaky: Flaky
 ) -> None:
     assert [send(here, batch, f"key-{customer}") for _ in range(3)] == [503, 200, 409]
-    assert sum(len(json.loads(body)["items"]) for body in flaky.bodies) == 450
+    assert sum(len(json.loads(body)["items"]) for body in flaky.bodies) == 45
     count(here, flaky)
     assert used(here, customer) == Decimal("62.5")
 
@@ -309,10 +310,10 @@ def test_without_a_key_what_was_taken_of_it_is_counted_again(
 def test_other_uses_under_the_key_of_a_call_that_failed_are_not_taken_for_its_own(
     here: Here, customer: str, batch: list[dict[str, Any]], flaky: Flaky
 ) -> None:
-    other = [{**use, "value": 0.125} for use in batch]
+    other = [{**use, "value": 1.25} for use in batch]
     assert [send(here, uses, f"key-{customer}") for uses in (batch, other)] == [503, 200]
     count(here, flaky)
-    assert used(here, customer) == 200 * Decimal("0.25") + 250 * Decimal("0.125")
+    assert used(here, customer) == 20 * Decimal("2.5") + 25 * Decimal("1.25")
 
 
 def test_the_same_uses_under_the_same_key_count_anew_when_its_time_is_over(
@@ -320,13 +321,13 @@ def test_the_same_uses_under_the_same_key_count_anew_when_its_time_is_over(
 ) -> None:
     """The markers of what was counted outlive the key by weeks."""
     flaky.failures = ()
-    few = batch[:20]
+    few = batch[:2]
     assert send(here, few, f"key-{customer}") == 200
     now = runtime.clock()
     monkeypatch.setattr("tollgate.runtime.clock", lambda: now + DAY + 60_000)
     assert send(here, few, f"key-{customer}") == 200
     count(here, flaky)
-    assert used(here, customer) == 40 * Decimal("0.25")
+    assert used(here, customer) == 4 * Decimal("2.5")
 
 
 @pytest.mark.parametrize("where", ["header", "body"])
