@@ -300,7 +300,7 @@ def test_a_reported_use_of_what_is_not_there_waits_among_the_dead_letters_until_
         patch.setattr("cli.stack.current", lambda: stack)
         listed = CliRunner().invoke(app, ["dead-letters", "list", "--json"]).output.splitlines()
         assert letter.reason in [json.loads(line)["reason"] for line in listed if name in line]
-        assert CliRunner().invoke(app, ["dead-letters", "redrive"]).exit_code == 0
+        assert "again" in CliRunner().invoke(app, ["dead-letters", "redrive"]).output
     wait_for(
         lambda: api.call("balances.check", {"customer_id": name, "feature_id": name})["balance"]["usage"] == 3,
         30,
@@ -342,7 +342,9 @@ def test_a_batch_that_was_given_up_on_is_read_from_the_stream_and_sent_to_its_fu
     queues, url = stack.client("sqs"), stack.outputs["DeadLetterQueueUrl"]
     queues.send_message(QueueUrl=url, MessageBody=json.dumps(note))
     done = dead.DeadLetters(stack.client, stack.outputs).redrive()
-    assert (len(done.sent), done.failed, done.newer) == (1, [], [])
+    about = [mine[0] in letter.body for letter in (*done.sent, *(one for one, _ in done.failed), *done.newer)]
+    assert about.count(True) == 1  # and it was sent: what others left may come again
+    assert any(mine[0] in letter.body for letter in done.sent)
     wait_for(lambda: history_of(api, name) == {"count": 1, "sum": 2}, 10, "the history, as before")
 
 
