@@ -105,9 +105,10 @@ class Batch:
             if any(is_closed(world.get(at)) for at in (Place(id, looker), Place(id))):
                 continue  # which was told, and nothing may be used whatever there is
             found = reached(feature, pools, looker, world)
-            was = reached(feature, pools, looker, {place: base_of(change)}) if alone else None
+            was = reached(feature, pools, looker, {**world, place: base_of(change)})
             if found is not None:
-                if used and was is None and self._enters(change, watched, "limit", _PASSED, anew=alone or again):
+                anew = was is None and (alone or again)
+                if used and (anew or not alone) and self._enters(change, watched, "limit", _PASSED, anew=anew):
                     yield LimitWarning(id, looker or None, found)
             elif not alone and again:
                 for other in self._teller.watches.lookers(watched):
