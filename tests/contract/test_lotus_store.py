@@ -18,6 +18,7 @@ from tests.world import HOUR, NOW, SANDBOX, World, item, world
 from tollgate.domain.access import Line, lines
 from tollgate.domain.balances import Place
 from tollgate.domain.customers import Customer
+from tollgate.domain.errors import NotFound
 from tollgate.domain.features import Feature, FeatureType
 from tollgate.domain.periods import Interval, Reset
 from tollgate.domain.plans import PlanItem
@@ -243,3 +244,24 @@ def test_events_together_count_as_one_after_another(here: World, backend: Server
             moved[change.customer_id].append((use.use_id.removeprefix("alone-"), use.feature_id, use.value, drawn))
     assert len(moved["together"]) == 3 + 6 * 3
     assert sorted(moved["together"]) == sorted(moved["alone"])
+
+
+def test_events_from_the_bus_count_in_the_period_of_their_time_while_that_is_open(here: World) -> None:
+    """A MAX of 9 before the hour's end, and one of 4 after it: each hour has its own."""
+    here.customer("c1", [item(100, Reset(Interval.HOUR), feature="peak"), item(100, Reset(Interval.HOUR))])
+    now = NOW + HOUR + 10
+
+    def late(name: str, at: int, **properties: Any) -> Reported:
+        told = event("c1", name, **properties)._replace(at=at)
+        return Reported(SANDBOX, told, "eventbridge", expected=True, by_its_time=True)
+
+    assert here.meter.once
+    intake = Intake(here.meter, reporter(here), here.meter.once, lambda _: None)
+    told = [late("used", now, n=4), late("used", NOW + 5, n=9), late("message", NOW + 6, value=3)]
+    unheard = late("unheard", now)
+    outcomes = intake.count([*told, unheard], now)
+    assert [type(outcome) for outcome in outcomes] == [type(None)] * 3 + [NotFound]
+    assert intake.count(told, now) == [None] * 3
+    stored = here.stored("c1", Place("messages")).balance
+    assert (found(here, "c1", "peak", now)[0].used, sum(row.consumed for row in stored.rows) + stored.spent) == (4, 3)
+    assert used(here, "c1", "messages", now) == 0  # its hour is over

@@ -113,9 +113,31 @@ def test_a_value_is_one_where_none_is_given_and_keeps_its_digits(here: Here, cus
     take_in(
         here,
         message(event(customer, value=None)),
+        message(event(customer, value=None, properties={"value": 2})),
         message(json.dumps(event(customer)).replace('"value": 2', '"value": 0.1234567891')),
     )
-    assert used(here, customer) == Decimal("1.1234567891")
+    assert used(here, customer) == Decimal("3.1234567891")
+
+
+def test_an_event_by_name_is_what_the_meters_of_its_features_make_of_its_properties(
+    here: Here, customer: str, letters: Letters
+) -> None:
+    meter = {"event_name": "render", "aggregation": {"type": "MAX", "field": "pixels"}}
+    for feature in (
+        Feature("renders", "Renders", FeatureType.METERED, event_names=("render",)),
+        Feature("largest", "Largest", FeatureType.METERED, extra={"meter": meter}),
+    ):
+        here.world.management.create_feature(SANDBOX, feature)
+        here.world.attach(customer, [item(100, None, feature.id)], add_on=True)
+    told = [
+        message(event(customer, feature_id=None, event_name="render", value=None, id=f"{customer}-{n}", properties=p))
+        for n, p in enumerate(({"pixels": 7}, {"pixels": 9, "value": 3}, {"pixels": 2}))
+    ]
+    for _ in range(2):
+        assert take_in(here, *told) == []
+    usage = {id: here.world.totals(customer, id, now=NOW).usage for id in ("renders", "largest")}
+    assert usage == {"renders": 1 + 3 + 1, "largest": 9}
+    assert letters.sent == []
 
 
 @pytest.mark.parametrize(
@@ -125,6 +147,9 @@ def test_a_value_is_one_where_none_is_given_and_keeps_its_digits(here: Here, cus
         ({"feature_id": "nothing"}, "Feature nothing not found"),
         ({"feature_id": None}, "either feature_id or event_name"),
         ({"event_name": "sent"}, "either feature_id or event_name"),
+        ({"event_name": "unheard", "feature_id": None}, "Feature unheard not found"),
+        ({"event_name": "unheard", "feature_id": None, "value": None}, "Feature unheard not found"),
+        ({"value": None, "properties": {"value": 10**15}}, "properties.value"),
         ({"value": "two"}, "value"),
         ({"value": 10**15}, "value"),
         ({"time": "yesterday"}, "time"),

@@ -22,10 +22,13 @@ from tollgate.dialects.events_models import REPORTED, UsageReported
 from tollgate.domain.decisions import Overage
 from tollgate.domain.errors import InvalidInput
 from tollgate.domain.keys import Environment
+from tollgate.domain.quantities import quantity
+from tollgate.domain.reports import Report
 from tollgate.domain.usage import EARLY_MS, LATE_MS, checked_properties_size
 from tollgate.exact_json import dumps
 from tollgate.store.once import DAY_MS, Once
 from tollgate.usecases.intake import Arrived
+from tollgate.usecases.reports import Reported
 
 REMEMBERED_MS = 45 * DAY_MS  # longer than a message lives in the queue and the dead-letter queue together
 KEY_ID = "eventbridge"
@@ -36,8 +39,10 @@ def is_reported(message: Any) -> bool:
     return isinstance(message, dict) and "detail-type" in message
 
 
-def reported_use(message: Mapping[str, Any], now: int) -> Arrived:
-    """The use that a `usage.reported` event tells of; raises InvalidInput in words for whoever sent it."""
+def reported_use(message: Mapping[str, Any], now: int) -> Arrived | Reported:
+    """What a `usage.reported` event tells of: a use of so many units; or, where it has a name and no value, an event whose
+    amounts follow from its properties by the meters of the features that hear it. Raises InvalidInput in words for whoever
+    sent it."""
     if message["detail-type"] != REPORTED:
         raise InvalidInput("detail-type", f"must be {REPORTED}")
     try:
@@ -53,22 +58,35 @@ def reported_use(message: Mapping[str, Any], now: int) -> Arrived:
     if not now - LATE_MS <= at <= now + EARLY_MS:
         raise InvalidInput("time", "must be at most a year ago and an hour ahead")
     source = str(message.get("source", ""))
-    id = detail.id or str(message["id"])
+    env, own = Environment(detail.environment), detail.id or str(message["id"])
+    id = use_id(source, detail.id) if detail.id else own
+    once = Once("reported", f"{source}\n{own}", REMEMBERED_MS)
+    if detail.event_name is not None and detail.value is None and detail.entity_id is None:
+        event = Report(id, detail.customer_id, detail.event_name, at, properties)
+        return Reported(env, event, KEY_ID, expected=True, marker=once, by_its_time=True)
     return Arrived(
-        Environment(detail.environment),
-        use_id(source, detail.id) if detail.id else id,
+        env,
+        id,
         detail.customer_id,
         detail.feature_id,
         detail.event_name,
-        Decimal(1) if detail.value is None else detail.value,
+        _value(properties) if detail.value is None else detail.value,
         at,
         KEY_ID,
-        (Once("reported", f"{source}\n{id}", REMEMBERED_MS),),
+        (once,),
         detail.entity_id or "",
         Overage.REPORTED,
         properties,
         by_its_time=True,
     )
+
+
+def _value(properties: Mapping[str, Any]) -> Decimal:
+    """The amount of a use that names none: its property `value` where that is a number, else 1 (autumn.md S100)."""
+    given = properties.get("value")
+    if isinstance(given, bool) or not isinstance(given, int | Decimal):
+        return Decimal(1)
+    return quantity(given, "properties.value")
 
 
 def use_id(source: str, id: str) -> str:

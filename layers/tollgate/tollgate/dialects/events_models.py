@@ -221,7 +221,8 @@ class ReservationChanged(Detail):
 
 class UsageReported(Model):
     """What a producer puts on the bus under `usage.reported`, from any source: a use that has happened. It is counted in
-    full, past any limit, once by its id (the event's own where there is none)."""
+    full, past any limit, once by its id (the event's own where there is none). Of `feature_id` and `event_name` one is
+    given; without a `value`, the properties say how much it is."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 

@@ -20,13 +20,12 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
 from tollgate.domain.balances import Balance, Place, fold
-from tollgate.domain.decisions import Overage, World, folded, sources_of, use
+from tollgate.domain.decisions import Overage, World, sources_of, use
 from tollgate.domain.errors import DuplicateRequest, NotFound, TollgateError, Unavailable
 from tollgate.domain.features import Catalog, Feature, Pool
 from tollgate.domain.ids import id_text
 from tollgate.domain.keys import Environment
 from tollgate.domain.meters import counting
-from tollgate.domain.recorded import instant_of
 from tollgate.domain.usage import MAX_PROPERTIES_BYTES, NO_PROPERTIES, Counted
 from tollgate.exact_json import dumps
 from tollgate.packing import packed
@@ -34,7 +33,7 @@ from tollgate.store.balance_items import Stored
 from tollgate.store.balances import Changed
 from tollgate.store.once import Once, OnceKeys
 from tollgate.store.unmoved import unmoved_use
-from tollgate.usecases.reports import Reported, Reporter
+from tollgate.usecases.reports import Reported, Reporter, before_a_change
 from tollgate.usecases.tally import Tally
 from tollgate.usecases.usage import Meter, Seen, depended_on
 
@@ -183,21 +182,23 @@ class Intake:
         reported: Reported,
         now: int,
     ) -> None:
-        """An event is counted with the catalog as it stands when it is: read anew for each batch."""
+        """An event is counted with the catalog as it stands when it is: read anew for each batch. Raises NotFound where it
+        is a mistake that no feature hears it."""
         if reported.env not in catalogs:
             catalogs[reported.env] = self._meter.features.catalog(reported.env, fresh=True)
         catalog, event = catalogs[reported.env], reported.event
         heard = len(counting(catalog.features.values(), event.name))
+        if not heard and reported.expected:
+            raise NotFound("feature", event.name)
         if not heard and not reported.receipt:
             return
 
         def write(ones: Sequence[Arrived | Reported]) -> Sequence[Arrived | Reported] | None:
-            written = self._reporter.write([one for one in ones if isinstance(one, Reported)], catalog, now)
-            return () if written else None
+            return self._reporter.write([one for one in ones if isinstance(one, Reported)], catalog, now)
 
         group = groups.setdefault(("event", reported.env, event.customer_id), _Group(reported.env, [], write))
         size = _size(event.id, event.properties, heard)
-        group.ones.append(_Numbered(number, now, reported, 1 + heard, size))
+        group.ones.append(_Numbered(number, reported.decided_at(now), reported, 1 + heard, size))
 
     def _features(self, arrived: Arrived) -> tuple[Feature, ...]:
         """What it is a use of; raises NotFound."""
@@ -265,7 +266,7 @@ class Intake:
         seen = self._seen(env, group, catalog, now)
         tally = Tally()
         world: World = seen.world
-        uses, left = _before_a_change(group.uses, world, seen.now)
+        uses, left = before_a_change(group.uses, lambda one: _time(one, seen.now), world, seen.now)
         last = seen.now
         for one in uses:
             last = _time(one, seen.now)
@@ -295,16 +296,6 @@ class Intake:
 def _time(arrived: Arrived, now: int) -> int:
     """When a use is decided."""
     return min(arrived.at, now) if arrived.by_its_time else now
-
-
-def _before_a_change(uses: Sequence[Arrived], world: World, now: int) -> tuple[list[Arrived], list[Arrived]]:
-    """The uses in the order of their times, in two: up to the next instant at which something of the world as the first of
-    them finds it changes by itself, and the rest."""
-    ordered = sorted(uses, key=lambda one: _time(one, now))
-    first = _time(ordered[0], now)
-    until = max(first, min((instant_of(balance) for balance in folded(world, first).values()), default=now))
-    number = next((n for n, one in enumerate(ordered) if _time(one, now) > until), len(ordered))
-    return ordered[:number], ordered[number:]
 
 
 def _used(

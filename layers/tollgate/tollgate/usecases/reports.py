@@ -6,8 +6,8 @@ something that it is a use of.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from tollgate.domain.balances import ENTITIES, Place
 from tollgate.domain.decisions import World, folded
@@ -15,6 +15,7 @@ from tollgate.domain.errors import DuplicateRequest, Unavailable
 from tollgate.domain.features import Catalog, Feature
 from tollgate.domain.keys import Environment
 from tollgate.domain.meters import Seen, counting, unique_value
+from tollgate.domain.recorded import instant_of
 from tollgate.domain.reports import Report, record
 from tollgate.domain.usage import Counted
 from tollgate.exact_json import dumps
@@ -28,18 +29,23 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
 SCOPE = "event"
+T = TypeVar("T")
 _PAGE = 25
 _MOST_BYTES = 4096  # of properties, in a balance item
 
 
 class Reported(NamedTuple):
     """An event that was reported, and by which key. `receipt`: somebody may ask whether it was received, even where no
-    feature hears it."""
+    feature hears it. `expected`: that none does is a mistake. `marker`: what says that it was counted, where its id alone
+    does not. `by_its_time`: it is decided on at its own time, else when it is counted."""
 
     env: Environment
     event: Report
     key_id: str
     receipt: bool = True
+    expected: bool = False
+    marker: Once | None = None
+    by_its_time: bool = False
 
     @property
     def id(self) -> str:
@@ -51,7 +57,10 @@ class Reported(NamedTuple):
 
     @property
     def once(self) -> tuple[Once, ...]:
-        return (Once(SCOPE, self.event.id, KEPT_MS, self.event.customer_id),)
+        return (self.marker or Once(SCOPE, self.event.id, KEPT_MS, self.event.customer_id),)
+
+    def decided_at(self, now: int) -> int:
+        return min(self.event.at, now) if self.by_its_time else now
 
 
 class _Thought(NamedTuple):
@@ -72,26 +81,33 @@ class Reporter:
         self.once = once
         self.store = store
 
-    def write(self, events: Sequence[Reported], catalog: Catalog, now: int) -> bool:
+    def write(self, events: Sequence[Reported], catalog: Catalog, now: int) -> Sequence[Reported] | None:
         """Counts events of one customer in every feature that hears them, or keeps them for a customer to come. One read
-        and one transaction, of what they moved and of each one's id. False where something had changed since it was read.
+        and one transaction, of what they moved and of each one's id. Those that are left, where a balance changes by itself
+        before them; None where something had changed since it was read.
 
-        What no feature hears leaves its receipt alone. Raises DuplicateRequest where any was received
-        before, InvalidRequest where they do not fit one transaction, or Unavailable.
+        What no feature hears leaves its receipt alone. Raises DuplicateRequest where any was received before,
+        InvalidRequest where they do not fit one transaction, or Unavailable.
         """
         heard = {one.event.name: counting(catalog.features.values(), one.event.name) for one in events}
         env, customer_id = events[0].env, events[0].customer_id
-        once = [self.once.write(env, key, now) for one in events for key in one.once]
-        told = [one.event for one in events if heard[one.event.name]]
+        told = [one for one in events if heard[one.event.name]]
         if not told:
-            self.balances.commit(env, customer_id, (), (), once)
-            return True
-        found = self._read(env, customer_id, told, heard, catalog)
+            self.balances.commit(env, customer_id, (), (), self._once(env, events, now))
+            return ()
+        found = self._read(env, customer_id, [one.event for one in told], heard, catalog)
         if not found.known:
-            return all(self._kept(one, bool(heard[one.event.name]), now) for one in events)
-        keys = [one.key_id for one in events if heard[one.event.name]]
-        thought = _thought(list(zip(told, keys, strict=True)), heard, catalog, found, now)
-        return self._commit(env, customer_id, thought, found, once)
+            return () if all(self._kept(one, bool(heard[one.event.name]), now) for one in events) else None
+        at = _time(found, now)
+        first, left = before_a_change(told, lambda one: one.decided_at(at), _world(found), at)
+        timed = [(one.event, one.key_id, one.decided_at(at)) for one in first]
+        thought = _thought(timed, heard, catalog, found)
+        unheard = [one for one in events if not heard[one.event.name]]
+        once = self._once(env, [*first, *unheard], now)
+        return left if self._commit(env, customer_id, thought, found, once) else None
+
+    def _once(self, env: Environment, events: Sequence[Reported], now: int) -> list[TransactWriteItemTypeDef]:
+        return [self.once.write(env, key, now) for one in events for key in one.once]
 
     def _kept(self, one: Reported, heard: bool, now: int) -> bool:
         """Keeps an event for its customer to come, or its receipt; False where the customer was made meanwhile."""
@@ -123,7 +139,7 @@ class Reporter:
         try:
             for _ in self.balances.turns():
                 found = self._read(env, event.customer_id, [event], heard, catalog)
-                thought = _thought([(event, waiting.key_id)], heard, catalog, found, now)
+                thought = _thought([(event, waiting.key_id, _time(found, now))], heard, catalog, found)
                 if not found.known or thought.tally.empty:
                     return
                 if self._commit(env, event.customer_id, thought, found, [self.store.counted(waiting)]):
@@ -180,19 +196,17 @@ class Reporter:
 
 
 def _thought(
-    events: Sequence[tuple[Report, str]],
+    events: Sequence[tuple[Report, str, int]],
     heard: Mapping[str, Sequence[Feature]],
     catalog: Catalog,
     found: Found,
-    now: int,
 ) -> _Thought:
-    """What events (each with the key that reported it) do, feature by feature, each on what the one before left."""
-    at = now if found.frozen_time is None else found.frozen_time
-    before: World = folded({place: stored.balance for place, stored in found.stored.items()}, at)
-    world = before
+    """What events (each with the key that reported it, and when it is decided) do, feature by feature, each on what the one
+    before left."""
+    world = _world(found)
     tally = Tally()
     seen: dict[Value, Seen] = {}
-    for event, key_id in events:
+    for event, key_id, at in events:
         for feature in heard[event.name]:
             value, pools = _value(event, feature), catalog.pools(feature.id)
             known: Seen = {} if value is None else seen.get(value, found.rows_that_saw(value))
@@ -204,7 +218,29 @@ def _thought(
             world = recorded.decision.world
             if value is not None:
                 seen[value] = recorded.seen
-    return _Thought(before, world, tally, seen)
+    last = events[-1][2]
+    return _Thought(folded(_world(found), last), folded(world, last), tally, seen)
+
+
+def _world(found: Found) -> World:
+    return {place: stored.balance for place, stored in found.stored.items()}
+
+
+def _time(found: Found, now: int) -> int:
+    """What time it is for the customer."""
+    return now if found.frozen_time is None else found.frozen_time
+
+
+def before_a_change(
+    ones: Sequence[T], decided_at: Callable[[T], int], world: World, now: int
+) -> tuple[list[T], list[T]]:
+    """What is to be decided, in the order of its times, in two: up to the next instant at which something of the world as the
+    first finds it changes by itself, and the rest."""
+    ordered = sorted(ones, key=decided_at)
+    first = decided_at(ordered[0])
+    until = max(first, min((instant_of(balance) for balance in folded(world, first).values()), default=now))
+    number = next((n for n, one in enumerate(ordered) if decided_at(one) > until), len(ordered))
+    return ordered[:number], ordered[number:]
 
 
 def _value(event: Report, feature: Feature) -> Value | None:
