@@ -154,6 +154,14 @@ def test_a_usage_limit_is_told_whoever_pays(here: World, listener: Listener) -> 
     assert listener.hear() == ["messages of e1: usage_limit"]
 
 
+@pytest.mark.parametrize("entity", ["", "e1"])
+def test_a_usage_limit_that_closes_all_is_told_alone(here: World, listener: Listener, entity: str) -> None:
+    limit = UsageControl("messages", Decimal(100), Interval.MONTH)
+    shared(here, Controls(usage=(limit,)), item(0 if entity else 100))
+    here.use("c1", 100, entity=entity)
+    assert listener.hear() == [f"messages{' of e1' if entity else ''}: usage_limit"]
+
+
 def test_what_credits_still_pay_for_is_not_used_up(here: World, listener: Listener) -> None:
     here.customer("c1", [item(5, feature="action1"), item(1, feature="credits")])
     here.use("c1", 5, feature="action1")

@@ -20,6 +20,7 @@ from tollgate.domain.history import HOUR_MS, From, Segment
 from tollgate.domain.holds import Hold, Part
 from tollgate.domain.keys import Environment
 from tollgate.domain.limits import Alert, Threshold
+from tollgate.domain.rows import Rollover
 from tollgate.store.history import Allowance
 
 
@@ -189,6 +190,15 @@ def test_the_balances_of_a_customer_that_is_gone_lapse(consume: Any) -> None:
     consume([record(held(monthly(100)), None, 5)], bus)
     ((kind, detail),) = told(bus)
     assert (kind, detail["value"], detail["balance"]) == ("balance.lapsed", 100, None)
+
+
+def test_a_removal_has_ids_of_its_own_though_it_has_the_last_writes_version(consume: Any) -> None:
+    """A rollover of a row ends, and then the row itself goes with its customer."""
+    rolled = held(monthly(100, rollovers=(Rollover(Decimal(30), expires_at=NOW + 10),)))
+    bus = Bus()
+    consume([record(rolled, held(monthly(100)), 7), record(held(monthly(100)), None, 8)], bus)
+    assert [(kind, detail["value"]) for kind, detail in told(bus)] == [("balance.lapsed", 30), ("balance.lapsed", 100)]
+    assert len({detail["id"] for _, detail in told(bus)}) == 2
 
 
 def subscription(before: dict[str, Any] | None, after: dict[str, Any] | None) -> dict[str, Any]:
