@@ -4,20 +4,38 @@ from __future__ import annotations
 
 from collections import Counter
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tests.conftest import session
-from tollgate.domain.balances import Place
-from tollgate.domain.recorded import RecordedUse
-from tollgate.store.stream import recorded_use
+from tollgate.domain.balances import Balance, Place
+from tollgate.domain.usage import UsageEvent
+from tollgate.store.stream import change_of, record_id
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 
+class RecordedUse(NamedTuple):
+    """One write of a balance that counted, and the balance after it."""
+
+    id: str
+    environment: str
+    customer_id: str
+    entity_id: str | None
+    event: UsageEvent
+    balance: Balance
+
+
 def recorded(dynamodb: DynamoDBClient, table_name: str) -> list[RecordedUse]:
     """Every use that the table's stream tells of, in order."""
-    return [use for record in records(dynamodb, table_name) if (use := recorded_use(record)) is not None]
+    found = []
+    for change in filter(None, map(change_of, records(dynamodb, table_name))):
+        event, after = change.event, change.after
+        if event is not None and after is not None:
+            entity_id = event.entity_id or change.place.entity_id or None
+            id = record_id(change, event.id)
+            found.append(RecordedUse(id, change.environment, change.customer_id, entity_id, event, after))
+    return found
 
 
 def records(dynamodb: DynamoDBClient, table_name: str) -> list[dict[str, Any]]:

@@ -61,13 +61,9 @@ def _take_in(records: Sequence[Message]) -> dict[str, Any]:
     outcomes = _intake.count([one for _, _, one in items], now)
     problems += [(r, n, problem) for (r, n, _), problem in zip(items, outcomes, strict=True) if problem is not None]
     again = dict.fromkeys(record["messageId"] for record, number, problem in problems if _again(record, problem))
-    told: set[tuple[str, int | None]] = set()
     for record, number, problem in problems:
-        id = record["messageId"]
-        if id not in again and (id, number) not in told:
-            told.add((id, number))
-            if not _put_aside(record, number, problem):
-                again[id] = None
+        if record["messageId"] not in again and not _put_aside(record, number, problem):
+            again[record["messageId"]] = None
     return {"batchItemFailures": [{"itemIdentifier": id} for id in again]}
 
 

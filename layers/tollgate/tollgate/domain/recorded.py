@@ -7,7 +7,6 @@ then. Times are epoch milliseconds.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -19,18 +18,6 @@ from tollgate.domain.rows import FOREVER, Row
 from tollgate.domain.usage import NO_PROPERTIES, UsageEvent
 
 _LATEST = 253_370_764_799_999  # the end of the year 9998: the last instant that every interval can be counted from
-
-
-@dataclass(frozen=True, slots=True)
-class RecordedUse:
-    """One write that counted. `id` depends on the item and its version alone: the same record always gives the same id."""
-
-    id: str
-    environment: str
-    customer_id: str
-    entity_id: str | None
-    event: UsageEvent
-    balance: Balance
 
 
 class Change(NamedTuple):

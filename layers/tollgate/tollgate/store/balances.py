@@ -86,10 +86,6 @@ class Balances:
         self._table = table
         self._clock = clock
 
-    @property
-    def table_name(self) -> str:
-        return self._table.name
-
     def turns(self) -> Iterator[int]:
         """Counts the turns of a read, a decision and its write, with a growing, jittered pause before each but the
         first: so that those who meet on one item do not meet again."""
@@ -248,6 +244,12 @@ class Balances:
             return None
         return id
 
+    def unmoved(
+        self, env: Environment, customer_id: str, place: Place, event: UsageEvent, now: int
+    ) -> TransactWriteItemTypeDef:
+        """A write, for a transaction, that remembers a use of what nothing grants."""
+        return unmoved_use(self._table.name, env, customer_id, place, event, now)
+
     def note(
         self,
         env: Environment,
@@ -262,7 +264,7 @@ class Balances:
         Raises DuplicateRequest, Unavailable or OutcomeUnknown.
         """
         try:
-            write = unmoved_use(self._table.name, env, customer_id, place, event, now)
+            write = self.unmoved(env, customer_id, place, event, now)
             self._table.transact([*once, write], event.id)
         except Refused as refused:
             raise DuplicateRequest from refused

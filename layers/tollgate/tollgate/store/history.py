@@ -124,22 +124,9 @@ class History:
             parts = (e for _, e in self._down(keys.history(env, line.customer_id), low, high, consistent=True))
             counted = [entry.value for entry in parts if line.counts(entry) and entry.version <= last]
             try:
-                self._table.repeated(
-                    self._table.client.update_item,
-                    TableName=self._table.name,
-                    Key=_line_key(env, line),
-                    UpdateExpression="SET through = :last, #ttl = :ttl, #count = :count, #sum = :sum",
-                    ConditionExpression="through = :through",
-                    ExpressionAttributeNames={"#count": "count", "#sum": "sum", "#ttl": "ttl"},
-                    ExpressionAttributeValues={
-                        ":through": {"N": str(through)},
-                        ":last": {"N": str(last)},
-                        ":count": {"N": str(len(counted))},
-                        ":sum": {"N": str(sum(counted, Decimal(0)))},
-                        ":ttl": self._ttl(at),
-                    },
-                )
-                return None
+                total = len(counted), sum(counted, Decimal(0))
+                change = "SET through = :last, #ttl = :ttl, #count = :count, #sum = :sum"
+                return self._sum(env, line, change, "through = :known", through, last, total, at)
             except Refused:
                 continue
         raise Unavailable("The sum is being added to too often: try again")
@@ -148,26 +135,44 @@ class History:
         new = list(additions)
         while new:
             try:
-                self._table.repeated(
-                    self._table.client.update_item,
-                    TableName=self._table.name,
-                    Key=_line_key(env, line),
-                    UpdateExpression="SET through = :last, #ttl = :ttl ADD #count :count, #sum :sum",
-                    ConditionExpression="attribute_not_exists(through) OR through < :first",
-                    ExpressionAttributeNames={"#count": "count", "#sum": "sum", "#ttl": "ttl"},
-                    ExpressionAttributeValues={
-                        ":first": {"N": str(new[0].version)},
-                        ":last": {"N": str(new[-1].version)},
-                        ":count": {"N": str(sum(addition.uses for addition in new))},
-                        ":sum": {"N": str(sum((addition.sum for addition in new), Decimal(0)))},
-                        ":ttl": self._ttl(at),
-                    },
-                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
-                )
-                return
+                more = sum(addition.uses for addition in new), sum((addition.sum for addition in new), Decimal(0))
+                change = "SET through = :last, #ttl = :ttl ADD #count :count, #sum :sum"
+                condition = "attribute_not_exists(through) OR through < :known"
+                return self._sum(env, line, change, condition, new[0].version, new[-1].version, more, at)
             except Refused as refused:
                 through = int(refused.item["through"]["N"]) if refused.item else 0
                 new = [addition for addition in new if addition.version > through]
+        return None
+
+    def _sum(
+        self,
+        env: Environment,
+        line: Line,
+        change: str,
+        condition: str,
+        known: int,
+        last: int,
+        total: tuple[int, Decimal],
+        at: int,
+    ) -> None:
+        """One write of a sum: `total` uses and units, taken in up to the version `last`. Raises Refused where the condition,
+        on the version `known`, does not hold."""
+        self._table.repeated(
+            self._table.client.update_item,
+            TableName=self._table.name,
+            Key=_line_key(env, line),
+            UpdateExpression=change,
+            ConditionExpression=condition,
+            ExpressionAttributeNames={"#count": "count", "#sum": "sum", "#ttl": "ttl"},
+            ExpressionAttributeValues={
+                ":known": {"N": str(known)},
+                ":last": {"N": str(last)},
+                ":count": {"N": str(total[0])},
+                ":sum": {"N": str(total[1])},
+                ":ttl": self._ttl(at),
+            },
+            ReturnValuesOnConditionCheckFailure="ALL_OLD",
+        )
 
     def _ttl(self, at: int) -> Any:
         return {"N": str(at // 1000 + self.retention_days * _DAY_SECONDS)}

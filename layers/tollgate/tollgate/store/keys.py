@@ -11,6 +11,7 @@
 | history, of all | `<env>#events#<year-month>#<shard>` | same |
 | hourly sum | `<env>#hours#<date>#<shard>` | `<customer>#<feature>#<entity>#<hour, ms, 14 digits>#<item>` |
 | daily sum | `<env>#days#<year-month>#<shard>` | same |
+| what was warned of last | `<env>#watch#<customer>` | `<feature>#<entity, or nothing>` |
 | customer, in its list | `<env>#customers` | `<created, ms, 14 digits>#<customer>` |
 | reservation | `<env>#lock#<digest of the lock id>` | `LOCK` |
 | idempotency key | `<env>#once#<sha256>` | `ONCE` |

@@ -62,22 +62,20 @@ class OnceKeys:
 
     def used(self, env: Environment, wanted: Sequence[Once], now: int) -> dict[str, tuple[int, str]]:
         """Of these keys, those in use, by their text: when each was used (ms), and about whom. One request for 100."""
-        by_pk = {keys.once(env, once.digest)["pk"]["S"]: once for once in wanted}
-        found = self._table.get_all([keys.once(env, once.digest) for once in by_pk.values()]) if by_pk else []
-        kept = [(by_pk[item["pk"]["S"]], int(item["kept_until"]["N"]), item) for item in found]
         return {
-            once.text: (until - once.kept_ms, item["about"]["S"] if "about" in item else "")
-            for once, until, item in kept
-            if until > now
+            once.text: (int(item["kept_until"]["N"]) - once.kept_ms, item["about"]["S"] if "about" in item else "")
+            for once, item in self._kept(env, wanted, now)
         }
 
     def in_use(self, env: Environment, wanted: Sequence[Once], now: int) -> set[Once]:
-        """Those of these keys that are in use, read consistently, a hundred in a request."""
-        if not wanted:
-            return set()
-        by_key = {keys.once(env, once.digest)["pk"]["S"]: once for once in wanted}
-        found = self._table.get_all([keys.once(env, once.digest) for once in by_key.values()])
-        return {by_key[item["pk"]["S"]] for item in found if int(item["kept_until"]["N"]) > now}
+        """Those of these keys that are in use. One request for 100."""
+        return {once for once, _ in self._kept(env, wanted, now)}
+
+    def _kept(self, env: Environment, wanted: Sequence[Once], now: int) -> list[tuple[Once, Item]]:
+        """Those in use with their items, read consistently."""
+        by_pk = {keys.once(env, once.digest)["pk"]["S"]: once for once in wanted}
+        found = self._table.get_all([keys.once(env, once.digest) for once in by_pk.values()]) if by_pk else []
+        return [(by_pk[item["pk"]["S"]], item) for item in found if int(item["kept_until"]["N"]) > now]
 
     def claim(self, env: Environment, once: Once, now: int) -> bool:
         """Takes a key while its call runs; False where it is in use. Raises Unavailable or OutcomeUnknown."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from tollgate.domain.balances import Place
 from tollgate.domain.keys import Environment
-from tollgate.domain.recorded import Change, RecordedUse
+from tollgate.domain.recorded import Change
 from tollgate.domain.usage import UsageEvent
 from tollgate.exact_json import loads
 from tollgate.store import keys
@@ -38,20 +38,6 @@ class SubscriptionWrite(NamedTuple):
     at: int
 
 
-def recorded_use(record: Mapping[str, Any]) -> RecordedUse | None:
-    """What a stream record tells of; None where no use was counted (a grant, a fence, another item).
-
-    Raises KeyError, ValueError, ArithmeticError or a TollgateError where the record's image is not a balance item's.
-    """
-    change = change_of(record)
-    if change is None or change.event is None or change.after is None:
-        return None
-    event = change.event
-    entity_id = event.entity_id or change.place.entity_id or None
-    id = record_id(change, event.id)
-    return RecordedUse(id, change.environment, change.customer_id, entity_id, event, change.after)
-
-
 def record_id(change: Change, *parts: str) -> str:
     """An id that the same record always gives: of its item, its version (which its removal shares with the write before it),
     and what of it is told."""
@@ -63,7 +49,10 @@ def record_id(change: Change, *parts: str) -> str:
 
 def change_of(record: Mapping[str, Any]) -> Change | None:
     """The write of a balance, or of a use of what nothing grants; None where it changed nothing that is told (a fence,
-    another item, what TTL removed). Raises as `recorded_use`."""
+    another item, what TTL removed).
+
+    Raises KeyError, ValueError, ArithmeticError or a TollgateError where the record's image is not a balance item's.
+    """
     change = record["dynamodb"]
     kind, _, rest = change["Keys"]["sk"]["S"].partition("#")
     if f"{kind}#" not in (keys.BALANCE, keys.USE):

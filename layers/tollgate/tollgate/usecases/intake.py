@@ -32,7 +32,6 @@ from tollgate.packing import packed
 from tollgate.store.balance_items import Stored
 from tollgate.store.balances import Changed
 from tollgate.store.once import Once, OnceKeys
-from tollgate.store.unmoved import unmoved_use
 from tollgate.usecases.reports import Reported, Reporter, before_a_change
 from tollgate.usecases.tally import Tally
 from tollgate.usecases.usage import Meter, Seen, depended_on
@@ -276,7 +275,7 @@ class Intake:
         balances, customer_id = self._meter.balances, group.customer_id
         writes: list[TransactWriteItemTypeDef] = [self._once.write(env, key, now) for one in uses for key in one.once]
         for place, event in tally.unmoved(lambda: id_text(balances.new_id())):
-            writes.append(unmoved_use(balances.table_name, env, customer_id, place, event, now))
+            writes.append(balances.unmoved(env, customer_id, place, event, now))
         changed = [p for p, balance in world.items() if p in tally or fold(seen.stored[p].balance, last) != balance]
         changes = [Changed(seen.stored[p], world[p], tally.event_of(p)) for p in changed]
         unchanged = depended_on(seen, world, changed)
