@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from cli.api import Api
+from cli.dead import DeadLetters
 from cli.servers import Server, microburst, set_rules
 from cli.stack import RECORD, Stack
 from tests.conftest import wait_for
@@ -204,13 +205,13 @@ def test_5000_events_in_and_out_agree_to_the_unit(stack: Stack, proxy: Server) -
         details.append({**detail, "id": f"{prefix}-e{number}", "properties": {"model": f"m{value % 3}"}})
     details += chosen.sample(details, DUPLICATES)
     listener = Listener(stack, prefix)
-    dead = depth(stack, stack.outputs["DeadLetterQueueUrl"])
     functions = [function_name(stack, part) for part in ("TrackFunction", "UsageEventsFunction")]
     track, usage_events = functions
     victims = [
         (EVENTS * share // 10, name) for share, name in ((1, usage_events), (3, track), (5, usage_events), (7, track))
     ]
     killed = 0
+    waiting = depth(stack, stack.outputs["QueueUrl"])  # what other tests left: it is tried for ten minutes
     start = time.monotonic()
     with through(stack, functions, proxy.url), impatient(stack, 6), two_at_a_time(stack, track):
         set_rules(proxy, FAULTS)
@@ -226,7 +227,7 @@ def test_5000_events_in_and_out_agree_to_the_unit(stack: Stack, proxy: Server) -
 
         wait_for(out, WITHIN, f"{EVENTS} events out")
         set_rules(proxy, [])
-        wait_for(lambda: depth(stack, stack.outputs["QueueUrl"]) == 0, 60, "an empty usage queue")
+        wait_for(lambda: depth(stack, stack.outputs["QueueUrl"]) <= waiting, 60, "no more in the usage queue")
         listener.take()
     seconds = time.monotonic() - start
     fired = proxy_fired(proxy)
@@ -256,7 +257,8 @@ def test_5000_events_in_and_out_agree_to_the_unit(stack: Stack, proxy: Server) -
     assert grouped == expected
     listed = api.call("events.list", {"customer_id": names[1], "limit": 5000})
     assert {event["id"]: event["value"] for event in listed["list"]} == values[names[1]]
-    assert depth(stack, stack.outputs["DeadLetterQueueUrl"]) == dead
+    letters = DeadLetters(stack.client, stack.outputs).all()  # what other tests left may still come to its end here
+    assert [letter for letter in letters if prefix in letter.body] == []
 
 
 def history_of(api: Api, name: str) -> Any:
@@ -355,6 +357,7 @@ def test_the_archive_replays_events_under_the_same_ids_and_nothing_is_counted_ag
     api.call("customers.get_or_create", {"customer_id": name})
     api.call("balances.create", {"customer_id": name, "feature_id": "messages", "included_grant": 10})
     arn = stack.outputs["BusArn"]
+    waiting = depth(stack, stack.outputs["QueueUrl"])  # what other tests left: it is tried for ten minutes
     archive = events.create_archive(ArchiveName=name, EventSourceArn=arn)["ArchiveArn"]
     listener = Listener(stack, name)
     put(
@@ -377,7 +380,7 @@ def test_the_archive_replays_events_under_the_same_ids_and_nothing_is_counted_ag
         Destination={"Arn": arn},
     )
     wait_for(lambda: told(received + 1), 30, "the replay")
-    wait_for(lambda: depth(stack, stack.outputs["QueueUrl"]) == 0, 30, "an empty usage queue")
+    wait_for(lambda: depth(stack, stack.outputs["QueueUrl"]) <= waiting, 30, "no more in the usage queue")
     assert len(listener.of("usage.recorded")) == 1
     assert api.call("balances.check", {"customer_id": name, "feature_id": "messages"})["balance"]["usage"] == 4
     assert history_of(api, name) == {"count": 1, "sum": 4}
