@@ -14,8 +14,8 @@ from rich.table import Table
 from cli import dead, deploy, schemas, servers, stack
 from cli import demo as demonstration
 from cli.api import Api, apply_catalog
+from tollgate.domain.api_keys import Environment, Scope
 from tollgate.domain.errors import TollgateError
-from tollgate.domain.keys import Environment, Scope
 from tollgate.runtime import clock
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)

@@ -1,7 +1,7 @@
 """Real traffic against a running stack, and the proof that nothing was lost or counted twice.
 
-Every row of the trace (context + generated tokens of one LLM request) is one check-and-track. Afterwards three numbers
-that come from three places must be equal: granted - remaining (the table), tokens allowed (the answers), and tokens in
+Every grant of the trace (context + generated tokens of one LLM request) is one check-and-track. Afterwards three numbers
+that come from three balance keys must be equal: granted - remaining (the table), tokens allowed (the answers), and tokens in
 the events that reached the bus.
 """
 
@@ -32,7 +32,7 @@ EVENTS_WITHIN = 120.0
 
 @dataclass(frozen=True)
 class Proof:
-    """Tokens by customer, from the three places."""
+    """Tokens by customer, from the three balance keys."""
 
     granted_less_remaining: Counter[str]
     allowed: Counter[str]
@@ -46,8 +46,8 @@ class Proof:
 def read_trace(path: Path, limit: int | None) -> list[int]:
     """Tokens of each request, in order of arrival."""
     with path.open() as file:
-        rows = [int(row["ContextTokens"]) + int(row["GeneratedTokens"]) for row in csv.DictReader(file)]
-    return rows[:limit]
+        grants = [int(grant["ContextTokens"]) + int(grant["GeneratedTokens"]) for grant in csv.DictReader(file)]
+    return grants[:limit]
 
 
 def run(api: Api, bus: str, aws: Any, tokens: Sequence[int], customers: int, workers: int, console: Console) -> Proof:

@@ -21,12 +21,12 @@ import httpx
 from cli import deploy
 from cli.api import Api, ApiError, apply_catalog
 from cli.servers import HOST, REGION, ROOT, Server, ministack, stop_detached
-from tollgate.domain.keys import Environment, Scope
+from tollgate.domain.api_keys import Environment, Scope
 from tollgate.runtime import clock
-from tollgate.store.api_keys import ApiKeys
-from tollgate.store.customers import Customers
-from tollgate.store.features import Features
-from tollgate.store.plans import Plans
+from tollgate.store.api_keys import ApiKeyStore
+from tollgate.store.customers import CustomerStore
+from tollgate.store.features import FeatureStore
+from tollgate.store.plans import PlanStore
 from tollgate.store.table import Table
 from tollgate.usecases.management import Management
 
@@ -70,7 +70,7 @@ def aws(endpoint: str, service: str) -> Any:
 
 def management(table: Table) -> Management:
     """The management use cases straight on a table: how the first key comes to be."""
-    return Management(Features(table), Plans(table), Customers(table), ApiKeys(table))
+    return Management(FeatureStore(table), PlanStore(table), CustomerStore(table), ApiKeyStore(table))
 
 
 def start(port: int, state: Path = LOCAL, *, detached: bool) -> tuple[Stack, Server | None]:

@@ -6,23 +6,23 @@ import base64
 from decimal import Decimal
 from typing import Any
 
-from tollgate.domain.balances import Balance, Place, balance_of, restated
-from tollgate.domain.keys import Environment
+from tollgate.domain.api_keys import Environment
+from tollgate.domain.balances import Balance, BalanceKey, balance_of, recomputed
+from tollgate.domain.grants import Grant
 from tollgate.domain.periods import Interval, Reset
-from tollgate.domain.rows import Row
-from tollgate.domain.usage import UsageEvent
+from tollgate.domain.use_records import UseRecord
 from tollgate.store import keys
 from tollgate.store.balance_items import encode_event, new_item
 
 SANDBOX = Environment.SANDBOX
 NOW = 1_767_225_600_000  # 2026-01-01
 MONTH_END = 1_769_904_000_000
-MESSAGES = Place("messages")
+MESSAGES = BalanceKey("messages")
 
 
-def monthly(granted: int, id: str = "sub_1:0", **more: Any) -> Row:
-    """A row of the plan `pro` that resets with the month."""
-    return Row(
+def monthly(granted: int, id: str = "sub_1:0", **more: Any) -> Grant:
+    """A grant of the plan `pro` that resets with the month."""
+    return Grant(
         id,
         "pro",
         "sub_1",
@@ -34,38 +34,38 @@ def monthly(granted: int, id: str = "sub_1:0", **more: Any) -> Row:
     )
 
 
-def held(*rows: Row, place: Place = MESSAGES) -> Balance:
-    return balance_of(place, rows)
+def held(*grants: Grant, key: BalanceKey = MESSAGES) -> Balance:
+    return balance_of(key, grants)
 
 
 def spent(balance: Balance, amount: int | str | Decimal) -> Balance:
-    """The balance after a hot write."""
+    """The balance after a fast write."""
     v = Decimal(amount)
     return balance._replace(headroom=balance.headroom - v, ceiling=balance.ceiling - v, spent=balance.spent + v)
 
 
 def with_limits(balance: Balance, **limits: Any) -> Balance:
-    return restated(balance._replace(limits=balance.limits._replace(**limits)))
+    return recomputed(balance._replace(limits=balance.limits._replace(**limits)))
 
 
-def used(id: str, value: int | str, at: int = NOW + 500, **more: Any) -> UsageEvent:
-    return UsageEvent(id, Decimal(value), more.pop("drawn", Decimal(value)), at, "key_test", **more)
+def used(id: str, value: int | str, at: int = NOW + 500, **more: Any) -> UseRecord:
+    return UseRecord(id, Decimal(value), more.pop("drawn", Decimal(value)), at, "key_test", **more)
 
 
 def record(
     before: Balance | None,
     after: Balance | None,
     version: int,
-    event: UsageEvent | None = None,
+    event: UseRecord | None = None,
     *,
-    old_event: UsageEvent | None = None,
+    old_event: UseRecord | None = None,
     customer: str = "c1",
     at: int = NOW + 1000,
 ) -> dict[str, Any]:
     """The record of a write that made `version` of the item."""
     balance = after or before
     assert balance
-    key = keys.balance(SANDBOX, customer, balance.place)
+    key = keys.balance(SANDBOX, customer, balance.key)
     images: dict[str, Any] = {}
     if before is not None:
         images["OldImage"] = _image(key, before, version - 1, old_event)
@@ -86,7 +86,7 @@ def record(
     }
 
 
-def _image(key: keys.Key, balance: Balance, version: int, event: UsageEvent | None) -> dict[str, Any]:
+def _image(key: keys.Key, balance: Balance, version: int, event: UseRecord | None) -> dict[str, Any]:
     item = new_item(dict(key), balance, version)
     if event is not None:
         item["event"] = {"S": encode_event(event)}
@@ -98,9 +98,9 @@ def _image(key: keys.Key, balance: Balance, version: int, event: UsageEvent | No
 
 
 def uses(balance: Balance, values: list[int], customer: str = "c1", start: int = 2) -> list[dict[str, Any]]:
-    """The records of one hot write after another, from version `start`."""
+    """The records of one fast write after another, from version `start`."""
     records = []
-    last: UsageEvent | None = None
+    last: UseRecord | None = None
     for number, value in enumerate(values):
         event = used(f"use-{customer}-{start + number}", value)
         after = spent(balance, value)

@@ -1,4 +1,4 @@
-"""What the property tests draw from: amounts, rows, balances and times that a catalog could produce."""
+"""What the property tests draw from: amounts, grants, balances and times that a catalog could produce."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from decimal import Decimal
 
 from hypothesis import strategies as st
 
-from tollgate.domain.balances import Balance, Place, balance_of, restated
+from tollgate.domain.balances import Balance, BalanceKey, balance_of, recomputed
+from tollgate.domain.grants import Grant, Rollover, RolloverRule
 from tollgate.domain.limits import Limits, SpendLimit, Window
 from tollgate.domain.periods import Interval, Reset, next_boundary
-from tollgate.domain.rows import Rollover, RolloverRule, Row
 
 T0 = 1_700_000_000_000  # 2023-11-14T22:13:20Z
 DAY = 86_400_000
@@ -22,13 +22,13 @@ rollover_rules = st.builds(RolloverRule, st.none() | amounts, st.none(), st.none
 
 
 @st.composite
-def rows(draw: st.DrawFn) -> Row:
-    """A row as a plan grants it, some of it used (or overdrawn) already."""
+def grants(draw: st.DrawFn) -> Grant:
+    """A grant as a plan grants it, some of it used (or overdrawn) already."""
     reset = draw(st.none() | resets)
     granted = draw(amounts)
     next_reset_at = next_boundary(T0, reset, T0) if reset else None
     rolls = next_reset_at is not None and draw(st.booleans())
-    return Row(
+    return Grant(
         id=f"row{draw(st.integers(0, 10**6))}",
         plan_id="plan",
         subscription_id="sub",
@@ -78,11 +78,11 @@ def limits(draw: st.DrawFn) -> Limits:
 
 @st.composite
 def balances(draw: st.DrawFn, bounded: bool = True) -> Balance:
-    """A folded balance, or one that the hot path has been drawing from since."""
-    held = draw(st.lists(rows(), min_size=1, max_size=4, unique_by=lambda row: row.id))
-    folded = balance_of(Place("messages"), held)
+    """A folded balance, or one that the fast path has been drawing from since."""
+    held = draw(st.lists(grants(), min_size=1, max_size=4, unique_by=lambda grant: grant.id))
+    all_as_of = balance_of(BalanceKey("messages"), held)
     if bounded and draw(st.booleans()):
-        folded = restated(folded._replace(limits=draw(limits())))
-    most = min(folded.ceiling, Decimal(10_000))
+        all_as_of = recomputed(all_as_of._replace(limits=draw(limits())))
+    most = min(all_as_of.ceiling, Decimal(10_000))
     spent = draw(st.decimals(min_value=0, max_value=most, places=2)) if most >= 1 else Decimal(0)
-    return folded._replace(headroom=folded.headroom - spent, ceiling=folded.ceiling - spent, spent=spent)
+    return all_as_of._replace(headroom=all_as_of.headroom - spent, ceiling=all_as_of.ceiling - spent, spent=spent)

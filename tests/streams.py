@@ -7,8 +7,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tests.conftest import session
-from tollgate.domain.balances import Balance, Place
-from tollgate.domain.usage import UsageEvent
+from tollgate.domain.balances import Balance, BalanceKey
+from tollgate.domain.use_records import UseRecord
 from tollgate.store.stream import change_of, record_id
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ class RecordedUse(NamedTuple):
     environment: str
     customer_id: str
     entity_id: str | None
-    event: UsageEvent
+    event: UseRecord
     balance: Balance
 
 
@@ -32,7 +32,7 @@ def recorded(dynamodb: DynamoDBClient, table_name: str) -> list[RecordedUse]:
     for change in filter(None, map(change_of, records(dynamodb, table_name))):
         event, after = change.event, change.after
         if event is not None and after is not None:
-            entity_id = event.entity_id or change.place.entity_id or None
+            entity_id = event.entity_id or change.key.entity_id or None
             id = record_id(change, event.id)
             found.append(RecordedUse(id, change.environment, change.customer_id, entity_id, event, after))
     return found
@@ -71,10 +71,10 @@ def used(dynamodb: DynamoDBClient, table_name: str) -> list[tuple[str, Decimal]]
     return [(use.event.id, use.event.drawn) for use in recorded(dynamodb, table_name)]
 
 
-def drawn(dynamodb: DynamoDBClient, table_name: str, customer_id: str) -> dict[Place, Decimal]:
+def drawn(dynamodb: DynamoDBClient, table_name: str, customer_id: str) -> dict[BalanceKey, Decimal]:
     """What the stream says was drawn from each of the customer's balances, in its units."""
-    sums: Counter[Place] = Counter()
+    sums: Counter[BalanceKey] = Counter()
     for use in recorded(dynamodb, table_name):
         if use.customer_id == customer_id:
-            sums[use.balance.place] += use.event.drawn  # type: ignore[assignment]
+            sums[use.balance.key] += use.event.drawn  # type: ignore[assignment]
     return dict(sums)  # type: ignore[arg-type]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from tollgate import runtime
-from tollgate.domain.keys import digest
-from tollgate.store.api_keys import ApiKeys
+from tollgate.domain.api_keys import digest
+from tollgate.store.api_keys import ApiKeyStore
 
-_keys = ApiKeys(runtime.table())
+_keys = ApiKeyStore(runtime.table())
 
 _BEARER = "bearer "
 

@@ -9,7 +9,7 @@ from tollgate import runtime
 from tollgate.dialects.autumn.check import check
 from tollgate.dialects.autumn.edge import handle
 
-_check = partial(check, runtime.meter(), runtime.management, runtime.reservations)
+_check = partial(check, runtime.tracking(), runtime.management, runtime.reservations)
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:

@@ -117,13 +117,13 @@ def _flexprice(request: Request) -> Answer:
 def _autumn(request: Request) -> Answer:
     """Autumn's side of the paths that both have."""
     from tollgate.dialects.autumn import legacy
-    from tollgate.dialects.autumn.once import guarded
+    from tollgate.dialects.autumn.idempotency import guarded
     from tollgate.dialects.autumn.requests import header_key
     from tollgate.dialects.autumn.track import track
     from tollgate.dialects.autumn.versions import version_of
 
     if request.route == "POST /v1/events":
-        return track(runtime.meter(), runtime.management, _send, request)
+        return track(runtime.tracking(), runtime.management, _send, request)
     version_of(request.headers.get("x-api-version"))
     request.caller.require_secret("manage")
     served = found(
@@ -139,7 +139,7 @@ def _autumn(request: Request) -> Answer:
     route, arguments = served
     call = partial(route, request, *arguments)
     key = header_key(request) if request.method != "GET" else ()
-    return guarded(runtime.once(), request, key, call) if key else call()
+    return guarded(runtime.idempotency(), request, key, call) if key else call()
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 from tollgate import runtime
 from tollgate.dialects.autumn import billing, catalog, customers, events, grants, keys, legacy, locks
 from tollgate.dialects.autumn.edge import handle
-from tollgate.dialects.autumn.once import guarded
+from tollgate.dialects.autumn.idempotency import guarded
 from tollgate.dialects.autumn.requests import header_key
 from tollgate.dialects.autumn.versions import version_of
 from tollgate.dialects.http import Answer, Request
@@ -91,7 +91,7 @@ PATHS: dict[str, Route] = {f"POST /v1/{name}": route for name, route in RPCS.ite
     "POST /v1/cancel": legacy.cancel,
 }
 
-_once = runtime.once()
+_once = runtime.idempotency()
 
 
 def found(route: str) -> tuple[Route, list[str]] | None:

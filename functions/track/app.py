@@ -22,15 +22,15 @@ from tollgate.dialects.queue import items_in
 from tollgate.domain.errors import NotFound, TollgateError, Unavailable
 from tollgate.exact_json import dumps, loads
 from tollgate.store.stream import new_holders
-from tollgate.usecases.intake import Arrived
-from tollgate.usecases.reports import Reported
+from tollgate.usecases.usage_events import QueuedEvent
+from tollgate.usecases.usage_queue import QueuedUse
 
 _RECEIVES = 5  # the queue's maxReceiveCount: after it, it moves a message aside without a reason
 _KNOWN = (TollgateError, KeyError, TypeError, ValueError, ArithmeticError)  # what a message may be wrong in
 _queue = runtime.client("sqs")
-_meter = runtime.meter()
-_intake = runtime.intake()
-_reporter = runtime.reporter()
+_tracking = runtime.tracking()
+_usage_queue = runtime.usage_queue()
+_usage_events = runtime.usage_events()
 _management = runtime.management()
 _access = runtime.access()
 
@@ -38,7 +38,7 @@ Message = Mapping[str, Any]
 
 LOTUS: dict[str, Route] = {
     "/api/track": partial(events.track, runtime.to_usage_queue),
-    "/api/verify_idems_received": partial(events.verify, _reporter),
+    "/api/verify_idems_received": partial(events.verify, _usage_events),
     "/api/customers": partial(customers.create, _management, _access),
     "/api/subscriptions": partial(subscriptions.create, _management, _access),
     "/api/subscriptions/{}/cancel": partial(subscriptions.cancel, _management, _access),
@@ -49,7 +49,7 @@ def _take_in(records: Sequence[Message]) -> dict[str, Any]:
     """Counts what the messages carry; those that are to come again are the answer's failures. What would fail again goes
     to the dead letters with its reason, and alone: the rest of its message is settled."""
     now = runtime.clock()
-    items: list[tuple[Message, int, Arrived | Reported]] = []
+    items: list[tuple[Message, int, QueuedUse | QueuedEvent]] = []
     problems: list[tuple[Message, int | None, Exception]] = []
     for record in records:
         try:
@@ -58,7 +58,7 @@ def _take_in(records: Sequence[Message]) -> dict[str, Any]:
             if not isinstance(error, _KNOWN):
                 runtime.defect(f"message {record['messageId']} could not be dealt with")
             problems.append((record, None, error))
-    outcomes = _intake.count([one for _, _, one in items], now)
+    outcomes = _usage_queue.count([one for _, _, one in items], now)
     problems += [(r, n, problem) for (r, n, _), problem in zip(items, outcomes, strict=True) if problem is not None]
     again = dict.fromkeys(record["messageId"] for record, number, problem in problems if _again(record, problem))
     for record, number, problem in problems:
@@ -67,10 +67,10 @@ def _take_in(records: Sequence[Message]) -> dict[str, Any]:
     return {"batchItemFailures": [{"itemIdentifier": id} for id in again]}
 
 
-def _items(body: str, now: int) -> list[Arrived | Reported]:
+def _items(body: str, now: int) -> list[QueuedUse | QueuedEvent]:
     """What a message carries. One about a reservation that is due carries no use: it is dealt with here."""
     if reservations.is_due(body):
-        later = reservations.arrived(runtime.reservations(), body, now)
+        later = reservations.on_due(runtime.reservations(), body, now)
         if later is not None:
             url = os.environ["TOLLGATE_USAGE_QUEUE_URL"]
             _queue.send_message(QueueUrl=url, MessageBody=later.body, DelaySeconds=later.seconds)
@@ -102,8 +102,8 @@ def _put_aside(record: Message, number: int | None, problem: Exception) -> bool:
 
 def _track(request: Request) -> Answer:
     if request.route == "POST /v1/balances.batch_track":
-        return batch_track(_meter, runtime.to_usage_queue, request)
-    return track(_meter, runtime.management, runtime.to_usage_queue, request)
+        return batch_track(_tracking, runtime.to_usage_queue, request)
+    return track(_tracking, runtime.management, runtime.to_usage_queue, request)
 
 
 def _lotus(request: Request) -> Answer:
@@ -117,6 +117,6 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
         return handle(event, _track, runtime.clock, runtime.defect)
     if event["Records"] and event["Records"][0].get("eventSource") == "aws:dynamodb":
         for environment, customer_id in new_holders(event["Records"]):
-            _reporter.count_waiting(environment, customer_id, runtime.clock())
+            _usage_events.count_waiting(environment, customer_id, runtime.clock())
         return {}
     return _take_in(event["Records"])

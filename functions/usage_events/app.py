@@ -19,13 +19,13 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from tollgate import runtime
 from tollgate.dialects.events import entries_for, reservation_entry, subscription_entry
 from tollgate.dialects.reservations import due_message
+from tollgate.domain.api_keys import Environment
+from tollgate.domain.changes import Change, uses_of
 from tollgate.domain.errors import TollgateError, Unavailable
-from tollgate.domain.keys import Environment
-from tollgate.domain.recorded import Change, uses_of
 from tollgate.packing import packed
 from tollgate.store.locks import HELD, RecordedLock
 from tollgate.store.stream import change_of, lapsed_uses, recorded_lock, subscription_write
-from tollgate.usecases.telling import Batch, Teller
+from tollgate.usecases.alerts import StreamBatch, StreamStores
 
 logger = Logger()
 metrics = Metrics()
@@ -39,7 +39,7 @@ _TRIES = 3
 _UNREADABLE = (KeyError, ValueError, IndexError, TypeError, ArithmeticError, AssertionError, TollgateError)
 _events = runtime.client("events")
 _queue = runtime.client("sqs")
-_teller = Teller(runtime.history(), runtime.meter(), runtime.watches())
+_stores = StreamStores(runtime.history(), runtime.tracking(), runtime.alert_states())
 
 
 class NotAccepted(Exception):
@@ -51,7 +51,7 @@ class NotAccepted(Exception):
 def handler(event: dict[str, Any], context: LambdaContext) -> None:
     records = event["Records"]
     metrics.add_metric("StreamRecords", MetricUnit.Count, len(records))
-    batch = Batch(_teller)
+    batch = StreamBatch(_stores)
     entries = [entry for record in records for entry in _entries(batch, record)]
     batch.keep(overtaken=event.get("overtaken", False))
     for part in packed(entries, _MOST, _size, _MOST_BYTES):
@@ -65,7 +65,7 @@ def _changes(record: Mapping[str, Any]) -> list[Change]:
     return lapsed_uses(record) if change is None else [change]
 
 
-def _entries(batch: Batch, record: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _entries(batch: StreamBatch, record: Mapping[str, Any]) -> list[dict[str, Any]]:
     try:
         subscription = subscription_write(record)
         if subscription is not None:

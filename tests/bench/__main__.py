@@ -22,13 +22,13 @@ from typing import Any
 
 import boto3
 from rich.console import Console
-from rich.table import Table as Report
+from rich.table import Table as UsageEvent
 
 from cli import deploy
 from cli.servers import ROOT, dynamodb_local
 from tests.conftest import Spent, create_table, dynamodb_client
 from tests.http_events import authorized, http_event
-from tests.world import item, world
+from tests.service import item, service
 from tollgate.runtime import clock
 
 TARGETS = {"cpu": 1.5, "wall": 1.4, "import": 1.3}
@@ -141,7 +141,7 @@ def main() -> None:
         table = create_table(client)
         os.environ |= {"TOLLGATE_TABLE": table, "AWS_ENDPOINT_URL_DYNAMODB": server.url}
         handler = importlib.import_module("functions.check.app").handler
-        here = world(client, table)
+        here = service(client, table)
         here.customer("rich", [item(10**9)], clock())
         here.customer("poor", [item(0)], clock())
         from tollgate import runtime
@@ -153,7 +153,7 @@ def main() -> None:
             "check-and-track, allowed": handler_call(handler, True, {**use, "customer_id": "rich"}),
             "check-and-track, denied": handler_call(handler, False, {**use, "customer_id": "poor"}),
         }
-        report = Report(
+        report = UsageEvent(
             "operation", "requests", "units", "CPU", "wall", "CPU ms", "wall ms", title="Warm, one at a time"
         )
         counted = {}
@@ -177,7 +177,7 @@ def main() -> None:
                 f"{wall_ms:.2f}",
             )
         console.print(report)
-    imports = Report("function", "import", "CPU ms", title="Import, against a bare boto3 client")
+    imports = UsageEvent("function", "import", "CPU ms", title="Import, against a bare boto3 client")
     for function in FUNCTIONS:
         ratio, seconds = import_ratio(f"import functions.{function}.app", 25 if function == "check" else 5)
         shown = verdict(ratio, TARGETS["import"]) if function == "check" else f"{ratio:.2f}x"

@@ -1,4 +1,4 @@
-"""A world on each backend that is atomic, with the catalog of autumn.md 5."""
+"""balances on each backend that is atomic, with the catalog of autumn.md 5."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import pytest
 
 from cli.servers import Server
 from tests.conftest import create_table, dynamodb_client
-from tests.world import FIXTURE, World, world
+from tests.service import FIXTURE, Service, service
 
 
 @pytest.fixture
-def here(backend: Server) -> World:
+def here(backend: Server) -> Service:
     client = dynamodb_client(backend.url)
-    return world(client, create_table(client), FIXTURE)
+    return service(client, create_table(client), FIXTURE)

@@ -11,14 +11,14 @@ import pytest
 
 from cli.servers import Server
 from tests.conftest import Spent, create_table, dynamodb_client
-from tests.world import MONTHLY, NOW, SANDBOX, World, world
+from tests.service import MONTHLY, NOW, SANDBOX, Service, service
 from tollgate.domain.customers import Customer
 from tollgate.domain.errors import AlreadyExists
 from tollgate.domain.features import Feature, FeatureType
 from tollgate.domain.plans import Plan, PlanItem
-from tollgate.store.customers import Customers
-from tollgate.store.features import Features
-from tollgate.store.plans import Plans
+from tollgate.store.customers import CustomerStore
+from tollgate.store.features import FeatureStore
+from tollgate.store.plans import PlanStore
 from tollgate.store.table import Item
 from tollgate.usecases.entitlements import Entitlements
 from tollgate.usecases.features import FeatureCache
@@ -29,16 +29,18 @@ IN_A_PLAN = 50
 
 
 @pytest.fixture
-def here(backend: Server) -> World:
+def here(backend: Server) -> Service:
     client = dynamodb_client(backend.url)
-    return world(client, create_table(client))
+    return service(client, create_table(client))
 
 
-def reader(here: World) -> Entitlements:
-    return Entitlements(Customers(here.table), FeatureCache(Features(here.table)), PlanCache(Plans(here.table)))
+def reader(here: Service) -> Entitlements:
+    return Entitlements(
+        CustomerStore(here.table), FeatureCache(FeatureStore(here.table)), PlanCache(PlanStore(here.table))
+    )
 
 
-def stock(here: World, customer: str, features: int) -> None:
+def stock(here: Service, customer: str, features: int) -> None:
     """A customer of so many features, fifty of them in each plan."""
     management = here.management
     management.get_or_create_customer(SANDBOX, Customer(customer), None, NOW)
@@ -52,7 +54,7 @@ def stock(here: World, customer: str, features: int) -> None:
         management.attach(SANDBOX, customer, f"plan-{start}", None, NOW)
 
 
-def test_200_features_cost_one_query_beside_the_cached_catalog(here: World) -> None:
+def test_200_features_cost_one_query_beside_the_cached_catalog(here: Service) -> None:
     stock(here, "c1", MANY)
     entitlements = reader(here)
     spent = Spent(here.table.client)
@@ -68,7 +70,7 @@ def test_200_features_cost_one_query_beside_the_cached_catalog(here: World) -> N
     spent.stop()
 
 
-def test_a_customer_of_few_features_costs_as_many_requests(here: World) -> None:
+def test_a_customer_of_few_features_costs_as_many_requests(here: Service) -> None:
     stock(here, "c1", 2)
     entitlements = reader(here)
     entitlements.of(SANDBOX, "c1", NOW)
@@ -76,7 +78,7 @@ def test_a_customer_of_few_features_costs_as_many_requests(here: World) -> None:
     assert request == ("Query", 1.0)  # of about 3 KB
 
 
-def test_past_one_megabyte_it_is_paged_and_nothing_is_missing(here: World) -> None:
+def test_past_one_megabyte_it_is_paged_and_nothing_is_missing(here: Service) -> None:
     stock(here, "c1", MANY)
     here.use("c1", 1, feature="feature-000")
     for number in range(0, MANY, 50):  # each balance swells to 300 KB
@@ -94,7 +96,7 @@ def test_past_one_megabyte_it_is_paged_and_nothing_is_missing(here: World) -> No
     assert len(entitlements.of(SANDBOX, "c1", NOW).features) == MANY
 
 
-def test_entitlements_added_at_once_are_all_there_and_none_twice(here: World) -> None:
+def test_entitlements_added_at_once_are_all_there_and_none_twice(here: Service) -> None:
     ids = [f"f{number}" for number in range(12)]
     for id in ids:
         here.management.create_feature(SANDBOX, Feature(id, id, FeatureType.METERED))
@@ -119,7 +121,7 @@ def test_entitlements_added_at_once_are_all_there_and_none_twice(here: World) ->
         here.management.edit_plan(SANDBOX, "pro", lambda _: (_ for _ in ()).throw(AlreadyExists("x", "y")), NOW)
 
 
-def test_a_plan_that_somebody_holds_is_changed_as_a_new_version(here: World) -> None:
+def test_a_plan_that_somebody_holds_is_changed_as_a_new_version(here: Service) -> None:
     here.management.create_feature(SANDBOX, Feature("f1", "F1", FeatureType.METERED))
     here.management.create_plan(SANDBOX, Plan("pro", "Pro"))
     here.management.get_or_create_customer(SANDBOX, Customer("c1"), None, NOW)

@@ -13,18 +13,18 @@ import pytest
 
 from cli.servers import Server
 from tests.conftest import dynamodb_client
+from tests.service import MONTHLY, NOW, SANDBOX, Service, item
 from tests.streams import records
-from tests.world import MONTHLY, NOW, SANDBOX, World, item
 from tollgate.domain.alerts import LimitWarning, StateWarning, ThresholdWarning, Warned
+from tollgate.domain.changes import uses_of
 from tollgate.domain.controls import AlertControl, Controls, UsageControl
 from tollgate.domain.features import Feature, FeatureType
 from tollgate.domain.periods import Interval
 from tollgate.domain.plans import PlanItem
-from tollgate.domain.recorded import uses_of
-from tollgate.store.history import History
+from tollgate.store.alert_states import AlertStateStore
+from tollgate.store.history import HistoryStore
 from tollgate.store.stream import change_of, lapsed_uses
-from tollgate.store.watches import Watches
-from tollgate.usecases.telling import Batch, Teller
+from tollgate.usecases.alerts import StreamBatch, StreamStores
 
 SHARED = PlanItem("messages", Decimal(100), reset=MONTHLY, entity_feature_id="users")
 
@@ -32,7 +32,7 @@ SHARED = PlanItem("messages", Decimal(100), reset=MONTHLY, entity_feature_id="us
 class Listener:
     """The consumer of the table's stream, which reads it late: each batch is delivered twice, and says the same."""
 
-    def __init__(self, here: World, backend: Server) -> None:
+    def __init__(self, here: Service, backend: Server) -> None:
         self._client = dynamodb_client(backend.url)
         self._here = here
         self._done = 0
@@ -43,18 +43,18 @@ class Listener:
         self._done += len(new)
         found: list[Warned] = []
         for batch in _cut(new, sizes):
-            once, again = self._warned(batch), self._warned(batch)
-            assert once == again
-            found += once
+            idempotency_keys, again = self._warned(batch), self._warned(batch)
+            assert idempotency_keys == again
+            found += idempotency_keys
         return [_text(warned) for warned in found]
 
     def _warned(self, batch: Sequence[dict[str, Any]]) -> list[Warned]:
         here = self._here
-        teller = Teller(History(here.table, 400), here.meter, Watches(here.table))
+        stores = StreamStores(HistoryStore(here.table, 400), here.tracking, AlertStateStore(here.table))
         changes = [
             c for record in batch for c in ([change_of(record)] if change_of(record) else lapsed_uses(record)) if c
         ]
-        told = Batch(teller)
+        told = StreamBatch(stores)
         found = []
         for change in changes:
             found += told.warnings(change, uses_of(change))
@@ -84,11 +84,11 @@ def usage(*thresholds: int) -> Controls:
 
 
 @pytest.fixture
-def listener(here: World, backend: Server) -> Listener:
+def listener(here: Service, backend: Server) -> Listener:
     return Listener(here, backend)
 
 
-def shared(here: World, controls: Controls, *items: PlanItem) -> None:
+def shared(here: Service, controls: Controls, *items: PlanItem) -> None:
     """A customer whose entities e1 and e2 have 100 messages each, beside what it has itself."""
     here.customer("c1", [SHARED, *items], controls=controls)
     here.entity("c1", "e1", "e2")
@@ -96,7 +96,7 @@ def shared(here: World, controls: Controls, *items: PlanItem) -> None:
 
 @pytest.mark.parametrize("sizes", [(), (1,), (1, 1), (2, 1)])
 def test_a_customers_threshold_is_told_once_however_late(
-    here: World, listener: Listener, sizes: tuple[int, ...]
+    here: Service, listener: Listener, sizes: tuple[int, ...]
 ) -> None:
     shared(here, usage(3), item(50))
     listener.hear()
@@ -105,7 +105,7 @@ def test_a_customers_threshold_is_told_once_however_late(
     assert listener.hear(*sizes) == ["messages passes 3"]
 
 
-def test_a_use_that_draws_on_two_balances_passes_each_threshold_once(here: World, listener: Listener) -> None:
+def test_a_use_that_draws_on_two_balances_passes_each_threshold_once(here: Service, listener: Listener) -> None:
     shared(here, usage(103, 107), item(50))
     here.use("c1", 95, entity="e1")
     listener.hear()
@@ -117,7 +117,7 @@ def test_a_use_that_draws_on_two_balances_passes_each_threshold_once(here: World
 
 @pytest.mark.parametrize("seed", range(6))
 def test_whatever_is_used_in_whatever_batches_each_threshold_is_told_once(
-    here: World, listener: Listener, seed: int
+    here: Service, listener: Listener, seed: int
 ) -> None:
     chosen = random.Random(seed)
     shared(here, usage(20, 60, 1000), item(50))
@@ -133,7 +133,7 @@ def test_whatever_is_used_in_whatever_batches_each_threshold_is_told_once(
 
 
 def test_an_alert_that_is_set_when_it_has_passed_is_silent_until_it_passes_again(
-    here: World, listener: Listener
+    here: Service, listener: Listener
 ) -> None:
     shared(here, Controls(), item(50))
     here.use("c1", 30)
@@ -146,7 +146,7 @@ def test_an_alert_that_is_set_when_it_has_passed_is_silent_until_it_passes_again
     assert listener.hear() == ["messages passes 20"]
 
 
-def test_a_usage_limit_is_told_whoever_pays(here: World, listener: Listener) -> None:
+def test_a_usage_limit_is_told_whoever_pays(here: Service, listener: Listener) -> None:
     limit = UsageControl("messages", Decimal(10), Interval.MONTH)
     shared(here, Controls(usage=(limit,)), item(0))
     here.use("c1", 10, entity="e1")
@@ -155,14 +155,14 @@ def test_a_usage_limit_is_told_whoever_pays(here: World, listener: Listener) -> 
 
 
 @pytest.mark.parametrize("entity", ["", "e1"])
-def test_a_usage_limit_that_closes_all_is_told_alone(here: World, listener: Listener, entity: str) -> None:
+def test_a_usage_limit_that_closes_all_is_told_alone(here: Service, listener: Listener, entity: str) -> None:
     limit = UsageControl("messages", Decimal(100), Interval.MONTH)
     shared(here, Controls(usage=(limit,)), item(0 if entity else 100))
     here.use("c1", 100, entity=entity)
     assert listener.hear() == [f"messages{' of e1' if entity else ''}: usage_limit"]
 
 
-def test_what_credits_still_pay_for_is_not_used_up(here: World, listener: Listener) -> None:
+def test_what_credits_still_pay_for_is_not_used_up(here: Service, listener: Listener) -> None:
     here.customer("c1", [item(5, feature="action1"), item(1, feature="credits")])
     here.use("c1", 5, feature="action1")
     assert listener.hear() == []
@@ -174,7 +174,9 @@ def test_what_credits_still_pay_for_is_not_used_up(here: World, listener: Listen
     assert sorted(listener.hear(1)) == ["action1: included", "credits: included"]
 
 
-def test_an_entity_reaches_its_limit_when_its_customer_has_nothing_left_either(here: World, listener: Listener) -> None:
+def test_an_entity_reaches_its_limit_when_its_customer_has_nothing_left_either(
+    here: Service, listener: Listener
+) -> None:
     shared(here, Controls(), item(50))
     here.use("c1", 100, entity="e1")
     assert listener.hear() == []
@@ -186,7 +188,7 @@ def test_an_entity_reaches_its_limit_when_its_customer_has_nothing_left_either(h
     assert listener.hear(1) == ["messages of e1: included"]
 
 
-def test_a_state_is_told_once_and_survives_a_plan_that_ends(here: World, listener: Listener) -> None:
+def test_a_state_is_told_once_and_survives_a_plan_that_ends(here: Service, listener: Listener) -> None:
     levels: Any = {
         "info": {"threshold": "50", "condition": "below"},
         "critical": {"threshold": "5", "condition": "below"},

@@ -185,9 +185,9 @@ class Shop:
         assert balance is not None
         return float(balance.remaining)
 
-    def rows(self, customer: str, feature: str = "messages", entity: str | None = None) -> list[float]:
-        """What each row holds."""
-        return [row.remaining for row in self.balance(customer, feature, entity).breakdown]
+    def grants(self, customer: str, feature: str = "messages", entity: str | None = None) -> list[float]:
+        """What each grant holds."""
+        return [grant.remaining for grant in self.balance(customer, feature, entity).breakdown]
 
     def now(self, customer: str, ms: int) -> None:
         """Sets the customer's test clock."""

@@ -58,15 +58,15 @@ class TestCreate:
         assert [shop.may(c, required) for required in (400, 999)] == [True, False]
         assert shop.balance(c, "users").unlimited
         assert shop.may(c, 999_999, "users")
-        (row,) = shop.balance(c, "action1").breakdown
-        assert (row.reset.interval, row.plan_id) == ("month", None)
-        assert soon(27 * DAY) < row.reset.resets_at <= soon(31 * DAY)
+        (grant,) = shop.balance(c, "action1").breakdown
+        assert (grant.reset.interval, grant.plan_id) == ("month", None)
+        assert soon(27 * DAY) < grant.reset.resets_at <= soon(31 * DAY)
 
     def test_entities_hold_balances_of_their_own(self, shop: Shop) -> None:
         """S068."""
         c = shop.customer(entities=2)
-        for entity, grant in (("e1", 100), ("e2", 500)):
-            create(shop, c, entity_id=entity, included_grant=grant)
+        for entity, included in (("e1", 100), ("e2", 500)):
+            create(shop, c, entity_id=entity, included_grant=included)
         assert [shop.left(c, entity=e) for e in ("e1", "e2", None)] == [100, 500, 600]
         assert not shop.may(c, 200, entity_id="e1")
         assert shop.balance(c, entity="e1").breakdown[0].source == "entity"
@@ -78,7 +78,7 @@ class TestCreate:
         for days in (365, 30):
             create(shop, c, "credits", included_grant=100, expires_at=soon(days * DAY), balance_id=f"d{days}")
         shop.track(c, 60, "credits")
-        assert {row.id: row.remaining for row in shop.balance(c, "credits").breakdown} == {"d30": 40, "d365": 100}
+        assert {grant.id: grant.remaining for grant in shop.balance(c, "credits").breakdown} == {"d30": 40, "d365": 100}
 
     @pytest.mark.parametrize(
         ("fields", "status", "code"),
@@ -171,7 +171,7 @@ class TestUpdate:
         c = shop.customer(monthly(100))
         for extra in (150, 200):
             shop.attach(c, monthly(extra), add_on=True)
-        ids = {row.included_grant: row.id for row in shop.balance(c).breakdown}
+        ids = {grant.included_grant: grant.id for grant in shop.balance(c).breakdown}
         for grant, target, total, used in ((100, 80, 430, 20), (150, 200, 480, -30), (200, 50, 330, 120)):
             update(shop, c, remaining=target, balance_id=ids[grant])
             assert gru(shop.balance(c)) == (450, total, used)
@@ -185,14 +185,14 @@ class TestUpdate:
             assert gru(shop.balance(c)) == (300, total, 300 - total)
 
     def test_a_reset_is_moved(self, shop: Shop) -> None:
-        """S236: of the row that resets first, or of those of an interval; not of a lifetime row."""
+        """S236: of the grant that resets first, or of those of an interval; not of a lifetime grant."""
         c, moment = shop.customer(monthly(100), lifetime(50)), soon(7 * DAY)
         update(shop, c, next_reset_at=moment)
-        rows = {row.reset.interval: row for row in shop.balance(c).breakdown}
-        assert (rows["month"].reset.resets_at, rows["one_off"].reset.resets_at) == (moment, None)
+        grants = {grant.reset.interval: grant for grant in shop.balance(c).breakdown}
+        assert (grants["month"].reset.resets_at, grants["one_off"].reset.resets_at) == (moment, None)
         assert gru(shop.balance(c)) == (150, 150, 0)
         with refused(400, "invalid_inputs"):
-            update(shop, c, next_reset_at=moment, balance_id=rows["one_off"].id)
+            update(shop, c, next_reset_at=moment, balance_id=grants["one_off"].id)
         with refused(400, "invalid_inputs"):
             update(shop, c, next_reset_at=1)
         update(shop, c, next_reset_at=moment + DAY, interval="month")
@@ -241,23 +241,23 @@ class TestDelete:
             update(shop, pair, usage=used, balance_id="a")
         delete(shop, pair, feature_id="messages", balance_id="a", recalculate_balances=recalculates)
         balance = shop.balance(pair)
-        assert [row.id for row in balance.breakdown] == ["b"]
+        assert [grant.id for grant in balance.breakdown] == ["b"]
         assert gru(balance) == (200, left, 200 - left)
 
     def test_usage_stays_where_no_row_does(self, shop: Shop, pair: str) -> None:
-        """S235: a used 40 and b used 30, both deleted: one row, overdrawn by 70."""
+        """S235: a used 40 and b used 30, both deleted: one grant, overdrawn by 70."""
         update(shop, pair, usage=40, balance_id="a")
         update(shop, pair, usage=30, balance_id="b")
         delete(shop, pair, feature_id="messages", recalculate_balances=True)
         found = shop.raw("check", {"customer_id": pair, "feature_id": "messages"}, "2.0.0").json()["balance"]
-        (row,) = found["breakdown"]
-        for one in (found, row):
+        (grant,) = found["breakdown"]
+        for one in (found, grant):
             names = ("granted_balance", "purchased_balance", "current_balance", "usage")
             assert [one[name] for name in names] == [0, 70, 0, 70]
-        assert row["reset"] is None
+        assert grant["reset"] is None
 
     def test_what_cannot_be_deleted_is_told(self, shop: Shop, pair: str) -> None:
-        """S235: 400, 409 for a paid row, 404 for none."""
+        """S235: 400, 409 for a paid grant, 404 for none."""
         with refused(400, "invalid_inputs"):
             delete(shop, pair, balance_id="a", recalculate_balances=True)
         with refused(404, "invalid_request"):
@@ -279,12 +279,12 @@ class TestList:
         balances, plan = shop.autumn.balances, shop.balance(c).breakdown[0].plan_id
         every = balances.list(customer_id=c)
         assert (len(every.list), every.has_more, every.next_cursor) == (4, False, None)
-        assert {(row.feature_id, row.entity_id) for row in every.list} == {
+        assert {(grant.feature_id, grant.entity_id) for grant in every.list} == {
             ("messages", None),
             ("words", "e1"),
             ("words", "e2"),
         }
-        assert {(row.customer_id, row.status) for row in every.list} == {(c, "active")}
+        assert {(grant.customer_id, grant.status) for grant in every.list} == {(c, "active")}
         (own,) = balances.list(customer_id=c, plan_id=None).list
         assert (own.id, own.included_grant, own.rollovers) == ("own", 7, [])
         assert len(balances.list(customer_id=c, plan_id=plan).list) == 3
@@ -294,13 +294,13 @@ class TestList:
         while True:
             page = balances.list(customer_id=c, limit=1, start_cursor=cursor)
             assert (len(page.list), page.has_more) == (1, page.next_cursor is not None)
-            seen += [row.id for row in page.list]
+            seen += [grant.id for grant in page.list]
             if page.next_cursor is None:
                 break
             cursor = page.next_cursor
-        assert (len(seen), set(seen)) == (4, {row.id for row in every.list})
+        assert (len(seen), set(seen)) == (4, {grant.id for grant in every.list})
         shop.now(c, soon(2 * HOUR_AHEAD))
-        assert [row.id for row in balances.list(customer_id=c, statuses=["expired"]).list] == ["own"]
+        assert [grant.id for grant in balances.list(customer_id=c, statuses=["expired"]).list] == ["own"]
         assert len(balances.list(customer_id=c).list) == 3
         with refused(400, "invalid_inputs"):
             balances.list(customer_id=c, start_cursor="no cursor")

@@ -82,9 +82,9 @@ def test_balances(live: Shop, made: Made) -> None:
     whole = live.autumn.balances.list(limit=200).list
     for limit in (1, 2):
         found = pages(live.autumn.balances.list, limit)
-        assert [row.id for row in found] == [row.id for row in whole]
-        assert len({row.id for row in found}) == len(found)
-    assert {(row.customer_id, row.feature_id) for row in whole} >= {
+        assert [grant.id for grant in found] == [grant.id for grant in whole]
+        assert len({grant.id for grant in found}) == len(found)
+    assert {(grant.customer_id, grant.feature_id) for grant in whole} >= {
         (customer, feature) for customer in made.customers for feature in made.features
     }
     assert len(pages(live.autumn.balances.list, 2, plan_id=made.add_on)) == WANTED

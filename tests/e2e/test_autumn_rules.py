@@ -244,13 +244,13 @@ class TestTrack:
         c = shop.customer(monthly(500))
         shop.attach(c, lifetime(200), add_on=True)
         shop.track(c, 100)
-        assert sorted(shop.rows(c)) == [200, 400]
+        assert sorted(shop.grants(c)) == [200, 400]
         tracked = shop.track(c, 450)
-        assert sorted(row.remaining for row in tracked.balance.breakdown) == [0, 150]
+        assert sorted(grant.remaining for grant in tracked.balance.breakdown) == [0, 150]
         assert gru(tracked.balance) == (700, 150, 550)
 
     def test_entities_draw_their_own_first(self, shop: Shop) -> None:
-        """S152, per-entity 50 and customer-level 100, and an entity's row in the answer."""
+        """S152, per-entity 50 and customer-level 100, and an entity's grant in the answer."""
         c = shop.customer(per_entity(monthly(50)), monthly(100), entities=3)
         assert [shop.left(c, entity=e) for e in (None, "e1")] == [250, 150]
         shop.track(c, 50)

@@ -266,12 +266,12 @@ class TestEvents:
 
         received: list[dict[str, Any]] = []
 
-        def arrived() -> bool:
+        def queued() -> bool:
             batch = queues.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=1)
             received.extend(json.loads(message["Body"]) for message in batch.get("Messages", []))
             return len(received) >= 5
 
-        wait_for(arrived, 30, "five events on the bus")
+        wait_for(queued, 30, "five events on the bus")
         assert not queues.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages")
         details = [event["detail"] for event in received]
         assert [detail["value"] for detail in details] == [100, 200, 300, 500, -50]
@@ -290,7 +290,7 @@ class TestEvents:
         url = stack.outputs["DeadLetterQueueUrl"]
         letters: list[dict[str, Any]] = []
 
-        def arrived(number: int) -> bool:
+        def queued(number: int) -> bool:
             """Takes the letters about it off the queue."""
             for message in queues.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
                 if id in message["Body"]:
@@ -298,7 +298,7 @@ class TestEvents:
                     queues.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
             return len(letters) >= number
 
-        wait_for(lambda: arrived(1), 30, "the poisoned record among the dead letters")
+        wait_for(lambda: queued(1), 30, "the poisoned record among the dead letters")
         dynamodb.delete_item(TableName=table, Key=key)
-        wait_for(lambda: arrived(2), 30, "its removal, which says no more")
+        wait_for(lambda: queued(2), 30, "its removal, which says no more")
         assert all(letter["reason"] for letter in letters)

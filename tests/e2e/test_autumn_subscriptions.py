@@ -71,8 +71,8 @@ class TestAttach:
         c = shop.customer(prepaid(100, 500))
         (plan,) = plans(shop, c)
         shop.track(c, 50)
-        (row,) = shop.balance(c).breakdown
-        assert (row.included_grant, row.prepaid_grant, row.remaining, row.price.billing_method) == (
+        (grant,) = shop.balance(c).breakdown
+        assert (grant.included_grant, grant.prepaid_grant, grant.remaining, grant.price.billing_method) == (
             100,
             500,
             550,
@@ -192,7 +192,7 @@ class TestEntities:
         c = shop.customer(monthly(100), entities=2)
         attached = shop.attach(c, monthly(100), entity="e1")
         assert gru(shop.balance(c)) == (200, 200, 0)
-        assert sorted(row.source for row in shop.balance(c, entity="e1").breakdown) == ["customer", "entity"]
+        assert sorted(grant.source for grant in shop.balance(c, entity="e1").breakdown) == ["customer", "entity"]
         shop.track(c, 50, entity_id="e1")
         assert [shop.left(c, entity=e) for e in (None, "e1", "e2")] == [150, 150, 100]
         assert gru(shop.track(c, 120, entity_id="e1").balance) == (200, 30, 170)

@@ -156,7 +156,7 @@ class TestCheckShapes:
         names = "granted_balance current_balance plan_id"
         assert picked(balance, names) == [1500, 1500, None]
         assert balance["reset"]["interval"] == "month"
-        assert len({row["plan_id"] for row in balance["breakdown"]}) == 2
+        assert len({grant["plan_id"] for grant in balance["breakdown"]}) == 2
         plan = shop.plan(monthly(500), lifetime(200))
         both = shop.customer(monthly(500), lifetime(200))
         balance, old = check(shop, V20, both)["balance"], check(shop, V1, both)
@@ -164,7 +164,7 @@ class TestCheckShapes:
         assert balance["reset"]["interval"] == "multiple"
         assert old["balance"] == 700
         assert picked(old, "interval interval_count") == ["multiple", None]
-        assert {row["interval"] for row in old["breakdown"]} == {"month", "lifetime"}
+        assert {grant["interval"] for grant in old["breakdown"]} == {"month", "lifetime"}
 
     def test_a_one_off_top_up(self, shop: Shop) -> None:
         """S062: plan free monthly 500 and an add-on one-off top-up, quantity 200."""
@@ -173,7 +173,7 @@ class TestCheckShapes:
         balance, old = check(shop, V20, c)["balance"], check(shop, V1, c)
         names = "granted_balance purchased_balance current_balance"
         assert picked(balance, f"{names} plan_id") == [500, 200, 700, None]
-        (top_up,) = [row for row in balance["breakdown"] if row["granted_balance"] == 0]
+        (top_up,) = [grant for grant in balance["breakdown"] if grant["granted_balance"] == 0]
         assert picked(top_up, names) == [0, 200, 200]
         assert top_up["reset"]["interval"] == "one_off"
         assert picked(old, "included_usage balance") == [700, 700]
@@ -202,11 +202,11 @@ def test_one_customer_reads_the_same_in_every_version(shop: Shop) -> None:
     names = "granted_balance purchased_balance current_balance usage"
     assert picked(middle, names) == [5000, 6000, 0, 11000]
     assert picked(newer, "granted remaining usage") == [10000, 0, 11000]
-    rows = [picked(row, "included_usage usage balance") for row in old["breakdown"]]
-    assert rows == [[10000, 10000, 0], [0, 1000, -1000]]
-    assert [picked(row, names) for row in middle["breakdown"]] == [[5000, 5000, 0, 10000], [0, 1000, 0, 1000]]
-    rows = [picked(row, "included_grant prepaid_grant usage remaining") for row in newer["breakdown"]]
-    assert rows == [[5000, 5000, 10000, 0], [0, 0, 1000, 0]]
+    grants = [picked(grant, "included_usage usage balance") for grant in old["breakdown"]]
+    assert grants == [[10000, 10000, 0], [0, 1000, -1000]]
+    assert [picked(grant, names) for grant in middle["breakdown"]] == [[5000, 5000, 0, 10000], [0, 1000, 0, 1000]]
+    grants = [picked(grant, "included_grant prepaid_grant usage remaining") for grant in newer["breakdown"]]
+    assert grants == [[5000, 5000, 10000, 0], [0, 0, 1000, 0]]
 
 
 class TestOlderRequests:

@@ -322,8 +322,8 @@ def test_a_batch_that_was_given_up_on_is_read_from_the_stream_and_sent_to_its_fu
     api.call("balances.track", {"customer_id": name, "feature_id": "messages", "value": 2})
     arn = stack.client("dynamodb").describe_table(TableName=stack.table.name)["Table"]["LatestStreamArn"]
     (shard,) = streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]
-    place = {"StreamArn": arn, "ShardId": shard["ShardId"], "ShardIteratorType": "TRIM_HORIZON"}
-    position = streams.get_shard_iterator(**place)["ShardIterator"]
+    balance_key = {"StreamArn": arn, "ShardId": shard["ShardId"], "ShardIteratorType": "TRIM_HORIZON"}
+    position = streams.get_shard_iterator(**balance_key)["ShardIterator"]
     mine: list[str] = []
     while len(mine) < 2:
         page = streams.get_records(ShardIterator=position)

@@ -1,4 +1,4 @@
-"""A proxy before each backend that breaks answers, and a world whose requests all pass it."""
+"""A proxy before each backend that breaks answers, and balances whose requests all pass it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from cli.servers import Server, microburst, set_rules
 from tests.conftest import create_table, dynamodb_client
-from tests.world import FIXTURE, World, world
+from tests.service import FIXTURE, Service, service
 
 CUT: dict[str, Any] = {"service": "dynamodb", "operation": "UpdateItem", "response": {"abort_frac": 0.0}}
 THROTTLED: dict[str, Any] = {
@@ -39,6 +39,6 @@ def proxy(backend: Server, proxies: dict[str, Server]) -> Server:
 
 
 @pytest.fixture
-def here(backend: Server, proxy: Server) -> World:
-    """A world whose requests all pass the proxy; its table was made without it."""
-    return world(dynamodb_client(proxy.url), create_table(dynamodb_client(backend.url)), FIXTURE)
+def here(backend: Server, proxy: Server) -> Service:
+    """balances whose requests all pass the proxy; its table was made without it."""
+    return service(dynamodb_client(proxy.url), create_table(dynamodb_client(backend.url)), FIXTURE)

@@ -14,20 +14,20 @@ from botocore.exceptions import ClientError
 from cli.servers import Server, set_rules
 from tests.conftest import dynamodb_client
 from tests.faults.conftest import CUT, THROTTLED
+from tests.service import SANDBOX, Service, item
 from tests.streams import used
-from tests.world import SANDBOX, World, item
-from tollgate.domain.balances import Place
+from tollgate.domain.balances import BalanceKey
 from tollgate.domain.decisions import Overage
 from tollgate.domain.errors import OutcomeUnknown, Unavailable
 from tollgate.domain.ids import time_ordered_id
 from tollgate.runtime import clock
-from tollgate.store.balances import Balances
+from tollgate.store.balances import BalanceStore
 from tollgate.store.keys import balance
 from tollgate.store.table import Busy, Lost
-from tollgate.usecases.usage import Outcome
+from tollgate.usecases.tracking import Outcome
 
 
-def test_one_lost_answer_is_resolved_and_counted_once(here: World, proxy: Server, backend: Server) -> None:
+def test_one_lost_answer_is_resolved_and_counted_once(here: Service, proxy: Server, backend: Server) -> None:
     here.customer("c1", [item(10)])
     set_rules(proxy, [{**CUT, "times": 1}])
     outcome = here.use("c1", 3)
@@ -36,7 +36,7 @@ def test_one_lost_answer_is_resolved_and_counted_once(here: World, proxy: Server
     assert [value for _, value in used(dynamodb_client(backend.url), here.table.name)] == [3]
 
 
-def test_a_lost_denial_is_still_a_denial(here: World, proxy: Server, backend: Server) -> None:
+def test_a_lost_denial_is_still_a_denial(here: Service, proxy: Server, backend: Server) -> None:
     here.customer("c1", [item(10)])
     set_rules(proxy, [{**CUT, "times": 1}])
     assert not here.use("c1", 11).allowed
@@ -44,7 +44,7 @@ def test_a_lost_denial_is_still_a_denial(here: World, proxy: Server, backend: Se
     assert used(dynamodb_client(backend.url), here.table.name) == []
 
 
-def test_a_lost_slow_write_is_resolved_and_counted_once(here: World, proxy: Server, backend: Server) -> None:
+def test_a_lost_slow_write_is_resolved_and_counted_once(here: Service, proxy: Server, backend: Server) -> None:
     here.customer("c1", [item(10)])
     here.use("c1", 4)
     set_rules(proxy, [{**CUT, "times": 1}])
@@ -53,14 +53,14 @@ def test_a_lost_slow_write_is_resolved_and_counted_once(here: World, proxy: Serv
     assert [value for _, value in used(dynamodb_client(backend.url), here.table.name)] == [4, -3]
 
 
-def test_a_throttled_write_is_tried_again(here: World, proxy: Server) -> None:
+def test_a_throttled_write_is_tried_again(here: Service, proxy: Server) -> None:
     here.customer("c1", [item(10)])
     set_rules(proxy, [{**THROTTLED, "times": 2}])
     assert here.use("c1", 3).allowed
     assert here.remaining("c1") == 7
 
 
-def test_a_write_that_is_always_throttled_is_refused_and_changes_nothing(here: World, proxy: Server) -> None:
+def test_a_write_that_is_always_throttled_is_refused_and_changes_nothing(here: Service, proxy: Server) -> None:
     here.customer("c1", [item(10)])
     set_rules(proxy, [THROTTLED])
     with pytest.raises(Unavailable):
@@ -69,7 +69,9 @@ def test_a_write_that_is_always_throttled_is_refused_and_changes_nothing(here: W
     assert here.remaining("c1") == 10
 
 
-def test_a_database_that_never_answers_leaves_the_outcome_unknown(here: World, proxy: Server, backend: Server) -> None:
+def test_a_database_that_never_answers_leaves_the_outcome_unknown(
+    here: Service, proxy: Server, backend: Server
+) -> None:
     here.customer("c1", [item(10)])
     set_rules(proxy, [CUT])
     with pytest.raises(OutcomeUnknown):
@@ -80,7 +82,7 @@ def test_a_database_that_never_answers_leaves_the_outcome_unknown(here: World, p
     assert here.remaining("c1") == 10 - counted
 
 
-def losing(here: World, monkeypatch: pytest.MonkeyPatch, *, applied: bool, error: Exception) -> list[dict[str, Any]]:
+def losing(here: Service, monkeypatch: pytest.MonkeyPatch, *, applied: bool, error: Exception) -> list[dict[str, Any]]:
     """Makes the answer of the next deduction an error, whether or not it was `applied`; returns where its request is."""
     sent: list[dict[str, Any]] = []
     update_item: Any = here.table.client.update_item
@@ -100,7 +102,7 @@ def losing(here: World, monkeypatch: pytest.MonkeyPatch, *, applied: bool, error
 @pytest.mark.parametrize("retried", [True, False])
 @pytest.mark.parametrize(("before", "amount"), [(0, 3), (2, -2)], ids=["the hot path", "the slow path"])
 def test_a_delayed_write_cannot_follow_its_fence(
-    here: World, monkeypatch: pytest.MonkeyPatch, before: int, amount: int, retried: bool
+    here: Service, monkeypatch: pytest.MonkeyPatch, before: int, amount: int, retried: bool
 ) -> None:
     """The write whose answer was given up is still on its way; once it was judged lost, it must never arrive: neither
     beside its retry, nor after the caller was told that nothing was counted."""
@@ -131,7 +133,7 @@ def test_a_delayed_write_cannot_follow_its_fence(
 @pytest.mark.parametrize("applied", [True, False])
 @pytest.mark.parametrize("status", [500, 503, 408])
 def test_a_server_error_is_resolved_whether_or_not_the_write_took_effect(
-    here: World, monkeypatch: pytest.MonkeyPatch, applied: bool, status: int
+    here: Service, monkeypatch: pytest.MonkeyPatch, applied: bool, status: int
 ) -> None:
     here.customer("c1", [item(10)])
     answer: Any = {"Error": {"Code": "InternalServerError"}, "ResponseMetadata": {"HTTPStatusCode": status}}
@@ -140,22 +142,22 @@ def test_a_server_error_is_resolved_whether_or_not_the_write_took_effect(
     assert here.remaining("c1") == 7
 
 
-def test_a_clock_that_is_behind_a_fence_costs_a_try_and_never_a_use(here: World) -> None:
+def test_a_clock_that_is_behind_a_fence_costs_a_try_and_never_a_use(here: Service) -> None:
     """The fence was written by a container whose clock is a minute ahead."""
     here.customer("c1", [item(10)])
-    ahead = Balances(here.table, clock=lambda: clock() + 60_000)
-    key = balance(SANDBOX, "c1", Place("messages"))
+    ahead = BalanceStore(here.table, clock=lambda: clock() + 60_000)
+    key = balance(SANDBOX, "c1", BalanceKey("messages"))
     fenced = ahead._fenced(key, time_ordered_id(clock() + 60_000, bytes(10)))
     assert fenced
     assert here.use("c1", 3).allowed
     assert here.use("c1", 3).allowed
-    behind = here.balances._fenced(key, time_ordered_id(clock(), bytes(10)))
+    behind = here.balance_store._fenced(key, time_ordered_id(clock(), bytes(10)))
     assert behind
     assert behind.fence >= fenced.fence  # a fence never moves back
     assert here.remaining("c1") == 4
 
 
-def test_an_answer_that_was_cut_short_is_no_answer(here: World, proxy: Server) -> None:
+def test_an_answer_that_was_cut_short_is_no_answer(here: Service, proxy: Server) -> None:
     here.customer("c1", [item(10)])
     set_rules(proxy, [{"service": "dynamodb", "times": 1, "response": {"truncate_frac": 0.5}}])
     assert here.use("c1", 3).allowed
@@ -164,10 +166,10 @@ def test_an_answer_that_was_cut_short_is_no_answer(here: World, proxy: Server) -
             proxy, [{"service": "dynamodb", "operation": operation, "times": 1, "response": {"truncate_frac": 0.5}}]
         )
         assert here.remaining("c1") == 7
-        assert here.management.customer(SANDBOX, "c1").balances[Place("messages")].spent == 3
+        assert here.management.customer(SANDBOX, "c1").balances[BalanceKey("messages")].spent == 3
 
 
-def test_a_black_hole_is_given_up_before_the_function_is(here: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_black_hole_is_given_up_before_the_function_is(here: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     """The check function has ten seconds, and a request 1.5: the caller gets our 503, not the gateway's."""
     here.customer("c1", [item(10)])
     now = [0.0]
@@ -183,14 +185,14 @@ def test_a_black_hole_is_given_up_before_the_function_is(here: World, monkeypatc
     assert now[0] <= 9
 
 
-def test_under_a_storm_every_use_is_counted_exactly_once(here: World, proxy: Server, backend: Server) -> None:
+def test_under_a_storm_every_use_is_counted_exactly_once(here: Service, proxy: Server, backend: Server) -> None:
     """10 % of answers cut after the write took effect, 5 % throttled: an allowed answer has exactly one event, a denial
     none, an error at most one; granted - remaining is the events' sum, to the unit."""
     grant, calls, amount = 2000, 600, 5
     for customer in ("c1", "c2", "c3"):
         here.customer(customer, [item(grant)])
     set_rules(proxy, [{**CUT, "probability": 0.1}, {**THROTTLED, "probability": 0.05}])
-    lock, tally = threading.Lock(), Counter[str]()
+    lock, batch = threading.Lock(), Counter[str]()
 
     def call(number: int) -> None:
         try:
@@ -201,7 +203,7 @@ def test_under_a_storm_every_use_is_counted_exactly_once(here: World, proxy: Ser
         if outcome is not None:
             kind = "allowed" if outcome.allowed else "denied"
         with lock:
-            tally[kind] += 1
+            batch[kind] += 1
 
     with ThreadPoolExecutor(12) as threads:
         list(threads.map(call, range(calls * 3)))
@@ -211,7 +213,7 @@ def test_under_a_storm_every_use_is_counted_exactly_once(here: World, proxy: Ser
     assert len({id for id, _ in events}) == len(events)
     spent = sum((value for _, value in events), Decimal(0))
     assert spent == sum(grant - here.remaining(customer) for customer in ("c1", "c2", "c3"))
-    assert tally["allowed"] <= len(events) <= tally["allowed"] + tally["unknown"]
-    assert tally["denied"] > 0
+    assert batch["allowed"] <= len(events) <= batch["allowed"] + batch["unknown"]
+    assert batch["denied"] > 0
     assert spent <= 3 * grant
-    assert tally["unknown"] + tally["busy"] < calls * 3 * 0.1, tally
+    assert batch["unknown"] + batch["busy"] < calls * 3 * 0.1, batch

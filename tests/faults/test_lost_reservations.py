@@ -10,7 +10,7 @@ import pytest
 from cli.servers import Server, microburst, set_rules
 from tests.conftest import create_table, dynamodb_client
 from tests.contract.test_reservations import DAY, Here
-from tests.world import NOW, SANDBOX, item, world
+from tests.service import NOW, SANDBOX, item, service
 from tollgate.domain.errors import Conflict, InvalidRequest, Unavailable
 from tollgate.store.locks import digest_of
 
@@ -41,18 +41,18 @@ def proxy(backend: Server, proxies: dict[str, Server]) -> Server:
 
 @pytest.fixture
 def here(backend: Server, proxy: Server) -> Here:
-    return Here(world(dynamodb_client(proxy.url), create_table(dynamodb_client(backend.url))))
+    return Here(service(dynamodb_client(proxy.url), create_table(dynamodb_client(backend.url))))
 
 
 def test_a_hold_whose_answer_is_lost_holds_once(here: Here, proxy: Server) -> None:
-    here.world.customer("c1", [item(100)])
+    here.service.customer("c1", [item(100)])
     set_rules(proxy, [{**CUT, "times": 1}])
     assert here.hold("c1", 30, "lock-1").allowed
     assert here.remaining("c1") == 70
 
 
 def test_a_settlement_whose_answer_is_lost_settles_once(here: Here, proxy: Server) -> None:
-    here.world.customer("c1", [item(100)])
+    here.service.customer("c1", [item(100)])
     here.hold("c1", 30, "lock-1")
     set_rules(proxy, [{**CUT, "times": 1}])
     assert here.confirm("lock-1", 10) == -20
@@ -60,7 +60,7 @@ def test_a_settlement_whose_answer_is_lost_settles_once(here: Here, proxy: Serve
 
 
 def test_a_throttled_hold_is_tried_again(here: Here, proxy: Server) -> None:
-    here.world.customer("c1", [item(100)])
+    here.service.customer("c1", [item(100)])
     set_rules(proxy, [{**THROTTLED, "times": 2}])
     assert here.hold("c1", 30, "lock-1").allowed
     assert here.remaining("c1") == 70
@@ -69,7 +69,7 @@ def test_a_throttled_hold_is_tried_again(here: Here, proxy: Server) -> None:
 def test_a_storm_of_lost_answers_doubles_and_strands_nothing(here: Here, proxy: Server) -> None:
     """Whatever each caller was told, the balance holds ten units for each lock that lives and seven for each that was
     confirmed; and after their time, only those seven."""
-    here.world.customer("c1", [item(1000)])
+    here.service.customer("c1", [item(1000)])
     ids = [f"lock-{number}" for number in range(20)]
     set_rules(proxy, [{**CUT, "probability": 0.4}, {**THROTTLED, "probability": 0.2}])
     for id in ids:

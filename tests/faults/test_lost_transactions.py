@@ -16,46 +16,51 @@ import pytest
 from cli.servers import Server, set_rules
 from tests.conftest import dynamodb_client
 from tests.faults.conftest import CUT, THROTTLED
+from tests.service import CALLER, NOW, Service, item
 from tests.streams import drawn, recorded
-from tests.world import CALLER, NOW, World, item
-from tollgate.domain.balances import Place
+from tollgate.domain.balances import BalanceKey
 from tollgate.domain.decisions import Overage
 from tollgate.domain.errors import DuplicateRequest, OutcomeUnknown, Unavailable
-from tollgate.store.once import Once
+from tollgate.store.idempotency import IdempotencyKey
 from tollgate.store.table import Lost
-from tollgate.usecases.usage import Use
+from tollgate.usecases.tracking import UseCommand
 
 CUT_TRANSACTION = {**CUT, "operation": "TransactWriteItems"}
 THROTTLED_TRANSACTION = {**THROTTLED, "operation": "TransactWriteItems"}
-KEYS = (Once("track", "k1"),)
-OWN, CREDITS, SHARE, MESSAGES = Place("action1"), Place("credits"), Place("messages", "e1"), Place("messages")
+KEYS = (IdempotencyKey("track", "k1"),)
+OWN, CREDITS, SHARE, MESSAGES = (
+    BalanceKey("action1"),
+    BalanceKey("credits"),
+    BalanceKey("messages", "e1"),
+    BalanceKey("messages"),
+)
 
 
-def spilling(here: World) -> Callable[[], object]:
+def spilling(here: Service) -> Callable[[], object]:
     """A use of 3 that takes 2 of its own and 0.2 credits for the third."""
     here.customer("c1", [item(2, feature="action1"), item(10, feature="credits")])
     return lambda: here.use("c1", 3, feature="action1")
 
 
-def spilling_with_a_key(here: World) -> Callable[[], object]:
+def spilling_with_a_key(here: Service) -> Callable[[], object]:
     spilling(here)
-    return lambda: here.use("c1", 3, feature="action1", once=KEYS)
+    return lambda: here.use("c1", 3, feature="action1", idempotency_keys=KEYS)
 
 
-def from_entity_and_customer(here: World) -> Callable[[], object]:
+def from_entity_and_customer(here: Service) -> Callable[[], object]:
     here.customer("c1", [replace(item(2), entity_feature_id="users"), item(10)])
     here.entity("c1", "e1")
     return lambda: here.use("c1", 3, entity="e1")
 
 
-def with_a_key(here: World) -> Callable[[], object]:
+def with_a_key(here: Service) -> Callable[[], object]:
     here.customer("c1", [item(10)])
-    return lambda: here.use("c1", 3, once=KEYS)
+    return lambda: here.use("c1", 3, idempotency_keys=KEYS)
 
 
-def event_of_two(here: World) -> Callable[[], object]:
+def event_of_two(here: Service) -> Callable[[], object]:
     here.customer("c1", [item(10, feature="action1"), item(10, feature="action3")])
-    return lambda: here.meter.track_event(CALLER, "action-event", Use("c1", "", Decimal(3)), NOW)
+    return lambda: here.tracking.track_event(CALLER, "action-event", UseCommand("c1", "", Decimal(3)), NOW)
 
 
 USES = pytest.mark.parametrize(
@@ -64,46 +69,46 @@ USES = pytest.mark.parametrize(
         (spilling, {OWN: 2, CREDITS: Decimal("0.2")}),
         (from_entity_and_customer, {SHARE: 2, MESSAGES: 1}),
         (with_a_key, {MESSAGES: 3}),
-        (event_of_two, {OWN: 3, Place("action3"): 3}),
+        (event_of_two, {OWN: 3, BalanceKey("action3"): 3}),
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
 )
-Prepared = Callable[[World], Callable[[], object]]
-Drawn = dict[Place, Decimal]
+Prepared = Callable[[Service], Callable[[], object]]
+Drawn = dict[BalanceKey, Decimal]
 
 
-def told(here: World, backend: Server) -> Drawn:
+def told(here: Service, backend: Server) -> Drawn:
     return {p: v for p, v in drawn(dynamodb_client(backend.url), here.table.name, "c1").items() if v}
 
 
-def moved(here: World) -> Drawn:
-    return {place: amount for place, amount in here.consumed("c1").items() if amount}
+def moved(here: Service) -> Drawn:
+    return {key: amount for key, amount in here.consumed("c1").items() if amount}
 
 
 @USES
 def test_one_lost_answer_is_resolved_and_counted_once(
-    here: World, proxy: Server, backend: Server, prepared: Prepared, once: Drawn
+    here: Service, proxy: Server, backend: Server, prepared: Prepared, idempotency_keys: Drawn
 ) -> None:
     use = prepared(here)
     set_rules(proxy, [{**CUT_TRANSACTION, "times": 1}])
     use()
-    assert moved(here) == once
-    assert told(here, backend) == once
+    assert moved(here) == idempotency_keys
+    assert told(here, backend) == idempotency_keys
 
 
 @USES
 def test_a_throttled_transaction_is_tried_again(
-    here: World, proxy: Server, backend: Server, prepared: Prepared, once: Drawn
+    here: Service, proxy: Server, backend: Server, prepared: Prepared, idempotency_keys: Drawn
 ) -> None:
     use = prepared(here)
     set_rules(proxy, [{**THROTTLED_TRANSACTION, "times": 2}])
     use()
-    assert moved(here) == told(here, backend) == once
+    assert moved(here) == told(here, backend) == idempotency_keys
 
 
 @USES
 def test_a_database_that_never_answers_leaves_the_outcome_unknown_and_counts_once_at_most(
-    here: World, proxy: Server, backend: Server, prepared: Prepared, once: Drawn
+    here: Service, proxy: Server, backend: Server, prepared: Prepared, idempotency_keys: Drawn
 ) -> None:
     use = prepared(here)
     set_rules(proxy, [CUT_TRANSACTION])
@@ -111,13 +116,13 @@ def test_a_database_that_never_answers_leaves_the_outcome_unknown_and_counts_onc
         use()
     set_rules(proxy, [])
     assert moved(here) == told(here, backend)
-    assert moved(here) in ({}, once)
+    assert moved(here) in ({}, idempotency_keys)
 
 
 def test_a_lost_answer_to_several_items_and_a_key_is_resolved_and_counted_once(
-    here: World, monkeypatch: pytest.MonkeyPatch, backend: Server
+    here: Service, monkeypatch: pytest.MonkeyPatch, backend: Server
 ) -> None:
-    """The hot path's transaction is refused; the answer to the slow path's, which is applied, is lost."""
+    """The fast path's transaction is refused; the answer to the slow path's, which is applied, is lost."""
     use = spilling_with_a_key(here)
     send: Any = here.table.client.transact_write_items
     tokens: list[str] = []
@@ -136,7 +141,7 @@ def test_a_lost_answer_to_several_items_and_a_key_is_resolved_and_counted_once(
 
 
 def test_a_lost_refusal_under_a_key_says_that_nobody_can_tell_and_the_call_may_be_repeated(
-    here: World, proxy: Server
+    here: Service, proxy: Server
 ) -> None:
     use = spilling_with_a_key(here)
     set_rules(proxy, [{**CUT_TRANSACTION, "times": 1}])
@@ -147,7 +152,7 @@ def test_a_lost_refusal_under_a_key_says_that_nobody_can_tell_and_the_call_may_b
     assert moved(here) == {OWN: 2, CREDITS: Decimal("0.2")}
 
 
-def test_a_key_whose_answer_was_lost_is_used_exactly_if_its_use_was_counted(here: World, proxy: Server) -> None:
+def test_a_key_whose_answer_was_lost_is_used_exactly_if_its_use_was_counted(here: Service, proxy: Server) -> None:
     use = spilling_with_a_key(here)
     set_rules(proxy, [CUT_TRANSACTION])
     with pytest.raises(OutcomeUnknown):
@@ -161,7 +166,7 @@ def test_a_key_whose_answer_was_lost_is_used_exactly_if_its_use_was_counted(here
     assert moved(here) == {OWN: 2, CREDITS: Decimal("0.2")}
 
 
-def test_a_key_that_is_in_use_is_refused_even_where_the_refusal_is_lost(here: World, proxy: Server) -> None:
+def test_a_key_that_is_in_use_is_refused_even_where_the_refusal_is_lost(here: Service, proxy: Server) -> None:
     use = with_a_key(here)
     use()
     set_rules(proxy, [{**CUT_TRANSACTION, "times": 1}])
@@ -172,7 +177,7 @@ def test_a_key_that_is_in_use_is_refused_even_where_the_refusal_is_lost(here: Wo
 
 @pytest.mark.parametrize("prepared", [spilling, with_a_key], ids=["several items", "a key"])
 def test_a_delayed_transaction_cannot_follow_its_retry(
-    here: World, monkeypatch: pytest.MonkeyPatch, prepared: Prepared
+    here: Service, monkeypatch: pytest.MonkeyPatch, prepared: Prepared
 ) -> None:
     """The try whose answer was given up is still on its way: whenever it arrives, it has been applied already."""
     use = prepared(here)
@@ -193,9 +198,9 @@ def test_a_delayed_transaction_cannot_follow_its_retry(
 
 
 def test_a_lost_try_under_a_key_that_is_then_refused_leaves_the_outcome_unknown(
-    here: World, monkeypatch: pytest.MonkeyPatch
+    here: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the hot path asks of a balance may hold again later: the lost try could still take effect."""
+    """What the fast path asks of a balance may hold again later: the lost try could still take effect."""
     use = with_a_key(here)
     send: Any = here.table.client.transact_write_items
     late: list[dict[str, Any]] = []
@@ -216,7 +221,7 @@ def test_a_lost_try_under_a_key_that_is_then_refused_leaves_the_outcome_unknown(
 
 
 def test_under_a_storm_every_use_of_several_items_is_counted_exactly_once(
-    here: World, proxy: Server, backend: Server
+    here: Service, proxy: Server, backend: Server
 ) -> None:
     """10 % of answers cut after the write took effect, 5 % throttled, over uses of own units, credits, entities and
     keys, each key used by two calls: what is told is what moved; of a call, or of a key, one event at most."""
@@ -230,21 +235,23 @@ def test_under_a_storm_every_use_of_several_items_is_counted_exactly_once(
             for rule, share in ((CUT, 0.1), (CUT_TRANSACTION, 0.1), (THROTTLED, 0.05), (THROTTLED_TRANSACTION, 0.05))
         ],
     )
-    lock, tally, allowed = threading.Lock(), Counter[str](), set[int]()
+    lock, batch, allowed = threading.Lock(), Counter[str](), set[int]()
 
     def call(number: int) -> None:
-        key = (Once("track", f"k{number // 6}"),) if number % 6 < 2 else ()
+        key = (IdempotencyKey("track", f"k{number // 6}"),) if number % 6 < 2 else ()
         feature, entity = ("action1", "") if number % 2 else ("messages", f"e{number // 2 % 2 + 1}")
         properties = {"call": number}
         try:
-            outcome = here.use(f"c{2 - number % 2}", 1, feature=feature, entity=entity, properties=properties, once=key)
+            outcome = here.use(
+                f"c{2 - number % 2}", 1, feature=feature, entity=entity, properties=properties, idempotency_keys=key
+            )
             kind = "allowed" if outcome.allowed else "denied"
         except DuplicateRequest:
             kind = "duplicate"
         except Unavailable as error:
             kind = "unknown" if isinstance(error, OutcomeUnknown) else "busy"
         with lock:
-            tally[kind] += 1
+            batch[kind] += 1
             if kind == "allowed":
                 allowed.add(number)
 
@@ -257,9 +264,9 @@ def test_under_a_storm_every_use_of_several_items_is_counted_exactly_once(
         calls.setdefault(int(use.event.properties["call"]), set()).add(use.event.id)
     assert all(len(ids) == 1 for ids in calls.values())
     assert allowed <= calls.keys()
-    assert len(calls) <= len(allowed) + tally["unknown"]
+    assert len(calls) <= len(allowed) + batch["unknown"]
     for customer in ("c1", "c2"):
         events = drawn(direct, here.table.name, customer)
         assert {p: v for p, v in here.consumed(customer).items() if v} == {p: v for p, v in events.items() if v}
-    assert tally["unknown"] + tally["busy"] < 48, tally
-    assert tally["denied"] > 0
+    assert batch["unknown"] + batch["busy"] < 48, batch
+    assert batch["denied"] > 0

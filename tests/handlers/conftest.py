@@ -15,7 +15,7 @@ from moto import mock_aws
 
 from tests.conftest import create_table, dynamodb_client
 from tests.http_events import authorized, http_event
-from tests.world import World, world
+from tests.service import Service, service
 from tollgate import runtime
 
 HANDLERS = ("check", "track", "manage", "authorizer", "metric_access", "entitlements", "usage_events")
@@ -23,10 +23,10 @@ HANDLERS = ("check", "track", "manage", "authorizer", "metric_access", "entitlem
 
 @dataclass(frozen=True)
 class Here:
-    """The handlers by function name, and the world behind them."""
+    """The handlers by function name, and the balances behind them."""
 
     handlers: dict[str, Callable[[dict[str, Any], object], dict[str, Any]]]
-    world: World
+    service: Service
 
     def call(self, function: str, route: str, body: Any, **more: Any) -> tuple[int, dict[str, Any]]:
         """The status and parsed body of a call with a sandbox secret key; `body` is a JSON value, or text as it is."""
@@ -35,7 +35,7 @@ class Here:
 
     def contents(self) -> str:
         """Everything in the table."""
-        return repr(self.world.table.client.scan(TableName=self.world.table.name)["Items"])
+        return repr(self.service.table.client.scan(TableName=self.service.table.name)["Items"])
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def here() -> Iterator[Here]:
             "TOLLGATE_DEAD_LETTER_QUEUE_URL": dead,
         }.items():
             patch.setenv(variable, value)
-        for threads in ("usecases.intake.THREADS", "store.history.THREADS"):  # moto can do one thing at a time
+        for threads in ("usecases.usage_queue.THREADS", "store.history.THREADS"):  # moto can do one thing at a time
             patch.setattr(f"tollgate.{threads}", 1)
         for cached in vars(runtime).values():
             if hasattr(cached, "cache_clear"):
@@ -68,4 +68,4 @@ def here() -> Iterator[Here]:
         for function in HANDLERS:
             sys.modules.pop(f"functions.{function}.app", None)
             handlers[function] = importlib.import_module(f"functions.{function}.app").handler
-        yield Here(handlers, world(client, name))
+        yield Here(handlers, service(client, name))

@@ -109,7 +109,7 @@ class Lotus:
 
     def stream(self, customer_id: str) -> None:
         """What the table's stream tells of a customer's first balances."""
-        table = self.here.world.table
+        table = self.here.service.table
         items: list[Item] = table.query(f"sandbox#customer#{customer_id}", "BALANCE#")
         records = [
             {

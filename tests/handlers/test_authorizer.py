@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tests.handlers.conftest import Here
-from tests.world import NOW
-from tollgate.domain.keys import Environment, Scope
+from tests.service import NOW
+from tollgate.domain.api_keys import Environment, Scope
 
 
 def ask(here: Here, headers: dict[str, str]) -> dict[str, Any]:
@@ -20,7 +20,7 @@ def ask(here: Here, headers: dict[str, str]) -> dict[str, Any]:
 @pytest.mark.parametrize("environment", Environment)
 @pytest.mark.parametrize("scope", Scope)
 def test_a_key_tells_its_environment_and_scope(here: Here, environment: Environment, scope: Scope) -> None:
-    key, text = here.world.management.create_key(environment, scope, "", NOW)
+    key, text = here.service.management.create_key(environment, scope, "", NOW)
     expected = {
         "isAuthorized": True,
         "context": {"environment": environment.value, "scope": scope.value, "key_id": key.id},
@@ -39,7 +39,7 @@ def test_a_key_tells_its_environment_and_scope(here: Here, environment: Environm
         {"x-api-key": text},
     ):
         assert ask(here, headers) == expected
-    here.world.management.revoke_key(environment, key.id)
+    here.service.management.revoke_key(environment, key.id)
     assert ask(here, {"x-api-key": text}) == {"isAuthorized": False}
 
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from tests.handlers.conftest import Here
 from tests.http_events import authorized, http_event
-from tests.world import SANDBOX, item
+from tests.service import SANDBOX, item
 from tollgate import runtime
-from tollgate.domain.balances import Place
+from tollgate.domain.balances import BalanceKey
 from tollgate.store.keys import balance
 
 CHECK = ("check", "POST /v1/balances.check")
@@ -40,7 +40,7 @@ BAD_LITERALS = [
 
 @pytest.fixture(scope="module")
 def customer(here: Here) -> Here:
-    here.world.customer("c1", [item(10)])
+    here.service.customer("c1", [item(10)])
     return here
 
 
@@ -166,7 +166,7 @@ def test_as_many_controls_as_may_be_are_a_small_part_of_what_an_item_holds(custo
     }
     body = {"customer_id": "c1", "billing_controls": controls}
     assert customer.call("manage", "POST /v1/customers.update", body)[0] == 200
-    found = customer.world.table.get(balance(SANDBOX, "c1", Place("messages")))
+    found = customer.service.table.get(balance(SANDBOX, "c1", BalanceKey("messages")))
     assert found is not None
     assert 20_000 < len(found["limits"]["S"]) < 50_000
     none = {"customer_id": "c1", "billing_controls": {kind: [] for kind in controls}}

@@ -10,7 +10,7 @@ from flexprice import models
 
 from tests.flexprice import assert_entitlements, assert_error, call, sdk, validator
 from tests.handlers.conftest import Here
-from tests.world import MONTHLY, NOW, SANDBOX
+from tests.service import MONTHLY, NOW, SANDBOX
 from tollgate import runtime
 from tollgate.domain.customers import Customer
 from tollgate.domain.decisions import Overage
@@ -52,7 +52,7 @@ CALLS = PlanItem("calls", Decimal(1000), reset=MONTHLY)
 @pytest.fixture(scope="module")
 def stocked(here: Here) -> Here:
     """`full` holds a plan, an older one, an add-on and nothing else; `bare` no subscription."""
-    management = here.world.management
+    management = here.service.management
     for feature in FEATURES:
         management.create_feature(SANDBOX, feature)
     plans = (
@@ -160,7 +160,7 @@ class TestEntitlements:
         assert (pro["plan"]["name"], pro["billing_period"]) == ("Pro", "MONTHLY")
 
     def test_unlimited_has_no_usage_limit(self, stocked: Here) -> None:
-        management = stocked.world.management
+        management = stocked.service.management
         management.get_or_create_customer(SANDBOX, Customer("endless"), None, NOW)
         management.attach(SANDBOX, "endless", "endless", None, runtime.clock())
         management.attach(SANDBOX, "endless", "old", None, runtime.clock())
@@ -217,7 +217,7 @@ class TestEntitlements:
         assert_error(*get(stocked, "subscriptions/nope/entitlements"), (404, "not_found"))
 
     def test_a_feature_made_a_moment_ago_is_there(self, stocked: Here) -> None:
-        management = stocked.world.management
+        management = stocked.service.management
         get(stocked, "customers/full/entitlements")  # the catalog is cached now
         management.create_feature(SANDBOX, Feature("fresh", "Fresh", FeatureType.BOOLEAN, consumable=False))
         management.create_plan(SANDBOX, Plan("fresh", "Fresh plan", items=(PlanItem("fresh"),)))
@@ -254,7 +254,7 @@ class TestUsageSummary:
         return body
 
     def test_limits_usage_ratio_reset_and_verdict(self, stocked: Here) -> None:
-        stocked.world.use("full", 500, feature="calls", now=runtime.clock())
+        stocked.service.use("full", 500, feature="calls", now=runtime.clock())
         body = self.summary(stocked, "customer_id=full")
         assert [entry["feature"]["name"] for entry in body["features"]] == ["API calls", "Storage", "SLA", "SSO"]
         assert (body["customer_id"], body["period"]) == ("full", None)
@@ -276,10 +276,10 @@ class TestUsageSummary:
                 validator("EntitlementSource").validate(source)
 
     def test_past_the_limit_it_is_counted_and_denied_as_the_check_denies(self, stocked: Here) -> None:
-        world = stocked.world
-        world.management.get_or_create_customer(SANDBOX, Customer("over"), None, NOW)
-        world.management.attach(SANDBOX, "over", "pro", None, runtime.clock())
-        world.use("over", 1500, Overage.OVERFLOW, feature="calls", now=runtime.clock())
+        service = stocked.service
+        service.management.get_or_create_customer(SANDBOX, Customer("over"), None, NOW)
+        service.management.attach(SANDBOX, "over", "pro", None, runtime.clock())
+        service.use("over", 1500, Overage.OVERFLOW, feature="calls", now=runtime.clock())
         (calls,) = self.summary(stocked, "customer_lookup_key=over&feature_lookup_keys=api_calls")["features"]
         assert (calls["current_usage"], calls["usage_percent"], calls["access"]["allowed"]) == ("1500", "1.5", False)
         status, check = stocked.call("check", "POST /v1/check", {"customer_id": "over", "feature_id": "calls"})
@@ -354,7 +354,7 @@ class TestErrors:
         def fail(*_: object) -> None:
             raise error
 
-        monkeypatch.setattr("tollgate.store.plans.Plans.every_version", fail)
+        monkeypatch.setattr("tollgate.store.plans.PlanStore.every_version", fail)
         monkeypatch.setattr("tollgate.usecases.plans.CACHE_SECONDS", -1.0)
         status, body = get(stocked, "customers/full/entitlements")
         assert_error(status, body, expected)
@@ -374,7 +374,7 @@ class TestErrors:
 
 
 def test_an_override_is_a_source_of_its_subscription(stocked: Here) -> None:
-    management = stocked.world.management
+    management = stocked.service.management
     management.get_or_create_customer(SANDBOX, Customer("special"), None, NOW)
     own = (PlanItem("calls", Decimal(7), reset=MONTHLY), PlanItem("sla", static_value="gold"))
     terms = Terms(items=own)

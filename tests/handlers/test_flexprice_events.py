@@ -15,7 +15,7 @@ from tests.conftest import Spent
 from tests.flexprice import assert_error, call, sdk
 from tests.handlers.conftest import Here
 from tests.handlers.test_events import CONTEXT
-from tests.world import MONTHLY, NOW, SANDBOX
+from tests.service import MONTHLY, NOW, SANDBOX
 from tollgate import runtime
 from tollgate.domain.customers import Customer
 from tollgate.domain.features import Feature, FeatureType
@@ -39,7 +39,7 @@ FEATURES = (
 
 @pytest.fixture(scope="module")
 def stocked(here: Here) -> Here:
-    management = here.world.management
+    management = here.service.management
     for feature in FEATURES:
         management.create_feature(SANDBOX, feature)
     items = tuple(PlanItem(feature.id, Decimal(100), reset=MONTHLY) for feature in FEATURES)
@@ -50,8 +50,8 @@ def stocked(here: Here) -> Here:
 @pytest.fixture
 def customer(stocked: Here, request: pytest.FixtureRequest) -> str:
     id = request.node.name[:100].replace("[", "-").replace("]", "")
-    stocked.world.management.get_or_create_customer(SANDBOX, Customer(id), None, NOW)
-    stocked.world.management.attach(SANDBOX, id, "all", None, runtime.clock())
+    stocked.service.management.get_or_create_customer(SANDBOX, Customer(id), None, NOW)
+    stocked.service.management.attach(SANDBOX, id, "all", None, runtime.clock())
     return str(id)
 
 
@@ -179,10 +179,10 @@ def test_events_of_an_unknown_customer_wait_for_it_and_hold_nothing_up(
     for _ in range(2):
         assert deliver([body]) == []
         assert (used(stocked, customer)["count"], used(stocked, customer)["peak"]) == ("2", "3")
-    stocked.world.management.get_or_create_customer(SANDBOX, Customer(f"{customer}-later"), None, NOW)
-    stocked.world.management.attach(SANDBOX, f"{customer}-later", "all", None, runtime.clock())
+    stocked.service.management.get_or_create_customer(SANDBOX, Customer(f"{customer}-later"), None, NOW)
+    stocked.service.management.attach(SANDBOX, f"{customer}-later", "all", None, runtime.clock())
     for _ in range(2):
-        runtime.reporter().count_waiting(SANDBOX, f"{customer}-later", runtime.clock())
+        runtime.usage_events().count_waiting(SANDBOX, f"{customer}-later", runtime.clock())
         assert used(stocked, f"{customer}-later")["count"] == "1"
 
 

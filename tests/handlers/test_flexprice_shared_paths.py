@@ -12,9 +12,9 @@ from tests.conftest import ROOT
 from tests.flexprice import assert_error, call
 from tests.handlers.conftest import Here
 from tests.http_events import authorized, http_event
-from tests.world import NOW, SANDBOX, item
+from tests.service import NOW, SANDBOX, item
 from tollgate import runtime
-from tollgate.domain.keys import Scope
+from tollgate.domain.api_keys import Scope
 
 TEMPLATE = (ROOT / "template.yaml").read_text()
 SHARED = re.findall(r'RouteKey: "([^"]+)", [^\n]*EitherKeyAuthorizer', TEMPLATE)
@@ -50,13 +50,13 @@ class TestDialects:
                 assert bearer(here, route, body, **more) == here.call("manage", route, body, **more)
 
     def test_events(self, here: Here) -> None:
-        here.world.customer("tracker", [item(10)])
+        here.service.customer("tracker", [item(10)])
         body = {"customer_id": "tracker", "feature_id": "messages", "value": 3, "async": False}
         now = runtime.clock()
         assert bearer(here, "POST /v1/events", body)[0] == 200
-        assert here.world.remaining("tracker", now) == 7
+        assert here.service.remaining("tracker", now) == 7
         assert here.call("track", "POST /v1/events", body)[0] == 200
-        assert here.world.remaining("tracker", now) == 4
+        assert here.service.remaining("tracker", now) == 4
         assert_error(*call(here.handlers["entitlements"], "POST /v1/events", body), (400, "validation_error"))
 
 
@@ -64,7 +64,7 @@ class TestAuthorizer:
     @pytest.fixture
     def keys(self, here: Here) -> tuple[str, str]:
         return tuple(  # type: ignore[return-value]
-            here.world.management.create_key(SANDBOX, Scope.SECRET, "", NOW)[1] for _ in range(2)
+            here.service.management.create_key(SANDBOX, Scope.SECRET, "", NOW)[1] for _ in range(2)
         )
 
     def ask(self, here: Here, headers: dict[str, str], source: str = "POST /v1/events") -> bool:

@@ -17,7 +17,7 @@ from tests.handlers.test_usage_events import Bus, Letters
 from tests.http_events import authorized, http_event
 from tests.records import NOW, held, monthly, record, spent, used
 from tollgate import runtime
-from tollgate.domain.balances import Balance, Place
+from tollgate.domain.balances import Balance, BalanceKey
 from tollgate.domain.features import Feature, FeatureType
 from tollgate.usecases.management import Management
 
@@ -36,8 +36,8 @@ USES = [  # (customer, feature, entity, value, at, properties)
 @pytest.fixture(scope="module")
 def told(here: Here) -> Iterator[Here]:
     """The uses above, as the stream tells them; nothing reaches a bus."""
-    management: Management = here.world.management
-    from tests.world import SANDBOX
+    management: Management = here.service.management
+    from tests.service import SANDBOX
     from tollgate.domain.customers import Customer
 
     management.create_feature(SANDBOX, Feature("words", "Words", FeatureType.METERED))
@@ -45,10 +45,10 @@ def told(here: Here) -> Iterator[Here]:
         management.get_or_create_customer(SANDBOX, Customer(customer), None, NOW)
     module = sys.modules["functions.usage_events.app"]
     records: list[dict[str, Any]] = []
-    states: dict[tuple[str, Place], tuple[int, Balance]] = {}
+    states: dict[tuple[str, BalanceKey], tuple[int, Balance]] = {}
     for number, (customer, feature, entity, value, at, properties) in enumerate(USES):
-        key = customer, Place(feature, entity)
-        version, balance = states.get(key, (1, held(monthly(1000), place=key[1])))
+        key = customer, BalanceKey(feature, entity)
+        version, balance = states.get(key, (1, held(monthly(1000), key=key[1])))
         after = spent(balance, value)
         event = used(f"use-{number}", value, at, properties=properties)
         records.append(record(balance, after, version + 1, event, customer=customer))
@@ -388,8 +388,8 @@ def test_an_aggregate_to_the_end_of_time_is_refused(told: Here, size: str, start
 def test_a_customer_is_summed_up_wherever_its_test_clock_is(told: Here) -> None:
     """Its uses may lie where no other customer's can."""
     at = NOW + 3000 * DAY + 5
-    management: Management = told.world.management
-    from tests.world import SANDBOX
+    management: Management = told.service.management
+    from tests.service import SANDBOX
     from tollgate.domain.customers import Customer
 
     management.get_or_create_customer(SANDBOX, Customer("later"), None, NOW)

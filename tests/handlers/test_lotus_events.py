@@ -11,7 +11,7 @@ import pytest
 
 from tests.handlers.conftest import Here
 from tests.handlers.lotus import Lotus, ago, free, paid
-from tollgate.store.once import DAY_MS
+from tollgate.store.idempotency import DAY_MS
 
 TOO_FAR = (
     "Time created too far in the past or future. Events must be within 30 days before or 1 day ahead of current time."
@@ -107,7 +107,7 @@ class TestCounting:
     def test_an_id_is_remembered_for_45_days(self, lotus: Lotus) -> None:
         event = lotus.event(lotus.customer(), "e")
         lotus.report(event)
-        items = lotus.here.world.table.client.scan(TableName=lotus.here.world.table.name)["Items"]
+        items = lotus.here.service.table.client.scan(TableName=lotus.here.service.table.name)["Items"]
         (kept,) = [item for item in items if item.get("about", {}).get("S") == event["customer_id"]]
         left = int(kept["kept_until"]["N"]) - int(datetime.now(UTC).timestamp() * 1000)
         assert 44.99 * DAY_MS < left <= 45 * DAY_MS
@@ -173,9 +173,9 @@ class TestCounting:
         lotus.report(lotus.event(customer, name, n=10))
         ((usage, _, _),) = lotus.access(customer, metric)[1]
         assert 9.999 < usage <= 10  # it has just begun
-        once = lotus.customer({"feature_id": metric, "included": 100})
-        lotus.report(lotus.event(once, name, n=10))
-        assert lotus.access(once, metric)[1] == [(10, 100, 100)]
+        idempotency_keys = lotus.customer({"feature_id": metric, "included": 100})
+        lotus.report(lotus.event(idempotency_keys, name, n=10))
+        assert lotus.access(idempotency_keys, metric)[1] == [(10, 100, 100)]
 
     def test_large_properties_are_counted_and_kept_as_far_as_they_fit(self, lotus: Lotus) -> None:
         metric = lotus.feature()

@@ -14,14 +14,14 @@ from tests.handlers.conftest import Here
 from tests.handlers.test_events import CONTEXT
 from tests.records import MONTH_END, NOW, held, monthly, record, spent, used, uses, with_limits
 from tollgate.dialects.reservations import Delayed
-from tollgate.domain.balances import Balance, Place, restated
+from tollgate.domain.api_keys import Environment
+from tollgate.domain.balances import Balance, BalanceKey, recomputed
 from tollgate.domain.features import Feature, FeatureType
+from tollgate.domain.grants import Rollover
 from tollgate.domain.history import HOUR_MS, From, Segment
 from tollgate.domain.holds import Hold, Part
-from tollgate.domain.keys import Environment
 from tollgate.domain.limits import Alert, Threshold
-from tollgate.domain.rows import Rollover
-from tollgate.store.history import Allowance
+from tollgate.store.history import ReadBudget
 
 
 class Bus:
@@ -124,7 +124,7 @@ def test_what_is_no_change_sends_nothing(consume: Any, what: str) -> None:
         change = record(balance, balance, 2, old_event=event)
         change["dynamodb"]["OldImage"]["version"]["N"] = "2"
     else:
-        change = record(balance, balance._replace(clocked=True), 2, old_event=event)
+        change = record(balance, balance._replace(has_test_clock=True), 2, old_event=event)
     if what == "another item":
         change["dynamodb"]["Keys"]["sk"]["S"] = "CUSTOMER"
     bus = Bus()
@@ -155,10 +155,10 @@ def test_a_use_is_told_with_what_each_row_gave_and_the_balance_after_it(consume:
 
 def test_a_use_after_a_boundary_tells_the_reset_before_it(consume: Any) -> None:
     old = spent(held(monthly(100)), 60)
-    row = monthly(100, used=Decimal(5))._replace(next_reset_at=1_772_323_200_000)  # March 1
+    grant = monthly(100, used=Decimal(5))._replace(next_reset_at=1_772_323_200_000)  # March 1
     event = used("use-9", 5, MONTH_END + 7)
     bus = Bus()
-    consume([record(old, held(row), 9, event, old_event=used("use-8", 60))], bus)
+    consume([record(old, held(grant), 9, event, old_event=used("use-8", 60))], bus)
     (first, reset), (second, use) = told(bus)
     assert (first, reset["value"], reset["timestamp"]) == ("balance.reset", 60, MONTH_END)
     assert (second, use["deducted"], use["deductions"][0]["value"]) == ("usage.recorded", 5, 5)
@@ -193,7 +193,7 @@ def test_the_balances_of_a_customer_that_is_gone_lapse(consume: Any) -> None:
 
 
 def test_a_removal_has_ids_of_its_own_though_it_has_the_last_writes_version(consume: Any) -> None:
-    """A rollover of a row ends, and then the row itself goes with its customer."""
+    """A rollover of a grant ends, and then the grant itself goes with its customer."""
     rolled = held(monthly(100, rollovers=(Rollover(Decimal(30), expires_at=NOW + 10),)))
     bus = Bus()
     consume([record(rolled, held(monthly(100)), 7), record(held(monthly(100)), None, 8)], bus)
@@ -272,9 +272,9 @@ def test_a_consumer_that_dies_between_its_steps_tells_all_when_it_comes_again(
     bus = Bus()
     with monkeypatch.context() as patch:
         if step == "before the history":
-            patch.setattr(module._teller.history, "write", die)
+            patch.setattr(module._stores.history, "write", die)
         elif step == "between its entries and its sums":
-            patch.setattr(module._teller.history, "add", die)
+            patch.setattr(module._stores.history, "add", die)
         elif step == "before the bus":
             patch.setattr(module, "packed", die)
         else:
@@ -285,9 +285,9 @@ def test_a_consumer_that_dies_between_its_steps_tells_all_when_it_comes_again(
     consume(records, bus)
     told_once = {detail["id"]: detail["value"] for _, detail in told(bus)}
     assert sorted(told_once.values()) == list(range(1, 26))
-    history = module._teller.history
+    history = module._stores.history
     hour = Segment(From.HOURS, NOW, NOW + HOUR_MS)
-    sums = list(history.sums(Environment.SANDBOX, customer, ["messages"], [hour], Allowance(100)))
+    sums = list(history.sums(Environment.SANDBOX, customer, ["messages"], [hour], ReadBudget(100)))
     assert [(one.uses, one.sum) for one in sums] == [(25, 325)]
     entries = [entry for _, entry in history.entries(Environment.SANDBOX, customer, NOW, NOW + HOUR_MS)]
     assert sorted(entry.value for entry in entries) == list(range(1, 26))
@@ -325,12 +325,12 @@ def test_a_features_own_thresholds_tell_each_change_of_state(here: Here, consume
     feature = Feature(
         "wallet", "Wallet", FeatureType.METERED, extra={"alert_settings": {"alert_enabled": True, **settings}}
     )
-    here.world.management.create_feature(Environment.SANDBOX, feature)
+    here.service.management.create_feature(Environment.SANDBOX, feature)
     module: Any = sys.modules["functions.usage_events.app"]
-    module._teller.meter.features.catalog(Environment.SANDBOX, fresh=True)
-    balance = held(monthly(100), place=Place("wallet"))
+    module._stores.tracking.features.catalog(Environment.SANDBOX, fresh=True)
+    balance = held(monthly(100), key=BalanceKey("wallet"))
     records = uses(balance, [49, 1, 46, 3], "w1")
-    refilled = held(monthly(100)._replace(adjustment=Decimal(100)), place=Place("wallet"))
+    refilled = held(monthly(100)._replace(adjustment=Decimal(100)), key=BalanceKey("wallet"))
     records.append(record(spent(balance, 99), refilled, 6, customer="w1"))
     bus = Bus()
     consume(records, bus)
@@ -342,7 +342,7 @@ HELD = Hold("h1", NOW + 5000, (Part(0, "sub_1:0", Decimal(8)),))
 
 
 def reserved(*holds: Hold, drawn: int) -> Balance:
-    return restated(held(monthly(100, used=Decimal(drawn)))._replace(holds=holds))
+    return recomputed(held(monthly(100, used=Decimal(drawn)))._replace(holds=holds))
 
 
 def test_a_hold_that_lapsed_is_no_change_by_hand_and_a_later_use_is_told_alone(consume: Any) -> None:

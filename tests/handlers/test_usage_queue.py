@@ -12,10 +12,10 @@ import pytest
 
 from tests.handlers.conftest import Here
 from tests.handlers.test_events import CONTEXT
-from tests.world import NOW, SANDBOX, item
+from tests.service import NOW, SANDBOX, item
 from tollgate import runtime
 from tollgate.dialects.events_in import use_id
-from tollgate.domain.balances import Place
+from tollgate.domain.balances import BalanceKey
 from tollgate.domain.errors import NotFound, Unavailable
 from tollgate.domain.features import Feature, FeatureType
 from tollgate.store.balance_items import decode_event
@@ -39,7 +39,7 @@ class Letters:
 def customer(here: Here) -> str:
     """A customer with 100 messages."""
     name = f"queue-{next(NUMBER)}"
-    here.world.customer(name, [item(100, None)])
+    here.service.customer(name, [item(100, None)])
     return name
 
 
@@ -74,7 +74,7 @@ def take_in(here: Here, *messages: dict[str, Any]) -> list[str]:
 
 
 def used(here: Here, customer: str) -> Decimal:
-    return here.world.totals(customer).usage
+    return here.service.totals(customer).usage
 
 
 def test_an_event_counts_once_by_its_own_id_or_its_envelopes(here: Here, customer: str, letters: Letters) -> None:
@@ -94,7 +94,7 @@ def test_two_sources_that_use_one_id_are_two_uses_in_one_write(here: Here, custo
     unnamed = event(customer, time=NOW)
     assert take_in(here, *map(message, [*events, unnamed])) == []
     assert used(here, customer) == 6
-    remembered = here.world.table.get(balance(SANDBOX, customer, Place("messages")))
+    remembered = here.service.table.get(balance(SANDBOX, customer, BalanceKey("messages")))
     assert remembered is not None
     last = decode_event(remembered)
     assert last is not None
@@ -122,20 +122,20 @@ def test_a_value_is_one_where_none_is_given_and_keeps_its_digits(here: Here, cus
 def test_an_event_by_name_is_what_the_meters_of_its_features_make_of_its_properties(
     here: Here, customer: str, letters: Letters
 ) -> None:
-    meter = {"event_name": "render", "aggregation": {"type": "MAX", "field": "pixels"}}
+    tracking = {"event_name": "render", "aggregation": {"type": "MAX", "field": "pixels"}}
     for feature in (
         Feature("renders", "Renders", FeatureType.METERED, event_names=("render",)),
-        Feature("largest", "Largest", FeatureType.METERED, extra={"meter": meter}),
+        Feature("largest", "Largest", FeatureType.METERED, extra={"meter": tracking}),
     ):
-        here.world.management.create_feature(SANDBOX, feature)
-        here.world.attach(customer, [item(100, None, feature.id)], add_on=True)
+        here.service.management.create_feature(SANDBOX, feature)
+        here.service.attach(customer, [item(100, None, feature.id)], add_on=True)
     told = [
         message(event(customer, feature_id=None, event_name="render", value=None, id=f"{customer}-{n}", properties=p))
         for n, p in enumerate(({"pixels": 7}, {"pixels": 9, "value": 3}, {"pixels": 2}))
     ]
     for _ in range(2):
         assert take_in(here, *told) == []
-    usage = {id: here.world.totals(customer, id, now=NOW).usage for id in ("renders", "largest")}
+    usage = {id: here.service.totals(customer, id, now=NOW).usage for id in ("renders", "largest")}
     assert usage == {"renders": 1 + 3 + 1, "largest": 9}
     assert letters.sent == []
 
@@ -204,8 +204,8 @@ def test_what_may_succeed_later_comes_again_until_the_last_time(
     again: bool,
     error: Exception,
 ) -> None:
-    intake = sys.modules["functions.track.app"]._intake
-    monkeypatch.setattr(intake, "count", lambda arrived, _: [error for _ in arrived])
+    usage_queue = sys.modules["functions.track.app"]._usage_queue
+    monkeypatch.setattr(usage_queue, "count", lambda queued, _: [error for _ in queued])
     assert take_in(here, message(event(customer), "m1", receives)) == (["m1"] if again else [])
     assert len(letters.sent) == (0 if again else 1)
 
@@ -213,8 +213,8 @@ def test_what_may_succeed_later_comes_again_until_the_last_time(
 def test_a_use_of_an_entity_that_is_about_to_be_made_waits_for_it(here: Here, customer: str, letters: Letters) -> None:
     early = message(event(customer, entity_id="e1"), "m1")
     assert take_in(here, early, message(event(customer), "m2")) == ["m1"]
-    here.world.management.create_feature(SANDBOX, Feature("users", "Users", FeatureType.METERED, consumable=False))
-    here.world.entity(customer, "e1")
+    here.service.management.create_feature(SANDBOX, Feature("users", "Users", FeatureType.METERED, consumable=False))
+    here.service.entity(customer, "e1")
     assert take_in(here, early) == []
     assert used(here, customer) == 4
     assert letters.sent == []
@@ -231,7 +231,7 @@ def test_one_message_that_meets_a_defect_does_not_hold_up_the_others(
     def broken(*_: Any) -> None:
         raise ConnectionError("no queue")
 
-    monkeypatch.setattr("tollgate.dialects.reservations.arrived", broken)
+    monkeypatch.setattr("tollgate.dialects.reservations.on_due", broken)
     due = message('{"due":{"env":"sandbox","lock":"l","expires_at":1}}', "m2", receives)
     messages = message(event(customer), "m1"), due, message(event(customer), "m3")
     assert take_in(here, *messages) == (["m2"] if again else [])

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from tests.property.states import COUNTED, ENTITIES, REGIONS, State, line_of, resets, units
 from tests.strategies import DAY
-from tollgate.domain import grants
-from tollgate.domain.balances import Balance, Place, fold
+from tollgate.domain import manual_balances
+from tollgate.domain.balances import Balance, BalanceKey, as_of
 from tollgate.domain.customers import Entity
-from tollgate.domain.decisions import Decision, Overage, drawn_by, folded, hot, is_lenient, use
+from tollgate.domain.decisions import Decision, Overage, all_as_of, allows_negative, drawn_by, fast_path, use
 from tollgate.domain.periods import Reset
 from tollgate.domain.quantities import ZERO, converted
 from tollgate.domain.subscriptions import add_entity
@@ -39,13 +39,13 @@ class Track:
         )
         assert (slow.allowed, slow.drawn) == (accepted, moved)
         if not self.overage.passes:
-            assert_within_bounds(self, state, folded(before, state.now), slow)
-        after = {place: slow.world[place] for place in slow.changed(folded(before, state.now))}
+            assert_within_bounds(self, state, all_as_of(before, state.now), slow)
+        after = {key: slow.balances[key] for key in slow.changed(all_as_of(before, state.now))}
         if fast := fast_by(state, self, before):
-            place, balance = fast
-            assert after.keys() <= {place}
-            assert_as(slow, before, place, balance, state.now)
-            after = {place: balance}  # not folded: the next operation finds it as the hot write left it
+            key, balance = fast
+            assert after.keys() <= {key}
+            assert_as(slow, before, key, balance, state.now)
+            after = {key: balance}  # not folded: the next operation finds it as the fast write left it
         state.holdings = replace(state.holdings, balances={**state.holdings.balances, **after})
 
 
@@ -58,8 +58,8 @@ class Wait:
         state.now += self.ms
         state.model.advance(state.now)
         held = {
-            place: fold(balance, state.now) if balance.fresh_until <= state.now else balance
-            for place, balance in state.holdings.balances.items()
+            key: as_of(balance, state.now) if balance.fresh_until <= state.now else balance
+            for key, balance in state.holdings.balances.items()
         }
         state.holdings = replace(state.holdings, balances=held)
 
@@ -74,8 +74,11 @@ class Set:
     def apply(self, state: State) -> None:
         if self.entity_id and self.entity_id not in state.holdings.entities:
             return
-        which, change = grants.Filter(self.feature_id, self.entity_id), grants.Change(self.remaining, None, self.add)
-        state.holdings = grants.update(state.holdings, state.catalog, which, change, state.now)
+        which, change = (
+            manual_balances.BalanceFilter(self.feature_id, self.entity_id),
+            manual_balances.BalanceUpdate(self.remaining, None, self.add),
+        )
+        state.holdings = manual_balances.update(state.holdings, state.catalog, which, change, state.now)
         state.model.set_remaining(self.feature_id, self.entity_id, self.remaining, self.add)
 
 
@@ -89,15 +92,15 @@ class Create:
     days: int | None
 
     def apply(self, state: State) -> None:
-        place = Place(self.feature_id, self.entity_id)
+        key = BalanceKey(self.feature_id, self.entity_id)
         held = any(line.id == self.id for line in state.model.lines)
         if held or (self.entity_id and self.entity_id not in state.holdings.entities):
             return
         expires_at = None if self.days is None else state.now + self.days * DAY
-        grant = grants.Grant(self.id, *place, self.included, reset=self.reset, expires_at=expires_at)
-        state.holdings = grants.create(state.holdings, state.catalog, grant, state.now)
-        row = next(row for row in state.holdings.balances[place].rows if row.id == self.id)
-        state.model.lines.append(line_of(place, row))
+        new = manual_balances.NewBalance(self.id, *key, self.included, reset=self.reset, expires_at=expires_at)
+        state.holdings = manual_balances.create(state.holdings, state.catalog, new, state.now)
+        grant = next(grant for grant in state.holdings.balances[key].grants if grant.id == self.id)
+        state.model.lines.append(line_of(key, grant))
 
 
 @dataclass(frozen=True)
@@ -106,8 +109,8 @@ class Delete:
 
     def apply(self, state: State) -> None:
         for line in [line for line in state.model.lines if line.id == self.id]:
-            which = grants.Filter(line.feature, line.entity, self.id)
-            state.holdings = grants.delete(state.holdings, state.catalog, which, state.now, recalculate=False)
+            which = manual_balances.BalanceFilter(line.feature, line.entity, self.id)
+            state.holdings = manual_balances.delete(state.holdings, state.catalog, which, state.now, recalculate=False)
             state.model.lines.remove(line)
 
 
@@ -144,54 +147,54 @@ operations = st.lists(
 )  # fmt: skip
 
 
-def world_of(state: State, feature_id: str) -> dict[Place, Balance]:
+def world_of(state: State, feature_id: str) -> dict[BalanceKey, Balance]:
     """What the use case reads for a decision on a feature."""
     ids = {feature_id, *(pool.feature_id for pool in state.catalog.pools(feature_id))}
-    return {place: balance for place, balance in state.holdings.balances.items() if place.feature_id in ids}
+    return {key: balance for key, balance in state.holdings.balances.items() if key.feature_id in ids}
 
 
-def used_by(state: State, track: Track, world: Mapping[Place, Balance]) -> Decision:
+def used_by(state: State, track: Track, balances: Mapping[BalanceKey, Balance]) -> Decision:
     feature = state.catalog.feature(track.feature_id)
     pools = state.catalog.pools(feature.id)
-    return use(feature, pools, track.entity_id, track.amount, track.overage, track.properties, world, state.now)
+    return use(feature, pools, track.entity_id, track.amount, track.overage, track.properties, balances, state.now)
 
 
-def fast_by(state: State, track: Track, world: Mapping[Place, Balance]) -> tuple[Place, Balance] | None:
-    """What the hot write of `usecases.usage.Meter` would leave, and where; None where it cannot decide."""
+def fast_by(state: State, track: Track, balances: Mapping[BalanceKey, Balance]) -> tuple[BalanceKey, Balance] | None:
+    """What the fast write of `usecases.usage.Meter` would leave, and where; None where it cannot decide."""
     feature, pools = state.catalog.feature(track.feature_id), state.catalog.pools(track.feature_id)
-    place = Place(feature.id, track.entity_id)
+    key = BalanceKey(feature.id, track.entity_id)
     amount = track.amount
-    if place not in world:
-        held = [pool for pool in pools if Place(pool.feature_id) in world]
+    if key not in balances:
+        held = [pool for pool in pools if BalanceKey(pool.feature_id) in balances]
         if track.entity_id or not held:
             return None
-        place, amount = Place(held[0].feature_id), converted(amount, held[0].cost)
-        if feature.id in world[place].before:
+        key, amount = BalanceKey(held[0].feature_id), converted(amount, held[0].cost)
+        if feature.id in balances[key].paid_first:
             return None
-    alone = not pools and not track.entity_id and not is_lenient(feature, (), track.overage)
-    after = hot(world[place], amount, track.overage, state.now, alone=alone)
-    return None if after is None else (place, after)
+    alone = not pools and not track.entity_id and not allows_negative(feature, (), track.overage)
+    after = fast_path(balances[key], amount, track.overage, state.now, alone=alone)
+    return None if after is None else (key, after)
 
 
-def assert_as(slow: Decision, before: Mapping[Place, Balance], place: Place, after: Balance, now: int) -> None:
-    """Invariant 3. Where nothing at all is granted, a hot write of nothing is as good as none."""
+def assert_as(slow: Decision, before: Mapping[BalanceKey, Balance], key: BalanceKey, after: Balance, now: int) -> None:
+    """Invariant 3. Where nothing at all is granted, a fast write of nothing is as good as none."""
     if not slow.allowed:
-        assert after.spent == before[place].spent
-        assert not before[place].live_rows
+        assert after.spent == before[key].spent
+        assert not before[key].live_grants
         return
-    assert fold(after, now) == slow.world[place]
-    moved = {(d.feature_id, d.row.id): d.value for d in drawn_by(before[place], after)}
-    assert moved == {(d.feature_id, d.row.id): d.value for d in slow.deductions}
+    assert as_of(after, now) == slow.balances[key]
+    moved = {(d.feature_id, d.grant.id): d.value for d in drawn_by(before[key], after)}
+    assert moved == {(d.feature_id, d.grant.id): d.value for d in slow.deductions}
 
 
-def assert_within_bounds(track: Track, state: State, before: Mapping[Place, Balance], after: Decision) -> None:
-    """No use takes a row that may not be overdrawn below zero, nor a refund one above its grant; nothing moves the other
+def assert_within_bounds(track: Track, state: State, before: Mapping[BalanceKey, Balance], after: Decision) -> None:
+    """No use takes a grant that may not be overdrawn below zero, nor a refund one above its grant; nothing moves the other
     way."""
-    for place, balance in after.world.items():
-        soft = not state.catalog.feature(place.feature_id).consumable or state.model.allows_overage(
-            place.feature_id, track.entity_id
+    for key, balance in after.balances.items():
+        soft = not state.catalog.feature(key.feature_id).consumable or state.model.allows_overage(
+            key.feature_id, track.entity_id
         )
-        for old, new in zip(before[place].rows, balance.rows, strict=True):
+        for old, new in zip(before[key].grants, balance.grants, strict=True):
             if track.amount < 0:
                 assert min(ZERO, old.used) <= new.used <= old.used
                 assert new.rollovers == old.rollovers

@@ -51,7 +51,7 @@ class Line:
     expires: int | None = None
     created: int = 0
     add_on: bool = False
-    slot: bool = False
+    entity_share: bool = False
     paid: bool = False
     keeps_overage: bool = False
     rolls: bool = False
@@ -157,8 +157,8 @@ class Model:
             asked = amount
             if overage not in PASSES and not any(line.unlimited for line, _ in own):
                 asked = min([amount, *self._rooms(feature, entity, properties)])
-            lenient = feature in self.seats and free and overage != "reject"
-            moved = self._take(feature, entity, lines, asked, overage, lenient, properties)
+            may_go_negative = feature in self.seats and free and overage != "reject"
+            moved = self._take(feature, entity, lines, asked, overage, may_go_negative, properties)
             if overage == "reject" and moved < amount:
                 for line, used, rolled in before:
                     line.used = used
@@ -190,7 +190,7 @@ class Model:
         def seen(line: Line) -> bool:
             if line.feature not in costs:
                 return False
-            return line.entity in ("", entity) if entity else line.entity == "" or line.slot
+            return line.entity in ("", entity) if entity else line.entity == "" or line.entity_share
 
         return [(line, costs[line.feature]) for line in sorted(filter(seen, self.lines), key=position)]
 
@@ -227,7 +227,7 @@ class Model:
         lines: list[tuple[Line, Decimal]],
         amount: Decimal,
         overage: str,
-        lenient: bool,
+        may_go_negative: bool,
         properties: Mapping[str, str],
     ) -> Decimal:
         left = amount
@@ -254,11 +254,11 @@ class Model:
                 gates[line.feature] -= part
             return part
 
-        place = None
+        key = None
         for line, cost in lines:  # pass 1, with each place's rollovers before its lines
-            if (line.feature, line.entity) != place:
-                place = line.feature, line.entity
-                here = [other for other, _ in lines if (other.feature, other.entity) == place]
+            if (line.feature, line.entity) != key:
+                key = line.feature, line.entity
+                here = [other for other, _ in lines if (other.feature, other.entity) == key]
                 if not any(other.unlimited for other in here):
                     rolled = [r for other in here for r in other.rolled]
                     for rollover in sorted(rolled, key=lambda r: LATE if r.expires is None else r.expires):
@@ -267,7 +267,7 @@ class Model:
         clamped = False
         for line, cost in lines:  # pass 2
             bounds = self._bounds(line.feature, entity)
-            able = line.overage or bounds.overage_allowed or (lenient and line.feature == feature)
+            able = line.overage or bounds.overage_allowed or (may_go_negative and line.feature == feature)
             if line.unlimited or bounds.overage_allowed is False or not able:
                 continue
             if line.feature in spends:

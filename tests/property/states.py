@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 from tests.property.reference import Bounds, Cap, Line, Model, Rolled, utc_window_end
 from tests.strategies import T0
-from tollgate.domain.balances import Place, fold
+from tollgate.domain.balances import BalanceKey, as_of
 from tollgate.domain.controls import Controls, OverageControl, SpendControl, UsageControl
 from tollgate.domain.customers import Customer, Entity, Holdings, linked
 from tollgate.domain.features import Catalog, Feature, FeatureType
+from tollgate.domain.grants import Grant, RolloverRule
 from tollgate.domain.periods import Interval, Reset
 from tollgate.domain.plans import PREPAID, USAGE_BASED, ItemPrice, Plan, PlanItem
 from tollgate.domain.quantities import ZERO
-from tollgate.domain.rows import RolloverRule, Row
 from tollgate.domain.subscriptions import Terms, attach
 
 FEATURES = (
@@ -122,19 +122,19 @@ class State:
         printer.text(repr(self))
 
     def assert_same(self) -> None:
-        found = {place: fold(balance, self.now) for place, balance in self.holdings.balances.items()}
-        rows = {(*place, row.id): _of_row(row) for place, balance in found.items() for row in balance.rows}
-        assert rows == {(line.feature, line.entity, line.id): _of_line(line) for line in self.model.lines}
+        found = {key: as_of(balance, self.now) for key, balance in self.holdings.balances.items()}
+        grants = {(*key, grant.id): _of_row(grant) for key, balance in found.items() for grant in balance.grants}
+        assert grants == {(line.feature, line.entity, line.id): _of_line(line) for line in self.model.lines}
         for (feature_id, entity_id), bounds in self.model.bounds.items():
             if bounds.caps:
-                windows = found[Place(feature_id, entity_id)].limits.windows
+                windows = found[BalanceKey(feature_id, entity_id)].limits.windows
                 counts = {(w.interval.value, w.filter): w.used for w in windows}
                 assert counts == {(c.interval, (c.filter,) if c.filter else ()): c.used for c in bounds.caps}
 
 
-def _of_row(row: Row) -> tuple[object, ...]:
-    rolled = sorted((r.granted, r.used, r.expires_at or 0) for r in row.rollovers)
-    return row.used, row.total, row.next_reset_at, row.expires_at, rolled
+def _of_row(grant: Grant) -> tuple[object, ...]:
+    rolled = sorted((r.granted, r.used, r.expires_at or 0) for r in grant.rollovers)
+    return grant.used, grant.total, grant.next_reset_at, grant.expires_at, rolled
 
 
 def _of_line(line: Line) -> tuple[object, ...]:
@@ -187,39 +187,39 @@ def _lists(of: st.SearchStrategy[PlanItem], most: int) -> st.SearchStrategy[list
 
 
 def lines_of(holdings: Holdings) -> list[Line]:
-    return [line_of(place, row) for place, balance in holdings.balances.items() for row in balance.rows]
+    return [line_of(key, grant) for key, balance in holdings.balances.items() for grant in balance.grants]
 
 
-def line_of(place: Place, row: Row) -> Line:
-    rule = row.rollover
+def line_of(key: BalanceKey, grant: Grant) -> Line:
+    rule = grant.rollover
     keep = rule.max if rule else None
     if rule and rule.max_percentage is not None:
-        keep = ((row.granted + row.prepaid) * rule.max_percentage / 100).to_integral_value(ROUND_FLOOR)
+        keep = ((grant.granted + grant.prepaid) * rule.max_percentage / 100).to_integral_value(ROUND_FLOOR)
     return Line(
-        row.id,
-        place.feature_id,
-        place.entity_id,
-        row.granted,
-        row.prepaid,
-        row.adjustment,
-        row.used,
-        row.unlimited,
-        row.overage,
-        row.max_purchase,
-        row.reset.interval.value if row.reset else None,
-        row.reset.count if row.reset else 1,
-        row.anchor,
-        row.next_reset_at,
-        row.expires_at,
-        row.created_at,
-        row.add_on,
-        row.slot,
-        row.price is not None,
-        row.keeps_overage,
+        grant.id,
+        key.feature_id,
+        key.entity_id,
+        grant.granted,
+        grant.prepaid,
+        grant.adjustment,
+        grant.used,
+        grant.unlimited,
+        grant.overage,
+        grant.max_purchase,
+        grant.reset.interval.value if grant.reset else None,
+        grant.reset.count if grant.reset else 1,
+        grant.anchor,
+        grant.next_reset_at,
+        grant.expires_at,
+        grant.created_at,
+        grant.add_on,
+        grant.entity_share,
+        grant.price is not None,
+        grant.keeps_overage,
         rule is not None,
         keep,
         rule.months if rule else None,
-        [Rolled(*rollover) for rollover in row.rollovers],
+        [Rolled(*rollover) for rollover in grant.rollovers],
     )
 
 

@@ -15,16 +15,16 @@ from hypothesis import strategies as st
 from cli.servers import Server
 from tests.conftest import create_table, dynamodb_client
 from tests.records import NOW, held, monthly, record, spent, used
-from tests.world import SANDBOX, world
-from tollgate.domain.balances import Place
-from tollgate.domain.history import DAY_MS, HOUR_MS, Addition, From, Line, Segment
-from tollgate.domain.keys import Environment
-from tollgate.store.history import Allowance, History
+from tests.service import SANDBOX, service
+from tollgate.domain.api_keys import Environment
+from tollgate.domain.balances import BalanceKey
+from tollgate.domain.history import DAY_MS, HOUR_MS, Addition, From, Segment, SumKey
+from tollgate.store.alert_states import AlertStateStore
+from tollgate.store.history import HistoryStore, ReadBudget
 from tollgate.store.stream import change_of
-from tollgate.store.watches import Watches
-from tollgate.usecases.telling import Batch, Teller
+from tollgate.usecases.alerts import StreamBatch, StreamStores
 
-PLACES = (Place("messages"), Place("messages", "e1"), Place("words"))
+PLACES = (BalanceKey("messages"), BalanceKey("messages", "e1"), BalanceKey("words"))
 _customers = itertools.count()
 
 
@@ -32,13 +32,13 @@ class Crash(Exception):
     pass
 
 
-class Crashing(History):
+class Crashing(HistoryStore):
     """A history whose writer dies after so many of its sums."""
 
     left: int | None = None
 
     def add(
-        self, env: Environment, lines: Mapping[Line, Sequence[Addition]], at: int, *, overtaken: bool = False
+        self, env: Environment, lines: Mapping[SumKey, Sequence[Addition]], at: int, *, overtaken: bool = False
     ) -> None:
         if self.left is None:
             return super().add(env, lines, at, overtaken=overtaken)
@@ -47,10 +47,10 @@ class Crashing(History):
 
 
 @pytest.fixture(scope="module")
-def teller(servers: dict[str, Server]) -> Teller:
+def stores(servers: dict[str, Server]) -> StreamStores:
     client = dynamodb_client(servers["DynamoDB Local"].url)
-    here = world(client, create_table(client))
-    return Teller(Crashing(here.table, 400), here.meter, Watches(here.table))
+    here = service(client, create_table(client))
+    return StreamStores(Crashing(here.table, 400), here.tracking, AlertStateStore(here.table))
 
 
 writes = st.lists(st.tuples(st.sampled_from(PLACES), st.integers(1, 9), st.integers(0, 30 * HOUR_MS)), max_size=25)
@@ -59,32 +59,34 @@ writes = st.lists(st.tuples(st.sampled_from(PLACES), st.integers(1, 9), st.integ
 @given(writes, st.data())
 @settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 def test_any_interleaving_of_records_gives_the_same_sums(
-    teller: Teller, writes: list[tuple[Place, int, int]], data: st.DataObject
+    stores: StreamStores, writes: list[tuple[BalanceKey, int, int]], data: st.DataObject
 ) -> None:
     customer = f"c{next(_customers)}"
-    queues: dict[Place, list[dict[str, Any]]] = defaultdict(list)
+    queues: dict[BalanceKey, list[dict[str, Any]]] = defaultdict(list)
     expected: dict[tuple[str, str | None, int], list[Decimal]] = defaultdict(list)
-    balances = {place: held(monthly(1000), place=place) for place in PLACES}
+    balances = {balance_key: held(monthly(1000), key=balance_key) for balance_key in PLACES}
     versions = dict.fromkeys(PLACES, 1)
-    for number, (place, value, late) in enumerate(writes):
-        versions[place] += 1
+    for number, (balance_key, value, late) in enumerate(writes):
+        versions[balance_key] += 1
         event = used(f"use-{number:03d}", value, NOW + late)
-        after = spent(balances[place], value)
-        queues[place].append(record(balances[place], after, versions[place], event, customer=customer))
-        balances[place] = after
-        expected[place.feature_id, place.entity_id or None, event.at].append(Decimal(value))
+        after = spent(balances[balance_key], value)
+        queues[balance_key].append(
+            record(balances[balance_key], after, versions[balance_key], event, customer=customer)
+        )
+        balances[balance_key] = after
+        expected[balance_key.feature_id, balance_key.entity_id or None, event.at].append(Decimal(value))
     merged = []
     while any(queues.values()):  # each item's own order is the stream's promise
-        place = data.draw(st.sampled_from([place for place, queue in queues.items() if queue]))
-        merged.append(queues[place].pop(0))
-    assert isinstance(teller.history, Crashing)
-    history = teller.history
+        balance_key = data.draw(st.sampled_from([balance_key for balance_key, queue in queues.items() if queue]))
+        merged.append(queues[balance_key].pop(0))
+    assert isinstance(stores.history, Crashing)
+    history = stores.history
 
     def keep(records: Sequence[dict[str, Any]], *, overtaken: bool) -> bool:
         """Whether the consumer lived to the end of the batch."""
         history.left = data.draw(st.none() | st.integers(0, 4))
         changes = [change for one in records if (change := change_of(one))]
-        batch = Batch(teller)
+        batch = StreamBatch(stores)
         for change in changes:
             batch.told(change)
         try:
@@ -109,13 +111,13 @@ def test_any_interleaving_of_records_gives_the_same_sums(
     for source, unit in ((From.HOURS, HOUR_MS), (From.DAYS, DAY_MS)):
         end = NOW + 2 * DAY_MS
         parts = [Segment(source, NOW, end)]
-        sums = teller.history.sums(SANDBOX, customer, ["messages", "words"], parts, Allowance(1000))
+        sums = stores.history.sums(SANDBOX, customer, ["messages", "words"], parts, ReadBudget(1000))
         found = {(s.feature_id, s.entity_id, s.at): (s.uses, s.sum) for s in sums}
         wanted: dict[tuple[str, str | None, int], list[Decimal]] = defaultdict(list)
         for (feature, entity, at), values in expected.items():
             wanted[feature, entity, at - at % unit] += values
         assert found == {key: (len(values), sum(values)) for key, values in wanted.items()}
-    listed = [entry for _, entry in teller.history.entries(SANDBOX, customer, NOW, NOW + 2 * DAY_MS)]
+    listed = [entry for _, entry in stores.history.entries(SANDBOX, customer, NOW, NOW + 2 * DAY_MS)]
     assert [entry.at for entry in listed] == sorted((NOW + late for _, _, late in writes), reverse=True)
     assert sum(entry.value for entry in listed) == sum(value for _, value, _ in writes)
     assert all(sum(taken.value for taken in entry.deductions) == entry.value for entry in listed)

@@ -1,4 +1,4 @@
-"""Whatever events are reported in whatever order, each row has counted what a plain recount of its period's events gives."""
+"""Whatever events are reported in whatever order, each grant has counted what a plain recount of its period's events gives."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.scenario import DAY, HOUR, NOW
-from tollgate.domain import grants
-from tollgate.domain.balances import Balance, Place, fold
+from tollgate.domain import manual_balances
+from tollgate.domain.balances import Balance, BalanceKey, as_of
 from tollgate.domain.customers import Customer, Holdings
 from tollgate.domain.features import Catalog, Feature, FeatureType
-from tollgate.domain.meters import Seen, amount_of, counting, meter_of, unique_value
+from tollgate.domain.meters import PeriodsCounted, amount_of, counting, meter_of, unique_value
 from tollgate.domain.periods import Interval, Reset
 from tollgate.domain.plans import Plan, PlanItem
 from tollgate.domain.quantities import ZERO
-from tollgate.domain.reports import Report, record
 from tollgate.domain.subscriptions import Terms, attach
+from tollgate.domain.usage_events import UsageEvent, record
 
 KINDS = ("COUNT", "SUM", "SUM_WITH_MULTIPLIER", "MAX", "LATEST", "AVG", "COUNT_UNIQUE", "WEIGHTED_SUM")
 STEP = Decimal("1e-10")
@@ -43,24 +43,26 @@ class Metered:
             plan = Plan(f"p{number}", "", items=(item,))
             holdings = attach(holdings, plan, self.catalog, f"s{number}", NOW, Terms(filters=filters))
         if top_up:
-            holdings = grants.create(holdings, self.catalog, grants.Grant("top", "f", included=Decimal(top_up)), NOW)
-        self.world: dict[Place, Balance] = dict(holdings.balances)
-        self.seen: dict[str, Seen] = {}
+            holdings = manual_balances.create(
+                holdings, self.catalog, manual_balances.NewBalance("top", "f", included=Decimal(top_up)), NOW
+            )
+        self.balances: dict[BalanceKey, Balance] = dict(holdings.balances)
+        self.counted_in: dict[str, PeriodsCounted] = {}
         self.drawn = ZERO
 
     def report(self, at: int, **properties: Any) -> None:
-        event = Report("id", "c", "used", at, properties)
+        event = UsageEvent("id", "c", "used", at, properties)
         value = unique_value(self.feature, properties)
-        found = record(self.feature, (), event, self.world, at, self.seen.get(value, {}) if value else {})
+        found = record(self.feature, (), event, self.balances, at, self.counted_in.get(value, {}) if value else {})
         if found is None or not found.decision.allowed:
             return
         self.drawn += sum(deduction.value for deduction in found.decision.deductions)
-        self.world = dict(found.decision.world)
+        self.balances = dict(found.decision.balances)
         if value:
-            self.seen[value] = found.seen
+            self.counted_in[value] = found.counted_in
 
     def counted(self, at: int) -> dict[str | None, Decimal]:
-        return {row.subscription_id: row.counted for row in fold(self.world[Place("f")], at).rows}
+        return {grant.subscription_id: grant.counted for grant in as_of(self.balances[BalanceKey("f")], at).grants}
 
 
 def recount(kind: str, events: Sequence[tuple[int, Decimal]], period: tuple[int, int] | None) -> Decimal:
@@ -104,7 +106,7 @@ events = st.lists(
 def test_every_row_counts_what_a_recount_of_its_period_gives(
     kind: str, events: list[tuple[int, Decimal, str]], top_up: int
 ) -> None:
-    """A daily row, a weekly one for one region alone, and one that never resets; events come in their time's order."""
+    """A daily grant, a weekly one for one region alone, and one that never resets; events come in their time's order."""
     metered = Metered(
         feature(kind, reset_usage="BILLING_PERIOD"),
         (PlanItem("f", Decimal(20), reset=Reset(Interval.DAY)), ()),
@@ -137,8 +139,8 @@ def test_what_is_drawn_is_the_aggregate_of_the_first_row(kind: str, events: list
     )
     for after, value, _ in events:
         metered.report(NOW + after, n=value)
-    rows = metered.world[Place("f")].rows
-    assert metered.drawn == sum((row.used for row in rows), ZERO) == rows[0].counted == rows[1].counted
+    grants = metered.balances[BalanceKey("f")].grants
+    assert metered.drawn == sum((grant.used for grant in grants), ZERO) == grants[0].counted == grants[1].counted
 
 
 @given(st.permutations([(1, Decimal(3)), (2, Decimal(9)), (3, Decimal(4))]))

@@ -1,6 +1,6 @@
 """Units are conserved, whatever order holds, settlements, expiries, uses, resets and plan changes come in.
 
-The model beside the domain keeps an hourly row and a lifetime row as plain numbers, and does every instant's changes one by
+The model beside the domain keeps an hourly grant and a lifetime grant as plain numbers, and does every instant's changes one by
 one, in the order in which they happen.
 """
 
@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.scenario import CATALOG, HOUR, NOW, Scenario, every, lifetime
-from tollgate.domain.balances import Place
+from tollgate.domain.balances import BalanceKey
 from tollgate.domain.decisions import Overage
 from tollgate.domain.periods import Interval
-from tollgate.domain.reservations import Reservation, hold, settle_hold
+from tollgate.domain.reservations import Reservation, finalize_hold, hold
 
 ZERO = Decimal(0)
 HOURLY, LIFETIME = Decimal(50), Decimal(100)
@@ -25,7 +25,7 @@ MESSAGES = CATALOG.feature("messages")
 
 @dataclass
 class Held:
-    """A hold of the model: what it took of each row, in order, and until when."""
+    """A hold of the model: what it took of each grant, in order, and until when."""
 
     parts: list[tuple[int, Decimal]]
     until: int
@@ -37,7 +37,7 @@ class Held:
 
 @dataclass
 class Model:
-    """The two rows, first to last, and the holds that live. `hour` is the hourly row's next reset."""
+    """The two grants, first to last, and the holds that live. `hour` is the hourly grant's next reset."""
 
     used: list[Decimal] = field(default_factory=lambda: [ZERO, ZERO])
     holds: dict[str, Held] = field(default_factory=dict)
@@ -61,37 +61,37 @@ class Model:
                 self.used[0] = ZERO
                 self.hour += HOUR
                 for held in self.holds.values():
-                    held.parts = [(row, amount) for row, amount in held.parts if row != 0]
+                    held.parts = [(grant, amount) for grant, amount in held.parts if grant != 0]
         self.now = to
 
     def draw(self, amount: Decimal) -> list[tuple[int, Decimal]]:
-        """Takes what there is, the hourly row first."""
+        """Takes what there is, the hourly grant first."""
         taken = []
-        for row in (0, 1):
-            part = min(amount, self.left[row])
+        for grant in (0, 1):
+            part = min(amount, self.left[grant])
             if part > 0:
-                self.used[row] += part
+                self.used[grant] += part
                 amount -= part
-                taken.append((row, part))
+                taken.append((grant, part))
         return taken
 
     def give_back(self, parts: list[tuple[int, Decimal]]) -> None:
-        """Each part to its row, the last first. A row that was refilled meanwhile takes no more than was used of it; the
-        rest goes to the other row, as far as that was used."""
+        """Each part to its grant, the last first. A grant that was refilled meanwhile takes no more than was used of it; the
+        rest goes to the other grant, as far as that was used."""
         rest = ZERO
-        for row, amount in reversed(parts):
-            back = min(amount, self.used[row])
-            self.used[row] -= back
+        for grant, amount in reversed(parts):
+            back = min(amount, self.used[grant])
+            self.used[grant] -= back
             rest += amount - back
-        for row in (0, 1):
-            back = min(rest, self.used[row])
-            self.used[row] -= back
+        for grant in (0, 1):
+            back = min(rest, self.used[grant])
+            self.used[grant] -= back
             rest -= back
 
     def refund(self, amount: Decimal) -> None:
-        for row in (0, 1):
-            back = min(amount, self.used[row])
-            self.used[row] -= back
+        for grant in (0, 1):
+            back = min(amount, self.used[grant])
+            self.used[grant] -= back
             amount -= back
 
     def hold(self, id: str, amount: Decimal, until: int) -> bool:
@@ -100,7 +100,7 @@ class Model:
         self.holds[id] = Held(self.draw(amount), until)
         return True
 
-    def settle(self, id: str, final: Decimal | None, held: Decimal) -> None:
+    def apply_spent(self, id: str, final: Decimal | None, held: Decimal) -> None:
         live = self.holds.pop(id)
         if final is None or final == held:
             return
@@ -109,11 +109,11 @@ class Model:
             return
         undone: list[tuple[int, Decimal]] = []
         back = held - final
-        for row, amount in reversed(live.parts):
+        for grant, amount in reversed(live.parts):
             part = min(back, amount)
             back -= part
             if part:
-                undone.insert(0, (row, part))
+                undone.insert(0, (grant, part))
         self.give_back(undone)
 
 
@@ -150,7 +150,7 @@ def test_any_interleaving_does_what_happens_one_by_one(sequence: list[tuple[obje
             assert decision.allowed == model.hold(id, amount, until)
             if decision.allowed:
                 locks[id] = Reservation(id, id, "c1", "messages", "", amount, amount, (), customer.now, until)
-            customer.holdings = replace(customer.holdings, balances={**balances, **decision.world})
+            customer.holdings = replace(customer.holdings, balances={**balances, **decision.balances})
         elif kind == "confirm":
             index, final = arguments
             assert isinstance(index, int)
@@ -159,9 +159,9 @@ def test_any_interleaving_does_what_happens_one_by_one(sequence: list[tuple[obje
             if not live:
                 continue
             id = live[index % len(live)]
-            settled = settle_hold(MESSAGES, (), locks[id], final, {}, balances, customer.now)
-            model.settle(id, final, locks[id].held)
-            customer.holdings = replace(customer.holdings, balances={**balances, **settled.world})
+            settled = finalize_hold(MESSAGES, (), locks[id], final, {}, balances, customer.now)
+            model.apply_spent(id, final, locks[id].held)
+            customer.holdings = replace(customer.holdings, balances={**balances, **settled.balances})
         elif kind == "upgrade":
             if not model.holds:  # what a plan change does to holds has tests of its own
                 customer.attach(every(Interval.HOUR, 50), lifetime(100), group="main")
@@ -174,8 +174,8 @@ def test_any_interleaving_does_what_happens_one_by_one(sequence: list[tuple[obje
             else:
                 customer.track(-float(amount))
                 model.refund(amount)
-        rows = customer.balance().rows
-        assert [row.remaining for row in rows] == model.left
-        assert {held.id for held in customer.holdings.balances[Place("messages")].holds} >= set(model.holds)
+        grants = customer.balance().grants
+        assert [grant.remaining for grant in grants] == model.left
+        assert {held.id for held in customer.holdings.balances[BalanceKey("messages")].holds} >= set(model.holds)
         reserved = {held.id: held.reserved for held in customer.balance().holds}
         assert reserved == {id: held.total for id, held in model.holds.items()}

@@ -10,15 +10,15 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from tollgate.domain import grants, subscriptions, views
-from tollgate.domain.balances import Balance, Place, fold, totals
+from tollgate.domain import manual_balances, subscriptions, views
+from tollgate.domain.balances import Balance, BalanceKey, as_of, totals
 from tollgate.domain.controls import NO_CONTROLS, Controls, OverageControl, SpendControl, UsageControl
 from tollgate.domain.customers import Customer, Entity, Holdings, Subscription, linked
-from tollgate.domain.decisions import Check, Decision, Overage, check, folded, use
+from tollgate.domain.decisions import Check, Decision, Overage, all_as_of, check, use
 from tollgate.domain.features import Catalog, Feature, FeatureType
+from tollgate.domain.grants import Grant, Rollover, RolloverRule
 from tollgate.domain.periods import Interval, Reset
 from tollgate.domain.plans import PREPAID, USAGE_BASED, BasePrice, ItemPrice, Plan, PlanItem
-from tollgate.domain.rows import Rollover, RolloverRule, Row
 
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
 MONTH = Reset(Interval.MONTH)
@@ -250,7 +250,7 @@ class Scenario:
         balances = self.holdings.balances
         asked = CATALOG.feature(feature)
         decision = use(asked, CATALOG.pools(feature), entity, d(value), overage, properties, balances, self.now)
-        self.holdings = replace(self.holdings, balances={**balances, **decision.world})
+        self.holdings = replace(self.holdings, balances={**balances, **decision.balances})
         return decision
 
     def event(self, name: str, value: Number) -> list[Decision]:
@@ -259,8 +259,8 @@ class Scenario:
     def create(
         self, id: str, included: Number | None, feature: str = "messages", entity: str = "", **more: Any
     ) -> None:
-        grant = grants.Grant(id, feature, entity, None if included is None else d(included), **more)
-        self.holdings = grants.create(self.holdings, CATALOG, grant, self.now)
+        grant = manual_balances.NewBalance(id, feature, entity, None if included is None else d(included), **more)
+        self.holdings = manual_balances.create(self.holdings, CATALOG, grant, self.now)
 
     def update(
         self,
@@ -275,21 +275,21 @@ class Scenario:
     ) -> None:
         """Sets `remaining`, `usage`, `add` or `included`."""
         exact: dict[str, Any] = {name: d(amount) for name, amount in amounts.items()}
-        change = grants.Change(next_reset_at=next_reset_at, expires_at=expires_at, **exact)
-        which = grants.Filter(feature, entity, id, interval)
-        self.holdings = grants.update(self.holdings, CATALOG, which, change, self.now)
+        change = manual_balances.BalanceUpdate(next_reset_at=next_reset_at, expires_at=expires_at, **exact)
+        which = manual_balances.BalanceFilter(feature, entity, id, interval)
+        self.holdings = manual_balances.update(self.holdings, CATALOG, which, change, self.now)
 
     def delete(
         self, id: str | None = None, feature: str | None = "messages", entity: str = "", *, recalculate: bool = False
     ) -> None:
-        which = grants.Filter(feature, entity, id)
-        self.holdings = grants.delete(self.holdings, CATALOG, which, self.now, recalculate=recalculate)
+        which = manual_balances.BalanceFilter(feature, entity, id)
+        self.holdings = manual_balances.delete(self.holdings, CATALOG, which, self.now, recalculate=recalculate)
 
     def later(self, ms: int) -> None:
         self.now += ms
 
     def reset(self, feature: str = "messages", *entities: str) -> None:
-        """Forces the next reset of the customer's row (or of each entity's) to a day from now, and goes there."""
+        """Forces the next reset of the customer's grant (or of each entity's) to a day from now, and goes there."""
         for entity in entities or ("",):
             self.update(feature, entity, next_reset_at=self.now + DAY)
         self.later(DAY)
@@ -297,44 +297,46 @@ class Scenario:
     # -------------------------------------------------------------- what is seen
 
     def check(self, required: Number = 1, feature: str = "messages", entity: str = "", **properties: object) -> Check:
-        asked, world = CATALOG.feature(feature), folded(self.holdings.balances, self.now)
-        return check(asked, CATALOG.pools(feature), entity, d(required), properties, world)
+        asked, balances = CATALOG.feature(feature), all_as_of(self.holdings.balances, self.now)
+        return check(asked, CATALOG.pools(feature), entity, d(required), properties, balances)
 
     def may(self, required: Number = 1, feature: str = "messages", entity: str = "", **properties: object) -> bool:
         return self.check(required, feature, entity, **properties).allowed
 
     def balance(self, feature: str = "messages", entity: str = "") -> Balance:
-        return fold(self.holdings.balances[Place(feature, entity)], self.now)
+        return as_of(self.holdings.balances[BalanceKey(feature, entity)], self.now)
 
-    def rows(self, feature: str = "messages", entity: str = "") -> list[Row]:
-        """What the customer sees: its rows and every entity's; or what an entity sees: its own rows, then the customer's."""
-        seen = views.balances_seen(feature, entity, folded(self.holdings.balances, self.now))
-        return [row for balance in seen for row in balance.live_rows]
+    def grants(self, feature: str = "messages", entity: str = "") -> list[Grant]:
+        """What the customer sees: its grants and every entity's; or what an entity sees: its own grants, then the customer's."""
+        seen = views.balances_seen(feature, entity, all_as_of(self.holdings.balances, self.now))
+        return [grant for balance in seen for grant in balance.live_grants]
 
     def shown(self, feature: str = "messages", entity: str = "") -> views.View | None:
-        return views.view(feature, entity, folded(self.holdings.balances, self.now))
+        return views.view(feature, entity, all_as_of(self.holdings.balances, self.now))
 
-    def row(self, plan_or_id: str, feature: str = "messages", entity: str = "") -> Row:
-        """The one row of a subscription (by its id), or the row of that id."""
+    def grant(self, plan_or_id: str, feature: str = "messages", entity: str = "") -> Grant:
+        """The one grant of a subscription (by its id), or the grant of that id."""
         (found,) = [
-            row for row in self.rows(feature, entity) if plan_or_id in (row.id, row.subscription_id, row.plan_id)
+            grant
+            for grant in self.grants(feature, entity)
+            if plan_or_id in (grant.id, grant.subscription_id, grant.plan_id)
         ]
         return found
 
     def left(self, feature: str = "messages", entity: str = "") -> list[Decimal]:
-        """What each row still holds."""
-        return [row.remaining for row in self.rows(feature, entity)]
+        """What each grant still holds."""
+        return [grant.remaining for grant in self.grants(feature, entity)]
 
     def rollovers(self, feature: str = "messages", entity: str = "") -> list[Decimal]:
         """What each rollover still holds."""
-        found: list[Rollover] = [r for row in self.rows(feature, entity) for r in row.rollovers]
+        found: list[Rollover] = [r for grant in self.grants(feature, entity) for r in grant.rollovers]
         return [rollover.remaining for rollover in found]
 
     def view(self, feature: str = "messages", entity: str = "") -> View:
-        rows = self.rows(feature, entity)
-        sums = totals(rows)
-        prepaid = sum((row.prepaid for row in rows), d(0))
-        return View(sums.granted, sums.remaining, sums.usage, prepaid, sum((row.overdrawn for row in rows), d(0)))
+        grants = self.grants(feature, entity)
+        sums = totals(grants)
+        prepaid = sum((grant.prepaid for grant in grants), d(0))
+        return View(sums.granted, sums.remaining, sums.usage, prepaid, sum((grant.overdrawn for grant in grants), d(0)))
 
     def gru(self, feature: str = "messages", entity: str = "") -> tuple[Decimal, Decimal, Decimal]:
         """Granted, remaining, usage."""

@@ -13,20 +13,20 @@ from tollgate.domain.alerts import (
     LimitType,
     Reached,
     State,
+    as_written,
     crossed,
     feature_alerts,
     is_closed,
     reached,
-    stood,
     windows_reached,
 )
-from tollgate.domain.balances import Balance, Place, fold, restated
+from tollgate.domain.balances import Balance, BalanceKey, as_of, recomputed
+from tollgate.domain.changes import instant_of
 from tollgate.domain.controls import AlertControl, Controls, SpendControl, UsageControl, limits_for
-from tollgate.domain.decisions import Overage, World, use
+from tollgate.domain.decisions import Balances, Overage, use
 from tollgate.domain.features import Feature, FeatureType, Pool
+from tollgate.domain.grants import Grant, Rollover
 from tollgate.domain.periods import Interval
-from tollgate.domain.recorded import instant_of
-from tollgate.domain.rows import Rollover, Row
 
 FEATURE = Feature("messages", "Messages", FeatureType.METERED)
 MONTHLY_1000 = (monthly(1000),)
@@ -36,19 +36,19 @@ def alert(type: str, threshold: float, **more: Any) -> AlertControl:
     return AlertControl({"threshold": d(threshold), "threshold_type": type, **more})
 
 
-def watched(
-    *alerts: AlertControl, rows: tuple[Row, ...] = MONTHLY_1000, plan: tuple[AlertControl, ...] = ()
+def subject(
+    *alerts: AlertControl, grants: tuple[Grant, ...] = MONTHLY_1000, plan: tuple[AlertControl, ...] = ()
 ) -> Balance:
     """A balance whose customer (and plan) watches these thresholds."""
     limits = limits_for("messages", Controls(alerts=alerts), [Controls(alerts=plan)], NOW, (), NOW)
-    return restated(held(*rows)._replace(limits=limits))
+    return recomputed(held(*grants)._replace(limits=limits))
 
 
 def track(balance: Balance, value: float, overage: Overage = Overage.CAP) -> tuple[Balance, list[Decimal]]:
     """The balance after a use, and the thresholds that it crossed."""
-    after = use(FEATURE, (), "", d(value), overage, {}, {MESSAGES: balance}, NOW).world[MESSAGES]
-    before = fold(balance, instant_of(after))
-    found = crossed(MESSAGES, {MESSAGES: before}, {MESSAGES: stood(after)})
+    after = use(FEATURE, (), "", d(value), overage, {}, {MESSAGES: balance}, NOW).balances[MESSAGES]
+    before = as_of(balance, instant_of(after))
+    found = crossed(MESSAGES, {MESSAGES: before}, {MESSAGES: as_written(after)})
     return after, [one.alert.threshold for one in found]
 
 
@@ -72,7 +72,7 @@ def track(balance: Balance, value: float, overage: Overage = Overage.CAP) -> tup
 def test_s263_a_threshold_is_told_when_it_is_crossed_and_once(
     control: AlertControl, uses: list[float], fired: list[list[int]]
 ) -> None:
-    balance, told = watched(control), []
+    balance, told = subject(control), []
     for value in uses:
         balance, found = track(balance, value)
         told.append(found)
@@ -80,31 +80,31 @@ def test_s263_a_threshold_is_told_when_it_is_crossed_and_once(
 
 
 def test_s263_each_of_several_thresholds_is_told_when_it_is_its_turn() -> None:
-    balance, first = track(watched(alert("usage", 500), alert("usage", 800)), 600)
+    balance, first = track(subject(alert("usage", 500), alert("usage", 800)), 600)
     _, second = track(balance, 300)
     assert (first, second) == ([500], [800])
 
 
 def test_a_plans_thresholds_hold_where_the_customer_states_none() -> None:
     plan = (alert("usage", 300),)
-    assert track(watched(plan=plan), 400)[1] == [300]
-    assert track(watched(alert("usage", 900), plan=plan), 400)[1] == []
-    assert watched(plan=plan).limits.alerts[0].of_plan
+    assert track(subject(plan=plan), 400)[1] == [300]
+    assert track(subject(alert("usage", 900), plan=plan), 400)[1] == []
+    assert subject(plan=plan).limits.alerts[0].of_plan
 
 
 def test_an_unlimited_balance_never_alerts_and_a_percentage_needs_a_grant() -> None:
-    assert track(watched(alert("usage", 5), rows=(monthly(0, unlimited=True),)), 10)[1] == []
-    assert track(watched(alert("usage_percentage", 50), rows=(monthly(0, overage=True),)), 10)[1] == []
+    assert track(subject(alert("usage", 5), grants=(monthly(0, unlimited=True),)), 10)[1] == []
+    assert track(subject(alert("usage_percentage", 50), grants=(monthly(0, overage=True),)), 10)[1] == []
 
 
 def test_a_reset_between_two_uses_starts_the_count_anew() -> None:
-    balance, first = track(watched(alert("usage", 500)), 600)
-    (row,) = balance.rows
-    later = row.next_reset_at
+    balance, first = track(subject(alert("usage", 500)), 600)
+    (grant,) = balance.grants
+    later = grant.next_reset_at
     assert later
-    after = use(FEATURE, (), "", d(550), Overage.CAP, {}, {MESSAGES: balance}, later).world[MESSAGES]
-    before = fold(balance, instant_of(after))
-    found = list(crossed(MESSAGES, {MESSAGES: before}, {MESSAGES: stood(after)}))
+    after = use(FEATURE, (), "", d(550), Overage.CAP, {}, {MESSAGES: balance}, later).balances[MESSAGES]
+    before = as_of(balance, instant_of(after))
+    found = list(crossed(MESSAGES, {MESSAGES: before}, {MESSAGES: as_written(after)}))
     assert (first, [one.value for one in found]) == ([500], [550])
 
 
@@ -119,36 +119,36 @@ def test_a_reset_between_two_uses_starts_the_count_anew() -> None:
     ],
 )
 def test_a_percentage_is_taken_of_its_basis(basis: str, value: int, fires: bool) -> None:
-    row = monthly(200, prepaid=Decimal(100), rollovers=(Rollover(Decimal(30)),))
-    balance = watched(alert("usage_percentage", 50, basis=basis), rows=(row,))
+    grant = monthly(200, prepaid=Decimal(100), rollovers=(Rollover(Decimal(30)),))
+    balance = subject(alert("usage_percentage", 50, basis=basis), grants=(grant,))
     assert bool(track(balance, value)[1]) is fires
 
 
 def test_a_usage_limit_can_be_the_basis() -> None:
     limit = UsageControl("messages", d(10), Interval.DAY, utc=True)
     controls = Controls(alerts=(alert("usage_percentage", 80, basis="usage_limit"),), usage=(limit,))
-    balance = restated(held(monthly(1000))._replace(limits=limits_for("messages", controls, [], NOW, (), NOW)))
+    balance = recomputed(held(monthly(1000))._replace(limits=limits_for("messages", controls, [], NOW, (), NOW)))
     balance, first = track(balance, 7)
     assert (first, track(balance, 1)[1]) == ([], [80])
 
 
 def test_a_customers_threshold_counts_what_its_entities_used() -> None:
-    mine, theirs = watched(alert("usage", 100)), held(monthly(100, "e1:0"), place=Place("messages", "e1"))
-    then = {MESSAGES: stood(mine), theirs.place: stood(spent(theirs, 90))}
-    now = {MESSAGES: stood(mine), theirs.place: stood(spent(theirs, 100))}
+    mine, theirs = subject(alert("usage", 100)), held(monthly(100, "e1:0"), key=BalanceKey("messages", "e1"))
+    then = {MESSAGES: as_written(mine), theirs.key: as_written(spent(theirs, 90))}
+    now = {MESSAGES: as_written(mine), theirs.key: as_written(spent(theirs, 100))}
     assert [one.value for one in crossed(MESSAGES, then, now)] == [100]
-    assert list(crossed(theirs.place, then, now)) == []  # the entity watches nothing
+    assert list(crossed(theirs.key, then, now)) == []  # the entity watches nothing
 
 
 # ------------------------------------------------------------------ limit reached
 
 
-def newly(place: Place, entity_id: str, before: World, after: World) -> list[Reached]:
+def newly(key: BalanceKey, entity_id: str, before: Balances, after: Balances) -> list[Reached]:
     """The limits that are reached after a write, and were not before it."""
-    windows = list(windows_reached(before.get(place), after.get(place)))
-    if is_closed(after.get(place)):
+    windows = list(windows_reached(before.get(key), after.get(key)))
+    if is_closed(after.get(key)):
         return windows
-    was, found = (reached(FEATURE, (), entity_id, world) for world in (before, after))
+    was, found = (reached(FEATURE, (), entity_id, balances) for balances in (before, after))
     return windows + ([found] if found and not was else [])
 
 
@@ -156,9 +156,9 @@ def reach(balance: Balance, *values: float, overage: Overage = Overage.CAP) -> l
     """What each of these uses in turn reaches."""
     told = []
     for value in values:
-        after = use(FEATURE, (), "", d(value), overage, {}, {MESSAGES: balance}, NOW).world[MESSAGES]
-        before = fold(balance, instant_of(after))
-        told.append([one.type for one in newly(MESSAGES, "", {MESSAGES: before}, {MESSAGES: stood(after)})])
+        after = use(FEATURE, (), "", d(value), overage, {}, {MESSAGES: balance}, NOW).balances[MESSAGES]
+        before = as_of(balance, instant_of(after))
+        told.append([one.type for one in newly(MESSAGES, "", {MESSAGES: before}, {MESSAGES: as_written(after)})])
         balance = after
     return told
 
@@ -194,7 +194,7 @@ def test_a_filtered_usage_limit_says_which() -> None:
     limits = limits_for("messages", Controls(usage=(control,)), [], NOW, (), NOW)
     before = with_limits(held(monthly(100)), windows=limits.windows)
     decision = use(FEATURE, (), "", d(5), Overage.CAP, {"region": "eu"}, {MESSAGES: before}, NOW)
-    worlds = {MESSAGES: stood(before)}, {MESSAGES: stood(decision.world[MESSAGES])}
+    worlds = {MESSAGES: as_written(before)}, {MESSAGES: as_written(decision.balances[MESSAGES])}
     assert [(one.type, one.filter) for one in newly(MESSAGES, "", *worlds)] == [
         (LimitType.USAGE_LIMIT, (("region", "eu"),))
     ]
@@ -205,20 +205,22 @@ def test_usage_counted_past_the_limit_reaches_it_once() -> None:
 
 
 def test_an_entity_that_can_draw_on_its_customer_has_not_reached_its_limit() -> None:
-    own = held(monthly(10, "e1:0"), place=Place("messages", "e1"))
+    own = held(monthly(10, "e1:0"), key=BalanceKey("messages", "e1"))
     customers = held(monthly(100))
-    worlds = [{own.place: stood(spent(own, n)), MESSAGES: customers} for n in (9, 10)]
-    assert newly(own.place, "e1", worlds[0], worlds[1]) == []
-    alone = [{own.place: stood(spent(own, n))} for n in (9, 10)]
-    assert [one.type for one in newly(own.place, "e1", alone[0], alone[1])] == [LimitType.INCLUDED]
+    worlds = [{own.key: as_written(spent(own, n)), MESSAGES: customers} for n in (9, 10)]
+    assert newly(own.key, "e1", worlds[0], worlds[1]) == []
+    alone = [{own.key: as_written(spent(own, n))} for n in (9, 10)]
+    assert [one.type for one in newly(own.key, "e1", alone[0], alone[1])] == [LimitType.INCLUDED]
 
 
 def test_a_feature_is_not_used_up_while_credits_pay_for_it() -> None:
     pool = (Pool("credits", Decimal(2)),)
-    gone, credits = spent(held(monthly(10)), 10), held(monthly(5, "c:0"), place=Place("credits"))
-    world = {MESSAGES: stood(gone), credits.place: credits}
-    assert reached(FEATURE, pool, "", world) is None
-    assert reached(FEATURE, pool, "", {**world, credits.place: stood(spent(credits, 5))}) == Reached(LimitType.INCLUDED)
+    gone, credits = spent(held(monthly(10)), 10), held(monthly(5, "c:0"), key=BalanceKey("credits"))
+    balances = {MESSAGES: as_written(gone), credits.key: credits}
+    assert reached(FEATURE, pool, "", balances) is None
+    assert reached(FEATURE, pool, "", {**balances, credits.key: as_written(spent(credits, 5))}) == Reached(
+        LimitType.INCLUDED
+    )
 
 
 # ------------------------------------------------------------------ a feature's own thresholds

@@ -1,4 +1,4 @@
-"""What rules rest on: the deduction order, the hot path's numbers, what a plan may hold, and what a number or an id may be."""
+"""What rules rest on: the deduction order, the fast path's numbers, what a plan may hold, and what a number or an id may be."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ from tests.unit.scenario import (
     spend,
     unlimited,
 )
-from tollgate.domain.balances import UNBOUNDED, Balance, Place, balance_of, fold, settle
+from tollgate.domain.balances import UNBOUNDED, Balance, BalanceKey, apply_spent, as_of, balance_of
 from tollgate.domain.controls import Controls
-from tollgate.domain.decisions import drawn_by, hot
+from tollgate.domain.decisions import drawn_by, fast_path
 from tollgate.domain.errors import InvalidInput, NotFound
+from tollgate.domain.grants import Grant
 from tollgate.domain.ids import checked_id, id_time, time_ordered_id
 from tollgate.domain.periods import Interval, Reset
 from tollgate.domain.plans import PREPAID, USAGE_BASED, ItemPrice, Plan, PlanItem, checked_plan
 from tollgate.domain.quantities import quantity
-from tollgate.domain.rows import Row
 
-MESSAGES = Place("messages")
+MESSAGES = BalanceKey("messages")
 SOON = {"next_reset_at": NOW + 1}
 LATE = {"next_reset_at": NOW + 9}
 
@@ -62,8 +62,8 @@ class TestDeductionOrder:
     )
     def test_each_rule(self, first: dict[str, Any], second: dict[str, Any]) -> None:
         """Autumn.md 3.1, one rule a case, each against what the next rules would say. Ids are the other way round."""
-        rows = [Row("b", None, None, Decimal(1), **first), Row("a", None, None, Decimal(1), **second)]
-        assert [row.id for row in balance_of(MESSAGES, reversed(rows)).rows] == ["b", "a"]
+        grants = [Grant("b", None, None, Decimal(1), **first), Grant("a", None, None, Decimal(1), **second)]
+        assert [grant.id for grant in balance_of(MESSAGES, reversed(grants)).grants] == ["b", "a"]
 
     def test_shorter_periods_are_drawn_first_and_lifetime_last(self) -> None:
         """S191: hourly 5 and lifetime 20; 8 takes the 5 and then 3."""
@@ -75,13 +75,13 @@ class TestDeductionOrder:
 
 
 class TestHotPath:
-    """design.md 3: three numbers that make the hot path one conditional write."""
+    """design.md 3: three numbers that make the fast path one conditional write."""
 
     def test_it_stops_at_the_first_boundary(self) -> None:
         balance = Scenario(every(Interval.HOUR, 10)).balance()
         assert balance.fresh_until == NOW + HOUR
-        assert hot(balance, Decimal(1), CAP, NOW + HOUR - 1, alone=True)
-        assert hot(balance, Decimal(1), CAP, NOW + HOUR, alone=True) is None
+        assert fast_path(balance, Decimal(1), CAP, NOW + HOUR - 1, alone=True)
+        assert fast_path(balance, Decimal(1), CAP, NOW + HOUR, alone=True) is None
 
     @pytest.mark.parametrize("more", [{"expires_at": NOW + DAY}, {"next_reset_at": NOW + DAY, "reset": MONTH}])
     def test_it_stops_when_a_standalone_row_changes(self, more: dict[str, Any]) -> None:
@@ -95,15 +95,15 @@ class TestHotPath:
         assert customer.balance().fresh_until == NOW + DAY
         rolled = Scenario(every(Interval.YEAR, 100, rollover=rolling(months=1)))
         rolled.reset()
-        assert rolled.balance().fresh_until == rolled.rows()[0].rollovers[0].expires_at
+        assert rolled.balance().fresh_until == rolled.grants()[0].rollovers[0].expires_at
 
     def test_it_shows_in_the_rows(self) -> None:
         before = Scenario(lifetime(20), every(Interval.HOUR, 5)).balance()
-        after = hot(before, Decimal(8), REJECT, NOW, alone=True)
+        after = fast_path(before, Decimal(8), REJECT, NOW, alone=True)
         assert after
-        assert [row.remaining for row in settle(after)] == [0, 17]
-        assert [(deduction.row.total, deduction.value) for deduction in drawn_by(before, after)] == [(5, 5), (20, 3)]
-        assert (fold(after, NOW).spent, fold(after, NOW).headroom) == (0, 17)
+        assert [grant.remaining for grant in apply_spent(after)] == [0, 17]
+        assert [(deduction.grant.total, deduction.value) for deduction in drawn_by(before, after)] == [(5, 5), (20, 3)]
+        assert (as_of(after, NOW).spent, as_of(after, NOW).headroom) == (0, 17)
 
     @pytest.mark.parametrize(
         ("item", "bound", "headroom", "ceiling"),
@@ -127,27 +127,30 @@ class TestHotPath:
 
     def test_what_needs_thought_is_left_to_the_slow_path(self) -> None:
         balance = Scenario(consumable(100)).balance()
-        assert hot(balance, Decimal(-1), CAP, NOW, alone=True) is None
-        assert hot(balance, Decimal(101), CAP, NOW, alone=False) is None
-        assert hot(Scenario(monthly(10)).balance(), Decimal(11), REJECT, NOW, alone=True) is None
-        assert hot(Scenario(monthly(10)).balance(), Decimal(11), OVERFLOW, NOW, alone=True) is None
-        capped = hot(Scenario(monthly(10)).balance(), Decimal(11), CAP, NOW, alone=True)
+        assert fast_path(balance, Decimal(-1), CAP, NOW, alone=True) is None
+        assert fast_path(balance, Decimal(101), CAP, NOW, alone=False) is None
+        assert fast_path(Scenario(monthly(10)).balance(), Decimal(11), REJECT, NOW, alone=True) is None
+        assert fast_path(Scenario(monthly(10)).balance(), Decimal(11), OVERFLOW, NOW, alone=True) is None
+        capped = fast_path(Scenario(monthly(10)).balance(), Decimal(11), CAP, NOW, alone=True)
         assert capped
         assert capped.spent == 10
 
     def test_a_share_counted_in_the_customers_limit_is_governed(self) -> None:
         customer = Scenario(per_entity(monthly(100)), entities=1)
-        assert not customer.balance(entity="e1").governed
+        assert not customer.balance(entity="e1").counted_by_customer
         customer.control(limit(5))
-        assert (customer.balance(entity="e1").governed, customer.balance(entity="e1").fresh_until) == (True, 0)
+        assert (customer.balance(entity="e1").counted_by_customer, customer.balance(entity="e1").fresh_until) == (
+            True,
+            0,
+        )
 
     def test_a_pool_knows_what_is_drawn_before_it(self) -> None:
         customer = Scenario(monthly(5, "action1"), monthly(100, "credits"))
-        assert customer.balance("credits").before == {"action1"}
+        assert customer.balance("credits").paid_first == {"action1"}
 
     def test_a_flag_has_nothing_to_draw(self) -> None:
         balance: Balance = Scenario(flag()).balance("dashboard")
-        assert (balance.flag, hot(balance, Decimal(1), REJECT, NOW, alone=True)) == (True, None)
+        assert (balance.flag, fast_path(balance, Decimal(1), REJECT, NOW, alone=True)) == (True, None)
 
 
 class TestPlans:

@@ -8,7 +8,7 @@ from cli import schemas
 from tests.conftest import ROOT
 from tollgate.dialects.events_in import is_reported, reported_use
 from tollgate.dialects.events_models import MODELS
-from tollgate.usecases.intake import Arrived
+from tollgate.usecases.usage_queue import QueuedUse
 
 
 def test_the_schemas_are_generated() -> None:
@@ -27,5 +27,5 @@ def test_the_sample_for_the_rule_is_a_use() -> None:
     envelope = json.loads((ROOT / "events" / "usage_reported.json").read_text())
     assert is_reported(envelope)
     use = reported_use(envelope, 1_767_225_600_000)
-    assert isinstance(use, Arrived)
+    assert isinstance(use, QueuedUse)
     assert (use.customer_id, use.value, use.id) == ("customer-1", 4, "shop.checkout:order-1001")

@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 
 from tollgate.domain.customers import Customer, Entity, Holdings
-from tollgate.domain.decisions import Overage, folded, use
+from tollgate.domain.decisions import Overage, all_as_of, use
 from tollgate.domain.entitlement_usage import EntitledUsage, usage_of
 from tollgate.domain.entitlements import (
     Entitled,
@@ -22,8 +22,8 @@ from tollgate.domain.entitlements import (
     running,
 )
 from tollgate.domain.features import Catalog, Feature, FeatureType
-from tollgate.domain.grants import Grant
-from tollgate.domain.grants import create as grant
+from tollgate.domain.manual_balances import NewBalance
+from tollgate.domain.manual_balances import create as grant
 from tollgate.domain.periods import Interval, Reset
 from tollgate.domain.plans import PREPAID, USAGE_BASED, FreeTrial, ItemPrice, Plan, PlanItem
 from tollgate.domain.quantities import ZERO
@@ -197,7 +197,7 @@ class TestSources:
     def test_a_disabled_grant_grants_nothing(self) -> None:
         holdings = held(plan("pro", item("calls", 100, enabled=False), item("storage", 1)))
         assert [entry.feature.id for entry in shown(holdings)] == ["storage"]
-        assert not any(place.feature_id == "calls" for place in holdings.balances)
+        assert not any(key.feature_id == "calls" for key in holdings.balances)
 
     def test_filters(self) -> None:
         holdings = held(plan("pro", item("calls", 1)), plan("b", item("storage", 2)))
@@ -225,7 +225,9 @@ class TestSources:
         assert limit_of(held(plan("pro", item("calls", 5)), terms=trial), now=NOW + DAY) == 5
 
     def test_a_balance_set_by_hand_is_a_source_without_a_subscription(self) -> None:
-        holdings = grant(held(plan("pro", item("calls", 5))), CATALOG, Grant("b1", "calls", included=Decimal(7)), NOW)
+        holdings = grant(
+            held(plan("pro", item("calls", 5))), CATALOG, NewBalance("b1", "calls", included=Decimal(7)), NOW
+        )
         (found,) = shown(holdings)
         assert found.entitlement.limit == 12
         assert [(s.kind, s.id, s.subscription_id) for s in found.sources][-1] == ("subscription", "b1", "")
@@ -262,11 +264,11 @@ class TestPriced:
 class TestUsage:
     def usage(self, holdings: Holdings, now: int = NOW + 2 * DAY) -> EntitledUsage:
         (found,) = shown(holdings, now, feature_ids={"calls"})
-        return usage_of(found, (), folded(holdings.balances, now))
+        return usage_of(found, (), all_as_of(holdings.balances, now))
 
     def used(self, holdings: Holdings, amount: int, now: int = NOW + 2 * DAY) -> Holdings:
         decision = use(METERED, (), "", Decimal(amount), Overage.OVERFLOW, {}, holdings.balances, now)
-        return replace(holdings, balances=decision.world)
+        return replace(holdings, balances=decision.balances)
 
     def test_upstreams_probe_150_events_against_a_soft_limit_of_100(self) -> None:
         usage = self.usage(self.used(held(plan("pro", item("calls", 100, soft_limit=True))), 150))
@@ -299,5 +301,5 @@ class TestUsage:
     def test_a_flag_has_no_usage_and_is_allowed(self) -> None:
         holdings = held(plan("pro", PlanItem("sso")))
         (found,) = shown(holdings)
-        usage = usage_of(found, (), folded(holdings.balances, NOW))
+        usage = usage_of(found, (), all_as_of(holdings.balances, NOW))
         assert (usage.used, usage.ratio, usage.next_reset_at, usage.check.allowed) == (ZERO, ZERO, None, True)

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from tollgate.domain.api_keys import Environment
 from tollgate.domain.errors import NotFound
 from tollgate.domain.features import Feature, FeatureType
-from tollgate.domain.keys import Environment
 from tollgate.store.table import Table
 from tollgate.usecases.features import CACHE_SECONDS, FeatureCache
 

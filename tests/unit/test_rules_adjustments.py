@@ -22,7 +22,7 @@ from tests.unit.scenario import (
     prepaid,
 )
 from tollgate.domain.errors import InvalidInput, InvalidRequest, NotFound
-from tollgate.domain.grants import Change, Filter, update
+from tollgate.domain.manual_balances import BalanceFilter, BalanceUpdate, update
 from tollgate.domain.periods import Interval
 
 
@@ -78,11 +78,13 @@ class TestRemaining:
     def test_one_row_by_its_id(self) -> None:
         """S223."""
         customer = Scenario()
-        rows = [customer.row(customer.attach(monthly(size), add_on=bool(size > 100))).id for size in (100, 150, 200)]
+        grants = [
+            customer.grant(customer.attach(monthly(size), add_on=bool(size > 100))).id for size in (100, 150, 200)
+        ]
         seen = []
-        for id, remaining in zip(rows, (80, 200, 50), strict=True):
+        for id, remaining in zip(grants, (80, 200, 50), strict=True):
             customer.update(id=id, remaining=remaining)
-            seen.append((customer.row(id).used, *customer.gru()))
+            seen.append((customer.grant(id).used, *customer.gru()))
         assert seen == [(20, 450, 430, 20), (-50, 450, 480, -30), (150, 450, 330, 120)]
 
     def test_one_row_of_each_kind(self) -> None:
@@ -95,15 +97,15 @@ class TestRemaining:
         assert (seen.granted - seen.prepaid, seen.purchased, seen.remaining) == (300, 100, 400)
         customer.update(id=f"{free}:0", remaining=75)
         seen = customer.view()
-        assert (customer.row(free).used, seen.granted - seen.prepaid, seen.purchased) == (25, 300, 100)
+        assert (customer.grant(free).used, seen.granted - seen.prepaid, seen.purchased) == (25, 300, 100)
         assert (seen.remaining, seen.usage) == (375, 25)
         customer.update(id=f"{bought}:0", remaining=150)
-        assert customer.row(bought).remaining == 150
+        assert customer.grant(bought).remaining == 150
         customer.update(id=f"{metered}:0", remaining=150)
-        assert (customer.row(metered).granted, customer.row(metered).remaining) == (200, 150)
+        assert (customer.grant(metered).granted, customer.grant(metered).remaining) == (200, 150)
         customer.update(id=f"{metered}:0", remaining=-50)
-        row = customer.row(metered)
-        assert (row.granted, row.remaining, row.overdrawn, row.used) == (200, -50, 50, 250)
+        grant = customer.grant(metered)
+        assert (grant.granted, grant.remaining, grant.overdrawn, grant.used) == (200, -50, 50, 250)
 
     def test_over_all_shares(self) -> None:
         """S226."""
@@ -179,8 +181,8 @@ class TestUsageAndGrant:
         """Autumn.md 3.8: it alters the grant; the usage stays."""
         customer = Scenario(monthly(100))
         customer.track(30)
-        change = Change(remaining=d(200), alters_grant=True)
-        customer.holdings = update(customer.holdings, CATALOG, Filter("messages"), change, NOW)
+        change = BalanceUpdate(remaining=d(200), alters_grant=True)
+        customer.holdings = update(customer.holdings, CATALOG, BalanceFilter("messages"), change, NOW)
         assert customer.gru() == (230, 200, 30)
 
     def test_more_usage_than_granted_is_overage(self) -> None:
@@ -190,7 +192,7 @@ class TestUsageAndGrant:
         assert customer.view() == (100, 0, 130, 0, 30)
 
     def test_where_nothing_matches(self) -> None:
-        """Autumn.md 3.8: what only moves units does nothing, what sets a row's own field finds none."""
+        """Autumn.md 3.8: what only moves units does nothing, what sets a grant's own field finds none."""
         customer = Scenario(monthly(100), flag())
         customer.update("words", remaining=5)
         customer.update(id="nope", usage=5)
@@ -211,17 +213,17 @@ class TestTimes:
     def test_the_reset_moves_and_nothing_else(self) -> None:
         customer = Scenario(monthly(100))
         customer.update(next_reset_at=NOW + 7 * DAY)
-        assert (customer.rows()[0].next_reset_at, customer.gru()) == (NOW + 7 * DAY, (100, 100, 0))
+        assert (customer.grants()[0].next_reset_at, customer.gru()) == (NOW + 7 * DAY, (100, 100, 0))
 
     def test_the_earliest_reset_moves(self) -> None:
         customer = Scenario(monthly(100), lifetime(50))
         customer.update(next_reset_at=NOW + 7 * DAY)
-        assert [row.next_reset_at for row in customer.rows()] == [NOW + 7 * DAY, None]
+        assert [grant.next_reset_at for grant in customer.grants()] == [NOW + 7 * DAY, None]
 
     def test_the_reset_of_an_interval_moves(self) -> None:
         customer = Scenario(monthly(100), every(Interval.WEEK, 50))
         customer.update(interval=Interval.MONTH, next_reset_at=NOW + 14 * DAY)
-        assert {row.granted: row.next_reset_at for row in customer.rows()} == {
+        assert {grant.granted: grant.next_reset_at for grant in customer.grants()} == {
             100: NOW + 14 * DAY,
             50: ms("2026-01-08"),
         }
@@ -230,7 +232,7 @@ class TestTimes:
     def test_a_lifetime_row_has_no_reset(self) -> None:
         customer = Scenario(lifetime(50))
         with pytest.raises(InvalidInput):
-            customer.update(id=customer.rows()[0].id, next_reset_at=NOW + DAY)
+            customer.update(id=customer.grants()[0].id, next_reset_at=NOW + DAY)
 
     def test_what_is_past_or_paid_and_recurring_is_refused(self) -> None:
         customer = Scenario(monthly(100))
@@ -244,4 +246,4 @@ class TestTimes:
         customer = Scenario(monthly(100))
         customer.update(expires_at=NOW + DAY)
         customer.later(DAY)
-        assert customer.rows() == []
+        assert customer.grants() == []

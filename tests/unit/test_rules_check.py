@@ -20,7 +20,7 @@ from tests.unit.scenario import (
     spend,
     unlimited,
 )
-from tollgate.domain.decisions import has_flag, holds
+from tollgate.domain.decisions import has_flag, is_granted
 from tollgate.domain.errors import NotFound
 from tollgate.domain.plans import PlanItem
 
@@ -30,7 +30,7 @@ class TestBasics:
         """S001, S050."""
         customer = Scenario()
         assert customer.check(1) == (False, "messages", 1)
-        assert not holds("messages", "", customer.holdings.balances)
+        assert not is_granted("messages", "", customer.holdings.balances)
         assert customer.shown() is None
         assert not customer.may(0)
         assert not customer.track(10, overage=REJECT).allowed
@@ -41,8 +41,8 @@ class TestBasics:
         customer = Scenario(flag())
         assert customer.may(1, "dashboard")
         assert has_flag("dashboard", "", customer.holdings.balances)
-        (row,) = customer.rows("dashboard")
-        assert (row.plan_id, row.expires_at) == ("plan_of_sub_1", None)
+        (grant,) = customer.grants("dashboard")
+        assert (grant.plan_id, grant.expires_at) == ("plan_of_sub_1", None)
 
     def test_an_entity_sees_the_customers_flag_and_its_own(self) -> None:
         """Autumn.md 2, entities."""

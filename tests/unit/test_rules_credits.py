@@ -8,8 +8,8 @@ from decimal import Decimal
 import pytest
 
 from tests.unit.scenario import CATALOG, REJECT, Bought, Number, Scenario, d, monthly, n, unlimited
-from tollgate.domain.balances import Place
-from tollgate.domain.decisions import Decision, holds
+from tollgate.domain.balances import BalanceKey
+from tollgate.domain.decisions import Decision, is_granted
 from tollgate.domain.errors import InvalidInput, NotFound
 from tollgate.domain.features import Feature, FeatureType, checked_feature
 from tollgate.domain.plans import PlanItem
@@ -49,7 +49,7 @@ class TestWhichFeatureAnswers:
         """S044."""
         customer = Scenario()
         assert customer.check(1, "action1") == (False, "credits", d(0.2))
-        assert not holds("credits", "", customer.holdings.balances)
+        assert not is_granted("credits", "", customer.holdings.balances)
 
     def test_the_feature_itself_answers_as_long_as_it_allows(self) -> None:
         """Autumn.md 2: itself if it alone would allow, else the first pool that would."""
@@ -124,7 +124,7 @@ class TestEvents:
         used, missing = customer.event("action-event", 37.89)
         assert customer.ru("action1") == n(112.11, 37.89)
         assert (used.drawn, missing.allowed) == (d(37.89), False)
-        assert set(customer.holdings.balances) == {Place("action1")}
+        assert set(customer.holdings.balances) == {BalanceKey("action1")}
 
     def test_an_unknown_event_is_not_found(self) -> None:
         """S097."""

@@ -16,7 +16,7 @@ from tests.unit.scenario import (
     per_entity,
     seats,
 )
-from tollgate.domain.balances import ENTITIES, Place
+from tollgate.domain.balances import ENTITIES, BalanceKey
 from tollgate.domain.customers import Customer, Entity, Holdings
 from tollgate.domain.errors import AlreadyExists, NotFound
 
@@ -65,7 +65,7 @@ class TestShares:
         customer.attach(monthly(50), entity="e1", plan="seat")
         customer.attach(monthly(50), entity="e2", plan="seat")
         assert customer.view().granted == 300
-        assert {row.granted for row in customer.rows(entity="e1")} == {50, 100}
+        assert {grant.granted for grant in customer.grants(entity="e1")} == {50, 100}
         customer.track(80, entity="e1")
         assert customer.gru(entity="e1") == (150, 70, 80)
         assert (customer.gru(), customer.remaining(entity="e2")) == ((300, 220, 80), 150)
@@ -76,7 +76,7 @@ class TestShares:
         customer.attach(monthly(100), plan="pro")
         customer.attach(monthly(100), plan="pro", entity="e1")
         assert (customer.view().granted, customer.view(entity="e1").granted) == (200, 200)
-        assert len(customer.rows(entity="e1")) == 2
+        assert len(customer.grants(entity="e1")) == 2
         customer.track(50, entity="e1")
         assert (customer.ru(), customer.ru(entity="e1")) == ((150, 50), (150, 50))
         customer.track(120, entity="e1")
@@ -120,9 +120,9 @@ class TestPooling:
     def test_the_customers_balance_knows_that_entities_hold_some(self) -> None:
         """design.md 3: a use of the customer's must then be thought through."""
         customer = Scenario(monthly(100), entities=1)
-        assert customer.balance().before == frozenset()
+        assert customer.balance().paid_first == frozenset()
         customer.create("own", 10, entity="e1")
-        assert customer.balance().before == {ENTITIES}
+        assert customer.balance().paid_first == {ENTITIES}
 
 
 class TestSeats:
@@ -146,7 +146,7 @@ class TestSeats:
         customer.remove_entity("e1")
         assert customer.remaining() == 100
         assert customer.status(own) == "expired"
-        assert Place("messages", "e1") not in customer.holdings.balances
+        assert BalanceKey("messages", "e1") not in customer.holdings.balances
         with pytest.raises(NotFound):
             customer.attach(monthly(50), entity="e1")
 
@@ -155,7 +155,7 @@ class TestSeats:
         customer.later(86_400_000)
         customer.entity("e1")
         assert customer.gru(entity="e1") == (100, 100, 0)
-        assert customer.rows(entity="e1")[0].next_reset_at == customer.subscription("sub_1").period(customer.now)[1]  # type: ignore[index]
+        assert customer.grants(entity="e1")[0].next_reset_at == customer.subscription("sub_1").period(customer.now)[1]  # type: ignore[index]
 
     def test_an_entity_is_there_once_and_of_a_known_feature(self) -> None:
         customer = Scenario(entities=1)
@@ -169,7 +169,7 @@ def test_an_entity_of_another_feature_gets_no_share() -> None:
     """management.md, entity_feature_id: every entity of that feature."""
     customer = Scenario(per_entity(monthly(100)))
     customer.entity("w1", "workflows")
-    assert customer.rows(entity="w1") == []
+    assert customer.grants(entity="w1") == []
 
 
 def test_an_unknown_entity_is_not_found() -> None:

@@ -29,7 +29,7 @@ class TestRows:
         customer.attach(monthly(1000), plan="pro")
         customer.attach(monthly(500), plan="pack", add_on=True)
         assert customer.gru() == (1500, 1500, 0)
-        assert {(row.plan_id, row.granted, row.reset) for row in customer.rows()} == {
+        assert {(grant.plan_id, grant.granted, grant.reset) for grant in customer.grants()} == {
             ("pro", 1000, MONTH),
             ("pack", 500, MONTH),
         }
@@ -38,8 +38,8 @@ class TestRows:
         """S061: intervals month and lifetime."""
         customer = Scenario(monthly(500), lifetime(200))
         assert customer.gru() == (700, 700, 0)
-        assert len({row.plan_id for row in customer.rows()}) == 1
-        assert [row.next_reset_at for row in customer.rows()] == [ms("2026-02-01"), None]
+        assert len({grant.plan_id for grant in customer.grants()}) == 1
+        assert [grant.next_reset_at for grant in customer.grants()] == [ms("2026-02-01"), None]
 
     def test_a_one_off_top_up_is_bought(self) -> None:
         """S062."""
@@ -47,22 +47,22 @@ class TestRows:
         pack = customer.attach(prepaid(0, 200, reset=Reset(Interval.ONE_OFF)), add_on=True)
         seen = customer.view()
         assert (seen.granted - seen.prepaid, seen.purchased, seen.remaining) == (500, 200, 700)
-        row = customer.row(pack)
-        assert (row.granted, row.prepaid, row.remaining, row.next_reset_at) == (0, 200, 200, None)
+        grant = customer.grant(pack)
+        assert (grant.granted, grant.prepaid, grant.remaining, grant.next_reset_at) == (0, 200, 200, None)
 
     def test_a_standalone_balance_needs_no_plan(self) -> None:
         """S064."""
         customer = Scenario()
         customer.create("b", 500)
         assert customer.gru() == (500, 500, 0)
-        assert customer.row("b").plan_id is None
+        assert customer.grant("b").plan_id is None
         assert (customer.may(400), customer.may(999)) == (True, False)
 
     def test_a_standalone_balance_may_be_unlimited(self) -> None:
         """S065."""
         customer = Scenario()
         customer.create("b", None, "users", unlimited=True)
-        assert customer.row("b", "users").unlimited
+        assert customer.grant("b", "users").unlimited
         assert customer.may(999_999, "users")
 
     def test_a_standalone_balance_may_reset(self) -> None:
@@ -70,7 +70,7 @@ class TestRows:
         customer = Scenario()
         customer.create("b", 1000, "action1", reset=MONTH)
         assert customer.gru("action1") == (1000, 1000, 0)
-        assert customer.row("b", "action1").next_reset_at == ms("2026-02-01")
+        assert customer.grant("b", "action1").next_reset_at == ms("2026-02-01")
 
     def test_an_entitys_standalone_balance_is_its_own(self) -> None:
         """S068, and 3.1 step 1: it is never drawn without its entity."""
@@ -91,7 +91,7 @@ class TestRows:
         assert customer.gru() == (500, 500, 0)
         customer.later(4000)
         assert not customer.may(1)
-        assert customer.rows() == []
+        assert customer.grants() == []
 
     def test_what_does_not_expire_stays(self) -> None:
         """S071."""
@@ -105,7 +105,7 @@ class TestRows:
         mixed.create("b", 100, reset=MONTH)
         assert mixed.remaining() == 300
         mixed.later(3000)
-        assert [(row.id, row.remaining, row.reset) for row in mixed.rows()] == [("b", 100, MONTH)]
+        assert [(grant.id, grant.remaining, grant.reset) for grant in mixed.grants()] == [("b", 100, MONTH)]
 
 
 class TestCreating:

@@ -17,7 +17,7 @@ from tests.unit.scenario import (
     price,
     rolling,
 )
-from tollgate.domain.customers import MAX_ROWS
+from tollgate.domain.customers import MAX_GRANTS
 from tollgate.domain.errors import InvalidRequest, NotFound
 from tollgate.domain.periods import Interval
 
@@ -46,7 +46,7 @@ class TestReplacing:
         customer.attach(monthly(100), group="main")
         customer.later(10 * DAY)
         customer.attach(monthly(500), every(Interval.WEEK, 5), group="main")
-        assert {row.granted: row.next_reset_at for row in customer.rows()} == {500: FEBRUARY, 5: NOW + 17 * DAY}
+        assert {grant.granted: grant.next_reset_at for grant in customer.grants()} == {500: FEBRUARY, 5: NOW + 17 * DAY}
 
     def test_the_billing_cycle_goes_on_with_the_period(self) -> None:
         customer = Scenario()
@@ -55,7 +55,7 @@ class TestReplacing:
         pro = customer.attach(monthly(500), per_entity(monthly(7, "words")), group="main")
         assert customer.subscription(pro).period(customer.now) == (NOW, FEBRUARY)
         customer.entity("e1")
-        assert customer.rows("words", "e1")[0].next_reset_at == FEBRUARY
+        assert customer.grants("words", "e1")[0].next_reset_at == FEBRUARY
         customer.cancel(pro, at_end=True)
         assert customer.subscription(pro).expires_at == FEBRUARY
 
@@ -66,7 +66,7 @@ class TestReplacing:
         customer.later(10 * DAY)
         pro = customer.attach(monthly(500), group="main", restart=True)
         assert customer.subscription(pro).period(customer.now) == (customer.now, ms("2026-02-11"))
-        assert customer.rows()[0].next_reset_at == ms("2026-02-11")
+        assert customer.grants()[0].next_reset_at == ms("2026-02-11")
 
     def test_an_upgrade_may_start_afresh(self) -> None:
         customer = Scenario()
@@ -112,10 +112,10 @@ class TestReplacing:
 
     def test_a_balance_holds_so_many_grants_and_no_more(self) -> None:
         customer = Scenario(monthly(1))
-        customer.attach(*[lifetime(1)] * (MAX_ROWS - 1), add_on=True)
+        customer.attach(*[lifetime(1)] * (MAX_GRANTS - 1), add_on=True)
         with pytest.raises(InvalidRequest, match="at most"):
             customer.attach(lifetime(1), add_on=True)
-        assert customer.remaining() == MAX_ROWS
+        assert customer.remaining() == MAX_GRANTS
 
     def test_an_unknown_entity_is_not_found(self) -> None:
         with pytest.raises(NotFound):
@@ -135,7 +135,7 @@ class TestDowngrade:
         customer.now = FEBRUARY
         assert (customer.status(pro), customer.status(free)) == ("expired", "active")
         assert customer.gru() == (100, 100, 0)
-        assert customer.rows()[0].next_reset_at == MARCH
+        assert customer.grants()[0].next_reset_at == MARCH
 
     def test_the_anchors_day_comes_back_after_it(self) -> None:
         """Autumn.md 3.9: the anchor is preserved."""
@@ -143,7 +143,7 @@ class TestDowngrade:
         customer.attach(monthly(500), group="main", price=price(20))
         customer.attach(monthly(100), group="main", price=price(5))
         customer.now = ms("2026-02-28")
-        assert (customer.remaining(), customer.rows()[0].next_reset_at) == (100, ms("2026-03-31"))
+        assert (customer.remaining(), customer.grants()[0].next_reset_at) == (100, ms("2026-03-31"))
 
     def test_it_may_be_done_at_once_and_an_upgrade_may_wait(self) -> None:
         customer = Scenario()

@@ -25,13 +25,13 @@ from tests.unit.scenario import (
     rolling,
     seats,
 )
-from tollgate.domain.balances import Place
+from tollgate.domain.balances import BalanceKey
 from tollgate.domain.decisions import Decision, Overage
 from tollgate.domain.errors import InvalidRequest
 from tollgate.domain.holds import MAX_HOLDS
 from tollgate.domain.periods import Interval
 from tollgate.domain.plans import PlanItem
-from tollgate.domain.reservations import Reservation, hold, settle_hold
+from tollgate.domain.reservations import Reservation, finalize_hold, hold
 
 
 class Reserving(Scenario):
@@ -54,7 +54,7 @@ class Reserving(Scenario):
         asked, id, until = CATALOG.feature(feature), f"lock{len(self.locks)}", self.now + lasts
         pools, balances = CATALOG.pools(feature), self.holdings.balances
         decision = hold(asked, pools, entity, d(value), overage, {}, balances, self.now, id, until)
-        self.holdings = replace(self.holdings, balances={**balances, **decision.world})
+        self.holdings = replace(self.holdings, balances={**balances, **decision.balances})
         if decision.allowed:
             self.locks.append(Reservation(id, id, "c1", feature, entity, d(value), decision.drawn, (), self.now, until))
             self.events.insert(0, d(value))
@@ -64,8 +64,8 @@ class Reserving(Scenario):
         held = self.locks[lock]
         final = None if value is None else d(value)
         asked, balances = CATALOG.feature(held.feature_id), self.holdings.balances
-        decision = settle_hold(asked, CATALOG.pools(held.feature_id), held, final, {}, balances, self.now)
-        self.holdings = replace(self.holdings, balances={**balances, **decision.world})
+        decision = finalize_hold(asked, CATALOG.pools(held.feature_id), held, final, {}, balances, self.now)
+        self.holdings = replace(self.holdings, balances={**balances, **decision.balances})
         if decision.drawn:
             self.events.insert(0, decision.drawn)
 
@@ -108,15 +108,15 @@ class TestLessThanWasHeld:
     """S191: hourly 5 and lifetime 20; the last units drawn go back first."""
 
     @pytest.mark.parametrize(
-        ("held", "final", "rows"),
+        ("held", "final", "grants"),
         [(8, 5, n(0, 20)), (8, 0, n(5, 20)), (0, None, n(5, 20)), (5, 3, n(2, 20)), (8, 8, n(0, 17))],
         ids=["BD-1", "BD-2", "BD-2b", "BD-3", "BD-4"],
     )
-    def test_rows(self, held: int, final: int | None, rows: tuple[Decimal, ...]) -> None:
+    def test_rows(self, held: int, final: int | None, grants: tuple[Decimal, ...]) -> None:
         customer = Reserving(hourly5, lifetime(20))
         customer.lock(held)
         customer.confirm(final)
-        assert tuple(customer.left()) == rows
+        assert tuple(customer.left()) == grants
         assert all(not balance.holds for balance in customer.holdings.balances.values())
 
     def test_bd_4_what_was_held_leaves_one_event(self) -> None:
@@ -316,7 +316,7 @@ class TestEntities:
         return first, second, third
 
     def own(self, customer: Reserving, entity: str) -> Decimal:
-        return customer.holdings.balances[Place("messages", entity)].rows[0].remaining
+        return customer.holdings.balances[BalanceKey("messages", entity)].grants[0].remaining
 
     def test_ep_2(self, customer: Reserving) -> None:
         customer.lock(30, entity="e1")

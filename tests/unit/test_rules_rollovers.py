@@ -22,8 +22,8 @@ from tests.unit.scenario import (
     rolling,
 )
 from tollgate.domain.errors import InvalidInput
+from tollgate.domain.grants import RolloverRule
 from tollgate.domain.periods import Interval, Reset
-from tollgate.domain.rows import RolloverRule
 
 
 class TestReset:
@@ -35,7 +35,7 @@ class TestReset:
         customer.now = ms("2026-02-01")
         assert customer.may(100)
         assert customer.gru() == (100, 100, 0)
-        assert customer.rows()[0].next_reset_at == ms("2026-03-01")
+        assert customer.grants()[0].next_reset_at == ms("2026-03-01")
 
     def test_a_use_after_the_boundary_belongs_to_the_new_period(self) -> None:
         """S170."""
@@ -61,7 +61,7 @@ class TestReset:
         for day in ("2026-01-31", "2026-02-28", "2026-03-31", "2026-07-04"):
             customer.now = ms(day)
             customer.track(100)
-            seen.append((customer.rows()[0].next_reset_at, customer.ru()))
+            seen.append((customer.grants()[0].next_reset_at, customer.ru()))
         days = ("2026-02-28", "2026-03-31", "2026-04-30", "2026-07-31")
         assert seen == [(ms(day), (0, 100)) for day in days]
 
@@ -70,12 +70,12 @@ class TestReset:
         customer = Scenario()
         boundary = NOW + 10 * DAY
         customer.create("b", 50, reset=MONTH, next_reset_at=boundary)
-        assert customer.row("b").next_reset_at == boundary
+        assert customer.grant("b").next_reset_at == boundary
         customer.track(10)
-        assert (customer.remaining(), customer.row("b").next_reset_at) == (40, boundary)
+        assert (customer.remaining(), customer.grant("b").next_reset_at) == (40, boundary)
         customer.now = boundary + 5 * DAY
         assert customer.remaining() == 50
-        assert customer.row("b").next_reset_at == ms("2026-02-11")
+        assert customer.grant("b").next_reset_at == ms("2026-02-11")
 
     @pytest.mark.parametrize(
         ("remaining", "after"), [(-100, (0, 100)), (-50, (50, 50)), (-75, (25, 75)), (50, (100, 0))]
@@ -117,7 +117,7 @@ class TestReset:
         customer.create("gone", 100, reset=MONTH, expires_at=NOW + DAY)
         customer.update(id="b", usage=50)
         customer.now = ms("2026-02-01")
-        assert [row.id for row in customer.rows()] == ["b"]
+        assert [grant.id for grant in customer.grants()] == ["b"]
         assert customer.ru() == (100, 0)
 
     def test_a_bought_quantity_comes_back_and_an_adjustment_does_not(self) -> None:

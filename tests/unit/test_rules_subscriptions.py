@@ -30,11 +30,11 @@ class TestTimes:
     def test_a_plan_starts_when_it_is_to(self) -> None:
         customer = Scenario()
         later = customer.attach(monthly(100), starts_at=NOW + 5 * DAY)
-        assert (customer.status(later), customer.may(1), customer.rows()) == ("scheduled", False, [])
+        assert (customer.status(later), customer.may(1), customer.grants()) == ("scheduled", False, [])
         assert customer.track(5).drawn == 0
         customer.now = NOW + 5 * DAY
         assert (customer.status(later), customer.may(100)) == ("active", True)
-        assert customer.rows()[0].next_reset_at == ms("2026-02-06")
+        assert customer.grants()[0].next_reset_at == ms("2026-02-06")
 
     def test_a_plan_ends_when_it_is_to(self) -> None:
         customer = Scenario()
@@ -55,10 +55,10 @@ class TestTimes:
         customer = Scenario()
         sub = customer.attach(monthly(100), anchor=ms(anchor))
         first, second = map(ms, resets)
-        assert (customer.rows()[0].next_reset_at, customer.subscription(sub).period(NOW)[1]) == (first, first)  # type: ignore[index]
+        assert (customer.grants()[0].next_reset_at, customer.subscription(sub).period(NOW)[1]) == (first, first)  # type: ignore[index]
         customer.track(10)
         customer.now = first
-        assert (customer.remaining(), customer.rows()[0].next_reset_at) == (100, second)
+        assert (customer.remaining(), customer.grants()[0].next_reset_at) == (100, second)
         assert customer.subscription(sub).period(customer.now) == (first, second)
 
     def test_a_trial_is_active_and_the_cycle_follows_it(self) -> None:
@@ -70,13 +70,13 @@ class TestTimes:
         assert customer.may(100)
         assert (held.status(ends), held.trialing(ends)) == ("active", False)
         assert held.period(ends) == (ends, ms("2026-02-08"))
-        assert customer.rows()[0].next_reset_at == ms("2026-02-08")
+        assert customer.grants()[0].next_reset_at == ms("2026-02-08")
 
     def test_what_resets_within_the_trial_resets_from_its_start(self) -> None:
         customer = Scenario()
         customer.attach(every(Interval.DAY, 5), monthly(100, "words"), free_trial=FreeTrial(7, Interval.DAY))
-        assert customer.rows()[0].next_reset_at == NOW + DAY
-        assert customer.rows("words")[0].next_reset_at == ms("2026-02-08")
+        assert customer.grants()[0].next_reset_at == NOW + DAY
+        assert customer.grants("words")[0].next_reset_at == ms("2026-02-08")
 
     def test_a_plan_without_periods_has_no_cycle(self) -> None:
         customer = Scenario()
@@ -85,7 +85,7 @@ class TestTimes:
     def test_a_test_clock_says_what_time_it_is(self) -> None:
         """management.md, customers.advance_test_clock: each use must read it."""
         customer = Scenario(monthly(100), frozen_time=NOW)
-        assert (customer.balance().clocked, customer.balance().fresh_until) == (True, 0)
+        assert (customer.balance().has_test_clock, customer.balance().fresh_until) == (True, 0)
         assert customer.holdings.time(NOW + DAY) == NOW
         assert Scenario(monthly(100)).balance().fresh_until == FEBRUARY
 

@@ -155,7 +155,7 @@ class TestOverage:
         assert (seen.granted - seen.prepaid, seen.purchased, seen.remaining) == (300, 500, 800)
         shown = customer.shown()
         assert shown
-        assert shown.max_purchase is None  # the bought row has no cap
+        assert shown.max_purchase is None  # the bought grant has no cap
         customer.track(600)
         assert (customer.ru(), customer.left()) == ((200, 600), [0, 200])
         customer.track(400)
@@ -215,7 +215,9 @@ class TestOverage:
         assert seen == [(9000, 1000), (4000, 6000), (0, 11_000)]
         view = customer.view("credits")
         assert (view.granted, view.granted - view.prepaid, view.purchased, view.overage) == (10_000, 5000, 6000, 1000)
-        assert [(row.granted, row.prepaid, row.used, row.overdrawn) for row in customer.rows("credits")] == [
+        assert [
+            (grant.granted, grant.prepaid, grant.used, grant.overdrawn) for grant in customer.grants("credits")
+        ] == [
             (5000, 5000, 10_000, 0),
             (0, 0, 1000, 1000),
         ]
@@ -264,7 +266,7 @@ class TestSeveralRows:
         assert seen == [[500, 500], [0, 300], [0, -200]]
         view = customer.view()
         assert (view.granted, view.purchased, view.remaining, view.usage) == (1500, 200, 0, 1700)
-        assert [row.used for row in customer.rows()] == [1000, 700]
+        assert [grant.used for grant in customer.grants()] == [1000, 700]
 
     def test_what_expires_sooner_is_used_first(self) -> None:
         """S089."""
@@ -272,4 +274,4 @@ class TestSeveralRows:
         customer.create("year", 100, "credits", expires_at=NOW + 365 * DAY)
         customer.create("month", 100, "credits", expires_at=NOW + 30 * DAY)
         customer.track(60, "credits")
-        assert (customer.row("month", "credits").remaining, customer.row("year", "credits").remaining) == (40, 100)
+        assert (customer.grant("month", "credits").remaining, customer.grant("year", "credits").remaining) == (40, 100)

@@ -21,18 +21,18 @@ if TYPE_CHECKING:
     from aws_lambda_powertools import Logger
     from mypy_boto3_dynamodb import DynamoDBClient
 
-    from tollgate.store.history import History
-    from tollgate.store.once import OnceKeys
+    from tollgate.store.alert_states import AlertStateStore
+    from tollgate.store.history import HistoryStore
+    from tollgate.store.idempotency import IdempotencyStore
     from tollgate.store.table import Table
-    from tollgate.store.watches import Watches
     from tollgate.usecases.access import Access
     from tollgate.usecases.entitlements import Entitlements
     from tollgate.usecases.history import Usage
-    from tollgate.usecases.intake import Intake
     from tollgate.usecases.management import Management
-    from tollgate.usecases.reports import Reporter
     from tollgate.usecases.reservations import Reservations
-    from tollgate.usecases.usage import Meter
+    from tollgate.usecases.tracking import Tracking
+    from tollgate.usecases.usage_events import UsageEvents
+    from tollgate.usecases.usage_queue import UsageQueue
 
 _CONFIG = Config(
     connect_timeout=1,
@@ -83,55 +83,55 @@ def table() -> Table:
 
 
 @cache
-def meter() -> Meter:
-    from tollgate.store.balances import Balances
-    from tollgate.store.features import Features
+def tracking() -> Tracking:
+    from tollgate.store.balances import BalanceStore
+    from tollgate.store.features import FeatureStore
     from tollgate.usecases.features import FeatureCache
-    from tollgate.usecases.usage import Meter
+    from tollgate.usecases.tracking import Tracking
 
-    return Meter(Balances(table()), FeatureCache(Features(table())), once())
+    return Tracking(BalanceStore(table()), FeatureCache(FeatureStore(table())), idempotency())
 
 
 @cache
 def reservations() -> Reservations:
-    from tollgate.store.locks import Locks
+    from tollgate.store.locks import LockStore
     from tollgate.usecases.reservations import Reservations
 
-    return Reservations(meter(), Locks(table()))
+    return Reservations(tracking(), LockStore(table()))
 
 
 @cache
-def once() -> OnceKeys:
-    from tollgate.store.once import OnceKeys
+def idempotency() -> IdempotencyStore:
+    from tollgate.store.idempotency import IdempotencyStore
 
-    return OnceKeys(table())
+    return IdempotencyStore(table())
 
 
 @cache
 def entitlements() -> Entitlements:
-    from tollgate.store.customers import Customers
-    from tollgate.store.plans import Plans
+    from tollgate.store.customers import CustomerStore
+    from tollgate.store.plans import PlanStore
     from tollgate.usecases.entitlements import Entitlements
     from tollgate.usecases.plans import PlanCache
 
-    return Entitlements(Customers(table()), meter().features, PlanCache(Plans(table())))
+    return Entitlements(CustomerStore(table()), tracking().features, PlanCache(PlanStore(table())))
 
 
 @cache
-def reporter() -> Reporter:
-    from tollgate.store.reports import Reports
-    from tollgate.usecases.reports import Reporter
+def usage_events() -> UsageEvents:
+    from tollgate.store.usage_events import UsageEventStore
+    from tollgate.usecases.usage_events import UsageEvents
 
-    return Reporter(meter().balances, meter().features, once(), Reports(table()))
+    return UsageEvents(tracking().balance_store, tracking().features, idempotency(), UsageEventStore(table()))
 
 
 @cache
 def access() -> Access:
-    from tollgate.store.customers import Customers
-    from tollgate.store.plans import Plans
+    from tollgate.store.customers import CustomerStore
+    from tollgate.store.plans import PlanStore
     from tollgate.usecases.access import Access
 
-    return Access(Customers(table()), meter().balances, meter().features, Plans(table()))
+    return Access(CustomerStore(table()), tracking().balance_store, tracking().features, PlanStore(table()))
 
 
 def to_usage_queue(bodies: list[str]) -> None:
@@ -155,35 +155,37 @@ def _send(bodies: list[str]) -> None:
 
 @cache
 def management() -> Management:
-    from tollgate.store.api_keys import ApiKeys
-    from tollgate.store.customers import Customers
-    from tollgate.store.features import Features
-    from tollgate.store.plans import Plans
+    from tollgate.store.api_keys import ApiKeyStore
+    from tollgate.store.customers import CustomerStore
+    from tollgate.store.features import FeatureStore
+    from tollgate.store.plans import PlanStore
     from tollgate.usecases.management import Management
 
     keeps_overage = os.environ.get("TOLLGATE_PERSIST_FREE_OVERAGE") == "true"
-    return Management(Features(table()), Plans(table()), Customers(table()), ApiKeys(table()), keeps_overage)
+    return Management(
+        FeatureStore(table()), PlanStore(table()), CustomerStore(table()), ApiKeyStore(table()), keeps_overage
+    )
 
 
 @cache
-def intake() -> Intake:
-    from tollgate.usecases.intake import Intake
+def usage_queue() -> UsageQueue:
+    from tollgate.usecases.usage_queue import UsageQueue
 
-    return Intake(meter(), reporter(), once(), defect)
-
-
-@cache
-def history() -> History:
-    from tollgate.store.history import History
-
-    return History(table(), int(os.environ.get("TOLLGATE_RETENTION_DAYS") or 400))
+    return UsageQueue(tracking(), usage_events(), idempotency(), defect)
 
 
 @cache
-def watches() -> Watches:
-    from tollgate.store.watches import Watches
+def history() -> HistoryStore:
+    from tollgate.store.history import HistoryStore
 
-    return Watches(table())
+    return HistoryStore(table(), int(os.environ.get("TOLLGATE_RETENTION_DAYS") or 400))
+
+
+@cache
+def alert_states() -> AlertStateStore:
+    from tollgate.store.alert_states import AlertStateStore
+
+    return AlertStateStore(table())
 
 
 @cache

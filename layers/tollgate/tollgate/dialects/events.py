@@ -7,11 +7,11 @@ from typing import Any
 
 from tollgate.dialects import events_models as models
 from tollgate.domain.alerts import LimitWarning, StateWarning, ThresholdWarning, Warned
-from tollgate.domain.balances import Balance, settle, totals
+from tollgate.domain.balances import Balance, apply_spent, totals
+from tollgate.domain.changes import Change, GrantChange, RecordedUse, grant_changes, uses_of
 from tollgate.domain.decisions import Deduction
+from tollgate.domain.grants import Grant
 from tollgate.domain.quantities import ZERO
-from tollgate.domain.recorded import Change, RowChange, Used, row_changes, uses_of
-from tollgate.domain.rows import Row
 from tollgate.exact_json import dumps
 from tollgate.store.locks import RecordedLock
 from tollgate.store.stream import SubscriptionWrite, record_id
@@ -21,8 +21,8 @@ SOURCE = "tollgate"
 
 def entries_for(change: Change, bus: str, warnings: Iterable[Warned]) -> Iterator[dict[str, Any]]:
     """All that a write of a balance tells, in order: what was granted or reset, what was used, what it warns of."""
-    for number, changed in enumerate(row_changes(change) if change.before or change.after else ()):
-        yield _entry(bus, f"balance.{changed.what}", _row_changed(change, changed, number))
+    for number, changed in enumerate(grant_changes(change) if change.before or change.after else ()):
+        yield _entry(bus, f"balance.{changed.what}", _grant_changed(change, changed, number))
     used = uses_of(change)
     for use in used:
         yield _entry(bus, "usage.recorded", _use_recorded(change, use, len(used) > 1))
@@ -75,8 +75,8 @@ def reservation_entry(recorded: RecordedLock, bus: str) -> dict[str, Any]:
         held=reservation.held,
         final=recorded.final,
         balances=[
-            models.HeldBalance(feature_id=place.feature_id, entity_id=place.entity_id or None, held=moved)
-            for place, moved in reservation.places
+            models.HeldBalance(feature_id=key.feature_id, entity_id=key.entity_id or None, held=moved)
+            for key, moved in reservation.drawn_from
         ],
         properties=dict(reservation.properties),
         created_at=reservation.created_at,
@@ -103,7 +103,7 @@ def _entry(bus: str, detail_type: str, detail: models.Detail) -> dict[str, Any]:
     }
 
 
-def _use_recorded(change: Change, use: Used, several: bool) -> models.UsageRecorded:
+def _use_recorded(change: Change, use: RecordedUse, several: bool) -> models.UsageRecorded:
     id = record_id(change, use.use_id, *((use.feature_id,) if several else ()))
     return models.UsageRecorded(
         **_whose(change, id, use.at, use.entity_id),
@@ -118,19 +118,19 @@ def _use_recorded(change: Change, use: Used, several: bool) -> models.UsageRecor
     )
 
 
-def _row_changed(change: Change, changed: RowChange, number: int) -> models.BalanceChanged:
+def _grant_changed(change: Change, changed: GrantChange, number: int) -> models.BalanceChanged:
     model: Any = models.MODELS[f"balance.{changed.what}"]
     detail: models.BalanceChanged = model(
-        **_whose(change, record_id(change, changed.what, str(number), changed.row.id), changed.at),
-        feature_id=change.place.feature_id,
+        **_whose(change, record_id(change, changed.what, str(number), changed.grant.id), changed.at),
+        feature_id=change.key.feature_id,
         value=changed.value,
-        grant=_grant(changed.row),
+        grant=_grant(changed.grant),
         balance=_balance(change.after),
     )
     return detail
 
 
-def _limit_reached(change: Change, cause: Used | None, warned: LimitWarning) -> models.LimitReached:
+def _limit_reached(change: Change, cause: RecordedUse | None, warned: LimitWarning) -> models.LimitReached:
     assert cause is not None
     limit = warned.reached
     id = record_id(change, "limit", warned.feature_id, limit.type, str(limit.filter))
@@ -145,7 +145,7 @@ def _limit_reached(change: Change, cause: Used | None, warned: LimitWarning) -> 
 
 
 def _alert_triggered(
-    change: Change, cause: Used | None, warned: ThresholdWarning | StateWarning
+    change: Change, cause: RecordedUse | None, warned: ThresholdWarning | StateWarning
 ) -> models.AlertTriggered:
     if isinstance(warned, StateWarning):
         level, value, entity_id = warned.level, warned.value, None
@@ -185,43 +185,43 @@ def _whose(change: Change, id: str, at: int, entity_id: str | None = "") -> dict
         "id": id,
         "environment": change.environment,
         "customer_id": change.customer_id,
-        "entity_id": (change.place.entity_id or None) if entity_id == "" else entity_id,
+        "entity_id": (change.key.entity_id or None) if entity_id == "" else entity_id,
         "timestamp": at,
     }
 
 
-def _cause(use: Used) -> models.Cause:
+def _cause(use: RecordedUse) -> models.Cause:
     return models.Cause(id=use.use_id, key_id=use.key_id, timestamp=use.at)
 
 
 def _moved(moved: Deduction) -> models.Moved:
-    row = moved.row
+    grant = moved.grant
     reset = None
-    if row.reset is not None:
+    if grant.reset is not None:
         reset = models.Reset(
-            interval=row.reset.interval.value, interval_count=row.reset.count, resets_at=row.next_reset_at
+            interval=grant.reset.interval.value, interval_count=grant.reset.count, resets_at=grant.next_reset_at
         )
     return models.Moved(
-        balance_id=row.id,
+        balance_id=grant.id,
         feature_id=moved.feature_id,
-        plan_id=row.plan_id,
-        subscription_id=row.subscription_id,
+        plan_id=grant.plan_id,
+        subscription_id=grant.subscription_id,
         reset=reset,
         value=moved.value,
     )
 
 
-def _grant(row: Row) -> models.Grant:
+def _grant(grant: Grant) -> models.Grant:
     return models.Grant(
-        balance_id=row.id,
-        plan_id=row.plan_id,
-        subscription_id=row.subscription_id,
-        granted=row.total,
-        remaining=max(ZERO, row.remaining),
-        usage=row.used,
-        unlimited=row.unlimited,
-        next_reset_at=row.next_reset_at,
-        expires_at=row.expires_at,
+        balance_id=grant.id,
+        plan_id=grant.plan_id,
+        subscription_id=grant.subscription_id,
+        granted=grant.total,
+        remaining=max(ZERO, grant.remaining),
+        usage=grant.used,
+        unlimited=grant.unlimited,
+        next_reset_at=grant.next_reset_at,
+        expires_at=grant.expires_at,
     )
 
 
@@ -229,11 +229,11 @@ def _balance(balance: Balance | None) -> Any:
     """None for a flag, and where there is no balance any more."""
     if balance is None or balance.flag:
         return None
-    rows = [row for row in settle(balance) if row.starts_at is None]
+    grants = [grant for grant in apply_spent(balance) if grant.starts_at is None]
     return models.BalanceAfter(
         feature_id=balance.feature_id,
-        entity_id=balance.place.entity_id or None,
-        **totals(rows)._asdict(),
-        overage=sum((row.overdrawn for row in rows), ZERO),
-        next_reset_at=min((row.next_reset_at for row in rows if row.next_reset_at is not None), default=None),
+        entity_id=balance.key.entity_id or None,
+        **totals(grants)._asdict(),
+        overage=sum((grant.overdrawn for grant in grants), ZERO),
+        next_reset_at=min((grant.next_reset_at for grant in grants if grant.next_reset_at is not None), default=None),
     )

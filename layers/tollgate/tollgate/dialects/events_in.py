@@ -19,16 +19,16 @@ from urllib.parse import quote
 from pydantic import ValidationError
 
 from tollgate.dialects.events_models import REPORTED, UsageReported
+from tollgate.domain.api_keys import Environment
 from tollgate.domain.decisions import Overage
 from tollgate.domain.errors import InvalidInput
-from tollgate.domain.keys import Environment
 from tollgate.domain.quantities import quantity
-from tollgate.domain.reports import Report
-from tollgate.domain.usage import EARLY_MS, LATE_MS, checked_properties_size
+from tollgate.domain.usage_events import UsageEvent
+from tollgate.domain.use_records import EARLY_MS, LATE_MS, checked_properties_size
 from tollgate.exact_json import dumps
-from tollgate.store.once import DAY_MS, Once
-from tollgate.usecases.intake import Arrived
-from tollgate.usecases.reports import Reported
+from tollgate.store.idempotency import DAY_MS, IdempotencyKey
+from tollgate.usecases.usage_events import QueuedEvent
+from tollgate.usecases.usage_queue import QueuedUse
 
 REMEMBERED_MS = 45 * DAY_MS  # longer than a message lives in the queue and the dead-letter queue together
 KEY_ID = "eventbridge"
@@ -39,7 +39,7 @@ def is_reported(message: Any) -> bool:
     return isinstance(message, dict) and "detail-type" in message
 
 
-def reported_use(message: Mapping[str, Any], now: int) -> Arrived | Reported:
+def reported_use(message: Mapping[str, Any], now: int) -> QueuedUse | QueuedEvent:
     """What a `usage.reported` event tells of: a use of so many units; or, where it has a name and no value, an event whose
     amounts follow from its properties by the meters of the features that hear it. Raises InvalidInput in words for whoever
     sent it."""
@@ -60,11 +60,11 @@ def reported_use(message: Mapping[str, Any], now: int) -> Arrived | Reported:
     source = str(message.get("source", ""))
     env, own = Environment(detail.environment), detail.id or str(message["id"])
     id = use_id(source, detail.id) if detail.id else own
-    once = Once("reported", f"{source}\n{own}", REMEMBERED_MS)
+    idempotency_keys = IdempotencyKey("reported", f"{source}\n{own}", REMEMBERED_MS)
     if detail.event_name is not None and detail.value is None and detail.entity_id is None:
-        event = Report(id, detail.customer_id, detail.event_name, at, properties)
-        return Reported(env, event, KEY_ID, expected=True, marker=once, by_its_time=True)
-    return Arrived(
+        event = UsageEvent(id, detail.customer_id, detail.event_name, at, properties)
+        return QueuedEvent(env, event, KEY_ID, expected=True, marker=idempotency_keys, by_its_time=True)
+    return QueuedUse(
         env,
         id,
         detail.customer_id,
@@ -73,7 +73,7 @@ def reported_use(message: Mapping[str, Any], now: int) -> Arrived | Reported:
         _value(properties) if detail.value is None else detail.value,
         at,
         KEY_ID,
-        (once,),
+        (idempotency_keys,),
         detail.entity_id or "",
         Overage.REPORTED,
         properties,

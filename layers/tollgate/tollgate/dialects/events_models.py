@@ -83,7 +83,7 @@ class Cause(Model):
 
 
 class Grant(Model):
-    """One grant (a row of a balance) as it stands."""
+    """One grant of a balance as it stands."""
 
     balance_id: str
     plan_id: str | None

@@ -12,14 +12,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
+from tollgate.domain.api_keys import Caller, Environment
 from tollgate.domain.decisions import Overage
-from tollgate.domain.keys import Caller, Environment
-from tollgate.domain.reports import Report
+from tollgate.domain.usage_events import UsageEvent
 from tollgate.exact_json import dumps
 from tollgate.packing import packed
-from tollgate.store.once import DAY_MS, Once
-from tollgate.usecases.intake import Arrived
-from tollgate.usecases.reports import Reported
+from tollgate.store.idempotency import DAY_MS, IdempotencyKey
+from tollgate.usecases.usage_events import QueuedEvent
+from tollgate.usecases.usage_queue import QueuedUse
 
 ITEMS_IN_MESSAGE = 20  # times ten messages to one call of the function: well within its time
 MESSAGE_BYTES = 200_000  # of items: a message holds at most 256 KB
@@ -30,7 +30,7 @@ def messages(
     caller: Caller, now: int, items: Sequence[Mapping[str, Any]], seed: uuid.UUID | None = None
 ) -> Iterator[str]:
     """The bodies that carry these uses. `seed`: what the repeats of a call have in common (`OnceKeys.seed`): the same items
-    in the same places have the same ids then. Other items do not, whatever came of the call that failed."""
+    in the same balance keys have the same ids then. Other items do not, whatever came of the call that failed."""
 
     def id(number: int, item: Mapping[str, Any]) -> uuid.UUID:
         return uuid.uuid4() if seed is None else uuid.uuid5(seed, f"{number}\n{dumps(item)}")
@@ -41,22 +41,22 @@ def messages(
         yield dumps({**shared, "items": part})
 
 
-def items_in(message: Mapping[str, Any]) -> list[Arrived | Reported]:
+def items_in(message: Mapping[str, Any]) -> list[QueuedUse | QueuedEvent]:
     """The items of a message. Raises KeyError, TypeError, ValueError or ArithmeticError where it is none of ours."""
     env = Environment(message["env"])
     return [_item(env, message, item) for item in message["items"]]
 
 
-def _item(env: Environment, message: Mapping[str, Any], item: Mapping[str, Any]) -> Arrived | Reported:
+def _item(env: Environment, message: Mapping[str, Any], item: Mapping[str, Any]) -> QueuedUse | QueuedEvent:
     at = item.get("timestamp") or message["at"]
     properties = item.get("properties") or {}
     if "event_id" in item:
-        event = Report(item["event_id"], item["customer_id"], item["event_name"], at, properties)
-        return Reported(env, event, message["key_id"], item.get("receipt", False))
-    once = [Once("queue", item["id"], REMEMBERED_MS)]
+        event = UsageEvent(item["event_id"], item["customer_id"], item["event_name"], at, properties)
+        return QueuedEvent(env, event, message["key_id"], item.get("receipt", False))
+    idempotency_keys = [IdempotencyKey("queue", item["id"], REMEMBERED_MS)]
     if item.get("idempotency_key"):
-        once.append(Once("track", item["idempotency_key"]))
-    return Arrived(
+        idempotency_keys.append(IdempotencyKey("track", item["idempotency_key"]))
+    return QueuedUse(
         env,
         item["id"],
         item["customer_id"],
@@ -65,7 +65,7 @@ def _item(env: Environment, message: Mapping[str, Any], item: Mapping[str, Any])
         Decimal(item["value"]),
         at,
         message["key_id"],
-        tuple(once),
+        tuple(idempotency_keys),
         item.get("entity_id") or "",
         Overage(item.get("overage_behavior") or Overage.CAP),
         properties,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from tollgate.domain.keys import Environment
+from tollgate.domain.api_keys import Environment
 from tollgate.exact_json import dumps, loads
 from tollgate.usecases.reservations import Reservations
 
@@ -28,7 +28,7 @@ def due_message(env: Environment, digest: str, expires_at: int, now: int) -> Del
     return Delayed(dumps({"due": {"env": env.value, "lock": digest, "expires_at": expires_at}}), seconds)
 
 
-def arrived(reservations: Reservations, body: str, now: int) -> Delayed | None:
+def on_due(reservations: Reservations, body: str, now: int) -> Delayed | None:
     """What becomes of such a message: sent on while its time has not come, else the reservation is told to have ended."""
     due = loads(body)["due"]
     env = Environment(due["env"])

@@ -1,7 +1,7 @@
 """When to warn: a limit that is reached, and thresholds that are passed.
 
 Which thresholds an item watches is resolved where its limits are (`controls.limits_for`); a feature's own
-(`FeatureAlerts`) are the catalog's. Here is what stands at a world, and what a write changed of it: a balance as it stood
+(`FeatureAlerts`) are the catalog's. Here is what stands at balances, and what a write changed of it: a balance as it stood
 before a write and after it says what the write alone crossed. Where several balances count together, the others are only
 known as they are when the write is told, and what was told last says whether something was crossed (`usecases/telling`).
 """
@@ -13,12 +13,12 @@ from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from tollgate.domain.balances import Balance, Place, overage_cap, settle, totals
-from tollgate.domain.decisions import World, check, limits_of
+from tollgate.domain.balances import Balance, BalanceKey, apply_spent, overage_cap, totals
+from tollgate.domain.decisions import Balances, check, limits_of
 from tollgate.domain.features import Feature, Pool
+from tollgate.domain.grants import Grant
 from tollgate.domain.limits import Alert, Basis, Limits, Threshold, Window
 from tollgate.domain.quantities import ZERO
-from tollgate.domain.rows import Row
 
 EPSILON = Decimal("1e-7")  # the least use there is (autumn.md 7.1)
 _USAGE = (Threshold.USAGE, Threshold.USAGE_PERCENTAGE)
@@ -63,23 +63,23 @@ def is_closed(balance: Balance | None) -> bool:
     return any(window.room < EPSILON and not window.filter for window in _windows(balance))
 
 
-def reached(feature: Feature, pools: Sequence[Pool], entity_id: str, world: World) -> Reached | None:
+def reached(feature: Feature, pools: Sequence[Pool], entity_id: str, balances: Balances) -> Reached | None:
     """What a customer (or an entity of it) has reached of what it may use, usage limits aside; None where it may use more."""
-    open_world = _windowless(world)
-    if check(feature, pools, entity_id, EPSILON, {}, open_world).allowed:
+    open_balances = _windowless(balances)
+    if check(feature, pools, entity_id, EPSILON, {}, open_balances).allowed:
         return None
     ids = {feature.id, *(pool.feature_id for pool in pools)}
     found = LimitType.INCLUDED
     for id in sorted(ids):
-        limits = limits_of(id, entity_id, open_world)
+        limits = limits_of(id, entity_id, open_balances)
         cap_of = overage_cap(limits)
-        if any(cap_of(row) != 0 for balance in _of(id, open_world) for row in balance.live_rows):
+        if any(cap_of(grant) != 0 for balance in _of(id, open_balances) for grant in balance.live_grants):
             found = LimitType.SPEND_LIMIT if limits.spend else LimitType.MAX_PURCHASE
     return Reached(found)
 
 
 def _windows(balance: Balance | None) -> Sequence[Window]:
-    if balance is None or any(row.unlimited for row in balance.live_rows):
+    if balance is None or any(grant.unlimited for grant in balance.live_grants):
         return ()
     return balance.limits.windows
 
@@ -88,59 +88,59 @@ def _same(one: Window, other: Window) -> bool:
     return (one.interval, one.anchor, one.filter) == (other.interval, other.anchor, other.filter)
 
 
-def _windowless(world: World) -> World:
+def _windowless(balances: Balances) -> Balances:
     return {
-        place: balance._replace(limits=balance.limits._replace(windows=())) if balance.limits.windows else balance
-        for place, balance in world.items()
+        key: balance._replace(limits=balance.limits._replace(windows=())) if balance.limits.windows else balance
+        for key, balance in balances.items()
     }
 
 
-def _of(feature_id: str, world: World) -> list[Balance]:
-    return [balance for place, balance in world.items() if place.feature_id == feature_id]
+def _of(feature_id: str, balances: Balances) -> list[Balance]:
+    return [balance for key, balance in balances.items() if key.feature_id == feature_id]
 
 
 # ------------------------------------------------------------------ thresholds
 
 
-def crossed(place: Place, before: World, after: World) -> Iterator[Passed]:
+def crossed(key: BalanceKey, before: Balances, after: Balances) -> Iterator[Passed]:
     """The thresholds of this place that are passed after a write, and were not before it. Source: autumn.md 7.1."""
-    earlier = {alert for alert, passed in standing(place, before) if passed is None}
-    yield from (passed for alert, passed in standing(place, after) if passed is not None and alert in earlier)
+    earlier = {alert for alert, passed in standing(key, before) if passed is None}
+    yield from (passed for alert, passed in standing(key, after) if passed is not None and alert in earlier)
 
 
-def standing(place: Place, world: World) -> Iterator[tuple[Alert, Passed | None]]:
+def standing(key: BalanceKey, balances: Balances) -> Iterator[tuple[Alert, Passed | None]]:
     """The thresholds that this place watches, and of each whether it is passed: a customer's look at all its balances of
     the feature, its entities' among them, an entity's at the entity's own. What has no such number is left out."""
-    watched = world.get(place)
-    for alert in watched.limits.alerts if watched else ():
-        number = _measured(alert, rows_at(place, world), _limits(place, world))
+    subject = balances.get(key)
+    for alert in subject.limits.alerts if subject else ():
+        number = _measured(alert, grants_at(key, balances), _limits(key, balances))
         if number is not None:
             over = number >= alert.threshold if alert.type in _USAGE else number <= alert.threshold
             yield alert, Passed(alert, number) if over else None
 
 
-def rows_at(place: Place, world: World) -> list[Row]:
-    """The rows that a place's thresholds look at."""
-    if place.entity_id:
-        return list(world[place].live_rows) if place in world else []
-    return [row for balance in _of(place.feature_id, world) for row in balance.live_rows]
+def grants_at(key: BalanceKey, balances: Balances) -> list[Grant]:
+    """The grants that a place's thresholds look at."""
+    if key.entity_id:
+        return list(balances[key].live_grants) if key in balances else []
+    return [grant for balance in _of(key.feature_id, balances) for grant in balance.live_grants]
 
 
-def _limits(place: Place, world: World) -> Limits:
-    return world[place].limits if place in world else Limits()
+def _limits(key: BalanceKey, balances: Balances) -> Limits:
+    return balances[key].limits if key in balances else Limits()
 
 
-def _measured(alert: Alert, rows: Sequence[Row], limits: Limits) -> Decimal | None:
+def _measured(alert: Alert, grants: Sequence[Grant], limits: Limits) -> Decimal | None:
     """What the alert's threshold is compared with; None where there is no such number."""
-    sums = totals(rows)
-    if sums.unlimited or not rows:
+    sums = totals(grants)
+    if sums.unlimited or not grants:
         return None
     granted, remaining, usage = sums.granted, sums.remaining, sums.usage
     if alert.basis is Basis.INCLUDED:
-        granted = sum((row.granted + row.adjustment for row in rows), ZERO)
+        granted = sum((grant.granted + grant.adjustment for grant in grants), ZERO)
         remaining = max(ZERO, granted - usage)
     elif alert.basis is Basis.RECURRING:
-        sums = totals(row for row in rows if row.next_reset_at is not None)
+        sums = totals(grant for grant in grants if grant.next_reset_at is not None)
         granted, remaining, usage = sums.granted, sums.remaining, sums.usage
     elif alert.basis is Basis.USAGE_LIMIT:
         window = next(iter(limits.windows), None)
@@ -170,13 +170,13 @@ class FeatureAlerts(NamedTuple):
 
     levels: tuple[tuple[State, Decimal, bool], ...]
 
-    def state(self, rows: Iterable[Row]) -> tuple[State, Decimal]:
-        """The state at what these rows hold, and that."""
-        rows = list(rows)
-        sums = totals(rows)
+    def state(self, grants: Iterable[Grant]) -> tuple[State, Decimal]:
+        """The state at what these grants hold, and that."""
+        grants = list(grants)
+        sums = totals(grants)
         if sums.unlimited:
             return State.OK, ZERO
-        remaining = sums.remaining - sum((row.overdrawn for row in rows), ZERO)
+        remaining = sums.remaining - sum((grant.overdrawn for grant in grants), ZERO)
         for state, threshold, above in self.levels:
             if remaining >= threshold if above else remaining <= threshold:
                 return state, remaining
@@ -202,13 +202,13 @@ def feature_alerts(extra: Mapping[str, Any]) -> FeatureAlerts | None:
 # ------------------------------------------------------------------ as it was written
 
 
-def stood(balance: Balance) -> Balance:
-    """A balance as it was written, with what was spent settled into its rows."""
-    return balance._replace(rows=settle(balance), spent=ZERO, limits=_counted(balance))
+def as_written(balance: Balance) -> Balance:
+    """A balance as it was written, with what was spent settled into its grants."""
+    return balance._replace(grants=apply_spent(balance), spent=ZERO, limits=_counted(balance))
 
 
 def _counted(balance: Balance) -> Limits:
-    if not balance.spent or any(row.unlimited for row in balance.live_rows):
+    if not balance.spent or any(grant.unlimited for grant in balance.live_grants):
         return balance.limits
     windows = tuple(window._replace(used=window.used + balance.spent) for window in balance.limits.windows)
     return balance.limits._replace(windows=windows)

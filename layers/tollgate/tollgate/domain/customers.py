@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tollgate.domain.balances import ENTITIES, Balance, Place, fold, restated
+from tollgate.domain.balances import ENTITIES, Balance, BalanceKey, as_of, recomputed
 from tollgate.domain.controls import NO_CONTROLS, Controls, limits_for, usage_controls
 from tollgate.domain.errors import InvalidRequest, NotFound
 from tollgate.domain.features import Catalog, FeatureType
+from tollgate.domain.grants import Grant
 from tollgate.domain.periods import Reset, last_boundary, next_boundary
 from tollgate.domain.plans import BasePrice, PlanItem
-from tollgate.domain.rows import Row
 
-MAX_ROWS = 50  # of one balance: an item of about 9 KB; up to three stay within one write unit
+MAX_GRANTS = 50  # of one balance: an item of about 9 KB; up to three stay within one write unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ class Holdings:
     customer: Customer
     entities: Mapping[str, Entity] = field(default_factory=dict)
     subscriptions: Mapping[str, Subscription] = field(default_factory=dict)
-    balances: Mapping[Place, Balance] = field(default_factory=dict)
+    balances: Mapping[BalanceKey, Balance] = field(default_factory=dict)
 
     def time(self, now: int) -> int:
         """The customer's time: its test clock's, where it has one."""
@@ -133,18 +133,20 @@ class Holdings:
         return sorted(held, key=lambda s: (s.started_at, s.created_at, s.id))
 
 
-def with_rows(holdings: Holdings, catalog: Catalog, changes: Mapping[Place, tuple[Row, ...]], now: int) -> Holdings:
-    """The holdings with these rows in place of those that were there, and everything that follows from it.
+def with_grants(
+    holdings: Holdings, catalog: Catalog, changes: Mapping[BalanceKey, tuple[Grant, ...]], now: int
+) -> Holdings:
+    """The holdings with these grants in place of those that were there, and everything that follows from it.
 
-    Raises InvalidRequest for more rows than one balance can hold.
+    Raises InvalidRequest for more grants than one balance can hold.
     """
     balances = dict(holdings.balances)
-    for place, rows in changes.items():
-        if len(rows) > MAX_ROWS:
-            raise InvalidRequest(f"A balance can hold at most {MAX_ROWS} grants of feature {place.feature_id}")
-        flag = catalog.feature(place.feature_id).type.is_flag
-        old = balances.get(place) or Balance(place, flag=flag)
-        balances[place] = restated(fold(old, now)._replace(rows=rows))
+    for key, grants in changes.items():
+        if len(grants) > MAX_GRANTS:
+            raise InvalidRequest(f"A balance can hold at most {MAX_GRANTS} grants of feature {key.feature_id}")
+        flag = catalog.feature(key.feature_id).type.is_flag
+        old = balances.get(key) or Balance(key, flag=flag)
+        balances[key] = recomputed(as_of(old, now)._replace(grants=grants))
     return linked(replace(holdings, balances=balances), catalog, now)
 
 
@@ -156,8 +158,8 @@ def linked(holdings: Holdings, catalog: Catalog, now: int) -> Holdings:
     entities hold some.
     """
     balances = dict(holdings.balances)
-    held = {place.feature_id for place, balance in balances.items() if not place.entity_id and not balance.flag}
-    wanted = {Place(place.feature_id) for place in balances if place.entity_id}
+    held = {key.feature_id for key, balance in balances.items() if not key.entity_id and not balance.flag}
+    wanted = {BalanceKey(key.feature_id) for key in balances if key.entity_id}
     levels: list[tuple[str, Controls, list[Controls]]] = [
         ("", holdings.customer.controls, [s.controls for s in holdings.active(now)])
     ]
@@ -167,55 +169,57 @@ def linked(holdings: Holdings, catalog: Catalog, now: int) -> Holdings:
     ]
     for entity_id, controls, plans in levels:
         limited = controls.features().union(*(plan.features() for plan in plans))
-        wanted |= {Place(id, entity_id) for id in limited if usage_controls(id, controls, plans)}
+        wanted |= {BalanceKey(id, entity_id) for id in limited if usage_controls(id, controls, plans)}
         if entity_id:
-            wanted |= {Place(id) for id in limited}
-            wanted |= {Place(id, entity_id) for id in held if any(c.rules_overage_of(id) for c in (controls, *plans))}
-    for place in sorted(wanted - set(balances)):
-        balances[place] = Balance(place, flag=catalog.feature(place.feature_id).type.is_flag)
+            wanted |= {BalanceKey(id) for id in limited}
+            wanted |= {
+                BalanceKey(id, entity_id) for id in held if any(c.rules_overage_of(id) for c in (controls, *plans))
+            }
+    for key in sorted(wanted - set(balances)):
+        balances[key] = Balance(key, flag=catalog.feature(key.feature_id).type.is_flag)
     by_level = {entity_id: (controls, plans) for entity_id, controls, plans in levels}
-    for place, balance in balances.items():
-        controls, plans = by_level.get(place.entity_id, (NO_CONTROLS, []))
+    for key, balance in balances.items():
+        controls, plans = by_level.get(key.entity_id, (NO_CONTROLS, []))
         anchor = _cycle_anchor(balance, holdings.customer.created_at)
-        limits = limits_for(place.feature_id, controls, plans, anchor, fold(balance, now).limits.windows, now)
+        limits = limits_for(key.feature_id, controls, plans, anchor, as_of(balance, now).limits.windows, now)
         known = balance._replace(
             limits=limits,
-            before=frozenset() if place.entity_id else _before(place, balances, catalog),
-            clocked=holdings.customer.frozen_time is not None,
-            unpooled=holdings.customer.unpooled and not place.entity_id,
+            paid_first=frozenset() if key.entity_id else _paid_first(key, balances, catalog),
+            has_test_clock=holdings.customer.frozen_time is not None,
+            unpooled=holdings.customer.unpooled and not key.entity_id,
         )
-        balances[place] = balance if _same_links(known, balance, now) else _relinked(known, balance, now)
-    for place, balance in balances.items():
-        customers = balances.get(Place(place.feature_id))
-        governed = bool(place.entity_id and customers and customers.limits.windows and not balance.limits.windows)
-        if governed != balance.governed:
-            balances[place] = restated(fold(balance, now)._replace(governed=governed))
+        balances[key] = balance if _same_links(known, balance, now) else _relinked(known, balance, now)
+    for key, balance in balances.items():
+        customers = balances.get(BalanceKey(key.feature_id))
+        counted_by_customer = bool(
+            key.entity_id and customers and customers.limits.windows and not balance.limits.windows
+        )
+        if counted_by_customer != balance.counted_by_customer:
+            balances[key] = recomputed(as_of(balance, now)._replace(counted_by_customer=counted_by_customer))
     return replace(holdings, balances=balances)
 
 
 def _same_links(known: Balance, balance: Balance, now: int) -> bool:
     """Whether nothing but the counts of its own windows, which the balance keeps itself, would differ."""
-    seen = fold(balance, now).limits if balance.limits.windows else balance.limits
-    return (
-        known._replace(limits=balance.limits) == balance and known.limits == seen and balance != Balance(balance.place)
-    )
+    seen = as_of(balance, now).limits if balance.limits.windows else balance.limits
+    return known._replace(limits=balance.limits) == balance and known.limits == seen and balance != Balance(balance.key)
 
 
 def _relinked(known: Balance, balance: Balance, now: int) -> Balance:
-    folded = fold(balance, now)
-    return restated(known._replace(rows=folded.rows, holds=folded.holds))
+    all_as_of = as_of(balance, now)
+    return recomputed(known._replace(grants=all_as_of.grants, holds=all_as_of.holds))
 
 
 def _cycle_anchor(balance: Balance, default: int) -> int:
     """What billing-cycle windows are counted from: the feature's own resets, where it has any."""
-    return next((row.anchor for row in balance.rows if row.next_reset_at is not None), default)
+    return next((grant.anchor for grant in balance.grants if grant.next_reset_at is not None), default)
 
 
-def _before(place: Place, balances: Mapping[Place, Balance], catalog: Catalog) -> frozenset[str]:
+def _paid_first(key: BalanceKey, balances: Mapping[BalanceKey, Balance], catalog: Catalog) -> frozenset[str]:
     found = set()
-    if any(other.feature_id == place.feature_id and other.entity_id for other in balances):
+    if any(other.feature_id == key.feature_id and other.entity_id for other in balances):
         found.add(ENTITIES)
-    feature = catalog.features.get(place.feature_id)
+    feature = catalog.features.get(key.feature_id)
     if feature is not None and feature.type is FeatureType.CREDIT_SYSTEM:
-        found |= {member for member, _ in feature.credit_schema if Place(member) in balances}
+        found |= {member for member, _ in feature.credit_schema if BalanceKey(member) in balances}
     return frozenset(found)

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
-from tollgate.domain.decisions import ONE, Check, World, check
+from tollgate.domain.decisions import ONE, Balances, Check, check
 from tollgate.domain.entitlements import Entitled
 from tollgate.domain.features import Pool
 from tollgate.domain.quantities import ZERO
-from tollgate.domain.usage import NO_PROPERTIES
+from tollgate.domain.use_records import NO_PROPERTIES
 
 SPENT = Decimal(100)
 
@@ -25,16 +25,16 @@ class EntitledUsage(NamedTuple):
     check: Check
 
 
-def usage_of(entitled: Entitled, pools: Sequence[Pool], world: World) -> EntitledUsage:
-    """The usage of one feature; `world` holds all balances of the customer, folded, and decides as any check does."""
-    rows = [row for source in entitled.sources for row in source.rows]
-    used = sum((row.consumed for row in rows), ZERO)
+def usage_of(entitled: Entitled, pools: Sequence[Pool], balances: Balances) -> EntitledUsage:
+    """The usage of one feature; `balances` holds all balances of the customer, folded, and decides as any check does."""
+    grants = [grant for source in entitled.sources for grant in source.grants]
+    used = sum((grant.consumed for grant in grants), ZERO)
     resets = [
-        row.next_reset_at if row.expires_at is None else min(row.next_reset_at, row.expires_at)
-        for row in rows
-        if row.next_reset_at is not None
+        grant.next_reset_at if grant.expires_at is None else min(grant.next_reset_at, grant.expires_at)
+        for grant in grants
+        if grant.next_reset_at is not None
     ]
-    answer = check(entitled.feature, pools, "", ONE, NO_PROPERTIES, world)
+    answer = check(entitled.feature, pools, "", ONE, NO_PROPERTIES, balances)
     if entitled.feature.type.is_flag:
         return EntitledUsage(ZERO, ZERO, None, answer)
     return EntitledUsage(used, _ratio(used, entitled.entitlement.limit), min(resets, default=None), answer)

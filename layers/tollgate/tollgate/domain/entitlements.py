@@ -14,12 +14,12 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple
 
-from tollgate.domain.balances import fold
+from tollgate.domain.balances import as_of
 from tollgate.domain.customers import Holdings, Subscription
 from tollgate.domain.features import Feature
+from tollgate.domain.grants import Grant
 from tollgate.domain.periods import Interval, Reset
 from tollgate.domain.quantities import ZERO
-from tollgate.domain.rows import Row
 
 _MONTHS = {Interval.MONTH: 1, Interval.QUARTER: 3, Interval.SEMI_ANNUAL: 6, Interval.YEAR: 12}
 _IDS = uuid.UUID("6d0f5a0e-55c6-5d3b-9b1f-6f0f3f6a1c42")
@@ -35,7 +35,7 @@ class EntitlementSource(NamedTuple):
     """One grant of one feature. `limit` None is no limit; `soft`: use past it is counted, not denied; `reset` None never.
 
     `subscription_id` is empty for a balance that no subscription gave. `entity_id` is the plan's or add-on's id, or, of a
-    grant to one subscription alone, that subscription's. `rows` are where it is counted, folded.
+    grant to one subscription alone, that subscription's. `grants` are where it is counted, folded.
     """
 
     id: str
@@ -49,7 +49,7 @@ class EntitlementSource(NamedTuple):
     soft: bool = False
     reset: Reset | None = None
     value: str | None = None
-    rows: tuple[Row, ...] = ()
+    grants: tuple[Grant, ...] = ()
 
 
 class Entitlement(NamedTuple):
@@ -162,15 +162,15 @@ def _period(sources: Iterable[EntitlementSource]) -> Reset | None:
 def _sources(
     holdings: Holdings, names: Mapping[str, str], now: int, subscription_ids: Collection[str] | None
 ) -> Iterator[EntitlementSource]:
-    granted: dict[tuple[str, int], list[Row]] = {}
+    granted: dict[tuple[str, int], list[Grant]] = {}
     set_by_hand = []
-    for place, balance in holdings.balances.items():
-        for row in fold(balance, now).live_rows:
-            if row.subscription_id is not None:
-                index = row.id[len(row.subscription_id) + 1 :].partition(":")[0]
-                granted.setdefault((row.subscription_id, int(index)), []).append(row)
-            elif not place.entity_id:
-                set_by_hand.append((place.feature_id, row))
+    for key, balance in holdings.balances.items():
+        for grant in as_of(balance, now).live_grants:
+            if grant.subscription_id is not None:
+                index = grant.id[len(grant.subscription_id) + 1 :].partition(":")[0]
+                granted.setdefault((grant.subscription_id, int(index)), []).append(grant)
+            elif not key.entity_id:
+                set_by_hand.append((key.feature_id, grant))
     for main, add_ons in running(holdings, now, subscription_ids):
         for scoped in (False, True):
             for subscription in (
@@ -178,8 +178,10 @@ def _sources(
             ):
                 yield from _items(subscription, main.id, scoped, names, granted)
     if subscription_ids is None:
-        for feature_id, row in sorted(set_by_hand, key=lambda found: (-found[1].created_at, found[1].id)):
-            yield _counted([row], EntitlementSource(row.id, feature_id, "", SourceKind.SUBSCRIPTION, reset=row.reset))
+        for feature_id, grant in sorted(set_by_hand, key=lambda found: (-found[1].created_at, found[1].id)):
+            yield _counted(
+                [grant], EntitlementSource(grant.id, feature_id, "", SourceKind.SUBSCRIPTION, reset=grant.reset)
+            )
 
 
 def _items(
@@ -187,7 +189,7 @@ def _items(
     subscription_id: str,
     scoped: bool,
     names: Mapping[str, str],
-    granted: Mapping[tuple[str, int], list[Row]],
+    granted: Mapping[tuple[str, int], list[Grant]],
 ) -> Iterator[EntitlementSource]:
     """What one subscription grants: its plan's items, or those that are its alone."""
     numbers: Counter[str] = Counter()
@@ -204,20 +206,20 @@ def _items(
         owner = subscription.id if scoped else subscription.plan_id
         id = entitlement_id(owner, item.feature_id, number)
         source = EntitlementSource(id, item.feature_id, subscription_id, kind, entity_id, name, reset=item.resets)
-        rows = granted.get((subscription.id, index), [])
-        if rows:
-            yield _counted(rows, source)
+        grants = granted.get((subscription.id, index), [])
+        if grants:
+            yield _counted(grants, source)
         elif not item.enabled:
             yield source._replace(enabled=False)
 
 
-def _counted(rows: list[Row], source: EntitlementSource) -> EntitlementSource:
-    """The source with what its rows hold: the included and bought units, and the overage that may be bought."""
-    bought = sum((row.max_purchase for row in rows if row.overage and row.max_purchase is not None), ZERO)
-    total = sum((row.total for row in rows), ZERO) + bought
+def _counted(grants: list[Grant], source: EntitlementSource) -> EntitlementSource:
+    """The source with what its grants hold: the included and bought units, and the overage that may be bought."""
+    bought = sum((grant.max_purchase for grant in grants if grant.overage and grant.max_purchase is not None), ZERO)
+    total = sum((grant.total for grant in grants), ZERO) + bought
     return source._replace(
-        limit=None if any(row.unlimited for row in rows) else max(ZERO, total),
-        soft=any(row.overage and row.max_purchase is None for row in rows),
-        value=rows[0].value,
-        rows=tuple(rows),
+        limit=None if any(grant.unlimited for grant in grants) else max(ZERO, total),
+        soft=any(grant.overage and grant.max_purchase is None for grant in grants),
+        value=grants[0].value,
+        grants=tuple(grants),
     )

@@ -46,7 +46,7 @@ class LockAlreadyExists(TollgateError):
 
 
 class Conflict(TollgateError):
-    """What is there does not allow it: a paid row cannot be deleted, a lock is being finalized."""
+    """What is there does not allow it: a paid grant cannot be deleted, a lock is being finalized."""
 
 
 class DuplicateRequest(TollgateError):

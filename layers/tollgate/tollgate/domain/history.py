@@ -13,10 +13,10 @@ from enum import StrEnum
 from itertools import groupby, pairwise
 from typing import Any, NamedTuple
 
+from tollgate.domain.changes import Change, uses_of
 from tollgate.domain.errors import InvalidInput
 from tollgate.domain.quantities import ZERO
-from tollgate.domain.recorded import Change, uses_of
-from tollgate.domain.usage import NO_PROPERTIES
+from tollgate.domain.use_records import NO_PROPERTIES
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -25,7 +25,7 @@ LAST = int(datetime(9999, 1, 1, tzinfo=UTC).timestamp()) * 1000  # later bins wo
 
 
 class Taken(NamedTuple):
-    """What a use moved on one row. `reset`: interval, count and the boundary that followed; `entity_id` owns the row."""
+    """What a use moved on one grant. `reset`: interval, count and the boundary that followed; `entity_id` owns the grant."""
 
     balance_id: str
     feature_id: str
@@ -72,7 +72,7 @@ def merged(parts: Iterable[Entry]) -> Iterator[Entry]:
 
 def entries_of(change: Change) -> list[Entry]:
     """The history's entries of one write: one for each use, as far as it moved this item."""
-    entity_id = change.place.entity_id or None
+    entity_id = change.key.entity_id or None
     return [
         Entry(
             used.use_id,
@@ -84,12 +84,12 @@ def entries_of(change: Change) -> list[Entry]:
             used.properties,
             tuple(
                 Taken(
-                    moved.row.id,
+                    moved.grant.id,
                     moved.feature_id,
-                    moved.row.plan_id,
+                    moved.grant.plan_id,
                     moved.value,
-                    (moved.row.reset.interval.value, moved.row.reset.count, moved.row.next_reset_at)
-                    if moved.row.reset
+                    (moved.grant.reset.interval.value, moved.grant.reset.count, moved.grant.next_reset_at)
+                    if moved.grant.reset
                     else None,
                     entity_id,
                 )
@@ -105,10 +105,10 @@ def entries_of(change: Change) -> list[Entry]:
 
 def _item(change: Change) -> str:
     """What the versions of a change are those of."""
-    return "#".join((*change.place, change.source))
+    return "#".join((*change.key, change.source))
 
 
-class Line(NamedTuple):
+class SumKey(NamedTuple):
     """What one write adds to one sum. Sums are kept for each item that told of uses, so that the item's version says
     what has been added already, however often and in what company its record comes."""
 
@@ -135,15 +135,15 @@ class Addition(NamedTuple):
     sum: Decimal
 
 
-def additions(changes: Iterable[Change]) -> dict[Line, list[Addition]]:
+def additions(changes: Iterable[Change]) -> dict[SumKey, list[Addition]]:
     """What writes add to the sums, by line in the order of their versions."""
-    found: dict[Line, dict[int, Addition]] = {}
+    found: dict[SumKey, dict[int, Addition]] = {}
     for change in changes:
         for entry in entries_of(change):
             if entry.part:
                 continue
             for unit, daily in ((HOUR_MS, False), (DAY_MS, True)):
-                line = Line(
+                line = SumKey(
                     entry.at - entry.at % unit, daily, entry.customer_id, entry.feature_id, entry.entity_id, entry.item
                 )
                 known = found.setdefault(line, {}).get(change.version, Addition(change.version, 0, ZERO))

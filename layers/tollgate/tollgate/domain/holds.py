@@ -3,7 +3,7 @@
 A hold draws its units at once, so that nobody else can use them, and each balance item remembers what of it was drawn
 there and until when. At `expires_at` the units are back, by the fold of the item alone: nobody has to write anything.
 
-A row's reset makes it whole, held units and all, so what was held of that row is no longer part of the hold.
+A grant's reset makes it whole, held units and all, so what was held of that grant is no longer part of the hold.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
+from tollgate.domain.grants import Grant
 from tollgate.domain.limits import Window
 from tollgate.domain.quantities import ZERO
-from tollgate.domain.rows import Row
 
 MAX_HOLDS = 200  # at once on one balance: an item of about 20 KB
 DAY_MS = 86_400_000
@@ -22,19 +22,19 @@ LONGEST_MS = DAY_MS  # a hold lives a day at most, and a day where nothing is sa
 
 
 class Part(NamedTuple):
-    """What a hold moved on one row, in the order of `seq` over all the items that it touched.
+    """What a hold moved on one grant, in the order of `seq` over all the items that it touched.
 
     `amount` above zero was drawn, below zero given back, in units of the item. `rollover` is the expiry of the rollover it
-    was drawn from (-1: one that never expires); None: from the row itself.
+    was drawn from (-1: one that never expires); None: from the grant itself.
     """
 
     seq: int
-    row_id: str
+    grant_id: str
     amount: Decimal
     rollover: int | None = None
 
 
-class Counted(NamedTuple):
+class CountedInWindow(NamedTuple):
     """What a hold counted in one usage limit: which window, by its end."""
 
     window: tuple[str, bool, tuple[tuple[str, str], ...]]
@@ -43,20 +43,20 @@ class Counted(NamedTuple):
 
 
 class Hold(NamedTuple):
-    """What one reservation holds of one balance item. `id` is its lock id's digest. `beside`: what rows count of it that
-    others paid for (`Row.beside`), by row."""
+    """What one reservation holds of one balance item. `id` is its lock id's digest. `used_elsewhere`: what grants count of it that
+    others paid for (`Grant.beside`), by grant."""
 
     id: str
     expires_at: int
     parts: tuple[Part, ...] = ()
-    counted: tuple[Counted, ...] = ()
-    beside: tuple[tuple[str, Decimal], ...] = ()
+    counted: tuple[CountedInWindow, ...] = ()
+    used_elsewhere: tuple[tuple[str, Decimal], ...] = ()
 
     @property
     def counting(self) -> frozenset[str]:
-        """The rows that still count what was held: those that were not reset since."""
-        drawn = (part.row_id for part in self.parts if part.rollover is None)
-        return frozenset((*drawn, *(row_id for row_id, _ in self.beside)))
+        """The grants that still count what was held: those that were not reset since."""
+        drawn = (part.grant_id for part in self.parts if part.rollover is None)
+        return frozenset((*drawn, *(grant_id for grant_id, _ in self.used_elsewhere)))
 
     @property
     def reserved(self) -> Decimal:
@@ -68,85 +68,87 @@ def window_key(window: Window) -> tuple[str, bool, tuple[tuple[str, str], ...]]:
     return window.interval.value, window.anchor is None, window.filter
 
 
-def forgotten(holds: Iterable[Hold], row_ids: set[str]) -> tuple[Hold, ...]:
-    """The holds without what they held of these rows themselves: they were reset."""
+def forgotten(holds: Iterable[Hold], grant_ids: set[str]) -> tuple[Hold, ...]:
+    """The holds without what they held of these grants themselves: they were reset."""
     return tuple(
         hold._replace(
-            parts=tuple(p for p in hold.parts if p.rollover is not None or p.row_id not in row_ids),
-            beside=tuple(entry for entry in hold.beside if entry[0] not in row_ids),
+            parts=tuple(p for p in hold.parts if p.rollover is not None or p.grant_id not in grant_ids),
+            used_elsewhere=tuple(entry for entry in hold.used_elsewhere if entry[0] not in grant_ids),
         )
         for hold in holds
     )
 
 
-def parts_of(before: Sequence[Row], after: Sequence[Row], seq: int) -> tuple[list[Part], list[Part]]:
-    """What moved between two states of an item's rows: the parts drawn from what the rows held (rollovers first), and the
+def parts_of(before: Sequence[Grant], after: Sequence[Grant], seq: int) -> tuple[list[Part], list[Part]]:
+    """What moved between two states of an item's grants: the parts drawn from what the grants held (rollovers first), and the
     overage after them; numbered from `seq` on, the overage as if it followed directly."""
-    old = {row.id: row for row in before}
+    old = {grant.id: grant for grant in before}
     rolled: list[tuple[int, Part]] = []
     held: list[Part] = []
     over: list[Part] = []
-    for row in after:
-        was = old[row.id]
+    for grant in after:
+        was = old[grant.id]
         used = {rollover.expires_at: rollover.used for rollover in was.rollovers}
-        for rollover in row.rollovers:
+        for rollover in grant.rollovers:
             moved = rollover.used - used.get(rollover.expires_at, ZERO)
             if moved:
                 mark = -1 if rollover.expires_at is None else rollover.expires_at
-                rolled.append((mark if mark >= 0 else 2**62, Part(0, row.id, moved, mark)))
-        moved = row.used - was.used
-        if row.unlimited or moved <= 0:
-            held += [Part(0, row.id, moved)] if moved else []
+                rolled.append((mark if mark >= 0 else 2**62, Part(0, grant.id, moved, mark)))
+        moved = grant.used - was.used
+        if grant.unlimited or moved <= 0:
+            held += [Part(0, grant.id, moved)] if moved else []
             continue
         covered = min(moved, max(ZERO, was.remaining))
-        held += [Part(0, row.id, covered)] if covered else []
-        over += [Part(0, row.id, moved - covered)] if moved > covered else []
+        held += [Part(0, grant.id, covered)] if covered else []
+        over += [Part(0, grant.id, moved - covered)] if moved > covered else []
     first = [part for _, part in sorted(rolled, key=lambda entry: entry[0])] + held
     numbered = [part._replace(seq=seq + number) for number, part in enumerate([*first, *over])]
     return numbered[: len(first)], numbered[len(first) :]
 
 
-def beside_of(before: Sequence[Row], after: Sequence[Row]) -> tuple[tuple[str, Decimal], ...]:
-    """By how much each row counts more, between two states of an item's rows, that others paid for."""
-    old = {row.id: row.beside for row in before}
-    return tuple((row.id, row.beside - old[row.id]) for row in after if row.beside != old[row.id])
+def used_elsewhere_of(before: Sequence[Grant], after: Sequence[Grant]) -> tuple[tuple[str, Decimal], ...]:
+    """By how much each grant counts more, between two states of an item's grants, that others paid for."""
+    old = {grant.id: grant.used_elsewhere for grant in before}
+    return tuple(
+        (grant.id, grant.used_elsewhere - old[grant.id]) for grant in after if grant.used_elsewhere != old[grant.id]
+    )
 
 
-def undo(rows: tuple[Row, ...], parts: Sequence[Part]) -> tuple[tuple[Row, ...], Decimal]:
-    """The rows with these parts undone, the last first; and what found no place on its own row: above zero still to be
+def undo(grants: tuple[Grant, ...], parts: Sequence[Part]) -> tuple[tuple[Grant, ...], Decimal]:
+    """The grants with these parts undone, the last first; and what found no place on its own grant: above zero still to be
     given back, below zero still to be drawn.
 
-    A row never gets more back than was used of it.
+    A grant never gets more back than was used of it.
     """
-    changed = {row.id: row for row in rows}
+    changed = {grant.id: grant for grant in grants}
     rest = ZERO
     for part in sorted(parts, key=lambda part: -part.seq):
-        row = changed.get(part.row_id)
-        if row is None:
+        grant = changed.get(part.grant_id)
+        if grant is None:
             rest += part.amount
         elif part.rollover is not None:
-            changed[row.id], left = _into_rollover(row, part)
+            changed[grant.id], left = _into_rollover(grant, part)
             rest += left
         else:
-            back = min(part.amount, max(ZERO, row.used)) if part.amount > 0 else part.amount
-            changed[row.id] = row._replace(used=row.used - back)
+            back = min(part.amount, max(ZERO, grant.used)) if part.amount > 0 else part.amount
+            changed[grant.id] = grant._replace(used=grant.used - back)
             rest += part.amount - back
-    return tuple(changed[row.id] for row in rows), rest
+    return tuple(changed[grant.id] for grant in grants), rest
 
 
-def _into_rollover(row: Row, part: Part) -> tuple[Row, Decimal]:
+def _into_rollover(grant: Grant, part: Part) -> tuple[Grant, Decimal]:
     """Units go back into the rollover that they came from; where it has expired, they expired with it."""
     expires_at = None if part.rollover == -1 else part.rollover
     rollovers = []
-    for rollover in row.rollovers:
+    for rollover in grant.rollovers:
         if rollover.expires_at == expires_at:
             back = min(part.amount, rollover.used)
             rollover = rollover._replace(used=rollover.used - back)
         rollovers.append(rollover)
-    return row._replace(rollovers=tuple(rollovers)), ZERO
+    return grant._replace(rollovers=tuple(rollovers)), ZERO
 
 
-def uncounted(windows: Sequence[Window], counted: Sequence[Counted]) -> tuple[Window, ...]:
+def uncounted(windows: Sequence[Window], counted: Sequence[CountedInWindow]) -> tuple[Window, ...]:
     """The usage limits without what was counted, where the window it was counted in still runs."""
     changed = []
     for window in windows:

@@ -86,7 +86,7 @@ class Alert(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """What bounds one balance item, and which thresholds it watches. `overage_allowed` None leaves it to each row."""
+    """What bounds one balance item, and which thresholds it watches. `overage_allowed` None leaves it to each grant."""
 
     overage_allowed: bool | None = None
     spend: SpendLimit | None = None

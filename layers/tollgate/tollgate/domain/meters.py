@@ -1,8 +1,8 @@
 """Meters: how a reported event, which names itself and has properties, becomes an amount of a feature (management.md).
 
 `amount_of` is what one event says. For COUNT, SUM and SUM_WITH_MULTIPLIER that is what it adds. The other aggregations
-look at all events of a row's period: `step` tells by how much one event moves the aggregate, from what the row remembers
-of its period (`Row.meters`), and what it remembers then.
+look at all events of a grant's period: `step` tells by how much one event moves the aggregate, from what the grant remembers
+of its period (`Grant.meters`), and what it remembers then.
 
     MAX           the highest value                      remembers it
     LATEST        the value of the latest time           remembers the time, and the value
@@ -21,9 +21,9 @@ from typing import Any, NamedTuple
 
 from tollgate.domain.errors import InvalidInput
 from tollgate.domain.features import Feature
+from tollgate.domain.grants import Grant
 from tollgate.domain.limits import text_of
 from tollgate.domain.quantities import ZERO, quantity
-from tollgate.domain.rows import Row
 
 ONE = Decimal(1)
 VALUE = "value"  # the property that an amount is read from where nothing else is named
@@ -121,21 +121,21 @@ def unique_value(feature: Feature, properties: Mapping[str, Any]) -> str | None:
     return hashlib.sha256(text_of(properties[meter.field]).encode(errors="replace")).hexdigest()
 
 
-Seen = Mapping[str, int]
+PeriodsCounted = Mapping[str, int]
 """Of one value: the rows that counted it last, by id, each with the end (ms) of the period in which (0: it never ends)."""
 
 
 class Step(NamedTuple):
-    """By how much an event moves a row's aggregate, and what the row remembers of its period then."""
+    """By how much an event moves a grant's aggregate, and what the grant remembers of its period then."""
 
     change: Decimal
     memory: tuple[Decimal, ...] = ()
 
 
-def step(feature: Feature, row: Row, amount: Decimal, at: int, seen: Seen) -> Step:
-    """What an event at `at` (ms) that says `amount` does to a row as it stands now."""
+def step(feature: Feature, grant: Grant, amount: Decimal, at: int, counted_in: PeriodsCounted) -> Step:
+    """What an event at `at` (ms) that says `amount` does to a grant as it stands now."""
     meter = meter_of(feature)
-    memory = row.meters.get(feature.id, ())
+    memory = grant.meters.get(feature.id, ())
     if meter is None or meter.aggregation in ADDED:
         return Step(amount)
     if meter.aggregation is Aggregation.MAX:
@@ -149,17 +149,17 @@ def step(feature: Feature, row: Row, amount: Decimal, at: int, seen: Seen) -> St
         total, count = memory or (ZERO, ZERO)
         return Step(_mean(total + amount, count + 1) - _mean(total, count), (total + amount, count + 1))
     if meter.aggregation is Aggregation.COUNT_UNIQUE:
-        return Step(ZERO if seen.get(row.id) == period_end(row) else amount)
-    if row.period is None:
+        return Step(ZERO if counted_in.get(grant.id) == period_end(grant) else amount)
+    if grant.period is None:
         return Step(amount)
-    start, end = row.period
+    start, end = grant.period
     rest = end - min(max(at, start), end)
     return Step(quantity(amount * rest / (end - start), ""))
 
 
-def period_end(row: Row) -> int:
+def period_end(grant: Grant) -> int:
     """The end of the period that runs (ms), 0 where it never ends."""
-    return row.next_reset_at or 0
+    return grant.next_reset_at or 0
 
 
 def _mean(total: Decimal, count: Decimal) -> Decimal:

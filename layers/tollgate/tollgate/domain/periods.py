@@ -1,6 +1,6 @@
 """When a balance resets: anchored periods in UTC.
 
-A row's boundaries are anchor + n periods, always counted from the anchor, so they never drift: a month anchored to
+A grant's boundaries are anchor + n periods, always counted from the anchor, so they never drift: a month anchored to
 January 31 resets on February 28 and then on March 31. Periods nobody looked at are skipped, not granted several times.
 """
 

@@ -10,9 +10,9 @@ from typing import Any
 from tollgate.domain.controls import NO_CONTROLS, Controls
 from tollgate.domain.errors import InvalidInput
 from tollgate.domain.features import Feature, feature_of
+from tollgate.domain.grants import RolloverRule
 from tollgate.domain.periods import Interval, Reset
 from tollgate.domain.quantities import ZERO
-from tollgate.domain.rows import RolloverRule
 
 MAX_ITEMS = 90  # a plan is attached in one transaction of at most 100 items
 

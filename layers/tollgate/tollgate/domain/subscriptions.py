@@ -12,27 +12,27 @@ from decimal import Decimal
 from typing import Any
 
 from tollgate.domain.balances import (
-    Place,
-    any_row,
+    BalanceKey,
+    any_grant,
+    as_of,
     draw,
     draw_overage,
-    fold,
     lift,
     overage_cap,
     refill,
     started,
-    tallied,
+    with_usage_counted,
 )
-from tollgate.domain.customers import Entity, Holdings, Subscription, linked, with_rows
+from tollgate.domain.customers import Entity, Holdings, Subscription, linked, with_grants
 from tollgate.domain.decisions import push
 from tollgate.domain.errors import AlreadyExists, Conflict, InvalidInput, InvalidRequest, NotFound
 from tollgate.domain.features import Catalog, Feature
+from tollgate.domain.grants import Grant, deduction_order, trimmed
 from tollgate.domain.limits import NO_LIMITS
 from tollgate.domain.meters import resets
 from tollgate.domain.periods import Reset, after, next_boundary
 from tollgate.domain.plans import PREPAID, USAGE_BASED, FreeTrial, Plan, PlanItem
 from tollgate.domain.quantities import ZERO
-from tollgate.domain.rows import Row, deduction_order, trimmed
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ Filters = tuple[tuple[str, str], ...]
 def attach(
     holdings: Holdings, plan: Plan, catalog: Catalog, subscription_id: str, now: int, terms: Terms = NO_TERMS
 ) -> Holdings:
-    """The holdings with one more subscription and the rows it grants.
+    """The holdings with one more subscription and the grants it grants.
 
     A main plan replaces the main plan of its group (and itself) that has the same filters, carrying usage over
     (management.md, plans). Raises NotFound for an unknown entity, InvalidRequest where just this is attached already,
@@ -110,7 +110,7 @@ def attach(
         filters=tuple(sorted(set(terms.filters))),
         extra=terms.extra,
     )
-    changes = _rows_of(holdings, now)
+    changes = _grants_of(holdings, now)
     ended = [
         replace(
             old,
@@ -119,23 +119,23 @@ def attach(
         )
         for old in replaced
     ]
-    granted = _grants(subscription, holdings.entities.values(), catalog, now, terms.keeps_overage)
+    granted = _granted_by(subscription, holdings.entities.values(), catalog, now, terms.keeps_overage)
     carry = starts_at <= now and terms.carry_usage is not False
     ends: dict[str | None, int] = {old.id: _sooner(old.expires_at, starts_at) for old in ended}
-    for place in {*granted, *changes}:
-        rows = changes.get(place, ())
-        old_rows = tuple(row for row in rows if row.subscription_id in ends)
+    for key in {*granted, *changes}:
+        grants = changes.get(key, ())
+        old_grants = tuple(grant for grant in grants if grant.subscription_id in ends)
         ending = (
-            row._replace(expires_at=_sooner(row.expires_at, ends[row.subscription_id]))
-            if row.subscription_id in ends
-            else row
-            for row in rows
+            grant._replace(expires_at=_sooner(grant.expires_at, ends[grant.subscription_id]))
+            if grant.subscription_id in ends
+            else grant
+            for grant in grants
         )
-        kept = tuple(row for row in ending if row.expires_at is None or row.expires_at > now)
-        new_rows = granted.get(place, ())
-        if carry and old_rows and new_rows:
-            new_rows = _carried(old_rows, new_rows, terms.anchor is None and not terms.restart)
-        changes[place] = (*kept, *new_rows)
+        kept = tuple(grant for grant in ending if grant.expires_at is None or grant.expires_at > now)
+        new_grants = granted.get(key, ())
+        if carry and old_grants and new_grants:
+            new_grants = _carried(old_grants, new_grants, terms.anchor is None and not terms.restart)
+        changes[key] = (*kept, *new_grants)
     subscriptions = {**holdings.subscriptions, **{old.id: old for old in ended}, subscription.id: subscription}
     return _with(holdings, catalog, subscriptions, changes, now)
 
@@ -148,16 +148,18 @@ def update_quantities(
     _check_quantities(subscription.items, quantities)
     changed = replace(subscription, quantities={**subscription.quantities, **quantities})
     by_id = {
-        row.id: row.prepaid
-        for rows in _grants(changed, holdings.entities.values(), catalog, now, False).values()
-        for row in rows
+        grant.id: grant.prepaid
+        for grants in _granted_by(changed, holdings.entities.values(), catalog, now, False).values()
+        for grant in grants
     }
     changes = {
-        place: tuple(
-            row._replace(prepaid=by_id[row.id]) if row.subscription_id == subscription_id and row.id in by_id else row
-            for row in rows
+        key: tuple(
+            grant._replace(prepaid=by_id[grant.id])
+            if grant.subscription_id == subscription_id and grant.id in by_id
+            else grant
+            for grant in grants
         )
-        for place, rows in _rows_of(holdings, now).items()
+        for key, grants in _grants_of(holdings, now).items()
     }
     return _with(holdings, catalog, {**holdings.subscriptions, subscription_id: changed}, changes, now)
 
@@ -214,15 +216,15 @@ def add_entity(
         raise AlreadyExists("entity", entity.id)
     feature = catalog.feature(entity.feature_id)
     holdings = replace(holdings, entities={**holdings.entities, entity.id: entity})
-    changes = _rows_of(holdings, now)
+    changes = _grants_of(holdings, now)
     for subscription in holdings.subscriptions.values():
         if subscription.status(now) == "expired" or subscription.entity_id is not None:
             continue
-        for place, rows in _grants(subscription, (entity,), catalog, now, keeps_overage).items():
-            if place.entity_id == entity.id:
-                changes[place] = (*changes.get(place, ()), *rows)
+        for key, grants in _granted_by(subscription, (entity,), catalog, now, keeps_overage).items():
+            if key.entity_id == entity.id:
+                changes[key] = (*changes.get(key, ()), *grants)
     _seat(changes, feature, Decimal(1))
-    return with_rows(holdings, catalog, _differing(holdings, changes, now), now)
+    return with_grants(holdings, catalog, _differing(holdings, changes, now), now)
 
 
 def remove_entity(holdings: Holdings, catalog: Catalog, entity_id: str, now: int) -> Holdings:
@@ -238,12 +240,12 @@ def remove_entity(holdings: Holdings, catalog: Catalog, entity_id: str, now: int
         else s
         for id, s in holdings.subscriptions.items()
     }
-    balances = {place: balance for place, balance in holdings.balances.items() if place.entity_id != entity_id}
+    balances = {key: balance for key, balance in holdings.balances.items() if key.entity_id != entity_id}
     holdings = replace(holdings, entities=entities, subscriptions=subscriptions, balances=balances)
-    changes = _rows_of(holdings, now)
+    changes = _grants_of(holdings, now)
     if entity.feature_id in catalog.features:
         _seat(changes, catalog.features[entity.feature_id], Decimal(-1))
-    return with_rows(holdings, catalog, _differing(holdings, changes, now), now)
+    return with_grants(holdings, catalog, _differing(holdings, changes, now), now)
 
 
 # ------------------------------------------------------------------ parts
@@ -340,32 +342,32 @@ def _running(replaced: list[Subscription], now: int) -> Subscription | None:
     return next((old for old in replaced if old.status(now) == "active"), None)
 
 
-def _grants(
+def _granted_by(
     subscription: Subscription, entities: Iterable[Entity], catalog: Catalog, now: int, keeps_overage: bool
-) -> dict[Place, tuple[Row, ...]]:
-    """The rows that a subscription grants, by place, nothing used."""
-    granted: dict[Place, tuple[Row, ...]] = {}
+) -> dict[BalanceKey, tuple[Grant, ...]]:
+    """The grants that a subscription grants, by place, nothing used."""
+    granted: dict[BalanceKey, tuple[Grant, ...]] = {}
     entities = tuple(entities)
     left = dict(subscription.quantities)
     for index, item in enumerate(subscription.items):
         if not item.enabled:
             continue
         feature = catalog.feature(item.feature_id)
-        row = _row(subscription, index, item, feature, left, now, keeps_overage)
+        grant = _grant(subscription, index, item, feature, left, now, keeps_overage)
         if item.entity_feature_id is None:
-            places = {Place(feature.id, subscription.entity_id or ""): row}
+            keys = {BalanceKey(feature.id, subscription.entity_id or ""): grant}
         else:
-            places = {
-                Place(feature.id, entity.id): row._replace(id=f"{row.id}:{entity.id}", slot=True)
+            keys = {
+                BalanceKey(feature.id, entity.id): grant._replace(id=f"{grant.id}:{entity.id}", entity_share=True)
                 for entity in entities
                 if entity.feature_id == item.entity_feature_id and subscription.entity_id in (None, entity.id)
             }
-        for place, granted_row in places.items():
-            granted[place] = (*granted.get(place, ()), granted_row)
+        for key, granted_here in keys.items():
+            granted[key] = (*granted.get(key, ()), granted_here)
     return granted
 
 
-def _row(
+def _grant(
     subscription: Subscription,
     index: int,
     item: PlanItem,
@@ -373,7 +375,7 @@ def _row(
     quantities: dict[str, Decimal],
     now: int,
     keeps_overage: bool,
-) -> Row:
+) -> Grant:
     price = item.price
     reset = item.resets if resets(feature) else None
     start, anchor = subscription.started_at, subscription.anchor
@@ -387,7 +389,7 @@ def _row(
     prepaid = ZERO
     if price and price.billing_method == PREPAID and item.feature_id in quantities:
         prepaid = max(ZERO, quantities.pop(item.feature_id) - item.included)
-    return Row(
+    return Grant(
         id=f"{subscription.id}:{index}",
         plan_id=subscription.plan_id,
         subscription_id=subscription.id,
@@ -412,7 +414,7 @@ def _row(
 
 
 def _shown(item: PlanItem) -> dict[str, object] | None:
-    """A price as a row carries it, without what is empty."""
+    """A price as a grant carries it, without what is empty."""
     price = item.price
     if price is None:
         return None
@@ -426,46 +428,47 @@ def _shown(item: PlanItem) -> dict[str, object] | None:
     return {name: value for name, value in full.items() if value is not None}
 
 
-def _carried(old: tuple[Row, ...], new: tuple[Row, ...], keep_anchor: bool) -> tuple[Row, ...]:
-    """New rows with what was used of the old ones, and their rollovers cut to the new rule (autumn.md, S179).
+def _carried(old: tuple[Grant, ...], new: tuple[Grant, ...], keep_anchor: bool) -> tuple[Grant, ...]:
+    """New grants with what was used of the old ones, and their rollovers cut to the new rule (autumn.md, S179).
 
-    A row that resets as an old one did takes over its period, and of what was used of it as much as it grants; the rest
+    A grant that resets as an old one did takes over its period, and of what was used of it as much as it grants; the rest
     is drawn anew.
     """
     heirs = sorted(new, key=deduction_order)
     left = ZERO
     for was in sorted(old, key=deduction_order):
-        number = next((n for n, row in enumerate(heirs) if row.reset == was.reset and not row.used), None)
+        number = next((n for n, grant in enumerate(heirs) if grant.reset == was.reset and not grant.used), None)
         if number is None or was.used <= 0:
             left += was.used
         else:
             part = was.used if heirs[number].unlimited else min(was.used, max(ZERO, heirs[number].total))
             heirs[number] = heirs[number]._replace(used=part)
             left += was.used - part
-    rows = []
-    counted: dict[str, Row] = {}
-    for row in heirs:
-        twin = next((o for o in old if o.reset == row.reset and o.next_reset_at is not None), None)
+    grants = []
+    counted: dict[str, Grant] = {}
+    for grant in heirs:
+        twin = next((o for o in old if o.reset == grant.reset and o.next_reset_at is not None), None)
         if twin and keep_anchor:
-            row = row._replace(anchor=twin.anchor, next_reset_at=twin.next_reset_at)
-        counted[row.id] = twin or old[0]
-        rows.append(row)
-    drawn = tuple(rows)
+            grant = grant._replace(anchor=twin.anchor, next_reset_at=twin.next_reset_at)
+        counted[grant.id] = twin or old[0]
+        grants.append(grant)
+    drawn = tuple(grants)
     if left > 0:
         drawn, left = draw(drawn, left)
         if left:
             drawn, left = draw_overage(drawn, left, overage_cap(NO_LIMITS))
         if left:
-            drawn = push(drawn, left, any_row)
+            drawn = push(drawn, left, any_grant)
     elif left < 0:
-        drawn = push(drawn, left, any_row)
+        drawn = push(drawn, left, any_grant)
     drawn = tuple(
-        row._replace(beside=counted[row.id].counted - row.used, meters=counted[row.id].meters) for row in drawn
+        grant._replace(used_elsewhere=counted[grant.id].counted - grant.used, meters=counted[grant.id].meters)
+        for grant in drawn
     )
-    rollovers = tuple(rollover for row in old for rollover in row.rollovers)
+    rollovers = tuple(rollover for grant in old for rollover in grant.rollovers)
     if not rollovers:
         return drawn
-    number = next((n for n, row in enumerate(drawn) if row.rollover), 0)
+    number = next((n for n, grant in enumerate(drawn) if grant.rollover), 0)
     heir = drawn[number]
     if heir.rollover:
         rollovers = trimmed(rollovers, heir.rollover, heir.granted + heir.prepaid)
@@ -473,45 +476,47 @@ def _carried(old: tuple[Row, ...], new: tuple[Row, ...], keep_anchor: bool) -> t
 
 
 def _ending(holdings: Holdings, catalog: Catalog, subscription: Subscription, now: int) -> Holdings:
-    """The holdings with this state of a subscription, its rows ending with it."""
+    """The holdings with this state of a subscription, its grants ending with it."""
     ended = subscription.status(now) == "expired"
     changes = {}
-    for place, rows in _rows_of(holdings, now).items():
-        changes[place] = tuple(
-            row._replace(expires_at=subscription.expires_at) if row.subscription_id == subscription.id else row
-            for row in rows
-            if not (ended and row.subscription_id == subscription.id)
+    for key, grants in _grants_of(holdings, now).items():
+        changes[key] = tuple(
+            grant._replace(expires_at=subscription.expires_at) if grant.subscription_id == subscription.id else grant
+            for grant in grants
+            if not (ended and grant.subscription_id == subscription.id)
         )
     subscriptions = {**holdings.subscriptions, subscription.id: subscription}
     return _with(holdings, catalog, subscriptions, changes, now)
 
 
-def _seat(changes: dict[Place, tuple[Row, ...]], feature: Feature, amount: Decimal) -> None:
+def _seat(changes: dict[BalanceKey, tuple[Grant, ...]], feature: Feature, amount: Decimal) -> None:
     """Counts one entity more (or less) as a use of its feature, where the customer holds it; in place."""
-    place = Place(feature.id)
-    rows = tuple(sorted(changes.get(place, ()), key=deduction_order))
-    if feature.consumable or not any(row.starts_at is None for row in rows):
+    key = BalanceKey(feature.id)
+    grants = tuple(sorted(changes.get(key, ()), key=deduction_order))
+    if feature.consumable or not any(grant.starts_at is None for grant in grants):
         return
     if amount > 0:
-        drawn, left = draw(rows, amount)
+        drawn, left = draw(grants, amount)
         drawn = push(drawn, left, started) if left else drawn
     else:
-        drawn, left = lift(rows, -amount)
+        drawn, left = lift(grants, -amount)
         drawn, left = refill(drawn, left)
         amount += left
-    changes[place] = tallied(rows, drawn, amount)
+    changes[key] = with_usage_counted(grants, drawn, amount)
 
 
-def _rows_of(holdings: Holdings, now: int) -> dict[Place, tuple[Row, ...]]:
-    return {place: fold(balance, now).rows for place, balance in holdings.balances.items()}
+def _grants_of(holdings: Holdings, now: int) -> dict[BalanceKey, tuple[Grant, ...]]:
+    return {key: as_of(balance, now).grants for key, balance in holdings.balances.items()}
 
 
-def _differing(holdings: Holdings, changes: Mapping[Place, tuple[Row, ...]], now: int) -> dict[Place, tuple[Row, ...]]:
-    held = _rows_of(holdings, now)
+def _differing(
+    holdings: Holdings, changes: Mapping[BalanceKey, tuple[Grant, ...]], now: int
+) -> dict[BalanceKey, tuple[Grant, ...]]:
+    held = _grants_of(holdings, now)
     return {
-        place: rows
-        for place, rows in changes.items()
-        if place not in held or {row.id: row for row in rows} != {row.id: row for row in held[place]}
+        key: grants
+        for key, grants in changes.items()
+        if key not in held or {grant.id: grant for grant in grants} != {grant.id: grant for grant in held[key]}
     }
 
 
@@ -519,12 +524,12 @@ def _with(
     holdings: Holdings,
     catalog: Catalog,
     subscriptions: Mapping[str, Subscription],
-    changes: Mapping[Place, tuple[Row, ...]],
+    changes: Mapping[BalanceKey, tuple[Grant, ...]],
     now: int,
 ) -> Holdings:
     changes = _differing(holdings, changes, now)
     holdings = replace(holdings, subscriptions=subscriptions)
-    return with_rows(holdings, catalog, changes, now) if changes else linked(holdings, catalog, now)
+    return with_grants(holdings, catalog, changes, now) if changes else linked(holdings, catalog, now)
 
 
 def _sooner(one: int | None, other: int) -> int:

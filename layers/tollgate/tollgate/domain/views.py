@@ -1,25 +1,25 @@
-"""What a customer or an entity sees of a feature: rows gathered over the items of a folded world."""
+"""What a customer or an entity sees of a feature: grants gathered over the items of a balances as of one instant."""
 
 from __future__ import annotations
 
 from decimal import Decimal
 from typing import NamedTuple
 
-from tollgate.domain.balances import Balance, Place, Totals, totals
-from tollgate.domain.decisions import World, limits_of
+from tollgate.domain.balances import Balance, BalanceKey, Totals, totals
+from tollgate.domain.decisions import Balances, limits_of
+from tollgate.domain.grants import Grant, Rollover, soonest_first
 from tollgate.domain.quantities import ZERO
-from tollgate.domain.rows import Rollover, Row, soonest_first
 
 
 class Shown(NamedTuple):
-    """A row, and whether an entity holds it alone (attached to it, or made for it)."""
+    """A grant, and whether an entity holds it alone (attached to it, or made for it)."""
 
-    row: Row
-    place: Place
+    grant: Grant
+    key: BalanceKey
 
     @property
     def of_entity(self) -> bool:
-        return bool(self.place.entity_id) and not self.row.slot
+        return bool(self.key.entity_id) and not self.grant.entity_share
 
 
 class View(NamedTuple):
@@ -27,7 +27,7 @@ class View(NamedTuple):
     `reserved` is what reservations hold of it."""
 
     feature_id: str
-    rows: tuple[Shown, ...]
+    grants: tuple[Shown, ...]
     totals: Totals
     overage: Decimal
     overage_allowed: bool
@@ -37,45 +37,45 @@ class View(NamedTuple):
 
     @property
     def rollovers(self) -> tuple[Rollover, ...] | None:
-        """The unused units of earlier periods; None where no row rolls any over."""
-        rows = [shown.row for shown in self.rows]
-        if not any(row.rollover or row.rollovers for row in rows):
+        """The unused units of earlier periods; None where no grant rolls any over."""
+        grants = [shown.grant for shown in self.grants]
+        if not any(grant.rollover or grant.rollovers for grant in grants):
             return None
-        return soonest_first(tuple(rollover for row in rows for rollover in row.rollovers))
+        return soonest_first(tuple(rollover for grant in grants for rollover in grant.rollovers))
 
 
-def balances_seen(feature_id: str, entity_id: str, world: World) -> list[Balance]:
+def balances_seen(feature_id: str, entity_id: str, balances: Balances) -> list[Balance]:
     """The items that are seen: an entity sees its own and the customer's; the customer sees everybody's."""
     if entity_id:
-        own, shared = world.get(Place(feature_id, entity_id)), world.get(Place(feature_id))
+        own, shared = balances.get(BalanceKey(feature_id, entity_id)), balances.get(BalanceKey(feature_id))
         return [balance for balance in (own, shared) if balance and not (balance is shared and shared.unpooled)]
-    places = sorted(place for place in world if place.feature_id == feature_id)
-    return [world[place] for place in places]
+    keys = sorted(key for key in balances if key.feature_id == feature_id)
+    return [balances[key] for key in keys]
 
 
-def view(feature_id: str, entity_id: str, world: World) -> View | None:
+def view(feature_id: str, entity_id: str, balances: Balances) -> View | None:
     """The feature's balance; None where nothing grants it, or where it is a flag."""
-    seen = balances_seen(feature_id, entity_id, world)
-    rows = tuple(Shown(row, balance.place) for balance in seen if not balance.flag for row in balance.live_rows)
-    if not rows:
+    seen = balances_seen(feature_id, entity_id, balances)
+    grants = tuple(Shown(grant, balance.key) for balance in seen if not balance.flag for grant in balance.live_grants)
+    if not grants:
         return None
-    limits = limits_of(feature_id, entity_id, world)
-    plain = [shown.row for shown in rows]
-    caps = [row.max_purchase for row in plain]
-    allowed = any(row.overage for row in plain) if limits.overage_allowed is None else limits.overage_allowed
+    limits = limits_of(feature_id, entity_id, balances)
+    plain = [shown.grant for shown in grants]
+    caps = [grant.max_purchase for grant in plain]
+    allowed = any(grant.overage for grant in plain) if limits.overage_allowed is None else limits.overage_allowed
     return View(
         feature_id,
-        rows,
+        grants,
         totals(plain),
-        sum((row.overdrawn for row in plain), ZERO),
+        sum((grant.overdrawn for grant in plain), ZERO),
         allowed,
         None if None in caps else sum((cap for cap in caps if cap is not None), ZERO),
-        min((row.next_reset_at for row in plain if row.next_reset_at is not None), default=None),
+        min((grant.next_reset_at for grant in plain if grant.next_reset_at is not None), default=None),
         sum((hold.reserved for balance in seen for hold in balance.holds), ZERO),
     )
 
 
-def flag(feature_id: str, entity_id: str, world: World) -> Row | None:
-    """The row that grants a boolean or static feature, the oldest; None where nothing does."""
-    seen = [balance for balance in balances_seen(feature_id, entity_id, world) if balance.flag]
-    return next((row for balance in seen for row in balance.live_rows), None)
+def flag(feature_id: str, entity_id: str, balances: Balances) -> Grant | None:
+    """The grant that grants a boolean or static feature, the oldest; None where nothing does."""
+    seen = [balance for balance in balances_seen(feature_id, entity_id, balances) if balance.flag]
+    return next((grant for balance in seen for grant in balance.live_grants), None)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import uuid
 
+from tollgate.domain.api_keys import ApiKey, Environment, Scope
 from tollgate.domain.errors import NotFound
-from tollgate.domain.keys import ApiKey, Environment, Scope
 from tollgate.store import keys
 from tollgate.store.table import Item, Refused, Table, put_new
 
 
-class ApiKeys:
+class ApiKeyStore:
     """The keys of one table."""
 
     def __init__(self, table: Table) -> None:
@@ -36,8 +36,8 @@ class ApiKeys:
             "hint": {"S": key.hint},
             "created_at": {"N": str(key.created_at)},
         }
-        places = keys.api_key(key.digest), keys.api_key_listing(key.environment, key.id)
-        writes = [put_new(self._table.name, {**place, **fields}) for place in places]
+        balance_keys = keys.api_key(key.digest), keys.api_key_listing(key.environment, key.id)
+        writes = [put_new(self._table.name, {**balance_key, **fields}) for balance_key in balance_keys]
         self._table.transact(writes, str(uuid.uuid4()))
 
     def revoke(self, env: Environment, key_id: str) -> None:
@@ -46,18 +46,18 @@ class ApiKeys:
         item = self._table.get(listing)
         if item is None:
             raise NotFound("key", key_id)
-        places = keys.api_key(item["digest"]["S"]), listing
+        balance_keys = keys.api_key(item["digest"]["S"]), listing
         try:
             self._table.transact(
                 [
                     {
                         "Delete": {
                             "TableName": self._table.name,
-                            "Key": place,
+                            "Key": key,
                             "ConditionExpression": "attribute_exists(pk)",
                         }
                     }
-                    for place in places
+                    for key in balance_keys
                 ],
                 str(uuid.uuid4()),
             )

@@ -2,17 +2,17 @@
 
 | attribute | type | holds |
 |---|---|---|
-| `headroom` | N | what the rows hold: may be deducted without thinking |
-| `ceiling` | N | that and the overage the rows allow: likewise, where nothing else pays for the feature |
-| `spent` | N | deducted since the rows were last folded |
+| `headroom` | N | what the grants hold: may be deducted without thinking |
+| `ceiling` | N | that and the overage the grants allow: likewise, where nothing else pays for the feature |
+| `spent` | N | deducted since the grants were last folded |
 | `fresh_until` | N | the first instant (ms) at which the item changes by itself |
 | `version` | N | counts the writes |
-| `rows` | S | JSON: the grants as of the last fold, in deduction order |
+| `grants` | S | JSON: the grants as of the last fold, in deduction order |
 | `flag` | BOOL | present where the feature is boolean or static |
 | `limits` | S | JSON: spend and usage limits; absent where there are none |
 | `before` | SS | what is drawn before this item, or beside it; absent where nothing is |
 | `holds` | S | JSON: what reservations hold of it; absent where none does |
-| `marks` | SS | `governed`, `clocked`, `unpooled`; absent where none holds |
+| `marks` | SS | `counted_by_customer`, `has_test_clock`, `unpooled`; absent where none holds |
 | `event` | S | JSON: the last use; absent until the first |
 | `fence` | B | no deduction with an id at or below it can be applied any more |
 | `s0` … `s7` | B | the id of the last deduction of each slot |
@@ -24,13 +24,13 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tollgate.domain import holds as held
-from tollgate.domain.balances import Balance, Place
+from tollgate.domain.balances import Balance, BalanceKey
+from tollgate.domain.grants import Grant, Rollover, RolloverRule
 from tollgate.domain.holds import Hold, Part
 from tollgate.domain.limits import NO_LIMITS, Alert, Basis, Limits, SpendLimit, Threshold, Window
 from tollgate.domain.periods import Interval, Reset
 from tollgate.domain.quantities import ZERO
-from tollgate.domain.rows import Rollover, RolloverRule, Row
-from tollgate.domain.usage import Counted, UsageEvent
+from tollgate.domain.use_records import CountedUse, UseRecord
 from tollgate.exact_json import dumps, loads
 
 if TYPE_CHECKING:
@@ -40,10 +40,11 @@ if TYPE_CHECKING:
 
 SLOTS = 8
 NO_ID = bytes(16)
+MARKS = {"governed": "counted_by_customer", "clocked": "has_test_clock", "unpooled": "unpooled"}  # stored: the field
 _NOTHING: frozenset[str] = frozenset()
 
 
-class Stored(NamedTuple):
+class StoredBalance(NamedTuple):
     """A balance as it was read: its state, and what makes its next write safe."""
 
     balance: Balance
@@ -60,12 +61,12 @@ def slot_number(id: bytes) -> int:
     return id[-1] % SLOTS
 
 
-def decode(item: Item) -> Stored:
+def decode(item: Item) -> StoredBalance:
     _, feature_id, entity_id = item["sk"]["S"].split("#")
     marks = item["marks"]["SS"] if "marks" in item else ()
     balance = Balance(
-        Place(feature_id, entity_id),
-        tuple(_row(row) for row in loads(item["rows"]["S"])),
+        BalanceKey(feature_id, entity_id),
+        tuple(_grant(grant) for grant in loads(item["rows"]["S"])),
         Decimal(item["headroom"]["N"]),
         Decimal(item["ceiling"]["N"]),
         Decimal(item["spent"]["N"]),
@@ -79,16 +80,16 @@ def decode(item: Item) -> Stored:
         _holds(loads(item["holds"]["S"])) if "holds" in item else (),
     )
     slots = tuple(_bytes(item[f"s{n}"]["B"]) for n in range(SLOTS))
-    return Stored(balance, int(item["version"]["N"]), _bytes(item["fence"]["B"]), slots)
+    return StoredBalance(balance, int(item["version"]["N"]), _bytes(item["fence"]["B"]), slots)
 
 
-def decode_event(item: Item) -> UsageEvent | None:
+def decode_event(item: Item) -> UseRecord | None:
     if "event" not in item:
         return None
     event = loads(item["event"]["S"])
     get = event.get
     value, drawn = Decimal(event["value"]), Decimal(event["drawn"])
-    return UsageEvent(
+    return UseRecord(
         event["id"],
         value,
         drawn,
@@ -98,7 +99,7 @@ def decode_event(item: Item) -> UsageEvent | None:
         get("feature"),
         get("entity"),
         get("part", False),
-        tuple(_counted(use) for use in get("uses", ())),
+        tuple(_counted_use(use) for use in get("uses", ())),
     )
 
 
@@ -112,16 +113,16 @@ def new_item(key: Item, balance: Balance, version: int = 1) -> Item:
 
 def state_values(balance: Balance) -> dict[str, AttributeValueTypeDef | None]:
     """The attributes that hold a balance's state; None for one that is to be absent."""
-    marks = [name for name in ("governed", "clocked", "unpooled") if getattr(balance, name)]
+    marks = [mark for mark, field in MARKS.items() if getattr(balance, field)]
     return {
         "headroom": {"N": str(balance.headroom)},
         "ceiling": {"N": str(balance.ceiling)},
         "spent": {"N": str(balance.spent)},
         "fresh_until": {"N": str(balance.fresh_until)},
-        "rows": {"S": dumps([_row_json(row) for row in balance.rows])},
+        "rows": {"S": dumps([_grant_json(grant) for grant in balance.grants])},
         "flag": {"BOOL": True} if balance.flag else None,
         "limits": {"S": dumps(_limits_json(balance.limits))} if balance.limits != NO_LIMITS else None,
-        "before": {"SS": sorted(balance.before)} if balance.before else None,
+        "before": {"SS": sorted(balance.paid_first)} if balance.paid_first else None,
         "marks": {"SS": marks} if marks else None,
         "holds": {"S": dumps(_holds_json(balance.holds))} if balance.holds else None,
     }
@@ -145,7 +146,7 @@ def state_update(balance: Balance) -> Update:
     return Update(", ".join(sets), f" REMOVE {', '.join(removes)}" if removes else "", names, values)
 
 
-def encode_event(event: UsageEvent) -> str:
+def encode_event(event: UseRecord) -> str:
     full = {
         "id": event.id,
         "value": event.value,
@@ -156,12 +157,12 @@ def encode_event(event: UsageEvent) -> str:
         "feature": event.feature_id,
         "entity": event.entity_id,
         "part": event.part or None,
-        "uses": [_counted_json(use) for use in event.uses] or None,
+        "uses": [_counted_use_json(use) for use in event.uses] or None,
     }
     return dumps({name: value for name, value in full.items() if value is not None})
 
 
-def _counted_json(use: Counted) -> dict[str, Any]:
+def _counted_use_json(use: CountedUse) -> dict[str, Any]:
     full = {
         "id": use.id,
         "value": use.value,
@@ -176,13 +177,13 @@ def _counted_json(use: Counted) -> dict[str, Any]:
     return {name: value for name, value in full.items() if value is not None}
 
 
-def _counted(data: dict[str, Any]) -> Counted:
+def _counted_use(data: dict[str, Any]) -> CountedUse:
     get = data.get
-    return Counted(
+    return CountedUse(
         data["id"],
         Decimal(data["value"]),
         data["at"],
-        tuple((row, Decimal(value)) for row, value in get("moved", ())),
+        tuple((grant, Decimal(value)) for grant, value in get("moved", ())),
         get("properties", {}),
         get("feature"),
         get("entity"),
@@ -195,43 +196,43 @@ def _bytes(value: Any) -> bytes:
     return bytes(value)
 
 
-def _row_json(row: Row) -> dict[str, Any]:
-    """A row without what is empty: the item must stay within one kilobyte, the size of one write unit."""
+def _grant_json(grant: Grant) -> dict[str, Any]:
+    """A grant without what is empty: the item must stay within one kilobyte, the size of one write unit."""
     full = {
-        "id": row.id,
-        "plan": row.plan_id,
-        "sub": None if row.subscription_id == _owner(row) else row.subscription_id or "",
-        "granted": row.granted or None,
-        "prepaid": row.prepaid or None,
-        "adjusted": row.adjustment or None,
-        "used": row.used or None,
-        "unlimited": row.unlimited or None,
-        "overage": row.overage or None,
-        "max": row.max_purchase,
-        "every": [row.reset.interval.value, row.reset.count] if row.reset else None,
-        "anchor": row.anchor,
-        "next": row.next_reset_at,
-        "starts": row.starts_at,
-        "expires": row.expires_at,
-        "created": row.created_at if row.created_at != row.anchor else None,
-        "add_on": row.add_on or None,
-        "slot": row.slot or None,
-        "keeps": row.keeps_overage or None,
-        "rollover": list(row.rollover) if row.rollover else None,
-        "rolled": [list(rollover) for rollover in row.rollovers] or None,
-        "price": row.price,
-        "value": row.value,
-        "only": [list(pair) for pair in row.filters] or None,
-        "beside": row.beside or None,
-        "meters": {id: list(memory) for id, memory in row.meters.items()} or None,
+        "id": grant.id,
+        "plan": grant.plan_id,
+        "sub": None if grant.subscription_id == _owner(grant) else grant.subscription_id or "",
+        "granted": grant.granted or None,
+        "prepaid": grant.prepaid or None,
+        "adjusted": grant.adjustment or None,
+        "used": grant.used or None,
+        "unlimited": grant.unlimited or None,
+        "overage": grant.overage or None,
+        "max": grant.max_purchase,
+        "every": [grant.reset.interval.value, grant.reset.count] if grant.reset else None,
+        "anchor": grant.anchor,
+        "next": grant.next_reset_at,
+        "starts": grant.starts_at,
+        "expires": grant.expires_at,
+        "created": grant.created_at if grant.created_at != grant.anchor else None,
+        "add_on": grant.add_on or None,
+        "slot": grant.entity_share or None,
+        "keeps": grant.keeps_overage or None,
+        "rollover": list(grant.rollover) if grant.rollover else None,
+        "rolled": [list(rollover) for rollover in grant.rollovers] or None,
+        "price": grant.price,
+        "value": grant.value,
+        "only": [list(pair) for pair in grant.filters] or None,
+        "beside": grant.used_elsewhere or None,
+        "meters": {id: list(memory) for id, memory in grant.meters.items()} or None,
     }
     return {name: value for name, value in full.items() if value is not None}
 
 
-def _row(data: dict[str, Any]) -> Row:
+def _grant(data: dict[str, Any]) -> Grant:
     get = data.get
     every, rule = get("every"), get("rollover")
-    row = Row(
+    grant = Grant(
         data["id"],
         get("plan"),
         None,
@@ -259,13 +260,13 @@ def _row(data: dict[str, Any]) -> Row:
         Decimal(data["beside"]) if "beside" in data else ZERO,
         {id: tuple(map(Decimal, memory)) for id, memory in data["meters"].items()} if "meters" in data else {},
     )
-    owner = data["sub"] or None if "sub" in data else _owner(row)
-    return row._replace(subscription_id=owner)
+    owner = data["sub"] or None if "sub" in data else _owner(grant)
+    return grant._replace(subscription_id=owner)
 
 
-def _owner(row: Row) -> str | None:
-    """The subscription in the id of a row that a plan grants, `<subscription>:<item>`: it need not be stored twice."""
-    return row.id.partition(":")[0] if row.plan_id else None
+def _owner(grant: Grant) -> str | None:
+    """The subscription in the id of a grant that a plan grants, `<subscription>:<item>`: it need not be stored twice."""
+    return grant.id.partition(":")[0] if grant.plan_id else None
 
 
 def _number(value: Any) -> Decimal | None:
@@ -317,12 +318,12 @@ def _holds_json(holds: tuple[Hold, ...]) -> list[Any]:
         [
             hold.id,
             hold.expires_at,
-            [[part.seq, part.row_id, part.amount, part.rollover] for part in hold.parts],
+            [[part.seq, part.grant_id, part.amount, part.rollover] for part in hold.parts],
             [
                 [c.window[0], c.window[1], [list(pair) for pair in c.window[2]], c.ends_at, c.amount]
                 for c in hold.counted
             ],
-            *([[list(entry) for entry in hold.beside]] if hold.beside else []),
+            *([[list(entry) for entry in hold.used_elsewhere]] if hold.used_elsewhere else []),
         ]
         for hold in holds
     ]
@@ -333,12 +334,12 @@ def _holds(data: list[Any]) -> tuple[Hold, ...]:
         Hold(
             id,
             expires_at,
-            tuple(Part(seq, row_id, Decimal(amount), rollover) for seq, row_id, amount, rollover in parts),
+            tuple(Part(seq, grant_id, Decimal(amount), rollover) for seq, grant_id, amount, rollover in parts),
             tuple(
-                held.Counted((interval, utc, tuple((k, v) for k, v in filter)), ends_at, Decimal(amount))
+                held.CountedInWindow((interval, utc, tuple((k, v) for k, v in filter)), ends_at, Decimal(amount))
                 for interval, utc, filter, ends_at, amount in counted
             ),
-            tuple((row_id, Decimal(amount)) for entries in beside for row_id, amount in entries),
+            tuple((grant_id, Decimal(amount)) for entries in used_elsewhere for grant_id, amount in entries),
         )
-        for id, expires_at, parts, counted, *beside in data
+        for id, expires_at, parts, counted, *used_elsewhere in data
     )

@@ -1,4 +1,4 @@
-"""Reading and deducting from balance items: the hot path's one conditional write, and what makes it exact.
+"""Reading and deducting from balance items: the fast path's one conditional write, and what makes it exact.
 
 Every deduction carries a time-ordered id of its own, made just before it is sent, and leaves it in one of the item's
 slots. An id that may have been applied is never sent again.
@@ -33,16 +33,16 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tollgate.domain.balances import Balance, Place
+from tollgate.domain.api_keys import Environment
+from tollgate.domain.balances import Balance, BalanceKey
 from tollgate.domain.errors import DuplicateRequest, InvalidRequest, NotFound, OutcomeUnknown, Unavailable
 from tollgate.domain.ids import id_text, id_time, time_ordered_id
-from tollgate.domain.keys import Environment
-from tollgate.domain.usage import UsageEvent
+from tollgate.domain.use_records import UseRecord
 from tollgate.exact_json import loads
 from tollgate.store import keys
-from tollgate.store.balance_items import Stored, decode, encode_event, slot_number, state_update
+from tollgate.store.balance_items import StoredBalance, decode, encode_event, slot_number, state_update
 from tollgate.store.table import Busy, Lost, Refused, Table
-from tollgate.store.unmoved import unmoved_use
+from tollgate.store.ungranted_uses import ungranted_use_write
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
@@ -55,31 +55,31 @@ FENCE_TRIES = 2
 TURNS = 16
 MAX_WRITES = 100  # in one transaction
 
-EventOf = Callable[[str], UsageEvent]
+EventOf = Callable[[str], UseRecord]
 
 
 class Applied(NamedTuple):
     """The deduction took effect, exactly once. `stored` is the item after it (or later, after a lost answer)."""
 
-    stored: Stored
+    stored: StoredBalance
     event_id: str
 
 
 class Declined(NamedTuple):
     """The deduction had no effect. `stored` is the item that declined it; None where there is none."""
 
-    stored: Stored | None
+    stored: StoredBalance | None
 
 
-class Changed(NamedTuple):
+class BalanceWrite(NamedTuple):
     """One item of a transaction: as it was read, what becomes of it, and the use that it remembers, if it was one."""
 
-    stored: Stored
+    stored: StoredBalance
     balance: Balance
     event_of: EventOf | None = None
 
 
-class Balances:
+class BalanceStore:
     """The balances of one table. `clock` gives epoch milliseconds: it orders ids, and decides nothing."""
 
     def __init__(self, table: Table, clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000) -> None:
@@ -92,17 +92,17 @@ class Balances:
         return self._table.tries(TURNS)
 
     def read(
-        self, env: Environment, customer_id: str, places: Collection[Place], entity_id: str = ""
-    ) -> dict[Place, Stored]:
-        """The balances that exist among these places, read consistently in one request (a unit for each two).
+        self, env: Environment, customer_id: str, balance_keys: Collection[BalanceKey], entity_id: str = ""
+    ) -> dict[BalanceKey, StoredBalance]:
+        """The balances that exist among these balance keys, read consistently in one request (a unit for each two).
 
         With an entity, raises NotFound where it is none of the customer's and has no balance there.
         """
-        if len(places) == 1 and not entity_id:
-            (place,) = places
-            item = self._table.get(keys.balance(env, customer_id, place))
-            return {place: decode(item)} if item else {}
-        wanted = [keys.balance(env, customer_id, place) for place in places]
+        if len(balance_keys) == 1 and not entity_id:
+            (key,) = balance_keys
+            item = self._table.get(keys.balance(env, customer_id, key))
+            return {key: decode(item)} if item else {}
+        wanted = [keys.balance(env, customer_id, key) for key in balance_keys]
         if entity_id:
             wanted.append(keys.entity(env, customer_id, entity_id))
         items = self._table.get_all(wanted)
@@ -111,13 +111,13 @@ class Balances:
             if not self.has_customer(env, customer_id):
                 raise NotFound("customer", customer_id)
             raise NotFound("entity", entity_id)
-        return {stored.balance.place: stored for stored in found}
+        return {stored.balance.key: stored for stored in found}
 
-    def of_feature(self, env: Environment, customer_id: str, feature_id: str) -> dict[Place, Stored]:
+    def of_feature(self, env: Environment, customer_id: str, feature_id: str) -> dict[BalanceKey, StoredBalance]:
         """The customer's own balance of a feature and all its entities', in one Query."""
         partition = keys.customer_partition(env, customer_id)
         items = self._table.query(partition, f"{keys.BALANCE}{feature_id}#")
-        return {stored.balance.place: stored for stored in map(decode, items)}
+        return {stored.balance.key: stored for stored in map(decode, items)}
 
     def has_customer(self, env: Environment, customer_id: str) -> bool:
         """Whether there is such a customer: asked only where there is no balance."""
@@ -132,19 +132,19 @@ class Balances:
         self,
         env: Environment,
         customer_id: str,
-        place: Place,
+        balance_key: BalanceKey,
         amount: Decimal,
         now: int,
         event_of: EventOf,
         *,
         alone: bool = False,
         pays_for: str | None = None,
-        once: Sequence[TransactWriteItemTypeDef] = (),
+        idempotency_keys: Sequence[TransactWriteItemTypeDef] = (),
     ) -> Applied | Declined:
-        """The hot path: deducts `amount` if the balance is fresh at `now` and holds as much. One write unit.
+        """The fast path: deducts `amount` if the balance is fresh at `now` and holds as much. One write unit.
 
         `alone`: the overage it allows counts as held. `pays_for`: only while the customer holds nothing of that feature
-        itself. With `once` (idempotency keys), in a transaction with them: raises DuplicateRequest, and Declined says
+        itself. With `idempotency_keys` (idempotency keys), in a transaction with them: raises DuplicateRequest, and Declined says
         nothing of the item.
         """
         held = "ceiling" if alone else "headroom"
@@ -168,14 +168,14 @@ class Balances:
                 **names,
             }
 
-        key = keys.balance(env, customer_id, place)
-        if not once:
+        key = keys.balance(env, customer_id, balance_key)
+        if not idempotency_keys:
             return self._deduct(key, request, event_of)
         id = self.new_id()
         write = request(id, f"s{slot_number(id)}", encode_event(event_of(id_text(id))))
         update: Any = {"Update": {"TableName": self._table.name, "Key": key, **write}}
         try:
-            self._table.transact([update, *once], id_text(id), blind=True)
+            self._table.transact([update, *idempotency_keys], id_text(id), blind=True)
         except Refused as refused:
             if any(number > 0 for number in refused.failed):
                 raise DuplicateRequest() from refused
@@ -185,7 +185,7 @@ class Balances:
         return Applied(decode(item), id_text(id))
 
     def replace(
-        self, env: Environment, customer_id: str, stored: Stored, balance: Balance, event_of: EventOf
+        self, env: Environment, customer_id: str, stored: StoredBalance, balance: Balance, event_of: EventOf
     ) -> Applied | Declined:
         """The slow path's write: the state that was decided, if nothing was written since `stored` was read."""
 
@@ -203,19 +203,19 @@ class Balances:
                 },
             }
 
-        return self._deduct(keys.balance(env, customer_id, balance.place), request, event_of, stored.version)
+        return self._deduct(keys.balance(env, customer_id, balance.key), request, event_of, stored.version)
 
     def commit(
         self,
         env: Environment,
         customer_id: str,
-        changes: Sequence[Changed],
-        unchanged: Sequence[Stored] = (),
-        once: Sequence[TransactWriteItemTypeDef] = (),
-        beside: Sequence[TransactWriteItemTypeDef] = (),
+        changes: Sequence[BalanceWrite],
+        unchanged: Sequence[StoredBalance] = (),
+        idempotency_keys: Sequence[TransactWriteItemTypeDef] = (),
+        extra_writes: Sequence[TransactWriteItemTypeDef] = (),
     ) -> str | None:
         """The states that were decided, of several items in one transaction, if nothing was written to any of them (nor to
-        the `unchanged` ones) since they were read, and the conditions of the writes `beside` them hold. Twice the units of
+        the `unchanged` ones) since they were read, and the conditions of the writes `used_elsewhere` them hold. Twice the units of
         single writes.
 
         Returns the event's id; None where something had changed. Raises DuplicateRequest for an idempotency key in use.
@@ -226,55 +226,55 @@ class Balances:
             {
                 "ConditionCheck": {
                     "TableName": self._table.name,
-                    "Key": keys.balance(env, customer_id, stored.balance.place),
+                    "Key": keys.balance(env, customer_id, stored.balance.key),
                     "ConditionExpression": "version = :version",
                     "ExpressionAttributeValues": {":version": {"N": str(stored.version)}},
                 }
             }
             for stored in unchanged
         ]
-        writes: list[Any] = [*once, *updates, *checks, *beside]
+        writes: list[Any] = [*idempotency_keys, *updates, *checks, *extra_writes]
         if len(writes) > MAX_WRITES:
             raise InvalidRequest(f"This would change {len(writes)} balances at once: at most {MAX_WRITES}")
         try:
             self._table.transact(writes, id)
         except Refused as refused:
-            if any(number < len(once) for number in refused.failed):
+            if any(number < len(idempotency_keys) for number in refused.failed):
                 raise DuplicateRequest() from refused
             return None
         return id
 
-    def unmoved(
-        self, env: Environment, customer_id: str, place: Place, event: UsageEvent, now: int
+    def ungranted_use(
+        self, env: Environment, customer_id: str, key: BalanceKey, event: UseRecord, now: int
     ) -> TransactWriteItemTypeDef:
         """A write, for a transaction, that remembers a use of what nothing grants."""
-        return unmoved_use(self._table.name, env, customer_id, place, event, now)
+        return ungranted_use_write(self._table.name, env, customer_id, key, event, now)
 
-    def note(
+    def record_ungranted_use(
         self,
         env: Environment,
         customer_id: str,
-        place: Place,
-        event: UsageEvent,
+        key: BalanceKey,
+        event: UseRecord,
         now: int,
-        once: Sequence[TransactWriteItemTypeDef] = (),
+        idempotency_keys: Sequence[TransactWriteItemTypeDef] = (),
     ) -> None:
         """Remembers a use of what nothing grants, with the idempotency keys that it uses up. Two units.
 
         Raises DuplicateRequest, Unavailable or OutcomeUnknown.
         """
         try:
-            write = self.unmoved(env, customer_id, place, event, now)
-            self._table.transact([*once, write], event.id)
+            write = self.ungranted_use(env, customer_id, key, event, now)
+            self._table.transact([*idempotency_keys, write], event.id)
         except Refused as refused:
             raise DuplicateRequest from refused
 
-    def _update_of(self, env: Environment, customer_id: str, change: Changed, id: str) -> dict[str, Any]:
+    def _update_of(self, env: Environment, customer_id: str, change: BalanceWrite, id: str) -> dict[str, Any]:
         update = state_update(change.balance)
         event = change.event_of(id) if change.event_of else None
         return {
             "TableName": self._table.name,
-            "Key": keys.balance(env, customer_id, change.balance.place),
+            "Key": keys.balance(env, customer_id, change.balance.key),
             "UpdateExpression": f"SET {update.sets}{', event = :event' if event else ''}{update.removes}",
             "ConditionExpression": "version = :version",
             "ExpressionAttributeNames": update.names,
@@ -304,7 +304,7 @@ class Balances:
             event_id = id_text(id)
             slot = f"s{slot_number(id)}"
             try:
-                answer = self._table.once(
+                answer = self._table.send_once(
                     self._table.client.update_item,
                     TableName=self._table.name,
                     Key=key,
@@ -335,7 +335,7 @@ class Balances:
                 id, last = self._id_after(stored.fence), lost
         raise Unavailable("The database is busy: nothing was counted, try again") from last
 
-    def _fenced(self, key: Key, id: bytes) -> Stored | None:
+    def _fenced(self, key: Key, id: bytes) -> StoredBalance | None:
         """The item, from an instant after which no deduction with `id` can be applied; None where there is none."""
         fence = self._id_after(id)
         try:

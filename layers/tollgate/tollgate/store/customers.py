@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
-from tollgate.domain.balances import Place
+from tollgate.domain.api_keys import Environment
+from tollgate.domain.balances import BalanceKey
 from tollgate.domain.customers import Customer, Entity, Holdings, Subscription
 from tollgate.domain.errors import InvalidRequest, NotFound
-from tollgate.domain.keys import Environment
 from tollgate.exact_json import dumps, loads
 from tollgate.store import keys
-from tollgate.store.balance_items import Stored, decode, new_item, state_update
+from tollgate.store.balance_items import StoredBalance, decode, new_item, state_update
 from tollgate.store.table import Item, Table, delete_existing, put_existing, put_new
 
 if TYPE_CHECKING:
@@ -39,10 +39,10 @@ class StoredHoldings:
 
     holdings: Holdings
     version: int
-    balances: dict[Place, Stored]
+    balances: dict[BalanceKey, StoredBalance]
 
 
-class Customers:
+class CustomerStore:
     """The customers of one table. `clock` gives epoch milliseconds: a balance's versions are counted from it, which no
     item outruns (a write a millisecond is all that one takes), so an item made anew never repeats a version."""
 
@@ -62,7 +62,7 @@ class Customers:
         customer: tuple[Customer, int] | None = None
         entities: dict[str, Entity] = {}
         subscriptions: dict[str, Subscription] = {}
-        balances: dict[Place, Stored] = {}
+        balances: dict[BalanceKey, StoredBalance] = {}
         for item in items:
             sk = item["sk"]["S"]
             if sk == keys.CUSTOMER:
@@ -75,20 +75,20 @@ class Customers:
                 subscriptions[subscription.id] = subscription
             elif sk.startswith(keys.BALANCE):
                 stored = decode(item)
-                balances[stored.balance.place] = stored
+                balances[stored.balance.key] = stored
         if customer is None:
             raise NotFound("customer", customer_id)
-        states = {place: stored.balance for place, stored in balances.items()}
+        states = {key: stored.balance for key, stored in balances.items()}
         return StoredHoldings(Holdings(customer[0], entities, subscriptions, states), customer[1], balances)
 
     def some(
-        self, env: Environment, customer_id: str, places: Collection[Place], subscriptions: Collection[str]
+        self, env: Environment, customer_id: str, balance_keys: Collection[BalanceKey], subscriptions: Collection[str]
     ) -> StoredHoldings:
         """The customer's profile with just these balances and subscriptions, in one request for up to 100 of them.
 
         Raises NotFound.
         """
-        wanted = [keys.customer(env, customer_id), *(keys.balance(env, customer_id, place) for place in places)]
+        wanted = [keys.customer(env, customer_id), *(keys.balance(env, customer_id, key) for key in balance_keys)]
         wanted += [keys.subscription(env, customer_id, id) for id in subscriptions]
         return self._parsed(self._table.get_all(wanted), customer_id)
 
@@ -152,9 +152,9 @@ class Customers:
             writes += self._differing(keys.entity(env, customer_id, id), old.entities.get(id), entity)
         for id in old.entities.keys() - after.entities.keys():
             writes.append(delete_existing(self._table.name, keys.entity(env, customer_id, id)))
-        for place, balance in after.balances.items():
-            stored = before.balances.get(place) if before else None
-            key = keys.balance(env, customer_id, place)
+        for balance_key, balance in after.balances.items():
+            stored = before.balances.get(balance_key) if before else None
+            key = keys.balance(env, customer_id, balance_key)
             if stored is None:
                 writes.append(put_new(self._table.name, new_item(key, balance, self._clock())))
             elif stored.balance != balance:
@@ -172,13 +172,13 @@ class Customers:
                     }
                 )
         if before:
-            for place in old.balances.keys() - after.balances.keys():
+            for balance_key in old.balances.keys() - after.balances.keys():
                 delete: TransactWriteItemTypeDef = {
                     "Delete": {
                         "TableName": self._table.name,
-                        "Key": keys.balance(env, customer_id, place),
+                        "Key": keys.balance(env, customer_id, balance_key),
                         "ConditionExpression": "version = :version",
-                        "ExpressionAttributeValues": {":version": {"N": str(before.balances[place].version)}},
+                        "ExpressionAttributeValues": {":version": {"N": str(before.balances[balance_key].version)}},
                     }
                 }
                 writes.append(delete)

@@ -6,15 +6,15 @@ import uuid
 from decimal import Decimal
 from typing import Any
 
+from tollgate.domain.api_keys import Environment
 from tollgate.domain.errors import AlreadyExists, NotFound
 from tollgate.domain.features import Feature, FeatureType
-from tollgate.domain.keys import Environment
 from tollgate.exact_json import dumps, loads
 from tollgate.store import keys
 from tollgate.store.table import Item, Refused, Table, delete_existing, put_existing, put_new
 
 
-class Features:
+class FeatureStore:
     """The features of one table."""
 
     def __init__(self, table: Table) -> None:

@@ -28,10 +28,10 @@ from itertools import chain
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from tollgate.domain.api_keys import Environment
 from tollgate.domain.errors import InvalidRequest, Unavailable
-from tollgate.domain.history import DAY_MS, Addition, Entry, From, Line, Segment, Sum, Taken, merged
+from tollgate.domain.history import DAY_MS, Addition, Entry, From, Segment, Sum, SumKey, Taken, merged
 from tollgate.domain.ids import is_id
-from tollgate.domain.keys import Environment
 from tollgate.exact_json import dumps, loads
 from tollgate.store import keys
 from tollgate.store.table import Item, Refused, Table
@@ -47,7 +47,7 @@ _NAMESPACE = uuid.UUID("d7a1f3e0-3c56-5f0c-8a0f-0d0c3a7d9b51")
 _DAY_SECONDS = 86_400
 
 
-class Allowance:
+class ReadBudget:
     """How many entries and sums may still be read for one question. Threads share it."""
 
     def __init__(self, most: int) -> None:
@@ -67,7 +67,7 @@ class _Page(NamedTuple):
     more: bool
 
 
-class History:
+class HistoryStore:
     """The history of one table, kept `retention_days` after it was written."""
 
     def __init__(self, table: Table, retention_days: int) -> None:
@@ -98,12 +98,12 @@ class History:
         raise Unavailable("The database did not take the history in time: try again")
 
     def add(
-        self, env: Environment, lines: Mapping[Line, Sequence[Addition]], at: int, *, overtaken: bool = False
+        self, env: Environment, lines: Mapping[SumKey, Sequence[Addition]], at: int, *, overtaken: bool = False
     ) -> None:
         """Adds to the sums what they have not yet. `overtaken`: later versions may have been added before these, which
         were given up on; their entries are written. Raises Unavailable."""
 
-        def add(line: Line) -> None:
+        def add(line: SumKey) -> None:
             if overtaken:
                 self._recount(env, line, lines[line], at)
             else:
@@ -112,7 +112,7 @@ class History:
         with ThreadPoolExecutor(THREADS) as threads:
             list(threads.map(add, lines))
 
-    def _recount(self, env: Environment, line: Line, additions: Sequence[Addition], at: int) -> None:
+    def _recount(self, env: Environment, line: SumKey, additions: Sequence[Addition], at: int) -> None:
         """Makes a sum anew from the entries up to the last version that it has taken in."""
         for _ in self._table.tries():
             stored = self._table.get(_line_key(env, line))
@@ -131,7 +131,7 @@ class History:
                 continue
         raise Unavailable("The sum is being added to too often: try again")
 
-    def _add(self, env: Environment, line: Line, additions: Sequence[Addition], at: int) -> None:
+    def _add(self, env: Environment, line: SumKey, additions: Sequence[Addition], at: int) -> None:
         new = list(additions)
         while new:
             try:
@@ -147,7 +147,7 @@ class History:
     def _sum(
         self,
         env: Environment,
-        line: Line,
+        line: SumKey,
         change: str,
         condition: str,
         known: int,
@@ -274,7 +274,7 @@ class History:
         customer_id: str | None,
         features: Sequence[str],
         parts: Iterable[Segment],
-        allowance: Allowance,
+        allowance: ReadBudget,
     ) -> Iterator[Sum]:
         """The sums of parts of a range that are whole hours or days. Each partition is read once, several at a time."""
         by_partition = _partitions(parts)
@@ -345,7 +345,7 @@ def _dates(start: int, end: int) -> Iterator[str]:
         yield datetime.fromtimestamp(at // 1000, UTC).strftime("%Y-%m-%d")
 
 
-def _line_key(env: Environment, line: Line) -> keys.Key:
+def _line_key(env: Environment, line: SumKey) -> keys.Key:
     item = _digest(line.item)
     name = datetime.fromtimestamp(line.at // 1000, UTC).strftime("%Y-%m-%d")
     shard = _shard(line.customer_id)

@@ -27,8 +27,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tollgate.domain.balances import Place
-from tollgate.domain.keys import Environment
+from tollgate.domain.api_keys import Environment
+from tollgate.domain.balances import BalanceKey
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
@@ -65,19 +65,19 @@ def entity(env: Environment, customer_id: str, entity_id: str) -> Key:
     return _key(customer_partition(env, customer_id), ENTITY + entity_id)
 
 
-def balance(env: Environment, customer_id: str, place: Place) -> Key:
-    return _key(customer_partition(env, customer_id), f"{BALANCE}{place.feature_id}#{place.entity_id}")
+def balance(env: Environment, customer_id: str, key: BalanceKey) -> Key:
+    return _key(customer_partition(env, customer_id), f"{BALANCE}{key.feature_id}#{key.entity_id}")
 
 
-def unmoved(env: Environment, customer_id: str, place: Place) -> Key:
-    return _key(customer_partition(env, customer_id), f"{USE}{place.feature_id}#{place.entity_id}")
+def ungranted_use(env: Environment, customer_id: str, key: BalanceKey) -> Key:
+    return _key(customer_partition(env, customer_id), f"{USE}{key.feature_id}#{key.entity_id}")
 
 
 def history(env: Environment, customer_id: str) -> str:
     return f"{env.value}#history#{customer_id}"
 
 
-def watches(env: Environment, customer_id: str) -> str:
+def alert_states(env: Environment, customer_id: str) -> str:
     return f"{env.value}#watch#{customer_id}"
 
 
@@ -105,7 +105,7 @@ def lock(env: Environment, digest: str) -> Key:
     return _key(f"{env.value}#lock#{digest}", LOCK)
 
 
-def once(env: Environment, digest: str) -> Key:
+def idempotency_key(env: Environment, digest: str) -> Key:
     return _key(f"{env.value}#once#{digest}", "ONCE")
 
 

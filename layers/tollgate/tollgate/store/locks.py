@@ -10,8 +10,8 @@ import hashlib
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tollgate.domain.balances import Place
-from tollgate.domain.keys import Environment
+from tollgate.domain.api_keys import Environment
+from tollgate.domain.balances import BalanceKey
 from tollgate.domain.reservations import Reservation
 from tollgate.exact_json import dumps, loads
 from tollgate.store import keys
@@ -51,7 +51,7 @@ def digest_of(lock_id: str) -> str:
     return hashlib.sha256(lock_id.encode()).hexdigest()[:32]
 
 
-class Locks:
+class LockStore:
     """The lock records of one table."""
 
     def __init__(self, table: Table) -> None:
@@ -75,7 +75,7 @@ class Locks:
             "entity_id": reservation.entity_id,
             "value": reservation.value,
             "held": reservation.held,
-            "places": [[*place, moved] for place, moved in reservation.places],
+            "places": [[*key, moved] for key, moved in reservation.drawn_from],
             "created_at": reservation.created_at,
             "properties": reservation.properties,
             "key": lock.key_id,
@@ -96,7 +96,7 @@ class Locks:
             }
         }
 
-    def settle(self, env: Environment, lock: Lock, state: str, final: Decimal, now: int) -> TransactWriteItemTypeDef:
+    def finalize(self, env: Environment, lock: Lock, state: str, final: Decimal, now: int) -> TransactWriteItemTypeDef:
         """A write, for a transaction, that is refused where the reservation was settled already."""
         return {
             "Update": {
@@ -126,7 +126,7 @@ def decode_lock(item: Item) -> Lock:
         data["entity_id"],
         Decimal(data["value"]),
         Decimal(data["held"]),
-        tuple((Place(feature, entity), Decimal(moved)) for feature, entity, moved in data["places"]),
+        tuple((BalanceKey(feature, entity), Decimal(moved)) for feature, entity, moved in data["places"]),
         data["created_at"],
         int(item["expires_at"]["N"]),
         data["properties"],

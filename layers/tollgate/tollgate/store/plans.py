@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
 
+from tollgate.domain.api_keys import Environment
 from tollgate.domain.errors import AlreadyExists, NotFound, Unavailable
-from tollgate.domain.keys import Environment
 from tollgate.domain.plans import Plan
 from tollgate.exact_json import dumps, loads
 from tollgate.store import keys
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _json = TypeAdapter(Plan)
 
 
-class Plans:
+class PlanStore:
     """The plans of one table."""
 
     def __init__(self, table: Table) -> None:

@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from tollgate.domain.balances import Place
-from tollgate.domain.keys import Environment
-from tollgate.domain.recorded import Change
-from tollgate.domain.usage import UsageEvent
+from tollgate.domain.api_keys import Environment
+from tollgate.domain.balances import BalanceKey
+from tollgate.domain.changes import Change
+from tollgate.domain.use_records import UseRecord
 from tollgate.exact_json import loads
 from tollgate.store import keys
 from tollgate.store.balance_items import decode, decode_event
@@ -42,9 +42,9 @@ def record_id(change: Change, *parts: str) -> str:
     """An id that the same record always gives: of its item, its version (which its removal shares with the write before it),
     and what of it is told."""
     gone = "" if change.source or change.after is not None else "REMOVED#"
-    item = f"{gone}{change.source or keys.BALANCE}{change.place.feature_id}"
+    item = f"{gone}{change.source or keys.BALANCE}{change.key.feature_id}"
     start = f"{change.environment}#customer#{change.customer_id}\n{item}"
-    return str(uuid.uuid5(_NAMESPACE, "\n".join([f"{start}#{change.place.entity_id}\n{change.version}", *parts])))
+    return str(uuid.uuid5(_NAMESPACE, "\n".join([f"{start}#{change.key.entity_id}\n{change.version}", *parts])))
 
 
 def change_of(record: Mapping[str, Any]) -> Change | None:
@@ -75,7 +75,9 @@ def change_of(record: Mapping[str, Any]) -> Change | None:
     environment, _, customer_id = item["pk"]["S"].split("#")
     at = int(change.get("ApproximateCreationDateTime", 0) * 1000)
     source = "" if f"{kind}#" == keys.BALANCE else keys.USE
-    return Change(environment, customer_id, Place(feature_id, entity_id), version, before, after, event, at, source)
+    return Change(
+        environment, customer_id, BalanceKey(feature_id, entity_id), version, before, after, event, at, source
+    )
 
 
 def subscription_write(record: Mapping[str, Any]) -> SubscriptionWrite | None:
@@ -147,8 +149,8 @@ def lapsed_uses(record: Mapping[str, Any]) -> list[Change]:
     id, version = f"{reservation.id}-{reservation.created_at}-expired", reservation.expires_at
     at = int(change.get("ApproximateCreationDateTime", 0) * 1000)
     found = []
-    for number, (place, moved) in enumerate(reservation.places):
-        event = UsageEvent(
+    for number, (key, moved) in enumerate(reservation.drawn_from):
+        event = UseRecord(
             id,
             -reservation.held,
             -moved,
@@ -160,7 +162,7 @@ def lapsed_uses(record: Mapping[str, Any]) -> list[Change]:
             number > 0,
         )
         source = f"{keys.LOCK}#{reservation.id}"
-        found.append(Change(environment, reservation.customer_id, place, version, None, None, event, at, source))
+        found.append(Change(environment, reservation.customer_id, key, version, None, None, event, at, source))
     return found
 
 

@@ -79,7 +79,7 @@ class Table:
         self._sleep = sleep
         client.meta.events.register("before-parse.dynamodb", _must_be_whole, unique_id="tollgate-whole")
 
-    def once(self, operation: Callable[..., Answer], **request: Any) -> Answer:
+    def send_once(self, operation: Callable[..., Answer], **request: Any) -> Answer:
         """Sends one request, once. Raises Refused, Busy or Lost; any other failure is a defect and is passed on."""
         try:
             return operation(**request)
@@ -122,7 +122,7 @@ class Table:
         lost = False
         for _ in self.tries(most):
             try:
-                return self.once(operation, **request)
+                return self.send_once(operation, **request)
             except (Busy, Lost) as error:
                 lost = lost or isinstance(error, Lost)
                 last: Exception = error

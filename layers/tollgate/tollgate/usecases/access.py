@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
-from tollgate.domain.balances import ENTITIES, Balance, Place
+from tollgate.domain.api_keys import Environment
+from tollgate.domain.balances import ENTITIES, Balance, BalanceKey
 from tollgate.domain.customers import Customer, Subscription
-from tollgate.domain.decisions import folded
+from tollgate.domain.decisions import all_as_of
 from tollgate.domain.errors import NotFound
-from tollgate.domain.keys import Environment
 from tollgate.domain.plans import Plan
-from tollgate.store.balances import Balances
-from tollgate.store.customers import Customers
-from tollgate.store.plans import Plans
+from tollgate.store.balances import BalanceStore
+from tollgate.store.customers import CustomerStore
+from tollgate.store.plans import PlanStore
 from tollgate.usecases.features import FeatureCache
 
 MOST_REMEMBERED = 10_000
@@ -25,16 +25,18 @@ class Held(NamedTuple):
 
     customer: Customer
     now: int
-    world: Mapping[Place, Balance]
+    balances: Mapping[BalanceKey, Balance]
     subscriptions: tuple[Subscription, ...]
 
 
 class Access:
     """The use cases of access checks. Nothing is ever written. `now` is epoch milliseconds."""
 
-    def __init__(self, customers: Customers, balances: Balances, features: FeatureCache, plans: Plans) -> None:
+    def __init__(
+        self, customers: CustomerStore, balances: BalanceStore, features: FeatureCache, plans: PlanStore
+    ) -> None:
         self.customers = customers
-        self.balances = balances
+        self.balance_store = balances
         self.features = features
         self._plans = plans
         self._remembered: dict[tuple[Environment, str], frozenset[str]] = {}
@@ -47,27 +49,29 @@ class Access:
         one for each feature of which entities hold shares. Raises NotFound.
         """
         guess = self._remembered.get((env, customer_id), frozenset())
-        places = [Place(id) for id in feature_ids]
-        read = self.customers.some(env, customer_id, places, guess)
+        keys = [BalanceKey(id) for id in feature_ids]
+        read = self.customers.some(env, customer_id, keys, guess)
         holdings, subscriptions = read.holdings, dict(read.holdings.subscriptions)
-        world = self._world(env, customer_id, holdings.balances, holdings.time(now))
-        wanted = {row.subscription_id for balance in world.values() for row in balance.rows if row.subscription_id}
+        balances = self._balances(env, customer_id, holdings.balances, holdings.time(now))
+        wanted = {
+            grant.subscription_id for balance in balances.values() for grant in balance.grants if grant.subscription_id
+        }
         if missing := wanted - set(subscriptions):
             subscriptions |= self.customers.some(env, customer_id, (), missing).holdings.subscriptions
         if wanted != guess:
             self._remember(env, customer_id, wanted | (guess & set(subscriptions)))
         running = [subscription for id, subscription in subscriptions.items() if id in wanted]
-        return _held(holdings.customer, holdings.time(now), world, running)
+        return _held(holdings.customer, holdings.time(now), balances, running)
 
     def all_subscriptions(self, env: Environment, customer_id: str, feature_ids: Collection[str], now: int) -> Held:
         """The customer with all its running subscriptions. Two requests, and one for each feature that entities share.
 
         Raises NotFound.
         """
-        holdings = self.customers.some(env, customer_id, [Place(id) for id in feature_ids], ()).holdings
+        holdings = self.customers.some(env, customer_id, [BalanceKey(id) for id in feature_ids], ()).holdings
         at = holdings.time(now)
-        world = self._world(env, customer_id, holdings.balances, at)
-        return _held(holdings.customer, at, world, self.customers.subscriptions(env, customer_id).values())
+        balances = self._balances(env, customer_id, holdings.balances, at)
+        return _held(holdings.customer, at, balances, self.customers.subscriptions(env, customer_id).values())
 
     def plan(self, env: Environment, subscription: Subscription) -> Plan:
         """The version of a plan that is subscribed to. It never changes, so it is read once in a container's life."""
@@ -79,15 +83,15 @@ class Access:
                 return Plan(subscription.plan_id, subscription.plan_id, subscription.plan_version)
         return self._plan_of[key]
 
-    def _world(
-        self, env: Environment, customer_id: str, balances: Mapping[Place, Balance], now: int
-    ) -> dict[Place, Balance]:
+    def _balances(
+        self, env: Environment, customer_id: str, balances: Mapping[BalanceKey, Balance], now: int
+    ) -> dict[BalanceKey, Balance]:
         found = dict(balances)
-        for place, balance in balances.items():
-            if ENTITIES in balance.before:
-                stored = self.balances.of_feature(env, customer_id, place.feature_id)
+        for key, balance in balances.items():
+            if ENTITIES in balance.paid_first:
+                stored = self.balance_store.of_feature(env, customer_id, key.feature_id)
                 found |= {p: s.balance for p, s in stored.items()}
-        return folded(found, now)
+        return all_as_of(found, now)
 
     def _remember(self, env: Environment, customer_id: str, ids: Collection[str]) -> None:
         if len(self._remembered) >= MOST_REMEMBERED:
@@ -96,7 +100,7 @@ class Access:
 
 
 def _held(
-    customer: Customer, now: int, world: Mapping[Place, Balance], subscriptions: Collection[Subscription]
+    customer: Customer, now: int, balances: Mapping[BalanceKey, Balance], subscriptions: Collection[Subscription]
 ) -> Held:
     running = [s for s in subscriptions if s.entity_id is None and s.status(now) == "active"]
-    return Held(customer, now, world, tuple(sorted(running, key=lambda s: (s.started_at, s.created_at, s.id))))
+    return Held(customer, now, balances, tuple(sorted(running, key=lambda s: (s.started_at, s.created_at, s.id))))

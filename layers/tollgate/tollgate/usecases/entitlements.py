@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import NamedTuple
 
+from tollgate.domain.api_keys import Environment
 from tollgate.domain.customers import Holdings
-from tollgate.domain.decisions import folded
+from tollgate.domain.decisions import all_as_of
 from tollgate.domain.entitlement_usage import EntitledUsage, usage_of
 from tollgate.domain.entitlements import Entitled, entitled
 from tollgate.domain.features import Catalog
-from tollgate.domain.keys import Environment
-from tollgate.store.customers import Customers
+from tollgate.store.customers import CustomerStore
 from tollgate.usecases.features import FeatureCache
 from tollgate.usecases.plans import PlanCache, PlanVersions
 
@@ -27,14 +27,14 @@ class CustomerEntitlements(NamedTuple):
 
     def usage(self) -> list[tuple[Entitled, EntitledUsage]]:
         """The usage of each feature, in order; decided on what was read."""
-        world = folded(self.holdings.balances, self.now)
-        return [(found, usage_of(found, self.catalog.pools(found.feature.id), world)) for found in self.features]
+        balances = all_as_of(self.holdings.balances, self.now)
+        return [(found, usage_of(found, self.catalog.pools(found.feature.id), balances)) for found in self.features]
 
 
 class Entitlements:
     """The reading side; `now` is epoch milliseconds."""
 
-    def __init__(self, customers: Customers, features: FeatureCache, plans: PlanCache) -> None:
+    def __init__(self, customers: CustomerStore, features: FeatureCache, plans: PlanCache) -> None:
         self._customers = customers
         self.features = features
         self.plans = plans
@@ -54,7 +54,7 @@ class Entitlements:
         holdings = self._customers.get(env, customer_id).holdings
         at = holdings.time(now)
         catalog = self.features.catalog(env)
-        if any(place.feature_id not in catalog.features for place in holdings.balances):
+        if any(key.feature_id not in catalog.features for key in holdings.balances):
             catalog = self.features.catalog(env, fresh=True)
         running = [s for s in holdings.subscriptions.values() if s.status(at) == "active"]
         plans = self.plans.versions(env, {(s.plan_id, s.plan_version) for s in running})

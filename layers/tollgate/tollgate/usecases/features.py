@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from tollgate.domain.api_keys import Environment
 from tollgate.domain.features import Catalog, Feature
-from tollgate.domain.keys import Environment
-from tollgate.store.features import Features
+from tollgate.store.features import FeatureStore
 
 CACHE_SECONDS = 30.0
 
@@ -16,7 +16,7 @@ class FeatureCache:
     """Catalogs by environment, at most `CACHE_SECONDS` old. What is not found is looked for afresh before it is denied,
     so a feature can be used as soon as it is created."""
 
-    def __init__(self, source: Features, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, source: FeatureStore, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._source = source
         self._monotonic = monotonic
         self._cached: dict[Environment, tuple[float, Catalog]] = {}

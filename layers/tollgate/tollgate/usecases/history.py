@@ -7,6 +7,7 @@ from datetime import tzinfo
 from itertools import islice
 from typing import NamedTuple
 
+from tollgate.domain.api_keys import Environment
 from tollgate.domain.customers import Holdings
 from tollgate.domain.errors import InvalidRequest
 from tollgate.domain.history import (
@@ -22,10 +23,9 @@ from tollgate.domain.history import (
     segments,
     series,
 )
-from tollgate.domain.keys import Environment
 from tollgate.domain.periods import last_boundary
-from tollgate.domain.usage import EARLY_MS, LATE_MS
-from tollgate.store.history import Allowance, History, queries
+from tollgate.domain.use_records import EARLY_MS, LATE_MS
+from tollgate.store.history import HistoryStore, ReadBudget, queries
 from tollgate.usecases.management import Management
 
 MOST_ENTRIES = 100_000  # and sums, read for one question
@@ -52,7 +52,7 @@ class Query(NamedTuple):
         )
 
 
-class Found(NamedTuple):
+class HistoryPage(NamedTuple):
     """`position` is where the next page goes on; None where there is none."""
 
     entries: list[Entry]
@@ -62,27 +62,27 @@ class Found(NamedTuple):
 class Usage:
     """The use cases around the history of usage."""
 
-    def __init__(self, history: History, management: Management) -> None:
+    def __init__(self, history: HistoryStore, management: Management) -> None:
         self.history = history
         self.management = management
 
-    def page(self, env: Environment, query: Query, position: str, limit: int) -> Found:
+    def page(self, env: Environment, query: Query, position: str, limit: int) -> HistoryPage:
         """Up to `limit` uses, newest first, that follow a position (empty: from the newest on). Where few match, a page is
         short and goes on all the same."""
         found: list[Entry] = []
         for looked, (key, entry) in enumerate(self._entries(env, query, position)):
             if len(found) == limit or looked == MOST_LOOKED:
-                return Found(found, position)
+                return HistoryPage(found, position)
             if query.matches(entry):
                 found.append(entry)
             position = key
-        return Found(found, None)
+        return HistoryPage(found, None)
 
     def all(self, env: Environment, query: Query) -> list[Entry]:
         """All of them, newest first. Raises InvalidRequest where they are too many."""
-        return list(self._read(env, query, Allowance(MOST_ENTRIES)))
+        return list(self._read(env, query, ReadBudget(MOST_ENTRIES)))
 
-    def _read(self, env: Environment, query: Query, allowance: Allowance) -> Iterator[Entry]:
+    def _read(self, env: Environment, query: Query, allowance: ReadBudget) -> Iterator[Entry]:
         for _, entry in self._entries(env, query):
             allowance.take()
             if query.matches(entry):
@@ -147,7 +147,7 @@ class Usage:
         parts = segments(used.start, used.end, size, zone, entries_only=by_entry)
         if queries(query.customer_id, parts) > MOST_QUERIES:
             raise InvalidRequest(f"This would take more than {MOST_QUERIES} reads: ask for a shorter range")
-        allowance = Allowance(MOST_ENTRIES)
+        allowance = ReadBudget(MOST_ENTRIES)
         summed = [part for part in parts if part.source is not From.ENTRIES]
         sums = self.history.sums(env, query.customer_id, query.features, summed, allowance)
         yield from (one for one in sums if query.matches(one))

@@ -8,13 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from tollgate.domain import grants
-from tollgate.domain import keys as api_keys
+from tollgate.domain import api_keys, manual_balances
+from tollgate.domain.api_keys import ApiKey, Environment, Scope
 from tollgate.domain.controls import Controls
 from tollgate.domain.customers import Customer, Entity, Holdings, Subscription, linked
 from tollgate.domain.errors import AlreadyExists, Forbidden, InvalidInput, InvalidRequest, NotFound, Unavailable
 from tollgate.domain.features import Catalog, Feature, FeatureType, checked_feature, feature_of
-from tollgate.domain.keys import ApiKey, Environment, Scope
 from tollgate.domain.plans import MAX_ITEMS, Plan, check_controls, checked_plan
 from tollgate.domain.subscriptions import (
     NO_TERMS,
@@ -26,10 +25,10 @@ from tollgate.domain.subscriptions import (
     uncancel,
     update_quantities,
 )
-from tollgate.store.api_keys import ApiKeys
-from tollgate.store.customers import Customers
-from tollgate.store.features import Features
-from tollgate.store.plans import Plans
+from tollgate.store.api_keys import ApiKeyStore
+from tollgate.store.customers import CustomerStore
+from tollgate.store.features import FeatureStore
+from tollgate.store.plans import PlanStore
 from tollgate.store.table import Refused
 
 Turn = Callable[[Holdings, Catalog, int], Holdings]
@@ -43,10 +42,10 @@ class Management:
     `keeps_overage`: a free balance that is overdrawn at a reset stays so by as much (autumn.md 3.9).
     """
 
-    feature_store: Features
-    plan_store: Plans
-    customers: Customers
-    api_keys: ApiKeys
+    feature_store: FeatureStore
+    plan_store: PlanStore
+    customers: CustomerStore
+    api_keys: ApiKeyStore
     keeps_overage: bool = False
 
     # -------------------------------------------------------------- catalog
@@ -359,36 +358,47 @@ class Management:
 
     # -------------------------------------------------------------- balances
 
-    def create_balance(self, env: Environment, customer_id: str, grant: grants.Grant, now: int) -> Holdings:
+    def create_balance(self, env: Environment, customer_id: str, new: manual_balances.NewBalance, now: int) -> Holdings:
         """Raises what `domain.grants.create` raises."""
-        return self.change(env, customer_id, lambda held, catalog, at: grants.create(held, catalog, grant, at), now)
+        return self.change(
+            env, customer_id, lambda held, catalog, at: manual_balances.create(held, catalog, new, at), now
+        )
 
     def update_balance(
-        self, env: Environment, customer_id: str, which: grants.Filter, change: grants.Change, now: int
+        self,
+        env: Environment,
+        customer_id: str,
+        which: manual_balances.BalanceFilter,
+        change: manual_balances.BalanceUpdate,
+        now: int,
     ) -> Holdings:
         """Raises what `domain.grants.update` raises."""
         return self.update_balances(env, customer_id, [(which, change)], now)
 
     def update_balances(
-        self, env: Environment, customer_id: str, changes: Sequence[tuple[grants.Filter, grants.Change]], now: int
+        self,
+        env: Environment,
+        customer_id: str,
+        changes: Sequence[tuple[manual_balances.BalanceFilter, manual_balances.BalanceUpdate]],
+        now: int,
     ) -> Holdings:
         """Several changes in one transaction."""
 
         def turn(holdings: Holdings, catalog: Catalog, at: int) -> Holdings:
             for which, change in changes:
-                holdings = grants.update(holdings, catalog, which, change, at)
+                holdings = manual_balances.update(holdings, catalog, which, change, at)
             return holdings
 
         return self.change(env, customer_id, turn, now)
 
     def delete_balance(
-        self, env: Environment, customer_id: str, which: grants.Filter, now: int, *, recalculate: bool
+        self, env: Environment, customer_id: str, which: manual_balances.BalanceFilter, now: int, *, recalculate: bool
     ) -> Holdings:
         """Raises what `domain.grants.delete` raises."""
         return self.change(
             env,
             customer_id,
-            lambda held, catalog, at: grants.delete(held, catalog, which, at, recalculate=recalculate),
+            lambda held, catalog, at: manual_balances.delete(held, catalog, which, at, recalculate=recalculate),
             now,
         )
 

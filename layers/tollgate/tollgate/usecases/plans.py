@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Mapping
 
-from tollgate.domain.keys import Environment
+from tollgate.domain.api_keys import Environment
 from tollgate.domain.plans import Plan
-from tollgate.store.plans import Plans
+from tollgate.store.plans import PlanStore
 from tollgate.usecases.features import CACHE_SECONDS
 
 PlanVersions = Mapping[tuple[str, int], Plan]
@@ -16,7 +16,7 @@ PlanVersions = Mapping[tuple[str, int], Plan]
 class PlanCache:
     """Every version of every plan, at most `CACHE_SECONDS` old. What is not found is looked for afresh."""
 
-    def __init__(self, source: Plans, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, source: PlanStore, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._source = source
         self._monotonic = monotonic
         self._cached: dict[Environment, tuple[float, PlanVersions]] = {}

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from tollgate.domain.balances import Place
-from tollgate.domain.decisions import Decision, Overage, folded
+from tollgate.domain.api_keys import Caller, Environment, Scope
+from tollgate.domain.balances import BalanceKey
+from tollgate.domain.decisions import Decision, Overage, all_as_of
 from tollgate.domain.errors import (
     Conflict,
     DuplicateRequest,
@@ -18,12 +19,11 @@ from tollgate.domain.errors import (
 )
 from tollgate.domain.features import Catalog, Feature
 from tollgate.domain.holds import LONGEST_MS
-from tollgate.domain.keys import Caller, Environment, Scope
 from tollgate.domain.quantities import ZERO
-from tollgate.domain.reservations import Reservation, hold, settle_hold
-from tollgate.domain.usage import NO_PROPERTIES
-from tollgate.store.locks import Lock, Locks, digest_of
-from tollgate.usecases.usage import Meter, Outcome, Seen, Use, granted, places_of
+from tollgate.domain.reservations import Reservation, finalize_hold, hold
+from tollgate.domain.use_records import NO_PROPERTIES
+from tollgate.store.locks import Lock, LockStore, digest_of
+from tollgate.usecases.tracking import Outcome, ReadState, Tracking, UseCommand, granted, keys_of
 
 NOT_FOUND = "Lock not found for ID: "
 
@@ -39,25 +39,25 @@ class LockTerms(NamedTuple):
 class Reservations:
     """The use cases around locks. `now` is epoch milliseconds."""
 
-    def __init__(self, meter: Meter, locks: Locks) -> None:
-        self.meter = meter
+    def __init__(self, tracking: Tracking, locks: LockStore) -> None:
+        self.tracking = tracking
         self.locks = locks
 
-    def hold(self, caller: Caller, command: Use, terms: LockTerms, now: int) -> Outcome:
+    def hold(self, caller: Caller, command: UseCommand, terms: LockTerms, now: int) -> Outcome:
         """Decides and holds in one transaction: one read and one write of every item it draws from, and the lock's.
 
         Raises NotFound, InvalidRequest for what cannot be held, InvalidInput for the expiry, LockAlreadyExists.
         """
         env = caller.environment
-        catalog = self.meter.features.catalog(env, command.feature_id)
+        catalog = self.tracking.features.catalog(env, command.feature_id)
         feature = catalog.feature(command.feature_id)
         if feature.type.is_flag:
             raise InvalidRequest(f"Feature {feature.id} is {feature.type.value}: there is nothing to hold")
         pools = catalog.pools(feature.id)
         digest = digest_of(terms.lock_id)
-        for _ in self.meter.balances.turns():
-            seen = self.meter.look(env, command.customer_id, feature, pools, command.entity_id, now)
-            expires_at = _expiry(terms.expires_at, seen.now)
+        for _ in self.tracking.balance_store.turns():
+            read = self.tracking.look(env, command.customer_id, feature, pools, command.entity_id, now)
+            expires_at = _expiry(terms.expires_at, read.now)
             decision = hold(
                 feature,
                 pools,
@@ -65,35 +65,42 @@ class Reservations:
                 command.amount,
                 terms.overage,
                 command.properties,
-                seen.world,
-                seen.now,
+                read.balances,
+                read.now,
                 digest,
                 expires_at,
             )
             if not decision.allowed and (
-                granted(feature, pools, command.entity_id, decision.world) or command.amount > 0
+                granted(feature, pools, command.entity_id, decision.balances) or command.amount > 0
             ):
-                return self.meter.refused(caller, feature, pools, command, decision, seen, now, rejecting=False)
-            lock = Lock(_reservation(command, terms, digest, decision, seen.now, expires_at), "held", caller.key_id)
-            if self._written(caller, command, seen, feature, decision, lock, now):
-                return self.meter.outcome(feature, pools, command, decision, decision.world, seen.now)._replace(
+                return self.tracking.refused(caller, feature, pools, command, decision, read, now, rejecting=False)
+            lock = Lock(_reservation(command, terms, digest, decision, read.now, expires_at), "held", caller.key_id)
+            if self._written(caller, command, read, feature, decision, lock, now):
+                return self.tracking.outcome(feature, pools, command, decision, decision.balances, read.now)._replace(
                     allowed=True
                 )
         raise Unavailable("The balance is being changed too often: nothing was held, try again")
 
     def _written(
-        self, caller: Caller, command: Use, seen: Seen, feature: Feature, decision: Decision, lock: Lock, now: int
+        self,
+        caller: Caller,
+        command: UseCommand,
+        read: ReadState,
+        feature: Feature,
+        decision: Decision,
+        lock: Lock,
+        now: int,
     ) -> bool:
         env = caller.environment
-        write = self.locks.write(env, lock, seen.now)
+        write = self.locks.write(env, lock, read.now)
         decisions = [(feature, decision)]
         try:
-            return self.meter.commit(
-                caller, command, seen, decisions, decision.world, now, [write], silent=not decision.allowed
+            return self.tracking.commit(
+                caller, command, read, decisions, decision.balances, now, [write], silent=not decision.allowed
             )
         except DuplicateRequest:
             found = self.locks.get(env, lock.reservation.id)
-            if found is not None and found.live(seen.now):
+            if found is not None and found.live(read.now):
                 raise LockAlreadyExists from None
             raise
 
@@ -130,19 +137,21 @@ class Reservations:
         if lock is None or lock.state != "held":
             return
         reservation = lock.reservation
-        places = [place for place, _ in reservation.places]
-        for _ in self.meter.balances.turns():
-            stored = self.meter.balances.read(env, reservation.customer_id, places) if places else {}
-            seen = self.meter.completed(env, reservation.customer_id, "", stored, now)
-            if seen.now < reservation.expires_at:
+        keys = [key for key, _ in reservation.drawn_from]
+        for _ in self.tracking.balance_store.turns():
+            stored = self.tracking.balance_store.read(env, reservation.customer_id, keys) if keys else {}
+            read = self.tracking.completed(env, reservation.customer_id, "", stored, now)
+            if read.now < reservation.expires_at:
                 return
-            command = Use(reservation.customer_id, reservation.feature_id, ZERO)
+            command = UseCommand(reservation.customer_id, reservation.feature_id, ZERO)
             system = Caller(env, Scope.SECRET, lock.key_id)
-            write = self.locks.settle(env, lock, "expired", ZERO, seen.now)
-            held = {p: item for p, item in seen.stored.items() if any(h.id == digest for h in item.balance.holds)}
-            own = Seen(held, seen.now)
+            write = self.locks.finalize(env, lock, "expired", ZERO, read.now)
+            held = {p: item for p, item in read.stored.items() if any(h.id == digest for h in item.balance.holds)}
+            own = ReadState(held, read.now)
             try:
-                if self.meter.commit(system, command, own, (), folded(own.world, seen.now), now, [write], silent=True):
+                if self.tracking.commit(
+                    system, command, own, (), all_as_of(own.balances, read.now), now, [write], silent=True
+                ):
                     return
             except DuplicateRequest:  # somebody settled it first
                 return
@@ -164,30 +173,30 @@ class Reservations:
     ) -> Decimal | None:
         """By how much the use changed; None where its time was over."""
         env, reservation = caller.environment, lock.reservation
-        catalog: Catalog = self.meter.features.catalog(env, reservation.feature_id)
+        catalog: Catalog = self.tracking.features.catalog(env, reservation.feature_id)
         feature = catalog.feature(reservation.feature_id)
         pools = catalog.pools(feature.id)
-        own = [place for place, _ in reservation.places]
-        for _ in self.meter.balances.turns():
-            places = {*own, *places_of(feature, pools, reservation.entity_id)}
-            stored = self.meter.balances.read(env, reservation.customer_id, places)
-            seen = self.meter.completed(env, reservation.customer_id, reservation.entity_id, stored, now)
-            if reservation.expires_at <= seen.now:
+        own = [key for key, _ in reservation.drawn_from]
+        for _ in self.tracking.balance_store.turns():
+            keys = {*own, *keys_of(feature, pools, reservation.entity_id)}
+            stored = self.tracking.balance_store.read(env, reservation.customer_id, keys)
+            read = self.tracking.completed(env, reservation.customer_id, reservation.entity_id, stored, now)
+            if reservation.expires_at <= read.now:
                 return None
             told = reservation.properties if properties is None else properties
-            decision = settle_hold(feature, pools, reservation, final, told, seen.world, seen.now)
-            command = Use(
+            decision = finalize_hold(feature, pools, reservation, final, told, read.balances, read.now)
+            command = UseCommand(
                 reservation.customer_id,
                 feature.id,
                 decision.drawn if final is None or decision.drawn else ZERO,
                 properties=told or NO_PROPERTIES,
                 entity_id=reservation.entity_id,
             )
-            write = self.locks.settle(env, lock, state, reservation.held + decision.drawn, seen.now)
+            write = self.locks.finalize(env, lock, state, reservation.held + decision.drawn, read.now)
             try:
                 silent = decision.drawn == 0
-                if self.meter.commit(
-                    caller, command, seen, [(feature, decision)], decision.world, now, [write], silent=silent
+                if self.tracking.commit(
+                    caller, command, read, [(feature, decision)], decision.balances, now, [write], silent=silent
                 ):
                     return decision.drawn
             except DuplicateRequest:
@@ -206,13 +215,13 @@ def _expiry(asked: int | None, now: int) -> int:
 
 
 def _reservation(
-    command: Use, terms: LockTerms, digest: str, decision: Decision, now: int, expires_at: int
+    command: UseCommand, terms: LockTerms, digest: str, decision: Decision, now: int, expires_at: int
 ) -> Reservation:
-    moved: dict[Place, Decimal] = {}
-    for place, balance in decision.world.items():
+    moved: dict[BalanceKey, Decimal] = {}
+    for key, balance in decision.balances.items():
         for held in balance.holds:
             if held.id == digest:
-                moved[place] = sum((part.amount for part in held.parts), ZERO)
+                moved[key] = sum((part.amount for part in held.parts), ZERO)
     return Reservation(
         terms.lock_id,
         digest,

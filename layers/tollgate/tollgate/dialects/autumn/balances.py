@@ -6,39 +6,43 @@ from collections.abc import Mapping
 from typing import Any
 
 from tollgate.dialects.autumn.features import feature_json
-from tollgate.domain.decisions import Deduction, World
+from tollgate.domain.decisions import Balances, Deduction
 from tollgate.domain.features import Feature
+from tollgate.domain.grants import Grant
 from tollgate.domain.quantities import ZERO
-from tollgate.domain.rows import Row
 from tollgate.domain.views import Shown, flag, view
 
-Features = Mapping[str, Feature] | None
+FeatureStore = Mapping[str, Feature] | None
 """The catalog's features where the answer is to expand them; None where it is not."""
 
 
-def flag_json(feature_id: str, entity_id: str, world: World, features: Features = None) -> dict[str, Any] | None:
+def flag_json(
+    feature_id: str, entity_id: str, balances: Balances, features: FeatureStore = None
+) -> dict[str, Any] | None:
     """A boolean or static feature that is held; None otherwise."""
-    row = flag(feature_id, entity_id, world)
-    if row is None:
+    grant = flag(feature_id, entity_id, balances)
+    if grant is None:
         return None
     shown: dict[str, Any] = {
         "object": "flag",
-        "id": row.id,
-        "plan_id": row.plan_id,
-        "expires_at": row.expires_at,
+        "id": grant.id,
+        "plan_id": grant.plan_id,
+        "expires_at": grant.expires_at,
         "feature_id": feature_id,
     }
-    if row.value is not None:
-        shown["static_value"] = row.value
+    if grant.value is not None:
+        shown["static_value"] = grant.value
     if features and feature_id in features:
         shown["feature"] = feature_json(features[feature_id])
     return shown
 
 
-def balance_json(feature_id: str, entity_id: str, world: World, features: Features = None) -> dict[str, Any] | None:
+def balance_json(
+    feature_id: str, entity_id: str, balances: Balances, features: FeatureStore = None
+) -> dict[str, Any] | None:
     """A metered feature's balance; None where nothing grants it. An unlimited one reports its usage, and zeros for what
     has no number."""
-    found = view(feature_id, entity_id, world)
+    found = view(feature_id, entity_id, balances)
     if found is None:
         return None
     shown: dict[str, Any] = {
@@ -51,7 +55,7 @@ def balance_json(feature_id: str, entity_id: str, world: World, features: Featur
         "overage_allowed": found.overage_allowed,
         "max_purchase": found.max_purchase,
         "next_reset_at": found.next_reset_at,
-        "breakdown": [row_json(row) for row in found.rows],
+        "breakdown": [row_json(grant) for grant in found.grants],
     }
     if found.rollovers is not None:
         shown["rollovers"] = [
@@ -63,51 +67,51 @@ def balance_json(feature_id: str, entity_id: str, world: World, features: Featur
 
 
 def row_json(shown: Shown) -> dict[str, Any]:
-    row = shown.row
+    grant = shown.grant
     return {
         "object": "balance_breakdown",
-        "id": row.id,
-        "plan_id": row.plan_id,
-        "included_grant": ZERO if row.unlimited else row.granted + row.adjustment,
-        "prepaid_grant": row.prepaid,
-        "remaining": max(row.remaining, ZERO),
-        "usage": row.used,
-        "overage": row.overdrawn,
-        "unlimited": row.unlimited,
-        "reset": reset_json(row),
-        "price": price_json(row),
-        "expires_at": row.expires_at,
+        "id": grant.id,
+        "plan_id": grant.plan_id,
+        "included_grant": ZERO if grant.unlimited else grant.granted + grant.adjustment,
+        "prepaid_grant": grant.prepaid,
+        "remaining": max(grant.remaining, ZERO),
+        "usage": grant.used,
+        "overage": grant.overdrawn,
+        "unlimited": grant.unlimited,
+        "reset": reset_json(grant),
+        "price": price_json(grant),
+        "expires_at": grant.expires_at,
         "source": "entity" if shown.of_entity else "customer",
-        "entity_id": shown.place.entity_id or None,
+        "entity_id": shown.key.entity_id or None,
     }
 
 
-def reset_json(row: Row) -> dict[str, Any] | None:
-    if row.reset is None:
+def reset_json(grant: Grant) -> dict[str, Any] | None:
+    if grant.reset is None:
         return None
     return {
-        "interval": row.reset.interval.value,
-        "interval_count": row.reset.count,
-        "resets_at": row.next_reset_at,
+        "interval": grant.reset.interval.value,
+        "interval_count": grant.reset.count,
+        "resets_at": grant.next_reset_at,
     }
 
 
-def price_json(row: Row) -> dict[str, Any] | None:
-    if row.price is None:
+def price_json(grant: Grant) -> dict[str, Any] | None:
+    if grant.price is None:
         return None
     return {
         "billing_units": 1,
-        **({} if "tiers" in row.price else {"amount": ZERO}),
-        **row.price,
-        "max_purchase": row.max_purchase,
+        **({} if "tiers" in grant.price else {"amount": ZERO}),
+        **grant.price,
+        "max_purchase": grant.max_purchase,
     }
 
 
 def deduction_json(deduction: Deduction) -> dict[str, Any]:
     return {
-        "balance_id": deduction.row.id,
+        "balance_id": deduction.grant.id,
         "feature_id": deduction.feature_id,
-        "plan_id": deduction.row.plan_id,
-        "reset": reset_json(deduction.row),
+        "plan_id": deduction.grant.plan_id,
+        "reset": reset_json(deduction.grant),
         "value": deduction.value,
     }

@@ -12,15 +12,15 @@ from tollgate.dialects.autumn.controls import ControlsParams, controls_json
 from tollgate.dialects.autumn.features import feature_json
 from tollgate.dialects.autumn.fields import Id, IntervalName, Number, Params, Properties, Text, Whole
 from tollgate.dialects.http import Answer, Request
+from tollgate.domain.api_keys import Environment
 from tollgate.domain.controls import NO_CONTROLS
 from tollgate.domain.errors import InvalidInput
 from tollgate.domain.features import Feature, FeatureType
+from tollgate.domain.grants import RolloverRule
 from tollgate.domain.ids import lotus_ids
-from tollgate.domain.keys import Environment
 from tollgate.domain.periods import Interval, Reset
 from tollgate.domain.plans import BasePrice, FreeTrial, ItemPrice, Plan, PlanItem
 from tollgate.domain.quantities import ZERO
-from tollgate.domain.rows import RolloverRule
 from tollgate.usecases.management import Management
 
 AGGREGATIONS = Literal["COUNT", "SUM", "AVG", "COUNT_UNIQUE", "LATEST", "SUM_WITH_MULTIPLIER", "MAX", "WEIGHTED_SUM"]

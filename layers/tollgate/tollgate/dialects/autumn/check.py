@@ -15,11 +15,11 @@ from tollgate.dialects.autumn.requests import expanded, header_key, shown_balanc
 from tollgate.dialects.autumn.rules import id_rule, invalid_input, number_rule, properties_rule, time_rule
 from tollgate.dialects.autumn.versions import Version, translated, version_of
 from tollgate.dialects.http import Answer, Request
+from tollgate.domain.api_keys import Scope
 from tollgate.domain.decisions import Overage
 from tollgate.domain.errors import InvalidInput, InvalidRequest
-from tollgate.domain.keys import Scope
-from tollgate.domain.usage import NO_PROPERTIES
-from tollgate.usecases.usage import Meter, Outcome, Use
+from tollgate.domain.use_records import NO_PROPERTIES
+from tollgate.usecases.tracking import Outcome, Tracking, UseCommand
 
 if TYPE_CHECKING:
     from tollgate.usecases.management import Management
@@ -112,7 +112,7 @@ _PARAMS = SchemaValidator(
 
 
 def check(
-    meter: Meter,
+    tracking: Tracking,
     management: Callable[[], Management],
     reservations: Callable[[], Reservations],
     request: Request,
@@ -151,8 +151,8 @@ def check(
         if locks:
             outcome = _lock(reservations(), request, params)
         else:
-            outcome = _track(meter, request, params) if sends else _check(meter, request, params)
-        return Answer(_answer(meter, management, request, version, params, outcome, sends))
+            outcome = _track(tracking, request, params) if sends else _check(tracking, request, params)
+        return Answer(_answer(tracking, management, request, version, params, outcome, sends))
 
     def call() -> Answer:
         answer: Answer = with_customer(
@@ -167,19 +167,19 @@ def check(
         )
         return answer
 
-    return call() if sends else _once(meter, request, call)
+    return call() if sends else _once(tracking, request, call)
 
 
-def _once(meter: Meter, request: Request, call: Callable[[], Answer]) -> Answer:
+def _once(tracking: Tracking, request: Request, call: Callable[[], Answer]) -> Answer:
     """A call that changes no balance, under its idempotency key: kept where it succeeds, given back where it fails."""
-    from tollgate.dialects.autumn.once import guarded
+    from tollgate.dialects.autumn.idempotency import guarded
 
     keys = header_key(request)
-    return guarded(meter.once, request, keys, call) if keys else call()
+    return guarded(tracking.idempotency_keys, request, keys, call) if keys else call()
 
 
-def _check(meter: Meter, request: Request, params: CheckParams) -> Outcome:
-    return meter.check(
+def _check(tracking: Tracking, request: Request, params: CheckParams) -> Outcome:
+    return tracking.check(
         request.caller.environment,
         params.customer_id,
         str(params.feature_id),
@@ -191,19 +191,19 @@ def _check(meter: Meter, request: Request, params: CheckParams) -> Outcome:
     )
 
 
-def _track(meter: Meter, request: Request, params: CheckParams) -> Outcome:
-    return meter.check_and_track(request.caller, _use(request, params), request.now)
+def _track(tracking: Tracking, request: Request, params: CheckParams) -> Outcome:
+    return tracking.check_and_track(request.caller, _use(request, params), request.now)
 
 
-def _use(request: Request, params: CheckParams) -> Use:
-    return Use(
+def _use(request: Request, params: CheckParams) -> UseCommand:
+    return UseCommand(
         params.customer_id,
         str(params.feature_id),
         params.required,
         Overage.REJECT,
         params.properties or NO_PROPERTIES,
         params.entity_id or "",
-        once=header_key(request),
+        idempotency_keys=header_key(request),
         itemized=False,
     )
 
@@ -219,7 +219,7 @@ def _lock(reservations: Reservations, request: Request, params: CheckParams) -> 
 
 
 def _answer(
-    meter: Meter,
+    tracking: Tracking,
     management: Callable[[], Management],
     request: Request,
     version: Version,
@@ -228,7 +228,7 @@ def _answer(
     sends: bool,
 ) -> dict[str, Any]:
     expand = expanded(request, params.expand)
-    catalog = meter.features.catalog(request.caller.environment)
+    catalog = tracking.features.catalog(request.caller.environment)
     features = catalog.features if "balance.feature" in expand else None
     answering = catalog.features.get(outcome.answering, outcome.feature)
     answer: dict[str, Any] = {
@@ -236,11 +236,11 @@ def _answer(
         "customer_id": params.customer_id,
         **({"entity_id": params.entity_id} if params.entity_id else {}),
         "required_balance": outcome.required,
-        "balance": balance_json(outcome.answering, outcome.entity_id, outcome.world, features),
+        "balance": balance_json(outcome.answering, outcome.entity_id, outcome.balances, features),
         "flag": flag_json(
             outcome.feature.id,
             outcome.entity_id,
-            outcome.world,
+            outcome.balances,
             catalog.features if "flag.feature" in expand else None,
         ),
         "_feature_id": outcome.answering,

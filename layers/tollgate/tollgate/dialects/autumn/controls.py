@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from tollgate.dialects.autumn.fields import Id, Number, Params
-from tollgate.domain.balances import Place
+from tollgate.domain.balances import BalanceKey
 from tollgate.domain.controls import (
     AlertControl,
     Controls,
@@ -18,7 +18,7 @@ from tollgate.domain.controls import (
     UsageControl,
 )
 from tollgate.domain.customers import Holdings
-from tollgate.domain.decisions import World
+from tollgate.domain.decisions import Balances
 from tollgate.domain.limits import Window
 from tollgate.domain.periods import Interval
 from tollgate.domain.quantities import ZERO
@@ -149,7 +149,7 @@ def _usage_json(control: UsageControl) -> dict[str, Any]:
     }
 
 
-def effective_json(holdings: Holdings, world: World, entity_id: str, now: int) -> dict[str, Any]:
+def effective_json(holdings: Holdings, balances: Balances, entity_id: str, now: int) -> dict[str, Any]:
     """The controls in force for a customer or an entity: its own, and its plans' where it has none; usage limits with
     what was used of them."""
     own = holdings.entities[entity_id].controls if entity_id else holdings.customer.controls
@@ -158,7 +158,7 @@ def effective_json(holdings: Holdings, world: World, entity_id: str, now: int) -
     for name, found in _inherited(own, plans).items():
         shown[name] = [*shown.get(name, ()), *found]
     for limit in shown.get("usage_limits", ()):
-        limit["usage"] = _used(world, Place(limit["feature_id"], entity_id), limit)
+        limit["usage"] = _used(balances, BalanceKey(limit["feature_id"], entity_id), limit)
     return shown
 
 
@@ -177,9 +177,9 @@ def _inherited(own: Controls, plans: Sequence[Controls]) -> dict[str, list[dict[
     return found
 
 
-def _used(world: World, place: Place, limit: dict[str, Any]) -> Any:
+def _used(balances: Balances, key: BalanceKey, limit: dict[str, Any]) -> Any:
     filter = tuple(sorted(limit.get("filter", {}).get("properties", {}).items()))
-    windows: Sequence[Window] = world[place].limits.windows if place in world else ()
+    windows: Sequence[Window] = balances[key].limits.windows if key in balances else ()
     for window in windows:
         if window.interval == limit["interval"] and window.filter == filter:
             return window.used

@@ -10,9 +10,9 @@ import base64
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
+from tollgate.domain.api_keys import Environment
 from tollgate.domain.customers import Holdings
 from tollgate.domain.errors import InvalidInput
-from tollgate.domain.keys import Environment
 from tollgate.exact_json import dumps, loads
 from tollgate.usecases.management import Management
 
@@ -58,10 +58,10 @@ def each_customer(
         page = management.customers.page(env, position, _AT_ONCE, newest_first=newest_first)
         if not page:
             break
-        for place, _ in page:
+        for balance_key, _ in page:
             looked_at += 1
-            position = place
-            found += [(place, key, item) for key, item in _of(management, env, place, items_of)]
+            position = balance_key
+            found += [(balance_key, key, item) for key, item in _of(management, env, balance_key, items_of)]
             if len(found) > limit:
                 break
     return _cut(found, limit)

@@ -16,12 +16,12 @@ from tollgate.dialects.autumn.fields import Cursor, CustomerData, Id, Params, Pr
 from tollgate.dialects.autumn.requests import expanded
 from tollgate.dialects.autumn.versions import FLAGS, translated, version_of
 from tollgate.dialects.http import Answer, Request
+from tollgate.domain.api_keys import Environment
 from tollgate.domain.controls import NO_CONTROLS
 from tollgate.domain.customers import Customer, Entity, Holdings, Subscription
-from tollgate.domain.decisions import World, folded
+from tollgate.domain.decisions import Balances, all_as_of
 from tollgate.domain.errors import NotFound
 from tollgate.domain.features import Catalog
-from tollgate.domain.keys import Environment
 from tollgate.domain.plans import Plan
 from tollgate.usecases.management import Management
 
@@ -315,7 +315,7 @@ def customer_json(
     plans: dict[str, Plan] | None = None,
 ) -> dict[str, Any]:
     customer, at = holdings.customer, holdings.time(now)
-    world = folded(holdings.balances, at)
+    balances = all_as_of(holdings.balances, at)
     shown: dict[str, Any] = {
         "id": customer.id,
         "name": customer.name,
@@ -326,9 +326,9 @@ def customer_json(
         "env": env.value,
         "metadata": customer.metadata,
         "send_email_receipts": customer.send_email_receipts,
-        "billing_controls": effective_json(holdings, world, "", at),
+        "billing_controls": effective_json(holdings, balances, "", at),
         "config": {"disable_pooled_balance": customer.unpooled},
-        **_held_json(holdings, "", world, catalog, env, at, expand, plans),
+        **_held_json(holdings, "", balances, catalog, env, at, expand, plans),
         "licenses": [],
     }
     if "entities" in expand:
@@ -347,11 +347,11 @@ def entity_json(
     plans: dict[str, Plan] | None = None,
 ) -> dict[str, Any]:
     at = holdings.time(now)
-    world = folded(holdings.balances, at)
+    balances = all_as_of(holdings.balances, at)
     return {
         **_plain_entity_json(holdings, entity, env),
-        "billing_controls": effective_json(holdings, world, entity.id, at),
-        **_held_json(holdings, entity.id, world, catalog, env, at, expand, plans),
+        "billing_controls": effective_json(holdings, balances, entity.id, at),
+        **_held_json(holdings, entity.id, balances, catalog, env, at, expand, plans),
     }
 
 
@@ -369,7 +369,7 @@ def _plain_entity_json(holdings: Holdings, entity: Entity, env: Environment) -> 
 def _held_json(
     holdings: Holdings,
     entity_id: str,
-    world: World,
+    balances: Balances,
     catalog: Catalog,
     env: Environment,
     at: int,
@@ -379,11 +379,11 @@ def _held_json(
     """Subscriptions, balances and flags: an entity has its own and its customer's."""
     owners = (None,) if not entity_id else (entity_id, None)
     held = [s for s in holdings.subscriptions.values() if s.entity_id in owners and s.status(at) != "expired"]
-    ids = sorted({place.feature_id for place in world})
+    ids = sorted({key.feature_id for key in balances})
     shared = catalog.features if expand & {"balances.feature", "balance.feature"} else None
     flags = catalog.features if expand & {"flags.feature", "flag.feature", "balances.feature"} else None
-    balances = ((id, balance_json(id, entity_id, world, shared)) for id in ids)
-    held_flags = ((id, flag_json(id, entity_id, world, flags)) for id in ids)
+    shown_balances = ((id, balance_json(id, entity_id, balances, shared)) for id in ids)
+    held_flags = ((id, flag_json(id, entity_id, balances, flags)) for id in ids)
     return {
         "subscriptions": [
             subscription_json(s, at)
@@ -395,7 +395,7 @@ def _held_json(
             for s in sorted(held, key=lambda s: (s.started_at, s.created_at, s.id))
         ],
         "purchases": [],
-        "balances": {id: shown for id, shown in balances if shown},
+        "balances": {id: shown for id, shown in shown_balances if shown},
         "flags": {id: shown for id, shown in held_flags if shown},
     }
 

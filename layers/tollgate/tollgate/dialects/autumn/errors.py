@@ -5,8 +5,8 @@ from __future__ import annotations
 from tollgate.dialects.autumn.versions import UnknownVersion
 from tollgate.dialects.http import Answer
 from tollgate.domain import errors
+from tollgate.domain.api_keys import Environment
 from tollgate.domain.errors import TollgateError
-from tollgate.domain.keys import Environment
 
 _TABLE: dict[type[TollgateError], tuple[int, str]] = {
     errors.InvalidInput: (400, "invalid_inputs"),

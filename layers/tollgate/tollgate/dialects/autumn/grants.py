@@ -14,12 +14,12 @@ from tollgate.dialects.autumn.cursors import each_customer
 from tollgate.dialects.autumn.customers import page_json
 from tollgate.dialects.autumn.fields import Cursor, Id, IntervalName, Number, Params, Time, Whole
 from tollgate.dialects.http import Answer, Request
-from tollgate.domain.balances import settle
+from tollgate.domain.balances import apply_spent
 from tollgate.domain.customers import Holdings
 from tollgate.domain.errors import InvalidInput
-from tollgate.domain.grants import Change, Filter, Grant
+from tollgate.domain.grants import renewed, soonest_first
+from tollgate.domain.manual_balances import BalanceFilter, BalanceUpdate, NewBalance
 from tollgate.domain.periods import Interval
-from tollgate.domain.rows import renewed, soonest_first
 from tollgate.domain.views import Shown
 from tollgate.usecases.management import Management
 
@@ -74,7 +74,7 @@ class ListBalancesParams(Params):
 
 def create_balance(management: Management, request: Request) -> Answer:
     params = CreateBalanceParams.of(request.body)
-    grant = Grant(
+    new = NewBalance(
         params.balance_id or f"bal_{uuid.uuid4().hex}",
         params.feature_id,
         params.entity_id or "",
@@ -85,9 +85,9 @@ def create_balance(management: Management, request: Request) -> Answer:
         params.expires_at,
         params.next_reset_at,
     )
-    if grant.included is not None and grant.included < 0:
+    if new.included is not None and new.included < 0:
         raise InvalidInput("included_grant", "must not be negative")
-    management.create_balance(request.caller.environment, params.customer_id, grant, request.now)
+    management.create_balance(request.caller.environment, params.customer_id, new, request.now)
     return Answer({"success": True})
 
 
@@ -99,7 +99,7 @@ def update_balance(management: Management, request: Request) -> Answer:
         raise InvalidInput("usage", "cannot be combined with add_to_balance")
     if params.included_grant is not None and params.included_grant < 0:
         raise InvalidInput("included_grant", "must not be negative")
-    change = Change(
+    change = BalanceUpdate(
         params.remaining,
         params.usage,
         params.add_to_balance,
@@ -107,11 +107,11 @@ def update_balance(management: Management, request: Request) -> Answer:
         params.next_reset_at,
         params.expires_at,
     )
-    if change == Change():
+    if change == BalanceUpdate():
         raise InvalidInput(
             "", "One of remaining, usage, add_to_balance, included_grant, next_reset_at and expires_at must be given"
         )
-    which = Filter(params.feature_id, params.entity_id or "", params.balance_id, _interval(params.interval))
+    which = BalanceFilter(params.feature_id, params.entity_id or "", params.balance_id, _interval(params.interval))
     management.update_balance(request.caller.environment, params.customer_id, which, change, request.now)
     return Answer({"success": True})
 
@@ -120,7 +120,7 @@ def delete_balance(management: Management, request: Request) -> Answer:
     params = DeleteBalanceParams.of(request.body)
     if params.feature_id is None and params.balance_id is None and not params.recalculate_balances:
         raise InvalidInput("", "Either feature_id or balance_id must be provided")
-    which = Filter(params.feature_id, params.entity_id or "", params.balance_id, _interval(params.interval))
+    which = BalanceFilter(params.feature_id, params.entity_id or "", params.balance_id, _interval(params.interval))
     management.delete_balance(
         request.caller.environment,
         params.customer_id,
@@ -137,27 +137,27 @@ def list_balances(management: Management, request: Request) -> Answer:
     standalone = "plan_id" in params.model_fields_set and params.plan_id is None
 
     def found(holdings: Holdings) -> Iterator[tuple[str, dict[str, Any]]]:
-        for key, status, shown in sorted(_rows(holdings, request.now), key=lambda entry: entry[0]):
-            row, place = shown
-            if status not in statuses or params.feature_id not in (None, place.feature_id):
+        for status_key, status, shown in sorted(_grants(holdings, request.now), key=lambda entry: entry[0]):
+            grant, key = shown
+            if status not in statuses or params.feature_id not in (None, key.feature_id):
                 continue
-            if params.entity_id is not None and place.entity_id != params.entity_id:
+            if params.entity_id is not None and key.entity_id != params.entity_id:
                 continue
-            if (standalone and row.plan_id is not None) or params.plan_id not in (None, row.plan_id):
+            if (standalone and grant.plan_id is not None) or params.plan_id not in (None, grant.plan_id):
                 continue
             yield (
-                key,
+                status_key,
                 {
                     **row_json(shown),
-                    "feature_id": place.feature_id,
+                    "feature_id": key.feature_id,
                     "status": status,
                     "rollovers": [
                         {"granted": r.granted, "balance": r.remaining, "expires_at": r.expires_at or 0}
-                        for r in soonest_first(row.rollovers)
+                        for r in soonest_first(grant.rollovers)
                     ],
                     "customer_id": holdings.customer.id,
-                    "entity_id": place.entity_id or None,
-                    "created_at": row.created_at,
+                    "entity_id": key.entity_id or None,
+                    "created_at": grant.created_at,
                 },
             )
 
@@ -166,17 +166,17 @@ def list_balances(management: Management, request: Request) -> Answer:
     return Answer(page_json(page))
 
 
-def _rows(holdings: Holdings, now: int) -> Iterator[tuple[str, str, Shown]]:
-    """Every row, with a key that sorts it and its status; an expired one as it last stood, until its item is written."""
+def _grants(holdings: Holdings, now: int) -> Iterator[tuple[str, str, Shown]]:
+    """Every grant, with a key that sorts it and its status; an expired one as it last stood, until its item is written."""
     at = holdings.time(now)
-    for place, balance in holdings.balances.items():
-        for settled in settle(balance):
-            row = renewed(settled, at)
-            key = f"{place.feature_id}#{place.entity_id}#{settled.created_at:014d}#{settled.id}"
-            if row is None:
-                yield key, "expired", Shown(settled, place)
-            elif row.starts_at is None:
-                yield key, "active", Shown(row, place)
+    for balance_key, balance in holdings.balances.items():
+        for settled in apply_spent(balance):
+            grant = renewed(settled, at)
+            key = f"{balance_key.feature_id}#{balance_key.entity_id}#{settled.created_at:014d}#{settled.id}"
+            if grant is None:
+                yield key, "expired", Shown(settled, balance_key)
+            elif grant.starts_at is None:
+                yield key, "active", Shown(grant, balance_key)
 
 
 def _interval(name: str | None) -> Interval | None:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from tollgate.dialects.autumn.fields import Id, Params, Text
 from tollgate.dialects.http import Answer, Request
-from tollgate.domain.keys import ApiKey, Scope
+from tollgate.domain.api_keys import ApiKey, Scope
 from tollgate.usecases.management import Management
 
 

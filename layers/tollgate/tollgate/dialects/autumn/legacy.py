@@ -17,7 +17,7 @@ from tollgate.dialects.autumn.products import product_json
 from tollgate.dialects.http import Answer, Request
 from tollgate.domain.customers import Customer, Entity
 from tollgate.domain.errors import InvalidInput
-from tollgate.domain.grants import Change, Filter
+from tollgate.domain.manual_balances import BalanceFilter, BalanceUpdate
 from tollgate.domain.periods import Interval, Reset
 from tollgate.domain.plans import PREPAID, USAGE_BASED, BasePrice, ItemPrice, Plan, PlanItem
 from tollgate.domain.quantities import ZERO
@@ -118,9 +118,9 @@ class ProductParams(Params):
 def set_usage(management: Management, request: Request) -> Answer:
     """`POST /v1/usage`: what was used is set, the grant stays."""
     params = SetUsageParams.of(request.body)
-    which = Filter(params.feature_id, params.entity_id or "")
+    which = BalanceFilter(params.feature_id, params.entity_id or "")
     management.update_balance(
-        request.caller.environment, params.customer_id, which, Change(usage=params.value), request.now
+        request.caller.environment, params.customer_id, which, BalanceUpdate(usage=params.value), request.now
     )
     return Answer({"success": True})
 
@@ -128,14 +128,14 @@ def set_usage(management: Management, request: Request) -> Answer:
 def set_balances(management: Management, request: Request, customer_id: str) -> Answer:
     """`POST /v1/customers/{id}/balances`: what is left is set, and the grant with it (autumn.md 3.8)."""
     params = SetBalancesParams.of(request.body)
-    changes: list[tuple[Filter, Change]] = []
+    changes: list[tuple[BalanceFilter, BalanceUpdate]] = []
     entity_id = params.entity_id or ""
     if params.balances is not None:
         for entry in params.balances:
-            which = Filter(entry.feature_id, entity_id, interval=_interval(entry.interval))
-            changes.append((which, Change(remaining=entry.balance, alters_grant=True)))
+            which = BalanceFilter(entry.feature_id, entity_id, interval=_interval(entry.interval))
+            changes.append((which, BalanceUpdate(remaining=entry.balance, alters_grant=True)))
     elif params.feature_id is not None and params.value is not None:
-        changes.append((Filter(params.feature_id, entity_id), Change(usage=params.value)))
+        changes.append((BalanceFilter(params.feature_id, entity_id), BalanceUpdate(usage=params.value)))
     else:
         raise InvalidInput("balances", "is required")
     management.update_balances(request.caller.environment, customer_id, changes, request.now)

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from tollgate.dialects.autumn.fields import Id, Number, Params, Properties
 from tollgate.dialects.http import Answer, Request
-from tollgate.domain.decisions import folded
+from tollgate.domain.decisions import all_as_of
 from tollgate.store.locks import Lock
 from tollgate.usecases.management import Management
 from tollgate.usecases.reservations import Reservations
@@ -39,8 +39,8 @@ def list_locks(management: Management, reservations: Reservations, request: Requ
     env = request.caller.environment
     holdings = management.customer(env, params.customer_id)
     at = holdings.time(request.now)
-    world = folded(holdings.balances, at)
-    ids = sorted({hold.id for balance in world.values() for hold in balance.holds})
+    balances = all_as_of(holdings.balances, at)
+    ids = sorted({hold.id for balance in balances.values() for hold in balance.holds})
     return Answer({"list": [lock_json(lock) for lock in reservations.live(env, ids, at)]})
 
 

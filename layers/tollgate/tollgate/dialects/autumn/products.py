@@ -7,14 +7,14 @@ from typing import Any
 
 from tollgate.dialects.autumn.versions import Version, translated
 from tollgate.dialects.http import Answer, Request
+from tollgate.domain.api_keys import Environment
 from tollgate.domain.customers import Holdings, Subscription
 from tollgate.domain.features import Catalog, Feature
-from tollgate.domain.keys import Environment
 from tollgate.domain.plans import PREPAID, BasePrice, Plan, PlanItem
 from tollgate.domain.quantities import ZERO
 from tollgate.domain.views import view
 from tollgate.usecases.management import Management
-from tollgate.usecases.usage import Outcome
+from tollgate.usecases.tracking import Outcome
 
 
 def product_json(plan: Plan, env: Environment, catalog: Catalog, scenario: str | None = None) -> dict[str, Any]:
@@ -140,7 +140,7 @@ def preview(management: Management, request: Request, customer_id: str, outcome:
     feature = outcome.feature
     granting = {feature.id, *(pool.feature_id for pool in catalog.pools(feature.id))}
     offers = offered(management.plans(env), holdings, granting, request.now)
-    held = any(view(id, outcome.entity_id, outcome.world) for id in granting)
+    held = any(view(id, outcome.entity_id, outcome.balances) for id in granting)
     scenario = "usage_limit" if held else "feature_flag"
     reason = (
         f"You have reached the limit of {feature.name}." if held else f"{feature.name} is not part of the current plan."

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from tollgate.dialects.autumn.balances import Features, balance_json
+from tollgate.dialects.autumn.balances import FeatureStore, balance_json
 from tollgate.dialects.autumn.versions import FLAGS, Version
 from tollgate.dialects.http import Request
 from tollgate.domain.errors import InvalidInput, NotFound
-from tollgate.store.once import Once
-from tollgate.usecases.usage import Outcome
+from tollgate.store.idempotency import IdempotencyKey
+from tollgate.usecases.tracking import Outcome
 
 if TYPE_CHECKING:
     from tollgate.usecases.management import Management
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 MAX_KEY = 255
 
 
-def header_key(request: Request) -> tuple[Once, ...]:
+def header_key(request: Request) -> tuple[IdempotencyKey, ...]:
     """The `Idempotency-Key` header, where there is one (autumn.md 3.10)."""
     text = request.headers.get("idempotency-key")
     if text is None:
         return ()
-    return (Once("header", checked_key(text, "Idempotency-Key")),)
+    return (IdempotencyKey("header", checked_key(text, "Idempotency-Key")),)
 
 
 def checked_key(text: str, field: str) -> str:
@@ -90,6 +90,8 @@ def expanded(request: Request, expand: list[str] | None) -> frozenset[str]:
     return frozenset([*(expand or ()), *named])
 
 
-def shown_balances(outcome: Outcome, features: Features) -> dict[str, dict[str, Any] | None]:
+def shown_balances(outcome: Outcome, features: FeatureStore) -> dict[str, dict[str, Any] | None]:
     """The balances of all features in play, None for one that is not held."""
-    return {id: balance_json(id, outcome.entity_id, outcome.world, features) for id in dict.fromkeys(outcome.features)}
+    return {
+        id: balance_json(id, outcome.entity_id, outcome.balances, features) for id in dict.fromkeys(outcome.features)
+    }

@@ -10,7 +10,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from tollgate.dialects.autumn.balances import deduction_json
 from tollgate.dialects.autumn.fields import CustomerData, EntityData, Id, Number, Params, Properties, Text, Time
-from tollgate.dialects.autumn.once import guarded
+from tollgate.dialects.autumn.idempotency import guarded
 from tollgate.dialects.autumn.requests import checked_key, expanded, header_key, shown_balances, with_customer
 from tollgate.dialects.autumn.rules import invalid_input
 from tollgate.dialects.autumn.versions import NEWEST, Version, translated, version_of
@@ -18,8 +18,8 @@ from tollgate.dialects.http import Answer, Request
 from tollgate.dialects.queue import messages
 from tollgate.domain.decisions import Overage
 from tollgate.domain.errors import InvalidInput, InvalidRequest
-from tollgate.store.once import KEPT_MS, Once
-from tollgate.usecases.usage import Meter, Outcome, Use
+from tollgate.store.idempotency import KEPT_MS, IdempotencyKey
+from tollgate.usecases.tracking import Outcome, Tracking, UseCommand
 
 if TYPE_CHECKING:
     from tollgate.usecases.management import Management
@@ -65,7 +65,7 @@ _BATCH: TypeAdapter[list[TrackParams]] = TypeAdapter(
 )
 
 
-def track(meter: Meter, management: Callable[[], Management], send: Send, request: Request) -> Answer:
+def track(tracking: Tracking, management: Callable[[], Management], send: Send, request: Request) -> Answer:
     version = version_of(request.headers.get("x-api-version"))
     request.caller.require_secret("track usage")
     params = TrackParams.of(_lifted(version, request.body)).checked(request.now)
@@ -77,19 +77,19 @@ def track(meter: Meter, management: Callable[[], Management], send: Send, reques
         "_feature_id": params.feature_id,
     }
     if params.async_ if params.async_ is not None else version >= NEWEST:
-        _known(meter, request, params)
+        _known(tracking, request, params)
         keys = [key._replace(kept_ms=KEPT_MS) for key in _keys(request, params)]
         return guarded(
-            meter.once,
+            tracking.idempotency_keys,
             request,
             keys,
             lambda: _accepted(
-                send, meter, request, keys, params, translated(version, "track", {**answer, "balance": None})
+                send, tracking, request, keys, params, translated(version, "track", {**answer, "balance": None})
             ),
         )
 
     def call() -> list[Outcome]:
-        use = Use(
+        use = UseCommand(
             params.customer_id,
             params.feature_id or "",
             value,
@@ -100,8 +100,8 @@ def track(meter: Meter, management: Callable[[], Management], send: Send, reques
             _keys(request, params),
         )
         if params.event_name is not None:
-            return meter.track_event(request.caller, params.event_name, use, request.now)
-        return [meter.track(request.caller, use, request.now)]
+            return tracking.track_event(request.caller, params.event_name, use, request.now)
+        return [tracking.track(request.caller, use, request.now)]
 
     outcomes: list[Outcome] = with_customer(
         version,
@@ -113,10 +113,10 @@ def track(meter: Meter, management: Callable[[], Management], send: Send, reques
         params.entity_data.model_dump() if params.entity_data else None,
         call,
     )
-    return Answer(translated(version, "track", answer | _balances(meter, request, params, outcomes)))
+    return Answer(translated(version, "track", answer | _balances(tracking, request, params, outcomes)))
 
 
-def batch_track(meter: Meter, send: Send, request: Request) -> Answer:
+def batch_track(tracking: Tracking, send: Send, request: Request) -> Answer:
     """Takes 1 to 1000 uses; they are counted within seconds, each once.
 
     Where not all could be enqueued the answer is an error, and those that were are counted all the same: only under an
@@ -133,14 +133,14 @@ def batch_track(meter: Meter, send: Send, request: Request) -> Answer:
             params.checked(request.now)
         except InvalidInput as error:
             raise InvalidInput(f"{index}.{error.field}".rstrip("."), error.rule) from error
-        _known(meter, request, params)
+        _known(tracking, request, params)
     keys = header_key(request)
 
     def accept() -> Answer:
-        _send(send, meter, request, keys, [_item(params) for params in items])
+        _send(send, tracking, request, keys, [_item(params) for params in items])
         return Answer({"success": True})
 
-    return guarded(meter.once, request, keys, accept)
+    return guarded(tracking.idempotency_keys, request, keys, accept)
 
 
 def _lifted(version: Version, body: Any) -> Any:
@@ -153,36 +153,43 @@ def _lifted(version: Version, body: Any) -> Any:
     return {**body, "value": body["properties"]["value"], "properties": properties}
 
 
-def _keys(request: Request, params: TrackParams) -> tuple[Once, ...]:
+def _keys(request: Request, params: TrackParams) -> tuple[IdempotencyKey, ...]:
     own = params.idempotency_key
-    body = (Once("track", checked_key(own, "idempotency_key")),) if own is not None else ()
+    body = (IdempotencyKey("track", checked_key(own, "idempotency_key")),) if own is not None else ()
     return (*header_key(request), *body)
 
 
-def _known(meter: Meter, request: Request, params: TrackParams) -> None:
+def _known(tracking: Tracking, request: Request, params: TrackParams) -> None:
     """Refuses an unknown feature or event name at once; the customer is not looked up (autumn.md 3.12)."""
     env = request.caller.environment
     if params.event_name is not None:
-        meter.features.listening(env, params.event_name)
+        tracking.features.listening(env, params.event_name)
     else:
-        meter.features.catalog(env, str(params.feature_id)).feature(str(params.feature_id))
+        tracking.features.catalog(env, str(params.feature_id)).feature(str(params.feature_id))
 
 
 def _accepted(
-    send: Send, meter: Meter, request: Request, keys: Sequence[Once], params: TrackParams, body: dict[str, Any]
+    send: Send,
+    tracking: Tracking,
+    request: Request,
+    keys: Sequence[IdempotencyKey],
+    params: TrackParams,
+    body: dict[str, Any],
 ) -> Answer:
     item = {name: value for name, value in _item(params).items() if name != "idempotency_key"}
-    _send(send, meter, request, keys, [item])
+    _send(send, tracking, request, keys, [item])
     return Answer(body, status=202)
 
 
-def _send(send: Send, meter: Meter, request: Request, keys: Sequence[Once], items: Sequence[dict[str, Any]]) -> None:
+def _send(
+    send: Send, tracking: Tracking, request: Request, keys: Sequence[IdempotencyKey], items: Sequence[dict[str, Any]]
+) -> None:
     """Puts uses on the queue. Where that fails, some may be on it: with a key, the call's repeat sends them under the same
     ids, and they are counted once."""
     seed = None
     if keys:
-        assert meter.once is not None
-        seed = meter.once.seed(request.caller.environment, keys[0], request.now)
+        assert tracking.idempotency_keys is not None
+        seed = tracking.idempotency_keys.seed(request.caller.environment, keys[0], request.now)
     send(list(messages(request.caller, request.now, items, seed)))
 
 
@@ -202,9 +209,9 @@ def _item(params: TrackParams) -> dict[str, Any]:
     return {name: value for name, value in full.items() if value is not None}
 
 
-def _balances(meter: Meter, request: Request, params: TrackParams, outcomes: list[Outcome]) -> dict[str, Any]:
+def _balances(tracking: Tracking, request: Request, params: TrackParams, outcomes: list[Outcome]) -> dict[str, Any]:
     expand = expanded(request, params.expand)
-    features = meter.features.catalog(request.caller.environment).features if "balance.feature" in expand else None
+    features = tracking.features.catalog(request.caller.environment).features if "balance.feature" in expand else None
     shown: dict[str, Any] = {}
     for outcome in outcomes:
         shown |= shown_balances(outcome, features)

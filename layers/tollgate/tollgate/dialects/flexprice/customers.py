@@ -12,10 +12,10 @@ from tollgate.dialects.flexprice.features import texts
 from tollgate.dialects.flexprice.fields import Id, Metadata, Name, Params, Text, filled, time_text
 from tollgate.dialects.flexprice.lists import SearchParams, among
 from tollgate.dialects.http import Answer, Request
+from tollgate.domain.api_keys import Environment
 from tollgate.domain.customers import Customer, Holdings
 from tollgate.domain.errors import InvalidInput, NotFound
 from tollgate.domain.ids import checked_id
-from tollgate.domain.keys import Environment
 from tollgate.usecases.management import Management
 
 PAGE = 200

@@ -22,9 +22,9 @@ from tollgate.dialects.flexprice.fields import (
 )
 from tollgate.dialects.flexprice.lists import SearchParams, among
 from tollgate.dialects.http import Answer, Request
+from tollgate.domain.api_keys import Environment
 from tollgate.domain.errors import AlreadyExists, InvalidInput
 from tollgate.domain.features import Feature, FeatureType
-from tollgate.domain.keys import Environment
 from tollgate.exact_json import dumps
 from tollgate.usecases.management import Management, new_id
 

@@ -20,7 +20,7 @@ from pydantic_core import PydanticCustomError
 from tollgate.domain.errors import InvalidInput
 from tollgate.domain.ids import checked_id
 from tollgate.domain.quantities import quantity
-from tollgate.domain.usage import checked_properties_size
+from tollgate.domain.use_records import checked_properties_size
 from tollgate.exact_json import dumps
 
 _STEP = Decimal("1e-10")

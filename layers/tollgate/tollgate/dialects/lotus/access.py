@@ -10,11 +10,11 @@ from tollgate.dialects.lotus.errors import does_not_exist
 from tollgate.dialects.lotus.fields import Filtered, Text
 from tollgate.dialects.lotus.ids import found_feature, unknown
 from tollgate.dialects.lotus.shapes import customer_json, feature_json, held_json, metric_json, usage
-from tollgate.domain.access import Line, answers, holders, lines
+from tollgate.domain.allowances import SubscriptionAllowance, allowances, answers, holders
+from tollgate.domain.api_keys import Environment
 from tollgate.domain.customers import Subscription
 from tollgate.domain.errors import NotFound
 from tollgate.domain.features import Feature
-from tollgate.domain.keys import Environment
 from tollgate.usecases.access import Access, Held
 
 Policy = Literal["all", "any"]
@@ -41,16 +41,16 @@ def metric_access(access: Access, policy: Policy, request: Request) -> Answer:
     found = held_lines(feature.id, held, params.filters)
     body = {
         "customer": customer_json(held.customer),
-        "access": verdict(policy, (line.allows for _, line in found)),
+        "access": verdict(policy, (allowance.allows for _, allowance in found)),
         "metric": metric_json(env, feature),
         "access_per_subscription": [
             {
                 "subscription": held_json(env, subscription, access.plan(env, subscription), held.now),
-                "metric_usage": usage(line.used),
-                "metric_free_limit": line.free,
-                "metric_total_limit": line.total,
+                "metric_usage": usage(allowance.used),
+                "metric_free_limit": allowance.free,
+                "metric_total_limit": allowance.total,
             }
-            for subscription, line in found
+            for subscription, allowance in found
         ],
     }
     return Answer(body)
@@ -63,7 +63,7 @@ def feature_access(access: Access, request: Request) -> Answer:
     held = known(
         params.customer_id, lambda: access.all_subscriptions(env, params.customer_id, [feature.id], request.now)
     )
-    granting = holders(feature.id, held.world)
+    granting = holders(feature.id, held.balances)
     rows = [
         {
             "subscription": held_json(env, subscription, access.plan(env, subscription), held.now),
@@ -90,9 +90,11 @@ def verdict(policy: Policy, allowed: Iterable[bool]) -> bool:
     return bool(found) and (all(found) if policy == "all" else any(found))
 
 
-def held_lines(feature_id: str, held: Held, asked: tuple[tuple[str, str], ...] = ()) -> list[tuple[Subscription, Line]]:
+def held_lines(
+    feature_id: str, held: Held, asked: tuple[tuple[str, str], ...] = ()
+) -> list[tuple[Subscription, SubscriptionAllowance]]:
     """The subscriptions that have the metric and answer for the filters, each with what it leaves, oldest first."""
-    found = lines(feature_id, held.world)
+    found = allowances(feature_id, held.balances)
     return [(s, found[s.id]) for s in held.subscriptions if s.id in found and answers(s.filters, asked)]
 
 

@@ -12,7 +12,7 @@ from tollgate.dialects.lotus.subscriptions import record_json
 from tollgate.domain.customers import Customer, Holdings
 from tollgate.domain.errors import AlreadyExists, NotFound
 from tollgate.domain.ids import checked_id
-from tollgate.domain.usage import checked_properties_size
+from tollgate.domain.use_records import checked_properties_size
 from tollgate.exact_json import dumps
 from tollgate.usecases.access import Access
 from tollgate.usecases.management import Management

@@ -13,8 +13,8 @@ from tollgate.dialects.lotus.ids import organization_id
 from tollgate.dialects.queue import messages
 from tollgate.domain.errors import InvalidInput
 from tollgate.domain.ids import RULE, checked_id
-from tollgate.store.once import DAY_MS
-from tollgate.usecases.reports import Reporter
+from tollgate.store.idempotency import DAY_MS
+from tollgate.usecases.usage_events import UsageEvents
 
 Send = Callable[[list[str]], None]
 """Puts messages on the usage queue; raises Unavailable where it could not."""
@@ -104,7 +104,7 @@ def _item(event: Any, now: int) -> tuple[dict[str, Any], str]:
     return {**item, "timestamp": at, "receipt": True}, ""
 
 
-def verify(reporter: Reporter, request: Request) -> Answer:
+def verify(usage_events: UsageEvents, request: Request) -> Answer:
     """Of some events' ids, those that were not received (and counted, or kept for a customer to come)."""
     request.caller.require_secret("read events")
     body = request.body if isinstance(request.body, dict) else {}
@@ -113,7 +113,7 @@ def verify(reporter: Reporter, request: Request) -> Answer:
     params = VerifyParams.parsed(body)
     ids = [params.idempotency_ids] if isinstance(params.idempotency_ids, str) else params.idempotency_ids
     since = request.now - params.number_days_lookback * DAY_MS
-    missing = reporter.missing(request.caller.environment, ids, request.now, since, params.customer_id)
+    missing = usage_events.missing(request.caller.environment, ids, request.now, since, params.customer_id)
     return Answer({"status": "success", "ids_not_found": missing})
 
 

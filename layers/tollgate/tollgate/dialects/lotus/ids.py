@@ -12,10 +12,10 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from tollgate.dialects.lotus.errors import Invalid, Problem, does_not_exist
+from tollgate.domain.api_keys import Environment
 from tollgate.domain.customers import Subscription
 from tollgate.domain.features import Feature
 from tollgate.domain.ids import lotus_ids
-from tollgate.domain.keys import Environment
 from tollgate.domain.plans import Plan
 
 _PLANS = uuid.UUID("b2d1b7a6-54f0-5c3f-9a57-7f2b1f0c9e35")

@@ -12,10 +12,10 @@ from tollgate.dialects.lotus.errors import Invalid, Problem, plain
 from tollgate.dialects.lotus.fields import Filtered, Params, Text
 from tollgate.dialects.lotus.ids import metric_id, plan_id
 from tollgate.dialects.lotus.shapes import event_name, filters_json, usage
-from tollgate.domain.access import Line, answers, holders
+from tollgate.domain.allowances import SubscriptionAllowance, answers, holders
+from tollgate.domain.api_keys import Environment
 from tollgate.domain.errors import NotFound
 from tollgate.domain.features import Feature
-from tollgate.domain.keys import Environment
 from tollgate.domain.meters import counting
 from tollgate.usecases.access import Access
 
@@ -64,17 +64,17 @@ def customer_access(access: Access, request: Request) -> Answer:
         return Answer({"status": "error", "detail": "Customer not found"}, 400)
     if name is not None:
         running = {subscription.id for subscription in held.subscriptions}
-        return Answer({"access": any(holders(feature.id, held.world) & running for feature in features)})
+        return Answer({"access": any(holders(feature.id, held.balances) & running for feature in features)})
     free = params.event_limit_type == "free"
     usages = [
         {
-            "metric_usage": usage(line.used),
-            "metric_limit": line.free if free else line.total,
-            "access": line.allows_free if free else line.allows,
+            "metric_usage": usage(allowance.used),
+            "metric_limit": allowance.free if free else allowance.total,
+            "access": allowance.allows_free if free else allowance.allows,
             "metric_name": feature.name,
         }
         for feature in features
-        for _, line in held_lines(feature.id, held)
+        for _, allowance in held_lines(feature.id, held)
     ]
     return Answer({"access": all(found["access"] for found in usages), "usages": usages})
 
@@ -92,7 +92,7 @@ def customer_metric_access(access: Access, request: Request) -> Answer:
         raise Invalid(Problem("invalid", "You must provide either an event_name or a metric_id."))
     ids = [feature.id for feature in features]
     held = known(params.customer_id, lambda: access.all_subscriptions(env, params.customer_id, ids, request.now))
-    by_feature = [(feature, {s.id: line for s, line in held_lines(feature.id, held)}) for feature in features]
+    by_feature = [(feature, {s.id: allowance for s, allowance in held_lines(feature.id, held)}) for feature in features]
     shown = [
         {
             "plan_id": plan_id(env, subscription.plan_id),
@@ -115,7 +115,7 @@ def customer_feature_access(access: Access, request: Request) -> Answer:
     features = _named(access, env, params.feature_name)
     ids = [feature.id for feature in features]
     held = known(params.customer_id, lambda: access.all_subscriptions(env, params.customer_id, ids, request.now))
-    granting = {id for feature in features for id in holders(feature.id, held.world)}
+    granting = {id for feature in features for id in holders(feature.id, held.balances)}
     shown = [
         {
             "feature_name": params.feature_name,
@@ -129,13 +129,13 @@ def customer_feature_access(access: Access, request: Request) -> Answer:
     return Answer(shown)
 
 
-def _component(env: Environment, feature: Feature, line: Line) -> dict[str, Any]:
+def _component(env: Environment, feature: Feature, allowance: SubscriptionAllowance) -> dict[str, Any]:
     return {
         "event_name": event_name(feature),
         "metric_name": feature.name,
-        "metric_usage": usage(line.used),
-        "metric_free_limit": line.free,
-        "metric_total_limit": line.total,
+        "metric_usage": usage(allowance.used),
+        "metric_free_limit": allowance.free,
+        "metric_total_limit": allowance.total,
         "metric_id": metric_id(env, feature.id),
     }
 

@@ -13,14 +13,14 @@ from tollgate.dialects.lotus.errors import Invalid, OverlappingPlans, Problem, d
 from tollgate.dialects.lotus.fields import Filtered, Moment, Params, Text
 from tollgate.dialects.lotus.ids import is_plan, is_version, subscription_id, subscription_of
 from tollgate.dialects.lotus.shapes import customer_json, dates_json, filters_json, term, version_json
-from tollgate.domain.access import answers
+from tollgate.domain.allowances import answers
 from tollgate.domain.customers import Holdings, Subscription
 from tollgate.domain.errors import Conflict, NotFound
 from tollgate.domain.periods import next_boundary
 from tollgate.domain.plans import Plan
 from tollgate.domain.quantities import quantity
 from tollgate.domain.subscriptions import Terms, nested
-from tollgate.domain.usage import checked_properties_size
+from tollgate.domain.use_records import checked_properties_size
 from tollgate.exact_json import dumps
 from tollgate.usecases.access import Access
 from tollgate.usecases.management import Management

@@ -62,7 +62,7 @@ def _flat(balance: dict[str, Any]) -> dict[str, Any]:
     if balance["unlimited"]:
         none = {"interval": None, "interval_count": None, "next_reset_at": None, "overage_allowed": False}
         return {"unlimited": True, "balance": ZERO, "usage": ZERO, "included_usage": ZERO, **none}
-    prepaid = sum((row["prepaid_quantity"] for row in balance["breakdown"]), ZERO)
+    prepaid = sum((grant["prepaid_quantity"] for grant in balance["breakdown"]), ZERO)
     flat = {
         **_interval(balance["reset"]),
         "unlimited": False,
@@ -70,12 +70,12 @@ def _flat(balance: dict[str, Any]) -> dict[str, Any]:
         "next_reset_at": balance["reset"]["resets_at"] if balance["reset"] else None,
         "breakdown": [
             {
-                **_interval(row["reset"]),
-                **_numbers(row, row["prepaid_quantity"]),
-                "next_reset_at": row["reset"]["resets_at"] if row["reset"] else None,
-                "expires_at": row["expires_at"],
+                **_interval(grant["reset"]),
+                **_numbers(grant, grant["prepaid_quantity"]),
+                "next_reset_at": grant["reset"]["resets_at"] if grant["reset"] else None,
+                "expires_at": grant["expires_at"],
             }
-            for row in balance["breakdown"]
+            for grant in balance["breakdown"]
         ],
     }
     if "rollovers" in balance:

@@ -37,8 +37,8 @@ entity = customer
 
 
 def balance(new: dict[str, Any]) -> dict[str, Any]:
-    rows = [_row(row) for row in new["breakdown"]]
-    prepaid = sum((row["prepaid_grant"] for row in new["breakdown"]), ZERO)
+    grants = [_grant(grant) for grant in new["breakdown"]]
+    prepaid = sum((grant["prepaid_grant"] for grant in new["breakdown"]), ZERO)
     old = {
         "feature_id": new["feature_id"],
         "unlimited": new["unlimited"],
@@ -48,9 +48,9 @@ def balance(new: dict[str, Any]) -> dict[str, Any]:
         "usage": new["usage"],
         "overage_allowed": new["overage_allowed"],
         "max_purchase": new["max_purchase"],
-        "reset": None if new["unlimited"] else shared_reset(row["reset"] for row in rows),
-        "plan_id": _only({row["plan_id"] for row in rows}),
-        "breakdown": rows,
+        "reset": None if new["unlimited"] else shared_reset(grant["reset"] for grant in grants),
+        "plan_id": _only({grant["plan_id"] for grant in grants}),
+        "breakdown": grants,
     }
     for name in ("rollovers", "feature"):
         if name in new:
@@ -59,7 +59,7 @@ def balance(new: dict[str, Any]) -> dict[str, Any]:
 
 
 def shared_reset(resets: Iterable[dict[str, Any] | None]) -> dict[str, Any] | None:
-    """The reset of several rows: theirs if it is one, else `multiple`; the time is the next of all."""
+    """The reset of several grants: theirs if it is one, else `multiple`; the time is the next of all."""
     found = list(resets)
     kinds = {(reset["interval"], reset["interval_count"]) if reset else None for reset in found}
     if kinds == {None}:
@@ -71,7 +71,7 @@ def shared_reset(resets: Iterable[dict[str, Any] | None]) -> dict[str, Any] | No
     return {"interval": kind[0], "interval_count": kind[1], "resets_at": min(times, default=None)}
 
 
-def _row(new: dict[str, Any]) -> dict[str, Any]:
+def _grant(new: dict[str, Any]) -> dict[str, Any]:
     price = new["price"] or {}
     return {
         "id": new["id"],
@@ -89,7 +89,7 @@ def _row(new: dict[str, Any]) -> dict[str, Any]:
 
 
 def _flag(flag: dict[str, Any]) -> dict[str, Any]:
-    """A flag as an empty balance of one empty row."""
+    """A flag as an empty balance of one empty grant."""
     numbers = {
         "granted_balance": ZERO,
         "purchased_balance": ZERO,
@@ -99,14 +99,14 @@ def _flag(flag: dict[str, Any]) -> dict[str, Any]:
         "max_purchase": None,
         "reset": None,
     }
-    row = {"id": flag["id"], "plan_id": flag["plan_id"], **numbers, "prepaid_quantity": ZERO}
-    row["expires_at"] = flag["expires_at"]
+    grant = {"id": flag["id"], "plan_id": flag["plan_id"], **numbers, "prepaid_quantity": ZERO}
+    grant["expires_at"] = flag["expires_at"]
     return {
         "feature_id": flag["feature_id"],
         "unlimited": False,
         **numbers,
         "plan_id": flag["plan_id"],
-        "breakdown": [row],
+        "breakdown": [grant],
         **({"feature": flag["feature"]} if "feature" in flag else {}),
     }
 

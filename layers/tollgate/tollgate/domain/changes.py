@@ -11,11 +11,11 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from tollgate.domain.balances import Balance, Place, fold, settle
+from tollgate.domain.balances import Balance, BalanceKey, apply_spent, as_of
 from tollgate.domain.decisions import Deduction
+from tollgate.domain.grants import FOREVER, Grant
 from tollgate.domain.quantities import ZERO
-from tollgate.domain.rows import FOREVER, Row
-from tollgate.domain.usage import NO_PROPERTIES, UsageEvent
+from tollgate.domain.use_records import NO_PROPERTIES, UseRecord
 
 _LATEST = 253_370_764_799_999  # the end of the year 9998: the last instant that every interval can be counted from
 
@@ -28,16 +28,16 @@ class Change(NamedTuple):
 
     environment: str
     customer_id: str
-    place: Place
+    key: BalanceKey
     version: int
     before: Balance | None
     after: Balance | None
-    event: UsageEvent | None
+    event: UseRecord | None
     at: int
     source: str = ""
 
 
-class Used(NamedTuple):
+class RecordedUse(NamedTuple):
     """One use, as far as it moved one item. `part`: another item's record tells of the same use, and is its first."""
 
     use_id: str
@@ -53,7 +53,7 @@ class Used(NamedTuple):
 
 
 class What(StrEnum):
-    """What became of a row without being used."""
+    """What became of a grant without being used."""
 
     RESET = "reset"
     GRANTED = "granted"
@@ -61,27 +61,27 @@ class What(StrEnum):
     ADJUSTED = "adjusted"
 
 
-class RowChange(NamedTuple):
+class GrantChange(NamedTuple):
     """`value`: units that a reset put back, that were granted, that lapsed, or by which a hand changed what remains. None
-    where the row has no number (a flag, an unlimited grant)."""
+    where the grant has no number (a flag, an unlimited grant)."""
 
     what: What
-    row: Row
+    grant: Grant
     value: Decimal | None
     at: int
 
 
-def uses_of(change: Change) -> list[Used]:
+def uses_of(change: Change) -> list[RecordedUse]:
     """The uses that a write counted, in the order in which they were."""
     event = change.event
     if event is None:
         return []
     if event.uses:
         return [
-            Used(
+            RecordedUse(
                 use.id,
-                use.feature_id or event.feature_id or change.place.feature_id,
-                use.entity_id or event.entity_id or change.place.entity_id or None,
+                use.feature_id or event.feature_id or change.key.feature_id,
+                use.entity_id or event.entity_id or change.key.entity_id or None,
                 use.value,
                 use.drawn,
                 use.at,
@@ -93,10 +93,10 @@ def uses_of(change: Change) -> list[Used]:
             for use in event.uses
         ]
     return [
-        Used(
+        RecordedUse(
             event.id,
-            event.feature_id or change.place.feature_id,
-            event.entity_id or change.place.entity_id or None,
+            event.feature_id or change.key.feature_id,
+            event.entity_id or change.key.entity_id or None,
             event.value,
             event.drawn,
             event.at,
@@ -112,66 +112,66 @@ def base_of(change: Change) -> Balance:
     """The balance as it stood right before the write, with what was due by then done: resets, expiries, and holds whose
     time was over. A hold that is gone because the write settled it had not lapsed: what the write counted tells."""
     if change.before is None:
-        return Balance(change.place, limits=change.after.limits) if change.after else Balance(change.place)
+        return Balance(change.key, limits=change.after.limits) if change.after else Balance(change.key)
     if change.after is None:
-        return fold(change.before, change.at)
+        return as_of(change.before, change.at)
     now, kept = instant_of(change.after), {hold.id for hold in change.after.holds}
     gone = sorted((h for h in change.before.holds if h.id not in kept), key=lambda hold: hold.expires_at)
     counted = change.event.drawn if change.event else ZERO
-    after = _consumed(settle(change.after))
+    after = _consumed(apply_spent(change.after))
     for settled in gone[-1:], []:
-        base = fold(change.before._replace(holds=tuple(h for h in change.before.holds if h not in settled)), now)
-        if after - _consumed(base.rows) == counted:
+        base = as_of(change.before._replace(holds=tuple(h for h in change.before.holds if h not in settled)), now)
+        if after - _consumed(base.grants) == counted:
             break
     return base
 
 
-def _consumed(rows: Iterable[Row]) -> Decimal:
-    return sum((row.consumed for row in rows), ZERO)
+def _consumed(grants: Iterable[Grant]) -> Decimal:
+    return sum((grant.consumed for grant in grants), ZERO)
 
 
 def instant_of(balance: Balance) -> int:
     """The last instant at which a written balance is still as it was written: what was due before its write was due by
     then, and nothing more."""
-    moments = [row.changes_at for row in balance.rows] + [window.ends_at for window in balance.limits.windows]
+    moments = [grant.changes_at for grant in balance.grants] + [window.ends_at for window in balance.limits.windows]
     moments += [hold.expires_at for hold in balance.holds]
     return min(_LATEST, min(moments, default=FOREVER) - 1)
 
 
-def row_changes(change: Change) -> Iterator[RowChange]:
-    """What the write did to rows beside what it counted, in deduction order; what is gone first."""
-    after = change.after or Balance(change.place)
+def grant_changes(change: Change) -> Iterator[GrantChange]:
+    """What the write did to grants beside what it counted, in deduction order; what is gone first."""
+    after = change.after or Balance(change.key)
     now = instant_of(after)
-    old = {row.id: row for row in settle(change.before)} if change.before else {}
-    new = {row.id: row for row in settle(after)}
-    bases = {row.id: row for row in base_of(change).rows}
-    for row in old.values():
-        if row.id not in new:
-            value = None if _numberless(change, row) else max(ZERO, row.remaining) + row.rolled
-            yield RowChange(What.LAPSED, row, value, change.at if row.expires_at is None else row.expires_at)
-    for row in new.values():
-        before = old.get(row.id)
+    old = {grant.id: grant for grant in apply_spent(change.before)} if change.before else {}
+    new = {grant.id: grant for grant in apply_spent(after)}
+    bases = {grant.id: grant for grant in base_of(change).grants}
+    for grant in old.values():
+        if grant.id not in new:
+            value = None if _numberless(change, grant) else max(ZERO, grant.remaining) + grant.rolled
+            yield GrantChange(What.LAPSED, grant, value, change.at if grant.expires_at is None else grant.expires_at)
+    for grant in new.values():
+        before = old.get(grant.id)
         if before is None:
-            value = None if _numberless(change, row) else row.total
-            yield RowChange(What.GRANTED, row, value, change.at)
+            value = None if _numberless(change, grant) else grant.total
+            yield GrantChange(What.GRANTED, grant, value, change.at)
             continue
         lapsed = sum((r.remaining for r in before.rollovers if r.expires_at is not None and r.expires_at <= now), ZERO)
         if lapsed:
-            yield RowChange(What.LAPSED, row, lapsed, change.at)
-        base = _base(before, row, bases)
-        if was_reset(before, row) and before.next_reset_at is not None:
-            yield RowChange(What.RESET, row, before.used - base.used, before.next_reset_at)
-        if _numberless(change, row):
+            yield GrantChange(What.LAPSED, grant, lapsed, change.at)
+        base = _base(before, grant, bases)
+        if was_reset(before, grant) and before.next_reset_at is not None:
+            yield GrantChange(What.RESET, grant, before.used - base.used, before.next_reset_at)
+        if _numberless(change, grant):
             continue
-        if (more := row.total - base.total) > 0:
-            yield RowChange(What.GRANTED, row, more, change.at)
-        counted = ZERO if change.event is None else row.consumed - base.consumed
-        by_hand = (row.remaining + row.rolled) - (base.remaining + base.rolled) + counted - max(ZERO, more)
+        if (more := grant.total - base.total) > 0:
+            yield GrantChange(What.GRANTED, grant, more, change.at)
+        counted = ZERO if change.event is None else grant.consumed - base.consumed
+        by_hand = (grant.remaining + grant.rolled) - (base.remaining + base.rolled) + counted - max(ZERO, more)
         if by_hand:
-            yield RowChange(What.ADJUSTED, row, by_hand, change.at)
+            yield GrantChange(What.ADJUSTED, grant, by_hand, change.at)
 
 
-def was_reset(before: Row, after: Row) -> bool:
+def was_reset(before: Grant, after: Grant) -> bool:
     """Whether the boundary moved on by itself: a boundary that was set by hand starts a new count."""
     return (
         before.next_reset_at is not None
@@ -180,32 +180,32 @@ def was_reset(before: Row, after: Row) -> bool:
     )
 
 
-def _base(before: Row, after: Row, bases: Mapping[str, Row]) -> Row:
-    """The row right before the write; as it was, where the write set it a new boundary."""
+def _base(before: Grant, after: Grant, bases: Mapping[str, Grant]) -> Grant:
+    """The grant right before the write; as it was, where the write set it a new boundary."""
     if (before.anchor, before.reset) != (after.anchor, after.reset):
         return before
     return bases.get(before.id, before)
 
 
-def _numberless(change: Change, row: Row) -> bool:
+def _numberless(change: Change, grant: Grant) -> bool:
     balance = change.after or change.before
-    return row.unlimited or bool(balance and balance.flag)
+    return grant.unlimited or bool(balance and balance.flag)
 
 
 def _moved(change: Change) -> Iterator[Deduction]:
     if change.after is None or change.before is None:
         return
-    bases = {row.id: row for row in base_of(change).rows}
-    for row in settle(change.after):
-        value = row.consumed - (bases[row.id].consumed if row.id in bases else ZERO)
+    bases = {grant.id: grant for grant in base_of(change).grants}
+    for grant in apply_spent(change.after):
+        value = grant.consumed - (bases[grant.id].consumed if grant.id in bases else ZERO)
         if value:
-            yield Deduction(change.place.feature_id, row, value)
+            yield Deduction(change.key.feature_id, grant, value)
 
 
 def _deductions(change: Change, moved: tuple[tuple[str, Decimal], ...]) -> Iterator[Deduction]:
-    """What several uses of one write moved: the rows as they stood after all of them."""
+    """What several uses of one write moved: the grants as they stood after all of them."""
     balances = [balance for balance in (change.before, change.after) if balance]
-    rows = {row.id: row for balance in balances for row in settle(balance)}
+    grants = {grant.id: grant for balance in balances for grant in apply_spent(balance)}
     for id, value in moved:
-        if id in rows:
-            yield Deduction(change.place.feature_id, rows[id], value)
+        if id in grants:
+            yield Deduction(change.key.feature_id, grants[id], value)

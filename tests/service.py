@@ -8,29 +8,29 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from tollgate.domain.balances import Balance, Place, Totals, fold, totals
+from tollgate.domain.api_keys import Caller, Environment, Scope
+from tollgate.domain.balances import Balance, BalanceKey, Totals, as_of, totals
 from tollgate.domain.controls import NO_CONTROLS, Controls
 from tollgate.domain.customers import Customer, Entity
 from tollgate.domain.decisions import Overage, sources_of
 from tollgate.domain.features import Feature, FeatureType
-from tollgate.domain.keys import Caller, Environment, Scope
 from tollgate.domain.periods import Interval, Reset
 from tollgate.domain.plans import USAGE_BASED, ItemPrice, Plan, PlanItem
 from tollgate.domain.quantities import ZERO
 from tollgate.domain.subscriptions import NO_TERMS, Terms
-from tollgate.domain.usage import NO_PROPERTIES
-from tollgate.store.api_keys import ApiKeys
-from tollgate.store.balance_items import Stored, decode_event
-from tollgate.store.balances import Balances
-from tollgate.store.customers import Customers
-from tollgate.store.features import Features
+from tollgate.domain.use_records import NO_PROPERTIES
+from tollgate.store.api_keys import ApiKeyStore
+from tollgate.store.balance_items import StoredBalance, decode_event
+from tollgate.store.balances import BalanceStore
+from tollgate.store.customers import CustomerStore
+from tollgate.store.features import FeatureStore
+from tollgate.store.idempotency import IdempotencyKey, IdempotencyStore
 from tollgate.store.keys import balance
-from tollgate.store.once import Once, OnceKeys
-from tollgate.store.plans import Plans
+from tollgate.store.plans import PlanStore
 from tollgate.store.table import Table
 from tollgate.usecases.features import FeatureCache
 from tollgate.usecases.management import Management
-from tollgate.usecases.usage import Meter, Outcome, Use
+from tollgate.usecases.tracking import Outcome, Tracking, UseCommand
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -76,10 +76,10 @@ def pay_per_use(included: int, most: int | None = None, feature: str = "messages
 
 
 @dataclass(frozen=True)
-class World:
+class Service:
     table: Table
-    balances: Balances
-    meter: Meter
+    balance_store: BalanceStore
+    tracking: Tracking
     management: Management
 
     def plan(self, items: Sequence[PlanItem], *, add_on: bool = False) -> str:
@@ -122,54 +122,64 @@ class World:
         feature: str = "messages",
         entity: str = "",
         properties: Mapping[str, Any] = NO_PROPERTIES,
-        once: tuple[Once, ...] = (),
+        idempotency_keys: tuple[IdempotencyKey, ...] = (),
     ) -> Outcome:
         """Check-and-track."""
-        use = Use(customer_id, feature, Decimal(amount), overage, properties, entity, once=once)
-        return self.meter.check_and_track(CALLER, use, now)
+        use = UseCommand(
+            customer_id, feature, Decimal(amount), overage, properties, entity, idempotency_keys=idempotency_keys
+        )
+        return self.tracking.check_and_track(CALLER, use, now)
 
     def track(
-        self, customer_id: str, amount: int | str, overage: Overage = Overage.CAP, once: tuple[Once, ...] = ()
+        self,
+        customer_id: str,
+        amount: int | str,
+        overage: Overage = Overage.CAP,
+        idempotency_keys: tuple[IdempotencyKey, ...] = (),
     ) -> Outcome:
         """Track: a refusal is an error."""
-        return self.meter.track(CALLER, Use(customer_id, "messages", Decimal(amount), overage, once=once), NOW)
+        return self.tracking.track(
+            CALLER,
+            UseCommand(customer_id, "messages", Decimal(amount), overage, idempotency_keys=idempotency_keys),
+            NOW,
+        )
 
     def totals(self, customer_id: str, feature: str = "messages", entity: str = "", now: int = NOW) -> Totals:
         """What a check shows of a feature."""
-        world = self.meter.check(SANDBOX, customer_id, feature, ZERO, now, entity_id=entity).world
-        sources = sources_of(feature, (), entity, world)
-        return totals(row for source in sources for row in world[source.place].rows if source.may(row))
+        balances = self.tracking.check(SANDBOX, customer_id, feature, ZERO, now, entity_id=entity).balances
+        sources = sources_of(feature, (), entity, balances)
+        return totals(grant for source in sources for grant in balances[source.key].grants if source.may(grant))
 
     def remaining(self, customer_id: str, now: int = NOW, *, feature: str = "messages", entity: str = "") -> Decimal:
         return self.totals(customer_id, feature, entity, now).remaining
 
-    def held(self, customer_id: str, now: int = NOW) -> dict[Place, Balance]:
+    def held(self, customer_id: str, now: int = NOW) -> dict[BalanceKey, Balance]:
         """Every balance of the customer and its entities, as it stands."""
         held = self.management.customer(SANDBOX, customer_id).balances
-        return {place: fold(balance, now) for place, balance in held.items()}
+        return {key: as_of(balance, now) for key, balance in held.items()}
 
-    def consumed(self, customer_id: str, now: int = NOW) -> dict[Place, Decimal]:
+    def consumed(self, customer_id: str, now: int = NOW) -> dict[BalanceKey, Decimal]:
         """What was drawn from each balance, in its units."""
         return {
-            place: sum((row.consumed for row in balance.rows), ZERO)
-            for place, balance in self.held(customer_id, now).items()
+            key: sum((grant.consumed for grant in balance.grants), ZERO)
+            for key, balance in self.held(customer_id, now).items()
         }
 
-    def stored(self, customer_id: str, place: Place = Place("messages")) -> Stored:  # noqa: B008 - a tuple
-        return self.balances.read(SANDBOX, customer_id, [place])[place]
+    def stored(self, customer_id: str, key: BalanceKey = BalanceKey("messages")) -> StoredBalance:  # noqa: B008 - a tuple
+        return self.balance_store.read(SANDBOX, customer_id, [key])[key]
 
-    def last_event_id(self, customer_id: str, place: Place = Place("messages")) -> str | None:  # noqa: B008 - a tuple
-        found = self.table.get(balance(SANDBOX, customer_id, place))
+    def last_event_id(self, customer_id: str, key: BalanceKey = BalanceKey("messages")) -> str | None:  # noqa: B008 - a tuple
+        found = self.table.get(balance(SANDBOX, customer_id, key))
         assert found
         event = decode_event(found)
         return event and event.id
 
 
-def world(client: DynamoDBClient, table_name: str, catalog: Sequence[Feature] = FEATURES) -> World:
+def service(client: DynamoDBClient, table_name: str, catalog: Sequence[Feature] = FEATURES) -> Service:
     """The use cases over an empty table that has the features of this catalog."""
     table = Table(client, table_name)
-    features, balances = Features(table), Balances(table)
-    management = Management(features, Plans(table), Customers(table), ApiKeys(table))
+    features, balances = FeatureStore(table), BalanceStore(table)
+    management = Management(features, PlanStore(table), CustomerStore(table), ApiKeyStore(table))
     for feature in catalog:
         management.create_feature(SANDBOX, feature)
-    return World(table, balances, Meter(balances, FeatureCache(features), OnceKeys(table)), management)
+    return Service(table, balances, Tracking(balances, FeatureCache(features), IdempotencyStore(table)), management)

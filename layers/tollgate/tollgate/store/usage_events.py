@@ -2,7 +2,7 @@
 customers to come.
 
     item     holds                                             written
-    unique   `seen`, JSON: row -> end of the period in which   if it is as it was read, in the transaction that counts
+    unique   `seen`, JSON: grant -> end of the period in which   if it is as it was read, in the transaction that counts
              it counted the value last
     waiting  `data`, JSON: the event                           with its idempotency key, if there is no such customer
                                                                still; it goes in the transaction that counts it
@@ -18,15 +18,15 @@ import uuid
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tollgate.domain.balances import Place
+from tollgate.domain.api_keys import Environment
+from tollgate.domain.balances import BalanceKey
 from tollgate.domain.errors import DuplicateRequest
-from tollgate.domain.keys import Environment
-from tollgate.domain.meters import Seen
-from tollgate.domain.reports import Report
+from tollgate.domain.meters import PeriodsCounted
+from tollgate.domain.usage_events import UsageEvent
 from tollgate.exact_json import dumps, loads
 from tollgate.store import keys
-from tollgate.store.balance_items import Stored, decode
-from tollgate.store.once import DAY_MS
+from tollgate.store.balance_items import StoredBalance, decode
+from tollgate.store.idempotency import DAY_MS
 from tollgate.store.table import Item, Refused, Table, delete_existing
 
 if TYPE_CHECKING:
@@ -45,68 +45,74 @@ class Value(NamedTuple):
         return cls(hashlib.sha256(f"{customer_id}\n{feature_id}\n{value}".encode()).hexdigest())
 
 
-class Found(NamedTuple):
+class EventRead(NamedTuple):
     """What an event may touch, as it was read. `known`: there is such a customer."""
 
     known: bool
     frozen_time: int | None
-    stored: dict[Place, Stored]
-    seen: dict[Value, Item]
+    stored: dict[BalanceKey, StoredBalance]
+    unique_values: dict[Value, Item]
 
-    def rows_that_saw(self, value: Value) -> Seen:
-        item = self.seen.get(value)
+    def counted_in(self, value: Value) -> PeriodsCounted:
+        item = self.unique_values.get(value)
         return loads(item["seen"]["S"]) if item else {}
 
 
 class Waiting(NamedTuple):
-    """An event whose customer was not known when it came; `key_id` sent it. `place` is where it lies."""
+    """An event whose customer was not known when it came; `key_id` sent it. `key` is where it lies."""
 
-    event: Report
+    event: UsageEvent
     key_id: str
-    place: keys.Key
+    key: keys.Key
 
 
-class Reports:
+class UsageEventStore:
     """The events of one table."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    def read(self, env: Environment, customer_id: str, places: Collection[Place], values: Collection[Value]) -> Found:
+    def read(
+        self, env: Environment, customer_id: str, balance_keys: Collection[BalanceKey], values: Collection[Value]
+    ) -> EventRead:
         """All that an event may touch, read consistently in one request (for up to 100 items)."""
-        wanted = [keys.customer(env, customer_id), *(keys.balance(env, customer_id, place) for place in places)]
+        wanted = [keys.customer(env, customer_id), *(keys.balance(env, customer_id, key) for key in balance_keys)]
         wanted += [keys.unique(env, value.digest) for value in values]
         customer: Item | None = None
-        stored: dict[Place, Stored] = {}
-        seen: dict[str, Item] = {}
+        stored: dict[BalanceKey, StoredBalance] = {}
+        counted_in: dict[str, Item] = {}
         for item in self._table.get_all(wanted):
             sk = item["sk"]["S"]
             if sk == keys.CUSTOMER:
                 customer = item
             elif sk.startswith(keys.BALANCE):
                 balance = decode(item)
-                stored[balance.balance.place] = balance
+                stored[balance.balance.key] = balance
             else:
-                seen[item["pk"]["S"]] = item
-        by_value = {v: seen[pk] for v in values if (pk := keys.unique(env, v.digest)["pk"]["S"]) in seen}
+                counted_in[item["pk"]["S"]] = item
+        by_value = {v: counted_in[pk] for v in values if (pk := keys.unique(env, v.digest)["pk"]["S"]) in counted_in}
         frozen: int | None = loads(customer["data"]["S"]).get("frozen_time") if customer else None
-        return Found(customer is not None, frozen, stored, by_value)
+        return EventRead(customer is not None, frozen, stored, by_value)
 
-    def saw(self, env: Environment, value: Value, found: Found, seen: Seen) -> TransactWriteItemTypeDef:
+    def saw(
+        self, env: Environment, value: Value, found: EventRead, counted_in: PeriodsCounted
+    ) -> TransactWriteItemTypeDef:
         """A write, for a transaction, of who has seen a value now, if it is as it was found."""
-        old = found.seen.get(value)
-        ends = set(seen.values())
+        old = found.unique_values.get(value)
+        ends = set(counted_in.values())
         ttl: Item = {} if 0 in ends or not ends else {"ttl": {"N": str(max(ends) // 1000 + 86_400)}}
         put: dict[str, Any] = {
             "TableName": self._table.name,
-            "Item": {**keys.unique(env, value.digest), "seen": {"S": dumps(dict(sorted(seen.items())))}, **ttl},
+            "Item": {**keys.unique(env, value.digest), "seen": {"S": dumps(dict(sorted(counted_in.items())))}, **ttl},
             "ConditionExpression": "seen = :old" if old else "attribute_not_exists(pk)",
         }
         if old:
             put["ExpressionAttributeValues"] = {":old": old["seen"]}
         return {"Put": put}  # type: ignore[typeddict-item]
 
-    def wait(self, env: Environment, event: Report, key_id: str, once: TransactWriteItemTypeDef, now: int) -> bool:
+    def wait(
+        self, env: Environment, event: UsageEvent, key_id: str, idempotency_keys: TransactWriteItemTypeDef, now: int
+    ) -> bool:
         """Keeps an event until its customer is made; False where it was made meanwhile. Raises DuplicateRequest."""
         data = {"id": event.id, "name": event.name, "at": event.at, "properties": event.properties, "key": key_id}
         item: Item = {
@@ -115,7 +121,7 @@ class Reports:
             "ttl": {"N": str((now + KEPT_MS) // 1000)},
         }
         writes: list[TransactWriteItemTypeDef] = [
-            once,
+            idempotency_keys,
             {"Put": {"TableName": self._table.name, "Item": item}},
             {
                 "ConditionCheck": {
@@ -140,14 +146,14 @@ class Reports:
 
     def counted(self, waiting: Waiting) -> TransactWriteItemTypeDef:
         """A write, for a transaction, that ends an event's wait: refused where it has ended."""
-        return delete_existing(self._table.name, waiting.place)
+        return delete_existing(self._table.name, waiting.key)
 
 
 def position(waiting: Sequence[Waiting]) -> str:
-    return str(waiting[-1].place["sk"]["S"])
+    return str(waiting[-1].key["sk"]["S"])
 
 
 def _waiting(customer_id: str, item: Item) -> Waiting:
     data: Mapping[str, Any] = loads(item["data"]["S"])
-    event = Report(data["id"], customer_id, data["name"], data["at"], data["properties"])
+    event = UsageEvent(data["id"], customer_id, data["name"], data["at"], data["properties"])
     return Waiting(event, data["key"], {"pk": item["pk"], "sk": item["sk"]})

@@ -1,4 +1,4 @@
-"""A row counts all that was used in its own period, whichever grant paid (lotus.md 0.8), and only what passes its filters."""
+"""A grant counts all that was used in its own period, whichever grant paid (lotus.md 0.8), and only what passes its filters."""
 
 from __future__ import annotations
 
@@ -25,23 +25,25 @@ from tests.unit.scenario import (
 )
 from tests.unit.test_rules_reservations import Reserving
 from tollgate.domain import subscriptions
-from tollgate.domain.access import Line, lines
-from tollgate.domain.balances import Place, fold, restated
-from tollgate.domain.decisions import Overage, folded, hot, use
+from tollgate.domain.allowances import SubscriptionAllowance, allowances
+from tollgate.domain.balances import BalanceKey, as_of, recomputed
+from tollgate.domain.decisions import Overage, all_as_of, fast_path, use
 from tollgate.domain.errors import Conflict, InvalidRequest
+from tollgate.domain.grants import renewed
 from tollgate.domain.periods import Interval
 from tollgate.domain.plans import Plan
-from tollgate.domain.rows import renewed
 
 US, EU = (("region", "US"),), (("region", "EU"),)
 
 
-def found(scenario: Scenario, feature: str = "messages") -> dict[str, Line]:
-    return lines(feature, folded(scenario.holdings.balances, scenario.now))
+def found(scenario: Scenario, feature: str = "messages") -> dict[str, SubscriptionAllowance]:
+    return allowances(feature, all_as_of(scenario.holdings.balances, scenario.now))
 
 
-def line(used: int, free: int | None, total: int | None) -> Line:
-    return Line(Decimal(used), None if free is None else Decimal(free), None if total is None else Decimal(total))
+def allowance(used: int, free: int | None, total: int | None) -> SubscriptionAllowance:
+    return SubscriptionAllowance(
+        Decimal(used), None if free is None else Decimal(free), None if total is None else Decimal(total)
+    )
 
 
 class TestLimits:
@@ -50,46 +52,46 @@ class TestLimits:
     def test_included_units_are_free_and_all_there_is(self) -> None:
         scenario = Scenario(monthly(100))
         scenario.track(30)
-        assert found(scenario) == {"sub_1": line(30, 100, 100)}
+        assert found(scenario) == {"sub_1": allowance(30, 100, 100)}
 
     def test_overage_up_to_a_purchase_adds_to_the_total(self) -> None:
-        assert found(Scenario(consumable(100, most=50))) == {"sub_1": line(0, 100, 150)}
+        assert found(Scenario(consumable(100, most=50))) == {"sub_1": allowance(0, 100, 150)}
 
     def test_overage_without_a_cap_is_no_limit(self) -> None:
-        assert found(Scenario(consumable(100))) == {"sub_1": line(0, 100, None)}
+        assert found(Scenario(consumable(100))) == {"sub_1": allowance(0, 100, None)}
 
     def test_bought_units_are_in_the_total_and_not_free(self) -> None:
-        assert found(Scenario(prepaid(100, 200))) == {"sub_1": line(0, 100, 300)}
+        assert found(Scenario(prepaid(100, 200))) == {"sub_1": allowance(0, 100, 300)}
 
     def test_unlimited_is_no_limit_of_either(self) -> None:
         scenario = Scenario(unlimited())
         scenario.track(7)
-        assert found(scenario) == {"sub_1": line(7, None, None)}
+        assert found(scenario) == {"sub_1": allowance(7, None, None)}
 
     def test_a_soft_limit_is_free_up_to_it_and_no_limit_in_all(self) -> None:
-        assert found(Scenario(replace(monthly(100), soft_limit=True))) == {"sub_1": line(0, 100, None)}
+        assert found(Scenario(replace(monthly(100), soft_limit=True))) == {"sub_1": allowance(0, 100, None)}
 
     def test_units_rolled_over_are_free_beside_those_of_the_period(self) -> None:
         scenario = Scenario(monthly(100, rollover=rolling(50)))
         scenario.reset()
         scenario.track(120)
-        assert found(scenario) == {"sub_1": line(120, 150, 150)}
+        assert found(scenario) == {"sub_1": allowance(120, 150, 150)}
 
     def test_a_top_up_is_no_line_and_changes_none(self) -> None:
         scenario = Scenario(monthly(100))
         scenario.create("top-up", 500)
         scenario.track(130)
-        assert found(scenario) == {"sub_1": line(130, 100, 100)}
+        assert found(scenario) == {"sub_1": allowance(130, 100, 100)}
 
     def test_a_plan_that_grants_twice_is_one_line(self) -> None:
         scenario = Scenario(monthly(100), lifetime(50))
         scenario.track(120)
-        assert found(scenario) == {"sub_1": line(120, 150, 150)}
+        assert found(scenario) == {"sub_1": allowance(120, 150, 150)}
 
     @pytest.mark.parametrize(("used", "allowed"), [(99, True), (100, False), (101, False)])
     def test_a_limit_that_is_reached_denies(self, used: int, allowed: bool) -> None:
-        assert line(used, 10, 100).allows is allowed
-        assert line(used, 100, None).allows
+        assert allowance(used, 10, 100).allows is allowed
+        assert allowance(used, 100, None).allows
 
 
 class TestCounting:
@@ -97,18 +99,18 @@ class TestCounting:
         scenario = Scenario(monthly(100))
         scenario.attach(monthly(10))
         scenario.track(5)
-        assert found(scenario) == {"sub_1": line(5, 100, 100), "sub_2": line(5, 10, 10)}
+        assert found(scenario) == {"sub_1": allowance(5, 100, 100), "sub_2": allowance(5, 10, 10)}
 
     def test_it_costs_the_hot_path_nothing_and_is_the_same_there(self) -> None:
         scenario = Scenario(monthly(10), lifetime(5))
         scenario.create("top-up", 20)
         before = scenario.balance()
-        quick = hot(before, Decimal(12), REJECT, scenario.now, alone=True)
-        assert quick
-        assert (quick.rows, quick.spent) == (before.rows, 12)
-        slow = scenario.track(12, overage=REJECT).world[Place("messages")]
-        assert fold(quick, scenario.now) == slow
-        assert [row.counted for row in slow.rows] == [12, 12, 12]
+        fast = fast_path(before, Decimal(12), REJECT, scenario.now, alone=True)
+        assert fast
+        assert (fast.grants, fast.spent) == (before.grants, 12)
+        slow = scenario.track(12, overage=REJECT).balances[BalanceKey("messages")]
+        assert as_of(fast, scenario.now) == slow
+        assert [grant.counted for grant in slow.grants] == [12, 12, 12]
 
     def test_each_row_counts_since_its_own_period_began(self) -> None:
         scenario = Scenario(every(Interval.DAY, 10))
@@ -116,7 +118,7 @@ class TestCounting:
         scenario.track(15)
         scenario.later(DAY)
         scenario.track(3)
-        assert found(scenario) == {"sub_1": line(3, 10, 10), "sub_2": line(18, 100, 100)}
+        assert found(scenario) == {"sub_1": allowance(3, 10, 10), "sub_2": allowance(18, 100, 100)}
 
     def test_units_given_back_count_less_everywhere(self) -> None:
         scenario = Scenario(monthly(10))
@@ -128,8 +130,8 @@ class TestCounting:
     def test_what_a_credit_pool_paid_for_counts_in_the_features_own_row(self) -> None:
         scenario = Scenario(monthly(10, "action1"), monthly(100, "credits"))
         scenario.track(25, "action1")
-        assert found(scenario, "action1") == {"sub_1": line(25, 10, 10)}
-        assert found(scenario, "credits") == {"sub_1": line(3, 100, 100)}  # 15 more at 0.2 credits
+        assert found(scenario, "action1") == {"sub_1": allowance(25, 10, 10)}
+        assert found(scenario, "credits") == {"sub_1": allowance(3, 100, 100)}  # 15 more at 0.2 credits
 
     def test_reported_usage_is_counted_in_full_past_a_spend_limit(self) -> None:
         scenario = Scenario(consumable(10, most=5))
@@ -144,7 +146,7 @@ class TestCounting:
             scenario.now,
         )
         assert decision.drawn == 100
-        assert decision.world[Place("messages")].rows[0].counted == 100
+        assert decision.balances[BalanceKey("messages")].grants[0].counted == 100
 
     def test_a_plan_that_takes_anothers_place_takes_over_its_count(self) -> None:
         scenario = Scenario()
@@ -152,14 +154,14 @@ class TestCounting:
         scenario.create("top-up", 20)
         scenario.track(15)
         scenario.attach(monthly(100), plan="large", group="main")
-        assert found(scenario) == {"sub_2": line(15, 100, 100)}
+        assert found(scenario) == {"sub_2": allowance(15, 100, 100)}
 
     def test_a_grant_that_is_deleted_leaves_the_others_counts(self) -> None:
         scenario = Scenario(monthly(10))
         scenario.create("top-up", 20)
         scenario.track(15)
         scenario.delete("top-up", recalculate=True)
-        assert found(scenario) == {"sub_1": line(15, 10, 10)}
+        assert found(scenario) == {"sub_1": allowance(15, 10, 10)}
 
     def test_a_seat_counts_in_every_row(self) -> None:
         scenario = Scenario(replace(monthly(5, "users"), reset=None))
@@ -197,7 +199,7 @@ class TestFilters:
         scenario = Scenario()
         scenario.attach(monthly(10), filters=US)
         assert scenario.balance().fresh_until == 0
-        assert hot(scenario.balance(), Decimal(1), REJECT, scenario.now, alone=True) is None
+        assert fast_path(scenario.balance(), Decimal(1), REJECT, scenario.now, alone=True) is None
 
     def test_the_same_plan_is_held_twice_where_no_use_is_of_both(self) -> None:
         scenario = Scenario()
@@ -224,13 +226,13 @@ class TestFilters:
 
 def test_a_period_lies_between_boundaries_and_begins_with_the_row() -> None:
     scenario = Scenario(monthly(10))
-    (row,) = scenario.rows()
-    assert row.period == (scenario.now, scenario.now + 31 * DAY)  # January
-    later = renewed(row, scenario.now + 40 * DAY)
+    (grant,) = scenario.grants()
+    assert grant.period == (scenario.now, scenario.now + 31 * DAY)  # January
+    later = renewed(grant, scenario.now + 40 * DAY)
     assert later
     assert later.period == (scenario.now + 31 * DAY, scenario.now + 59 * DAY)  # February
-    assert row._replace(reset=None, next_reset_at=None).period is None
-    moved = row._replace(anchor=scenario.now + 40 * DAY, next_reset_at=scenario.now + 40 * DAY)
+    assert grant._replace(reset=None, next_reset_at=None).period is None
+    moved = grant._replace(anchor=scenario.now + 40 * DAY, next_reset_at=scenario.now + 40 * DAY)
     assert moved.period == (scenario.now + 10 * DAY, scenario.now + 40 * DAY)
 
 
@@ -241,14 +243,14 @@ def test_a_subscription_may_begin_in_the_past_where_it_is_said_to() -> None:
     held = subscriptions.attach(scenario.holdings, plan, CATALOG, "s", scenario.now, terms)
     assert held.subscriptions["s"].started_at == scenario.now - 3 * DAY
     assert (
-        held.balances[Place("messages")].rows[0].next_reset_at == scenario.now + 28 * DAY
+        held.balances[BalanceKey("messages")].grants[0].next_reset_at == scenario.now + 28 * DAY
     )  # a month after December 29
-    assert restated(held.balances[Place("messages")]) == held.balances[Place("messages")]
-    assert held.balances[Place("messages")].rows[0].reset == MONTH
+    assert recomputed(held.balances[BalanceKey("messages")]) == held.balances[BalanceKey("messages")]
+    assert held.balances[BalanceKey("messages")].grants[0].reset == MONTH
 
 
 class TestReservations:
-    """A hold is counted in every row at once, and uncounted where it is given back."""
+    """A hold is counted in every grant at once, and uncounted where it is given back."""
 
     def held(self) -> Reserving:
         scenario = Reserving(monthly(10), every(Interval.DAY, 5))
@@ -257,7 +259,7 @@ class TestReservations:
         return scenario
 
     def counts(self, scenario: Scenario) -> list[Decimal]:
-        return [row.counted for row in scenario.rows()]
+        return [grant.counted for grant in scenario.grants()]
 
     def test_it_counts_while_it_is_held_and_when_it_is_confirmed(self) -> None:
         scenario = self.held()
@@ -277,7 +279,7 @@ class TestReservations:
     def test_a_hold_that_lapses_is_uncounted_but_where_the_row_was_reset_since(self) -> None:
         scenario = Reserving(monthly(10), every(Interval.DAY, 5))
         scenario.lock(12, lasts=DAY)
-        scenario.later(DAY)  # the daily row resets as the hold lapses
+        scenario.later(DAY)  # the daily grant resets as the hold lapses
         assert self.counts(scenario) == [0, 0]
         scenario = Reserving(monthly(10), every(Interval.HOUR, 5))
         scenario.lock(12, lasts=2 * HOUR)

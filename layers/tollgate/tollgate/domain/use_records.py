@@ -15,8 +15,8 @@ EARLY_MS = 3_600_000  # and so early
 NO_PROPERTIES: Mapping[str, Any] = MappingProxyType({})
 
 
-class Counted(NamedTuple):
-    """One of several uses that one write counted: its own id, what was asked for, of what, and what each row gave."""
+class CountedUse(NamedTuple):
+    """One of several uses that one write counted: its own id, what was asked for, of what, and what each grant gave."""
 
     id: str
     value: Decimal
@@ -33,7 +33,7 @@ class Counted(NamedTuple):
         return sum((value for _, value in self.moved), Decimal(0))
 
 
-class UsageEvent(NamedTuple):
+class UseRecord(NamedTuple):
     """One use, as the item it moved remembers it; times in ms.
 
     `value` was asked for, of `feature_id` and `entity_id` (None: the item's own). `drawn` is what moved on this item, in
@@ -51,7 +51,7 @@ class UsageEvent(NamedTuple):
     feature_id: str | None = None
     entity_id: str | None = None
     part: bool = False
-    uses: tuple[Counted, ...] = ()
+    uses: tuple[CountedUse, ...] = ()
 
 
 def checked_properties_size(size: int) -> None:

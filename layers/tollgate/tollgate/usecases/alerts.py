@@ -12,38 +12,38 @@ from tollgate.domain.alerts import (
     StateWarning,
     ThresholdWarning,
     Warned,
+    as_written,
     crossed,
     feature_alerts,
+    grants_at,
     is_closed,
     reached,
-    rows_at,
     standing,
-    stood,
     windows_reached,
 )
-from tollgate.domain.balances import ENTITIES, Balance, Place, fold, settle
-from tollgate.domain.decisions import World
+from tollgate.domain.api_keys import Environment
+from tollgate.domain.balances import ENTITIES, Balance, BalanceKey, apply_spent, as_of
+from tollgate.domain.changes import Change, RecordedUse, base_of, instant_of, was_reset
+from tollgate.domain.decisions import Balances
 from tollgate.domain.features import Catalog, Feature
 from tollgate.domain.history import additions, entries_of
-from tollgate.domain.keys import Environment
 from tollgate.domain.limits import Alert
-from tollgate.domain.recorded import Change, Used, base_of, instant_of, was_reset
-from tollgate.store.history import History
-from tollgate.store.watches import Standing, Watched, Watches, digest
-from tollgate.usecases.usage import Meter
+from tollgate.store.alert_states import AlertStateStore, AlertSubject, Standing, digest
+from tollgate.store.history import HistoryStore
+from tollgate.usecases.tracking import Tracking
 
 _Held = tuple[str, str, str]
 _PASSED = "passed"
 
 
 @dataclass(frozen=True, slots=True)
-class Teller:
-    history: History
-    meter: Meter
-    watches: Watches
+class StreamStores:
+    history: HistoryStore
+    tracking: Tracking
+    alert_states: AlertStateStore
 
 
-class Batch:
+class StreamBatch:
     """Writes in the order of the stream.
 
     An item that counts alone says itself, before and after the write, what was crossed. Where several count together, no
@@ -51,88 +51,90 @@ class Batch:
     whether it is crossed anew. A state that came and went between two looks is not told, and none is told twice.
     """
 
-    def __init__(self, teller: Teller) -> None:
-        self._teller = teller
+    def __init__(self, stores: StreamStores) -> None:
+        self._stores = stores
         self._told: list[Change] = []
-        self._read: dict[_Held, dict[Place, Balance]] = {}
-        self._stands: dict[Watched, dict[str, Standing]] = {}
+        self._read: dict[_Held, dict[BalanceKey, Balance]] = {}
+        self._stands: dict[AlertSubject, dict[str, Standing]] = {}
 
     # -------------------------------------------------------------- warnings
 
-    def warnings(self, change: Change, used: Sequence[Used]) -> list[Warned]:
+    def warnings(self, change: Change, used: Sequence[RecordedUse]) -> list[Warned]:
         """What the write is to warn of: limits that a use has reached, thresholds that it crossed, and a feature's own
         state. Raises Unavailable; asked again of the same write it says the same."""
         if change.after is None or change.after.flag:
             return []
         found: list[Warned] = list(self._of_item(change, used))
-        catalog = self._teller.meter.features.catalog(Environment(change.environment), change.place.feature_id)
+        catalog = self._stores.tracking.features.catalog(Environment(change.environment), change.key.feature_id)
         found += self._of_limits(change, used, catalog)
         found += self._of_thresholds(change, used)
-        feature = catalog.features.get(change.place.feature_id)
+        feature = catalog.features.get(change.key.feature_id)
         return found + (self._of_state(change, feature) if feature else [])
 
-    def _of_item(self, change: Change, used: Sequence[Used]) -> Iterator[Warned]:
+    def _of_item(self, change: Change, used: Sequence[RecordedUse]) -> Iterator[Warned]:
         """What the item says alone: its usage limits, and what its entity watches."""
         assert change.after is not None
         if not used:
             return
-        place, before, after = change.place, base_of(change), stood(change.after)
+        key, before, after = change.key, base_of(change), as_written(change.after)
         for window in windows_reached(before, after):
-            yield LimitWarning(place.feature_id, used[-1].entity_id, window)
-        if place.entity_id:
-            for passed in crossed(place, {place: before}, {place: after}):
-                yield ThresholdWarning(place.feature_id, place.entity_id, passed)
+            yield LimitWarning(key.feature_id, used[-1].entity_id, window)
+        if key.entity_id:
+            for passed in crossed(key, {key: before}, {key: after}):
+                yield ThresholdWarning(key.feature_id, key.entity_id, passed)
 
-    def _of_limits(self, change: Change, used: Sequence[Used], catalog: Catalog) -> Iterator[Warned]:
+    def _of_limits(self, change: Change, used: Sequence[RecordedUse], catalog: Catalog) -> Iterator[Warned]:
         """What may be used no more, of the feature used and of the one that paid; and, where a grant or a reset changed
         what there is, of all that it pays for."""
         assert change.after is not None
-        place = change.place
+        key = change.key
         again = not used or _reset(change)
-        ids = {place.feature_id: None, **({used[-1].feature_id: None} if used else {})}
-        if again and place.feature_id in catalog.features:
-            ids |= {member: None for member, _ in catalog.features[place.feature_id].credit_schema}
-        looker = (used[-1].entity_id if used else None) or place.entity_id
+        ids = {key.feature_id: None, **({used[-1].feature_id: None} if used else {})}
+        if again and key.feature_id in catalog.features:
+            ids |= {member: None for member, _ in catalog.features[key.feature_id].credit_schema}
+        entity_id = (used[-1].entity_id if used else None) or key.entity_id
         for id in ids:
             feature = catalog.features.get(id)
             if feature is None:
                 continue
             pools = catalog.pools(id)
-            watched = Watched(Environment(change.environment), change.customer_id, id, looker)
-            alone = _alone(change, looker) and not pools and id == place.feature_id
+            subject = AlertSubject(Environment(change.environment), change.customer_id, id, entity_id)
+            alone = _alone(change, entity_id) and not pools and id == key.feature_id
             names = (id, *(pool.feature_id for pool in pools))
-            world: World = {place: stood(change.after)} if alone else self._world(change, names)
-            if any(is_closed(world.get(at)) for at in (Place(id, looker), Place(id))):
+            balances: Balances = {key: as_written(change.after)} if alone else self._balances(change, names)
+            if any(is_closed(balances.get(at)) for at in (BalanceKey(id, entity_id), BalanceKey(id))):
                 continue  # which was told, and nothing may be used whatever there is
-            found = reached(feature, pools, looker, world)
-            was = reached(feature, pools, looker, {**world, place: base_of(change)})
+            found = reached(feature, pools, entity_id, balances)
+            was = reached(feature, pools, entity_id, {**balances, key: base_of(change)})
             if found is not None:
                 anew = was is None and (alone or again)
-                if used and (anew or not alone) and self._enters(change, watched, "limit", _PASSED, anew=anew):
-                    yield LimitWarning(id, looker or None, found)
+                if used and (anew or not alone) and self._mark(change, subject, "limit", _PASSED, anew=anew):
+                    yield LimitWarning(id, entity_id or None, found)
             elif not alone and again:
-                for other in self._teller.watches.lookers(watched):
-                    self._leaves(watched._replace(looker=other), "limit")
+                for other in self._stores.alert_states.subjects(subject):
+                    self._clear(subject._replace(entity_id=other), "limit")
             elif not alone or was is not None:
-                self._leaves(watched, "limit", known=alone)
+                self._clear(subject, "limit", known=alone)
 
-    def _of_thresholds(self, change: Change, used: Sequence[Used]) -> Iterator[Warned]:
+    def _of_thresholds(self, change: Change, used: Sequence[RecordedUse]) -> Iterator[Warned]:
         """What the customer watches: all that it and its entities hold of the feature."""
         assert change.after is not None
-        place, customer, alone = change.place, Place(change.place.feature_id), _alone(change, "")
-        watched = Watched(Environment(change.environment), change.customer_id, *customer)
-        world: World = {place: stood(change.after)} if alone else self._world(change, (customer.feature_id,))
-        before = dict(standing(customer, {**world, place: base_of(change)}))
-        for alert, passed in standing(customer, world):
+        balance_key, customer, alone = change.key, BalanceKey(change.key.feature_id), _alone(change, "")
+        subject = AlertSubject(Environment(change.environment), change.customer_id, *customer)
+        balances: Balances = (
+            {balance_key: as_written(change.after)} if alone else self._balances(change, (customer.feature_id,))
+        )
+        before = dict(standing(customer, {**balances, balance_key: base_of(change)}))
+        for alert, passed in standing(customer, balances):
             key, below = _key_of(alert), alert in before and before[alert] is None
             if passed is None:
                 if not alone or before.get(alert) is not None:
-                    self._leaves(watched, key, known=alone)
+                    self._clear(subject, key, known=alone)
             elif used and (below or not alone):
-                if self._enters(change, watched, key, _PASSED, anew=alone or (below and _reset(change))):
+                if self._mark(change, subject, key, _PASSED, anew=alone or (below and _reset(change))):
                     yield ThresholdWarning(customer.feature_id, None, passed)
             elif not used and alert not in before:  # it is watched from now on
-                self._enters(change, watched, key, _PASSED, anew=True)
+                self._mark(change, subject, key, _PASSED, anew=True)
 
     def _of_state(self, change: Change, feature: Feature) -> list[Warned]:
         """The state of a feature's own thresholds, at every change of what the customer holds of it."""
@@ -140,67 +142,67 @@ class Batch:
         own = feature_alerts(feature.extra)
         if own is None:
             return []
-        customer, alone = Place(feature.id), _alone(change, "")
-        world: World = {change.place: stood(change.after)} if alone else self._world(change, (feature.id,))
-        rows = rows_at(customer, world)
-        if not rows:  # nothing is held: there is no such number
+        customer, alone = BalanceKey(feature.id), _alone(change, "")
+        balances: Balances = {change.key: as_written(change.after)} if alone else self._balances(change, (feature.id,))
+        grants = grants_at(customer, balances)
+        if not grants:  # nothing is held: there is no such number
             return []
-        state, value = own.state(rows)
-        watched = Watched(Environment(change.environment), change.customer_id, *customer)
-        before = rows_at(customer, {change.place: stood(change.before)}) if alone and change.before else []
+        state, value = own.state(grants)
+        subject = AlertSubject(Environment(change.environment), change.customer_id, *customer)
+        before = grants_at(customer, {change.key: as_written(change.before)}) if alone and change.before else []
         if before:
             if own.state(before)[0] is state:
                 return []
         else:
-            known = self._standing(watched).get(digest("state"))
+            known = self._standing(subject).get(digest("state"))
             if (known is None and state is State.OK) or (known is not None and _is_later(known, change)):
                 return []
-        if not self._enters(change, watched, "state", state, anew=bool(before)):
+        if not self._mark(change, subject, "state", state, anew=bool(before)):
             return []
         level = next(((threshold, above) for one, threshold, above in own.levels if one is state), None)
         return [StateWarning(feature.id, state, value, level)]
 
     # -------------------------------------------------------------- what stands
 
-    def _enters(self, change: Change, watched: Watched, key: str, state: str, *, anew: bool) -> bool:
+    def _mark(self, change: Change, subject: AlertSubject, key: str, state: str, *, anew: bool) -> bool:
         """Whether this write is the one to tell that a key stands so; it is, whenever it is asked again."""
         now = Standing(state, _cause(change))
         if not anew:
-            known = self._standing(watched).get(digest(key))
+            known = self._standing(subject).get(digest(key))
             if known is not None and known.state == state:
                 return known == now
-        told = self._teller.watches.enter(watched, key, now, change.at, anew=anew)
-        if told and watched in self._stands:
-            self._stands[watched][digest(key)] = now
+        told = self._stores.alert_states.mark(subject, key, now, change.at, anew=anew)
+        if told and subject in self._stands:
+            self._stands[subject][digest(key)] = now
         return told
 
-    def _leaves(self, watched: Watched, key: str, *, known: bool = False) -> None:
+    def _clear(self, subject: AlertSubject, key: str, *, known: bool = False) -> None:
         """Notes that a key does not stand; it is looked up whether it did, unless that is `known`."""
-        if not known and digest(key) not in self._standing(watched):
+        if not known and digest(key) not in self._standing(subject):
             return
-        self._teller.watches.leave(watched, key)
-        self._stands.get(watched, {}).pop(digest(key), None)
+        self._stores.alert_states.clear(subject, key)
+        self._stands.get(subject, {}).pop(digest(key), None)
 
-    def _standing(self, watched: Watched) -> dict[str, Standing]:
-        if watched not in self._stands:
-            self._stands[watched] = self._teller.watches.read(watched)
-        return self._stands[watched]
+    def _standing(self, subject: AlertSubject) -> dict[str, Standing]:
+        if subject not in self._stands:
+            self._stands[subject] = self._stores.alert_states.read(subject)
+        return self._stands[subject]
 
-    # -------------------------------------------------------------- the world around a write
+    # -------------------------------------------------------------- the balances around a write
 
-    def _world(self, change: Change, features: Iterable[str]) -> World:
+    def _balances(self, change: Change, features: Iterable[str]) -> Balances:
         """All balances that the customer and its entities hold of these features now, with what is due done; no later than
         the written item itself is as it was written."""
         assert change.after is not None
-        found: dict[Place, Balance] = {}
+        found: dict[BalanceKey, Balance] = {}
         now = min(change.at, instant_of(change.after))
-        for id in dict.fromkeys((*features, change.place.feature_id)):
+        for id in dict.fromkeys((*features, change.key.feature_id)):
             held = change.environment, change.customer_id, id
             if held not in self._read:
-                stored = self._teller.meter.balances.of_feature(Environment(held[0]), held[1], id)
-                self._read[held] = {place: item.balance for place, item in stored.items() if not item.balance.flag}
-            for place, balance in self._read[held].items():
-                found[place] = stood(balance) if balance.clocked else stood(fold(balance, now))
+                stored = self._stores.tracking.balance_store.of_feature(Environment(held[0]), held[1], id)
+                self._read[held] = {key: item.balance for key, item in stored.items() if not item.balance.flag}
+            for key, balance in self._read[held].items():
+                found[key] = as_written(balance) if balance.has_test_clock else as_written(as_of(balance, now))
         return found
 
     # -------------------------------------------------------------- the history
@@ -215,7 +217,7 @@ class Batch:
         by_env: dict[Environment, list[Change]] = defaultdict(list)
         for change in self._told:
             by_env[Environment(change.environment)].append(change)
-        history = self._teller.history
+        history = self._stores.history
         history.write(
             (env, entry, change.at)
             for env, changes in by_env.items()
@@ -226,22 +228,22 @@ class Batch:
             history.add(env, additions(changes), changes[-1].at, overtaken=overtaken)
 
 
-def _alone(change: Change, looker: str) -> bool:
+def _alone(change: Change, entity_id: str) -> bool:
     """Whether the item is all that is looked at: no entity shares in the feature."""
-    entities = change.after is not None and ENTITIES in change.after.before
-    return not change.place.entity_id and not looker and not entities
+    entities = change.after is not None and ENTITIES in change.after.paid_first
+    return not change.key.entity_id and not entity_id and not entities
 
 
 def _reset(change: Change) -> bool:
     if change.before is None or change.after is None:
         return False
-    old = {row.id: row for row in settle(change.before)}
-    return any(row.id in old and was_reset(old[row.id], row) for row in settle(change.after))
+    old = {grant.id: grant for grant in apply_spent(change.before)}
+    return any(grant.id in old and was_reset(old[grant.id], grant) for grant in apply_spent(change.after))
 
 
 def _cause(change: Change) -> str:
     """The write, by its item and version."""
-    return f"{change.version}#{change.place.feature_id}#{change.place.entity_id}"
+    return f"{change.version}#{change.key.feature_id}#{change.key.entity_id}"
 
 
 def _is_later(known: Standing, change: Change) -> bool:

@@ -1,5 +1,5 @@
 """Whatever a customer holds and whatever is done with it, the domain answers as autumn.md's rules do, line by line
-(tests/property/reference.py), and the hot path as the slow one."""
+(tests/property/reference.py), and the fast path as the slow one."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from hypothesis import given, settings
 
 from tests.property.operations import Track, operations, tracks, used_by, world_of
 from tests.property.states import State, states
-from tollgate.domain.balances import fold, totals
-from tollgate.domain.decisions import Overage, check, folded
+from tollgate.domain.balances import as_of, totals
+from tollgate.domain.decisions import Overage, all_as_of, check
 from tollgate.domain.quantities import ZERO
 
 
@@ -31,13 +31,13 @@ def test_rows_add_up_to_the_total_and_folding_again_changes_nothing(state: State
     for step in steps:
         step.apply(state)
     for balance in state.holdings.balances.values():
-        once = fold(balance, state.now)
-        assert fold(once, state.now) == once
-        sums = totals(once.rows)
+        idempotency_keys = as_of(balance, state.now)
+        assert as_of(idempotency_keys, state.now) == idempotency_keys
+        sums = totals(idempotency_keys.grants)
         if not sums.unlimited:
-            overdrawn = sum((row.overdrawn for row in once.rows), ZERO)
+            overdrawn = sum((grant.overdrawn for grant in idempotency_keys.grants), ZERO)
             assert sums.granted - sums.remaining == sums.usage - overdrawn
-            assert sums.remaining == sum((totals([row]).remaining for row in once.rows), ZERO)
+            assert sums.remaining == sum((totals([grant]).remaining for grant in idempotency_keys.grants), ZERO)
 
 
 @given(states(), operations, tracks)
@@ -45,8 +45,8 @@ def test_what_a_check_allows_a_rejecting_use_accepts(state: State, steps: Sequen
     for step in steps:
         step.apply(state)
     if asked.feature_id in state.catalog.features and asked.entity_id in ("", *state.holdings.entities):
-        world = world_of(state, asked.feature_id)
+        balances = world_of(state, asked.feature_id)
         feature, pools = state.catalog.feature(asked.feature_id), state.catalog.pools(asked.feature_id)
-        answer = check(feature, pools, asked.entity_id, asked.amount, asked.properties, folded(world, state.now))
+        answer = check(feature, pools, asked.entity_id, asked.amount, asked.properties, all_as_of(balances, state.now))
         if answer.allowed:
-            assert used_by(state, replace(asked, overage=Overage.REJECT), world).allowed
+            assert used_by(state, replace(asked, overage=Overage.REJECT), balances).allowed

@@ -6,7 +6,7 @@ already says that its use was counted; what cannot be written together because s
 again.
 
 The time at which a use is decided is its own where it was reported (`by_its_time`): it falls into the period that was
-running then as long as that period's row has not been reset, and into the one that runs now otherwise. One write's uses all
+running then as long as that period's grant has not been reset, and into the one that runs now otherwise. One write's uses all
 fall before the next instant at which a balance changes by itself: what happened to it then (a reset, an expiry) is told from
 the balance before and after the write that takes it in, which has to come between the uses.
 """
@@ -19,22 +19,22 @@ from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
-from tollgate.domain.balances import Balance, Place, fold
-from tollgate.domain.decisions import Overage, World, sources_of, use
+from tollgate.domain.api_keys import Environment
+from tollgate.domain.balances import Balance, BalanceKey, as_of
+from tollgate.domain.decisions import Balances, Overage, sources_of, use
 from tollgate.domain.errors import DuplicateRequest, NotFound, TollgateError, Unavailable
 from tollgate.domain.features import Catalog, Feature, Pool
 from tollgate.domain.ids import id_text
-from tollgate.domain.keys import Environment
 from tollgate.domain.meters import counting
-from tollgate.domain.usage import MAX_PROPERTIES_BYTES, NO_PROPERTIES, Counted
+from tollgate.domain.use_records import MAX_PROPERTIES_BYTES, NO_PROPERTIES, CountedUse
 from tollgate.exact_json import dumps
 from tollgate.packing import packed
-from tollgate.store.balance_items import Stored
-from tollgate.store.balances import Changed
-from tollgate.store.once import Once, OnceKeys
-from tollgate.usecases.reports import Reported, Reporter, before_a_change
-from tollgate.usecases.tally import Tally
-from tollgate.usecases.usage import Meter, Seen, depended_on
+from tollgate.store.balance_items import StoredBalance
+from tollgate.store.balances import BalanceWrite
+from tollgate.store.idempotency import IdempotencyKey, IdempotencyStore
+from tollgate.usecases.tracking import ReadState, Tracking, depended_on
+from tollgate.usecases.usage_events import QueuedEvent, UsageEvents, before_a_change
+from tollgate.usecases.use_batch import UseBatch
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
@@ -45,8 +45,8 @@ SECONDS = 12.0  # the function has twenty
 THREADS = 4
 
 
-class Arrived(NamedTuple):
-    """A use that has come through the queue. `once`: the keys that say whether it was counted, its own first."""
+class QueuedUse(NamedTuple):
+    """A use that has come through the queue. `idempotency_keys`: the keys that say whether it was counted, its own first."""
 
     env: Environment
     id: str
@@ -56,7 +56,7 @@ class Arrived(NamedTuple):
     value: Decimal
     at: int
     key_id: str
-    once: tuple[Once, ...]
+    idempotency_keys: tuple[IdempotencyKey, ...]
     entity_id: str = ""
     overage: Overage = Overage.CAP
     properties: Mapping[str, object] = NO_PROPERTIES
@@ -69,7 +69,7 @@ class _Numbered(NamedTuple):
 
     number: int
     at: int
-    one: Arrived | Reported
+    one: QueuedUse | QueuedEvent
     writes: int
     size: int
 
@@ -80,10 +80,10 @@ class _Uses(NamedTuple):
     customer_id: str
     entity_id: str
     features: tuple[Feature, ...]
-    uses: Sequence[Arrived]
+    uses: Sequence[QueuedUse]
 
 
-Write = Callable[[Sequence[Arrived | Reported]], "Sequence[Arrived | Reported] | None"]
+Write = Callable[[Sequence[QueuedUse | QueuedEvent]], "Sequence[QueuedUse | QueuedEvent] | None"]
 """Decides on some of a group and writes what they did, or what the first of them did; those that are left, or None where
 something had changed since it was read and nothing was written."""
 
@@ -96,53 +96,53 @@ class _Group(NamedTuple):
     write: Write
 
 
-class Intake:
+class UsageQueue:
     """The use cases around the queue. `now` is epoch milliseconds."""
 
     def __init__(
         self,
-        meter: Meter,
-        reporter: Reporter,
-        once: OnceKeys,
+        tracking: Tracking,
+        usage_events: UsageEvents,
+        idempotency_keys: IdempotencyStore,
         defect: Callable[[str], None],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._meter = meter
-        self._reporter = reporter
-        self._once = once
+        self._tracking = tracking
+        self._usage_events = usage_events
+        self._once = idempotency_keys
         self._defect = defect
         self._monotonic = monotonic
 
-    def count(self, arrived: Sequence[Arrived | Reported], now: int) -> list[Exception | None]:
+    def count(self, queued: Sequence[QueuedUse | QueuedEvent], now: int) -> list[Exception | None]:
         """What became of each: None where it is settled (counted now or before, or rightly refused), else the error.
 
         An Unavailable may be tried again; any other error would come again.
         """
-        outcome: list[Exception | None] = [None] * len(arrived)
-        first: dict[tuple[Environment, Once], int] = {}
+        outcome: list[Exception | None] = [None] * len(queued)
+        first: dict[tuple[Environment, IdempotencyKey], int] = {}
         twins: dict[int, int] = {}
         fresh: list[int] = []
-        for number, one in enumerate(arrived):
-            known = next((first[one.env, key] for key in one.once if (one.env, key) in first), None)
+        for number, one in enumerate(queued):
+            known = next((first[one.env, key] for key in one.idempotency_keys if (one.env, key) in first), None)
             if known is None:
                 fresh.append(number)
-                first |= {(one.env, key): number for key in one.once}
+                first |= {(one.env, key): number for key in one.idempotency_keys}
             else:
                 twins[number] = known
         deadline = self._monotonic() + SECONDS
         groups: dict[Hashable, _Group] = {}
         catalogs: dict[Environment, Catalog] = {}
         for number in fresh:
-            one = arrived[number]
+            one = queued[number]
             try:
-                if isinstance(one, Reported):
+                if isinstance(one, QueuedEvent):
                     self._group_event(groups, catalogs, number, one, now)
                 else:
                     self._group_use(groups, number, one, now)
             except TollgateError as error:
                 outcome[number] = error
 
-        def settle(group: _Group) -> dict[int, Exception]:
+        def apply_spent(group: _Group) -> dict[int, Exception]:
             """One thread for each group: two would only meet on its balance."""
             failed: dict[int, Exception] = {}
             in_order = sorted(group.ones, key=lambda one: one.at)
@@ -151,7 +151,7 @@ class Intake:
             return failed
 
         with ThreadPoolExecutor(THREADS) as threads:
-            for failed in threads.map(settle, groups.values()):
+            for failed in threads.map(apply_spent, groups.values()):
                 for number, reason in failed.items():
                     outcome[number] = reason
         for number, twin in twins.items():
@@ -160,52 +160,52 @@ class Intake:
 
     # -------------------------------------------------------------- what is written together
 
-    def _group_use(self, groups: dict[Hashable, _Group], number: int, arrived: Arrived, now: int) -> None:
+    def _group_use(self, groups: dict[Hashable, _Group], number: int, queued: QueuedUse, now: int) -> None:
         """Raises NotFound where there is no such feature."""
-        heard = self._features(arrived)
-        key = "use", arrived.env, arrived.customer_id, arrived.entity_id, tuple(feature.id for feature in heard)
+        heard = self._features(queued)
+        key = "use", queued.env, queued.customer_id, queued.entity_id, tuple(feature.id for feature in heard)
 
-        def write(ones: Sequence[Arrived | Reported]) -> Sequence[Arrived | Reported] | None:
-            uses = [one for one in ones if isinstance(one, Arrived)]
-            return self._written(arrived.env, _Uses(arrived.customer_id, arrived.entity_id, heard, uses), now)
+        def write(ones: Sequence[QueuedUse | QueuedEvent]) -> Sequence[QueuedUse | QueuedEvent] | None:
+            uses = [one for one in ones if isinstance(one, QueuedUse)]
+            return self._written(queued.env, _Uses(queued.customer_id, queued.entity_id, heard, uses), now)
 
-        group = groups.setdefault(key, _Group(arrived.env, [], write))
-        size = _size(arrived.id, arrived.properties, len(heard))
-        group.ones.append(_Numbered(number, _time(arrived, now), arrived, len(arrived.once), size))
+        group = groups.setdefault(key, _Group(queued.env, [], write))
+        size = _size(queued.id, queued.properties, len(heard))
+        group.ones.append(_Numbered(number, _time(queued, now), queued, len(queued.idempotency_keys), size))
 
     def _group_event(
         self,
         groups: dict[Hashable, _Group],
         catalogs: dict[Environment, Catalog],
         number: int,
-        reported: Reported,
+        queued: QueuedEvent,
         now: int,
     ) -> None:
         """An event is counted with the catalog as it stands when it is: read anew for each batch. Raises NotFound where it
         is a mistake that no feature hears it."""
-        if reported.env not in catalogs:
-            catalogs[reported.env] = self._meter.features.catalog(reported.env, fresh=True)
-        catalog, event = catalogs[reported.env], reported.event
+        if queued.env not in catalogs:
+            catalogs[queued.env] = self._tracking.features.catalog(queued.env, fresh=True)
+        catalog, event = catalogs[queued.env], queued.event
         heard = len(counting(catalog.features.values(), event.name))
-        if not heard and reported.expected:
+        if not heard and queued.expected:
             raise NotFound("feature", event.name)
-        if not heard and not reported.receipt:
+        if not heard and not queued.receipt:
             return
 
-        def write(ones: Sequence[Arrived | Reported]) -> Sequence[Arrived | Reported] | None:
-            return self._reporter.write([one for one in ones if isinstance(one, Reported)], catalog, now)
+        def write(ones: Sequence[QueuedUse | QueuedEvent]) -> Sequence[QueuedUse | QueuedEvent] | None:
+            return self._usage_events.write([one for one in ones if isinstance(one, QueuedEvent)], catalog, now)
 
-        group = groups.setdefault(("event", reported.env, event.customer_id), _Group(reported.env, [], write))
+        group = groups.setdefault(("event", queued.env, event.customer_id), _Group(queued.env, [], write))
         size = _size(event.id, event.properties, heard)
-        group.ones.append(_Numbered(number, reported.decided_at(now), reported, 1 + heard, size))
+        group.ones.append(_Numbered(number, queued.decided_at(now), queued, 1 + heard, size))
 
-    def _features(self, arrived: Arrived) -> tuple[Feature, ...]:
+    def _features(self, queued: QueuedUse) -> tuple[Feature, ...]:
         """What it is a use of; raises NotFound."""
-        cache = self._meter.features
-        if arrived.event_name is not None:
-            return cache.listening(arrived.env, arrived.event_name)
-        feature_id = str(arrived.feature_id)
-        return (cache.catalog(arrived.env, feature_id).feature(feature_id),)
+        cache = self._tracking.features
+        if queued.event_name is not None:
+            return cache.listening(queued.env, queued.event_name)
+        feature_id = str(queued.feature_id)
+        return (cache.catalog(queued.env, feature_id).feature(feature_id),)
 
     def _settled(self, group: _Group, deadline: float, now: int) -> dict[int, Exception]:
         """Counts a group; the errors of those that could not be. What keeps a group from being counted, and would again,
@@ -227,7 +227,7 @@ class Intake:
     def _count(self, group: _Group, deadline: float, now: int) -> None:
         """Raises Unavailable, OutcomeUnknown, NotFound, or InvalidRequest where it does not fit one write. What was
         written before that stays counted: its markers tell."""
-        left: Sequence[Arrived | Reported] = [one.one for one in group.ones]
+        left: Sequence[QueuedUse | QueuedEvent] = [one.one for one in group.ones]
         look = len(left) > 1  # for those that were counted before; of one, its transaction tells
         while left:
             if self._monotonic() > deadline:
@@ -236,14 +236,14 @@ class Intake:
             look = False
 
     def _counted(
-        self, group: _Group, ones: Sequence[Arrived | Reported], look: bool, now: int
-    ) -> Sequence[Arrived | Reported]:
+        self, group: _Group, ones: Sequence[QueuedUse | QueuedEvent], look: bool, now: int
+    ) -> Sequence[QueuedUse | QueuedEvent]:
         """Counts these, or the first of them, in one write; those that are left. `look`: some may have been counted."""
         left = ones
-        for _ in self._meter.balances.turns():
+        for _ in self._tracking.balance_store.turns():
             if look:
-                taken = self._once.in_use(group.env, [key for one in left for key in one.once], now)
-                left = [one for one in left if not taken.intersection(one.once)]
+                taken = self._once.in_use(group.env, [key for one in left for key in one.idempotency_keys], now)
+                left = [one for one in left if not taken.intersection(one.idempotency_keys)]
                 look = False
             if not left:
                 return left
@@ -258,68 +258,76 @@ class Intake:
 
     # -------------------------------------------------------------- uses
 
-    def _written(self, env: Environment, group: _Uses, now: int) -> Sequence[Arrived] | None:
+    def _written(self, env: Environment, group: _Uses, now: int) -> Sequence[QueuedUse] | None:
         """Writes the uses up to the next instant at which one of the balances changes by itself; those that are left, or
         None where something had changed. Raises InvalidRequest where they are too many or too large for one write."""
-        catalog = self._meter.features.catalog(env)
-        seen = self._seen(env, group, catalog, now)
-        tally = Tally()
-        world: World = seen.world
-        uses, left = before_a_change(group.uses, lambda one: _time(one, seen.now), world, seen.now)
-        last = seen.now
+        catalog = self._tracking.features.catalog(env)
+        read = self._read_state(env, group, catalog, now)
+        batch = UseBatch()
+        balances: Balances = read.balances
+        uses, left = before_a_change(group.uses, lambda one: _time(one, read.now), balances, read.now)
+        last = read.now
         for one in uses:
-            last = _time(one, seen.now)
+            last = _time(one, read.now)
             for feature in group.features:
-                world = _used(tally, feature, catalog.pools(feature.id), group.entity_id, one, world, last)
-        tally.check_size()
-        balances, customer_id = self._meter.balances, group.customer_id
-        writes: list[TransactWriteItemTypeDef] = [self._once.write(env, key, now) for one in uses for key in one.once]
-        for place, event in tally.unmoved(lambda: id_text(balances.new_id())):
-            writes.append(balances.unmoved(env, customer_id, place, event, now))
-        changed = [p for p, balance in world.items() if p in tally or fold(seen.stored[p].balance, last) != balance]
-        changes = [Changed(seen.stored[p], world[p], tally.event_of(p)) for p in changed]
-        unchanged = depended_on(seen, world, changed)
-        return left if balances.commit(env, customer_id, changes, unchanged, writes) else None
+                balances = _used(batch, feature, catalog.pools(feature.id), group.entity_id, one, balances, last)
+        batch.check_size()
+        store, customer_id = self._tracking.balance_store, group.customer_id
+        writes: list[TransactWriteItemTypeDef] = [
+            self._once.write(env, key, now) for one in uses for key in one.idempotency_keys
+        ]
+        for balance_key, event in batch.ungranted_use(lambda: id_text(store.new_id())):
+            writes.append(store.ungranted_use(env, customer_id, balance_key, event, now))
+        changed = [p for p, balance in balances.items() if p in batch or as_of(read.stored[p].balance, last) != balance]
+        changes = [BalanceWrite(read.stored[p], balances[p], batch.event_of(p)) for p in changed]
+        unchanged = depended_on(read, balances, changed)
+        return left if store.commit(env, customer_id, changes, unchanged, writes) else None
 
-    def _seen(self, env: Environment, group: _Uses, catalog: Catalog, now: int) -> Seen:
-        stored: dict[Place, Stored] = {}
+    def _read_state(self, env: Environment, group: _Uses, catalog: Catalog, now: int) -> ReadState:
+        stored: dict[BalanceKey, StoredBalance] = {}
         at = now
         for feature in group.features:
             pools = catalog.pools(feature.id)
-            seen = self._meter.look(env, group.customer_id, feature, pools, group.entity_id, now)
-            stored |= seen.stored
-            at = seen.now
-        return Seen(stored, at)
+            read = self._tracking.look(env, group.customer_id, feature, pools, group.entity_id, now)
+            stored |= read.stored
+            at = read.now
+        return ReadState(stored, at)
 
 
-def _time(arrived: Arrived, now: int) -> int:
+def _time(queued: QueuedUse, now: int) -> int:
     """When a use is decided."""
-    return min(arrived.at, now) if arrived.by_its_time else now
+    return min(queued.at, now) if queued.by_its_time else now
 
 
 def _used(
-    tally: Tally, feature: Feature, pools: Sequence[Pool], entity_id: str, arrived: Arrived, world: World, now: int
-) -> World:
-    """The world after one use. What is a flag has nothing to count; what nothing grants moves nothing."""
+    batch: UseBatch,
+    feature: Feature,
+    pools: Sequence[Pool],
+    entity_id: str,
+    queued: QueuedUse,
+    balances: Balances,
+    now: int,
+) -> Balances:
+    """The balances after one use. What is a flag has nothing to count; what nothing grants moves nothing."""
     if feature.type.is_flag:
-        return world
-    decision = use(feature, pools, entity_id, arrived.value, arrived.overage, arrived.properties, world, now)
-    at = now if arrived.at > now and not arrived.by_its_time else arrived.at
-    one = Counted(arrived.id, arrived.value, at, properties=arrived.properties)
+        return balances
+    decision = use(feature, pools, entity_id, queued.value, queued.overage, queued.properties, balances, now)
+    at = now if queued.at > now and not queued.by_its_time else queued.at
+    one = CountedUse(queued.id, queued.value, at, properties=queued.properties)
     if decision.allowed:
-        tally.count(one, arrived.key_id, feature, pools, entity_id, decision)
-    elif not _granted(feature, pools, entity_id, decision.world):
-        tally.count_unmoved(one, arrived.key_id, Place(feature.id, entity_id))
-    return decision.world
+        batch.count(one, queued.key_id, feature, pools, entity_id, decision)
+    elif not _granted(feature, pools, entity_id, decision.balances):
+        batch.count_ungranted(one, queued.key_id, BalanceKey(feature.id, entity_id))
+    return decision.balances
 
 
-def _granted(feature: Feature, pools: Sequence[Pool], entity_id: str, world: Mapping[Place, Balance]) -> bool:
-    sources = sources_of(feature.id, pools, entity_id, world)
-    return any(source.may(row) for source in sources for row in world[source.place].rows)
+def _granted(feature: Feature, pools: Sequence[Pool], entity_id: str, balances: Mapping[BalanceKey, Balance]) -> bool:
+    sources = sources_of(feature.id, pools, entity_id, balances)
+    return any(source.may(grant) for source in sources for grant in balances[source.key].grants)
 
 
 def _size(id: str, properties: Mapping[str, object], features: int) -> int:
     """What one item remembers of a use at most, as far as can be told before its balances are read: a credit pool may pay
-    for all of its features, and remembers it once for each, with what some rows gave."""
+    for all of its features, and remembers it once for each, with what some grants gave."""
     own = len(dumps(id)) + 250 + (min(len(dumps(properties)), MAX_PROPERTIES_BYTES) if properties else 0)
     return own * max(1, features)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tollgate.domain.balances import Place
-from tollgate.domain.keys import Environment
-from tollgate.domain.usage import UsageEvent
+from tollgate.domain.api_keys import Environment
+from tollgate.domain.balances import BalanceKey
+from tollgate.domain.use_records import UseRecord
 from tollgate.store import keys
 from tollgate.store.balance_items import encode_event
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 KEPT_SECONDS = 7 * 86_400  # the stream has told of it within a day
 
 
-def unmoved_use(
-    table_name: str, env: Environment, customer_id: str, place: Place, event: UsageEvent, now: int
+def ungranted_use_write(
+    table_name: str, env: Environment, customer_id: str, key: BalanceKey, event: UseRecord, now: int
 ) -> TransactWriteItemTypeDef:
     """A write, for a transaction, that remembers the use; refused where it was remembered just before."""
     return {
         "Update": {
             "TableName": table_name,
-            "Key": keys.unmoved(env, customer_id, place),
+            "Key": keys.ungranted_use(env, customer_id, key),
             "UpdateExpression": "SET version = if_not_exists(version, :now) + :one, event = :event, last_id = :id,"
             " #ttl = :ttl",
             "ConditionExpression": "attribute_not_exists(last_id) OR last_id <> :id",

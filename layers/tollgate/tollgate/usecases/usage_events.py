@@ -9,21 +9,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from tollgate.domain.balances import ENTITIES, Place
-from tollgate.domain.decisions import World, folded
+from tollgate.domain.api_keys import Environment
+from tollgate.domain.balances import ENTITIES, BalanceKey
+from tollgate.domain.changes import instant_of
+from tollgate.domain.decisions import Balances, all_as_of
 from tollgate.domain.errors import DuplicateRequest, Unavailable
 from tollgate.domain.features import Catalog, Feature
-from tollgate.domain.keys import Environment
-from tollgate.domain.meters import Seen, counting, unique_value
-from tollgate.domain.recorded import instant_of
-from tollgate.domain.reports import Report, record
-from tollgate.domain.usage import Counted
+from tollgate.domain.meters import PeriodsCounted, counting, unique_value
+from tollgate.domain.usage_events import UsageEvent, record
+from tollgate.domain.use_records import CountedUse
 from tollgate.exact_json import dumps
-from tollgate.store.balances import Balances, Changed
-from tollgate.store.once import Once, OnceKeys
-from tollgate.store.reports import KEPT_MS, Found, Reports, Value, Waiting, position
+from tollgate.store.balances import BalanceStore, BalanceWrite
+from tollgate.store.idempotency import IdempotencyKey, IdempotencyStore
+from tollgate.store.usage_events import KEPT_MS, EventRead, UsageEventStore, Value, Waiting, position
 from tollgate.usecases.features import FeatureCache
-from tollgate.usecases.tally import Tally
+from tollgate.usecases.use_batch import UseBatch
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
@@ -34,17 +34,17 @@ _PAGE = 25
 _MOST_BYTES = 4096  # of properties, in a balance item
 
 
-class Reported(NamedTuple):
+class QueuedEvent(NamedTuple):
     """An event that was reported, and by which key. `receipt`: somebody may ask whether it was received, even where no
     feature hears it. `expected`: that none does is a mistake. `marker`: what says that it was counted, where its id alone
     does not. `by_its_time`: it is decided on at its own time, else when it is counted."""
 
     env: Environment
-    event: Report
+    event: UsageEvent
     key_id: str
     receipt: bool = True
     expected: bool = False
-    marker: Once | None = None
+    marker: IdempotencyKey | None = None
     by_its_time: bool = False
 
     @property
@@ -56,32 +56,34 @@ class Reported(NamedTuple):
         return self.event.customer_id
 
     @property
-    def once(self) -> tuple[Once, ...]:
-        return (self.marker or Once(SCOPE, self.event.id, KEPT_MS, self.event.customer_id),)
+    def idempotency_keys(self) -> tuple[IdempotencyKey, ...]:
+        return (self.marker or IdempotencyKey(SCOPE, self.event.id, KEPT_MS, self.event.customer_id),)
 
     def decided_at(self, now: int) -> int:
         return min(self.event.at, now) if self.by_its_time else now
 
 
-class _Thought(NamedTuple):
-    """What events did, one after another: the world after them, what the items remember, and who has seen which value."""
+class _DecidedEvents(NamedTuple):
+    """What events did, one after another: the balances after them, what the items remember, and who has seen which value."""
 
-    before: World
-    after: World
-    tally: Tally
-    seen: dict[Value, Seen]
+    before: Balances
+    after: Balances
+    batch: UseBatch
+    counted_in: dict[Value, PeriodsCounted]
 
 
-class Reporter:
+class UsageEvents:
     """The use cases around reported events. `now` is epoch milliseconds."""
 
-    def __init__(self, balances: Balances, features: FeatureCache, once: OnceKeys, store: Reports) -> None:
-        self.balances = balances
+    def __init__(
+        self, balances: BalanceStore, features: FeatureCache, idempotency_keys: IdempotencyStore, store: UsageEventStore
+    ) -> None:
+        self.balance_store = balances
         self.features = features
-        self.once = once
+        self.idempotency_keys = idempotency_keys
         self.store = store
 
-    def write(self, events: Sequence[Reported], catalog: Catalog, now: int) -> Sequence[Reported] | None:
+    def write(self, events: Sequence[QueuedEvent], catalog: Catalog, now: int) -> Sequence[QueuedEvent] | None:
         """Counts events of one customer in every feature that hears them, or keeps them for a customer to come. One read
         and one transaction, of what they moved and of each one's id. Those that are left, where a balance changes by itself
         before them; None where something had changed since it was read.
@@ -93,30 +95,30 @@ class Reporter:
         env, customer_id = events[0].env, events[0].customer_id
         told = [one for one in events if heard[one.event.name]]
         if not told:
-            self.balances.commit(env, customer_id, (), (), self._once(env, events, now))
+            self.balance_store.commit(env, customer_id, (), (), self._once(env, events, now))
             return ()
         found = self._read(env, customer_id, [one.event for one in told], heard, catalog)
         if not found.known:
             return () if all(self._kept(one, bool(heard[one.event.name]), now) for one in events) else None
         at = _time(found, now)
-        first, left = before_a_change(told, lambda one: one.decided_at(at), _world(found), at)
+        first, left = before_a_change(told, lambda one: one.decided_at(at), _balances(found), at)
         timed = [(one.event, one.key_id, one.decided_at(at)) for one in first]
-        thought = _thought(timed, heard, catalog, found)
+        decided = _decide_events(timed, heard, catalog, found)
         unheard = [one for one in events if not heard[one.event.name]]
-        once = self._once(env, [*first, *unheard], now)
-        return left if self._commit(env, customer_id, thought, found, once) else None
+        idempotency_keys = self._once(env, [*first, *unheard], now)
+        return left if self._commit(env, customer_id, decided, found, idempotency_keys) else None
 
-    def _once(self, env: Environment, events: Sequence[Reported], now: int) -> list[TransactWriteItemTypeDef]:
-        return [self.once.write(env, key, now) for one in events for key in one.once]
+    def _once(self, env: Environment, events: Sequence[QueuedEvent], now: int) -> list[TransactWriteItemTypeDef]:
+        return [self.idempotency_keys.write(env, key, now) for one in events for key in one.idempotency_keys]
 
-    def _kept(self, one: Reported, heard: bool, now: int) -> bool:
+    def _kept(self, one: QueuedEvent, heard: bool, now: int) -> bool:
         """Keeps an event for its customer to come, or its receipt; False where the customer was made meanwhile."""
-        (key,) = one.once
-        write = self.once.write(one.env, key, now)
+        (key,) = one.idempotency_keys
+        write = self.idempotency_keys.write(one.env, key, now)
         try:
             if heard:
                 return self.store.wait(one.env, one.event, one.key_id, write, now)
-            self.balances.commit(one.env, one.customer_id, (), (), [write])
+            self.balance_store.commit(one.env, one.customer_id, (), (), [write])
         except DuplicateRequest:  # it was received before
             pass
         return True
@@ -137,12 +139,12 @@ class Reporter:
         event = waiting.event
         heard = {event.name: counting(catalog.features.values(), event.name)}
         try:
-            for _ in self.balances.turns():
+            for _ in self.balance_store.turns():
                 found = self._read(env, event.customer_id, [event], heard, catalog)
-                thought = _thought([(event, waiting.key_id, _time(found, now))], heard, catalog, found)
-                if not found.known or thought.tally.empty:
+                decided = _decide_events([(event, waiting.key_id, _time(found, now))], heard, catalog, found)
+                if not found.known or decided.batch.empty:
                     return
-                if self._commit(env, event.customer_id, thought, found, [self.store.counted(waiting)]):
+                if self._commit(env, event.customer_id, decided, found, [self.store.counted(waiting)]):
                     return
         except DuplicateRequest:  # somebody else has just counted it
             return
@@ -152,7 +154,7 @@ class Reporter:
         self, env: Environment, ids: Sequence[str], now: int, since: int, customer_id: str | None = None
     ) -> list[str]:
         """Of these ids, those of no event (of that customer) that was received at or after `since`."""
-        used = self.once.used(env, [Once(SCOPE, id, KEPT_MS) for id in dict.fromkeys(ids)], now)
+        used = self.idempotency_keys.used(env, [IdempotencyKey(SCOPE, id, KEPT_MS) for id in dict.fromkeys(ids)], now)
         received = {id for id, (at, about) in used.items() if at >= since and customer_id in (None, about)}
         return [id for id in dict.fromkeys(ids) if id not in received]
 
@@ -160,95 +162,95 @@ class Reporter:
         self,
         env: Environment,
         customer_id: str,
-        events: Sequence[Report],
+        events: Sequence[UsageEvent],
         heard: Mapping[str, Sequence[Feature]],
         catalog: Catalog,
-    ) -> Found:
+    ) -> EventRead:
         """One request; one more for each feature of which entities hold shares."""
         features = {feature.id: feature for event in events for feature in heard[event.name]}
         ids = {id for each in features for id in (each, *(pool.feature_id for pool in catalog.pools(each)))}
         values = {value: None for event in events for f in heard[event.name] if (value := _value(event, f))}
-        found = self.store.read(env, customer_id, [Place(id) for id in sorted(ids)], list(values))
-        for place, stored in list(found.stored.items()):
-            if ENTITIES in stored.balance.before:
-                found.stored.update(self.balances.of_feature(env, customer_id, place.feature_id))
+        found = self.store.read(env, customer_id, [BalanceKey(id) for id in sorted(ids)], list(values))
+        for key, stored in list(found.stored.items()):
+            if ENTITIES in stored.balance.paid_first:
+                found.stored.update(self.balance_store.of_feature(env, customer_id, key.feature_id))
         return found
 
     def _commit(
         self,
         env: Environment,
         customer_id: str,
-        thought: _Thought,
-        found: Found,
-        once: Sequence[TransactWriteItemTypeDef],
+        decided: _DecidedEvents,
+        found: EventRead,
+        idempotency_keys: Sequence[TransactWriteItemTypeDef],
     ) -> bool:
         """Writes what events did in one transaction with what makes it happen once; False where something had changed
         since it was read. Raises DuplicateRequest or InvalidRequest."""
-        before, after, tally, seen = thought
-        tally.check_size()
+        before, after, batch, counted_in = decided
+        batch.check_size()
         changes = [
-            Changed(found.stored[place], after[place], tally.event_of(place))
-            for place in after
-            if place in tally or after[place] != before[place]
+            BalanceWrite(found.stored[key], after[key], batch.event_of(key))
+            for key in after
+            if key in batch or after[key] != before[key]
         ]
-        saw = [self.store.saw(env, value, found, rows) for value, rows in seen.items()]
-        return self.balances.commit(env, customer_id, changes, (), once, saw) is not None
+        saw = [self.store.saw(env, value, found, grants) for value, grants in counted_in.items()]
+        return self.balance_store.commit(env, customer_id, changes, (), idempotency_keys, saw) is not None
 
 
-def _thought(
-    events: Sequence[tuple[Report, str, int]],
+def _decide_events(
+    events: Sequence[tuple[UsageEvent, str, int]],
     heard: Mapping[str, Sequence[Feature]],
     catalog: Catalog,
-    found: Found,
-) -> _Thought:
+    found: EventRead,
+) -> _DecidedEvents:
     """What events (each with the key that reported it, and when it is decided) do, feature by feature, each on what the one
     before left."""
-    world = _world(found)
-    tally = Tally()
-    seen: dict[Value, Seen] = {}
+    balances = _balances(found)
+    batch = UseBatch()
+    counted_in: dict[Value, PeriodsCounted] = {}
     for event, key_id, at in events:
         for feature in heard[event.name]:
             value, pools = _value(event, feature), catalog.pools(feature.id)
-            known: Seen = {} if value is None else seen.get(value, found.rows_that_saw(value))
-            recorded = record(feature, pools, event, world, at, known)
+            known: PeriodsCounted = {} if value is None else counted_in.get(value, found.counted_in(value))
+            recorded = record(feature, pools, event, balances, at, known)
             if recorded is None or not recorded.decision.allowed:
                 continue
-            use = Counted(event.id, recorded.amount, event.at, properties=_kept(event))
-            tally.count(use, key_id, feature, pools, "", recorded.decision)
-            world = recorded.decision.world
+            use = CountedUse(event.id, recorded.amount, event.at, properties=_kept(event))
+            batch.count(use, key_id, feature, pools, "", recorded.decision)
+            balances = recorded.decision.balances
             if value is not None:
-                seen[value] = recorded.seen
+                counted_in[value] = recorded.counted_in
     last = events[-1][2]
-    return _Thought(folded(_world(found), last), folded(world, last), tally, seen)
+    return _DecidedEvents(all_as_of(_balances(found), last), all_as_of(balances, last), batch, counted_in)
 
 
-def _world(found: Found) -> World:
-    return {place: stored.balance for place, stored in found.stored.items()}
+def _balances(found: EventRead) -> Balances:
+    return {key: stored.balance for key, stored in found.stored.items()}
 
 
-def _time(found: Found, now: int) -> int:
+def _time(found: EventRead, now: int) -> int:
     """What time it is for the customer."""
     return now if found.frozen_time is None else found.frozen_time
 
 
 def before_a_change(
-    ones: Sequence[T], decided_at: Callable[[T], int], world: World, now: int
+    ones: Sequence[T], decided_at: Callable[[T], int], balances: Balances, now: int
 ) -> tuple[list[T], list[T]]:
-    """What is to be decided, in the order of its times, in two: up to the next instant at which something of the world as the
+    """What is to be decided, in the order of its times, in two: up to the next instant at which something of the balances as the
     first finds it changes by itself, and the rest."""
     ordered = sorted(ones, key=decided_at)
     first = decided_at(ordered[0])
-    until = max(first, min((instant_of(balance) for balance in folded(world, first).values()), default=now))
+    until = max(first, min((instant_of(balance) for balance in all_as_of(balances, first).values()), default=now))
     number = next((n for n, one in enumerate(ordered) if decided_at(one) > until), len(ordered))
     return ordered[:number], ordered[number:]
 
 
-def _value(event: Report, feature: Feature) -> Value | None:
+def _value(event: UsageEvent, feature: Feature) -> Value | None:
     value = unique_value(feature, event.properties)
     return None if value is None else Value.of(event.customer_id, feature.id, value)
 
 
-def _kept(event: Report) -> dict[str, object]:
+def _kept(event: UsageEvent) -> dict[str, object]:
     """The event's properties, as many of them, in their order, as a balance item can carry."""
     kept: dict[str, object] = {}
     size = 2

@@ -9,20 +9,20 @@ from __future__ import annotations
 import hashlib
 from typing import Any, NamedTuple
 
-from tollgate.domain.keys import Environment
+from tollgate.domain.api_keys import Environment
 from tollgate.store import keys
 from tollgate.store.table import Item, Refused, Table
 
 _KEPT_SECONDS = 400 * 86_400
 
 
-class Watched(NamedTuple):
-    """`looker`: the entity that looks at the feature, empty for the customer itself."""
+class AlertSubject(NamedTuple):
+    """`entity_id`: the entity that looks at the feature, empty for the customer itself."""
 
     env: Environment
     customer_id: str
     feature_id: str
-    looker: str
+    entity_id: str
 
 
 class Standing(NamedTuple):
@@ -30,17 +30,17 @@ class Standing(NamedTuple):
     cause: str
 
 
-class Watches:
+class AlertStateStore:
     """The warnings of one table."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    def read(self, watched: Watched) -> dict[str, Standing]:
+    def read(self, subject: AlertSubject) -> dict[str, Standing]:
         """What stands, by the digest of its key."""
-        return _decoded(self._table.get(_key(watched)) or {})
+        return _decoded(self._table.get(_key(subject)) or {})
 
-    def enter(self, watched: Watched, key: str, standing: Standing, now: int, *, anew: bool) -> bool:
+    def mark(self, subject: AlertSubject, key: str, standing: Standing, now: int, *, anew: bool) -> bool:
         """Notes how a key stands. False where it stood so already, for another cause, and is not to begin `anew`."""
         value, ttl = f"{standing.state} {standing.cause}", now // 1000 + _KEPT_SECONDS
         values: Item = {":value": {"S": value}, ":ttl": {"N": str(ttl)}}
@@ -51,7 +51,7 @@ class Watches:
             self._table.repeated(
                 self._table.client.update_item,
                 TableName=self._table.name,
-                Key=_key(watched),
+                Key=_key(subject),
                 UpdateExpression="SET #key = :value, #ttl = :ttl",
                 ExpressionAttributeNames={"#key": digest(key), "#ttl": "ttl"},
                 ExpressionAttributeValues=values if anew else {**values, ":state": {"S": f"{standing.state} "}},
@@ -62,13 +62,13 @@ class Watches:
             return _decoded(refused.item or {}).get(digest(key)) == standing
         return True
 
-    def leave(self, watched: Watched, key: str) -> None:
+    def clear(self, subject: AlertSubject, key: str) -> None:
         """Notes that a key does not stand any more."""
         try:
             self._table.repeated(
                 self._table.client.update_item,
                 TableName=self._table.name,
-                Key=_key(watched),
+                Key=_key(subject),
                 UpdateExpression="REMOVE #key",
                 ConditionExpression="attribute_exists(#key)",
                 ExpressionAttributeNames={"#key": digest(key)},
@@ -76,10 +76,10 @@ class Watches:
         except Refused:  # it did not stand: nothing was to be done
             return
 
-    def lookers(self, watched: Watched) -> list[str]:
+    def subjects(self, subject: AlertSubject) -> list[str]:
         """All who have been warned of a feature: the customer itself, and entities."""
-        partition = keys.watches(watched.env, watched.customer_id)
-        found = self._table.query(partition, f"{watched.feature_id}#")
+        partition = keys.alert_states(subject.env, subject.customer_id)
+        found = self._table.query(partition, f"{subject.feature_id}#")
         return [item["sk"]["S"].partition("#")[2] for item in found]
 
 
@@ -87,9 +87,9 @@ def digest(key: str) -> str:
     return f"w{hashlib.sha256(key.encode()).hexdigest()[:16]}"
 
 
-def _key(watched: Watched) -> keys.Key:
-    pk = keys.watches(watched.env, watched.customer_id)
-    return {"pk": {"S": pk}, "sk": {"S": f"{watched.feature_id}#{watched.looker}"}}
+def _key(subject: AlertSubject) -> keys.Key:
+    pk = keys.alert_states(subject.env, subject.customer_id)
+    return {"pk": {"S": pk}, "sk": {"S": f"{subject.feature_id}#{subject.entity_id}"}}
 
 
 def _decoded(item: Item) -> dict[str, Standing]:

@@ -6,14 +6,16 @@ from collections.abc import Callable, Sequence
 
 from tollgate.dialects.http import Answer, Request
 from tollgate.domain.errors import DuplicateRequest
-from tollgate.store.once import Once, OnceKeys
+from tollgate.store.idempotency import IdempotencyKey, IdempotencyStore
 
 
-def guarded(store: OnceKeys | None, request: Request, keys: Sequence[Once], call: Callable[[], Answer]) -> Answer:
+def guarded(
+    store: IdempotencyStore | None, request: Request, keys: Sequence[IdempotencyKey], call: Callable[[], Answer]
+) -> Answer:
     """The call's answer; raises DuplicateRequest where a key is in use. A failed call gives its keys back (3.10)."""
     assert store is not None
     env = request.caller.environment
-    claimed: list[Once] = []
+    claimed: list[IdempotencyKey] = []
     done = False
     try:
         for key in keys:

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from tollgate.domain.keys import Environment
+from tollgate.domain.api_keys import Environment
 from tollgate.store import keys
 from tollgate.store.table import Item, Refused, Table
 
@@ -22,7 +22,7 @@ KEPT_MS = DAY_MS  # Autumn's 24 hours (autumn.md 3.10)
 CLAIM_MS = 60_000  # a call that died holding a key gives it back after this
 
 
-class Once(NamedTuple):
+class IdempotencyKey(NamedTuple):
     """A caller's key: `scope` tells stores apart (`header`, `track`, `queue`, `event`), `text` is as it was sent.
     `about`: the customer that an event was about, where somebody may ask; or what a call under a key goes on with when it is
     repeated (`seed`)."""
@@ -37,22 +37,22 @@ class Once(NamedTuple):
         return hashlib.sha256(f"{self.scope}\n{self.text}".encode()).hexdigest()
 
 
-class OnceKeys:
+class IdempotencyStore:
     """The idempotency keys of one table. `now` is the wall clock's, in milliseconds."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    def write(self, env: Environment, once: Once, now: int) -> TransactWriteItemTypeDef:
+    def write(self, env: Environment, idempotency_keys: IdempotencyKey, now: int) -> TransactWriteItemTypeDef:
         """A write, for a transaction, that is refused where the key is in use."""
-        about: Item = {"about": {"S": once.about}} if once.about else {}
+        about: Item = {"about": {"S": idempotency_keys.about}} if idempotency_keys.about else {}
         return {
             "Put": {
                 "TableName": self._table.name,
                 "Item": {
-                    **keys.once(env, once.digest),
-                    "kept_until": {"N": str(now + once.kept_ms)},
-                    "ttl": {"N": str((now + once.kept_ms) // 1000 + 3600)},
+                    **keys.idempotency_key(env, idempotency_keys.digest),
+                    "kept_until": {"N": str(now + idempotency_keys.kept_ms)},
+                    "ttl": {"N": str((now + idempotency_keys.kept_ms) // 1000 + 3600)},
                     **about,
                 },
                 "ConditionExpression": "attribute_not_exists(pk) OR kept_until <= :now",
@@ -60,39 +60,51 @@ class OnceKeys:
             }
         }
 
-    def used(self, env: Environment, wanted: Sequence[Once], now: int) -> dict[str, tuple[int, str]]:
+    def used(self, env: Environment, wanted: Sequence[IdempotencyKey], now: int) -> dict[str, tuple[int, str]]:
         """Of these keys, those in use, by their text: when each was used (ms), and about whom. One request for 100."""
         return {
-            once.text: (int(item["kept_until"]["N"]) - once.kept_ms, item["about"]["S"] if "about" in item else "")
-            for once, item in self._kept(env, wanted, now)
+            idempotency_keys.text: (
+                int(item["kept_until"]["N"]) - idempotency_keys.kept_ms,
+                item["about"]["S"] if "about" in item else "",
+            )
+            for idempotency_keys, item in self._kept(env, wanted, now)
         }
 
-    def in_use(self, env: Environment, wanted: Sequence[Once], now: int) -> set[Once]:
+    def in_use(self, env: Environment, wanted: Sequence[IdempotencyKey], now: int) -> set[IdempotencyKey]:
         """Those of these keys that are in use. One request for 100."""
-        return {once for once, _ in self._kept(env, wanted, now)}
+        return {idempotency_keys for idempotency_keys, _ in self._kept(env, wanted, now)}
 
-    def _kept(self, env: Environment, wanted: Sequence[Once], now: int) -> list[tuple[Once, Item]]:
+    def _kept(self, env: Environment, wanted: Sequence[IdempotencyKey], now: int) -> list[tuple[IdempotencyKey, Item]]:
         """Those in use with their items, read consistently."""
-        by_pk = {keys.once(env, once.digest)["pk"]["S"]: once for once in wanted}
-        found = self._table.get_all([keys.once(env, once.digest) for once in by_pk.values()]) if by_pk else []
+        by_pk = {
+            keys.idempotency_key(env, idempotency_keys.digest)["pk"]["S"]: idempotency_keys
+            for idempotency_keys in wanted
+        }
+        found = (
+            self._table.get_all(
+                [keys.idempotency_key(env, idempotency_keys.digest) for idempotency_keys in by_pk.values()]
+            )
+            if by_pk
+            else []
+        )
         return [(by_pk[item["pk"]["S"]], item) for item in found if int(item["kept_until"]["N"]) > now]
 
-    def claim(self, env: Environment, once: Once, now: int) -> bool:
+    def claim(self, env: Environment, idempotency_keys: IdempotencyKey, now: int) -> bool:
         """Takes a key while its call runs; False where it is in use. Raises Unavailable or OutcomeUnknown."""
         try:
-            self._table.transact([self.write(env, once._replace(kept_ms=CLAIM_MS), now)], str(uuid.uuid4()))
+            self._table.transact([self.write(env, idempotency_keys._replace(kept_ms=CLAIM_MS), now)], str(uuid.uuid4()))
         except Refused:
             return False
         return True
 
-    def seed(self, env: Environment, once: Once, now: int) -> uuid.UUID:
+    def seed(self, env: Environment, idempotency_keys: IdempotencyKey, now: int) -> uuid.UUID:
         """What a call under a claimed key makes ids from: the same for its repeats, also after a failure, which gives the
         key back; another one where the key is used for something new, after its time.
 
         It lives from the first try on, and so ends no later than the key does after a success. Raises Unavailable or
         OutcomeUnknown; then the repeat finds it, or makes it.
         """
-        known = once._replace(scope=f"{once.scope} seed", about=str(uuid.uuid4()))
+        known = idempotency_keys._replace(scope=f"{idempotency_keys.scope} seed", about=str(uuid.uuid4()))
         try:
             self._table.transact([self.write(env, known, now)], str(uuid.uuid4()))
         except Refused:
@@ -100,13 +112,15 @@ class OnceKeys:
             return uuid.UUID(text)
         return uuid.UUID(known.about)
 
-    def keep(self, env: Environment, once: Once, now: int) -> None:
+    def keep(self, env: Environment, idempotency_keys: IdempotencyKey, now: int) -> None:
         """Remembers a claimed key for its whole time, now that its call has succeeded."""
-        item = self.write(env, once, now)["Put"]["Item"]
+        item = self.write(env, idempotency_keys, now)["Put"]["Item"]
         self._table.repeated(self._table.client.put_item, TableName=self._table.name, Item=item)
 
-    def release(self, env: Environment, once: Once) -> None:
+    def release(self, env: Environment, idempotency_keys: IdempotencyKey) -> None:
         """Gives a key back after its call failed."""
         self._table.repeated(
-            self._table.client.delete_item, TableName=self._table.name, Key=keys.once(env, once.digest)
+            self._table.client.delete_item,
+            TableName=self._table.name,
+            Key=keys.idempotency_key(env, idempotency_keys.digest),
         )

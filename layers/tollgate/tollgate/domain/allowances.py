@@ -1,0 +1,105 @@
+"""What each subscription of a customer still lets it use of a feature: a line for each, whatever else pays.
+
+management.md, "How one domain answers three dialects": included units are free; bought ones, and overage that is allowed,
+are what may be used in all; None is no limit. A balance that no subscription gave is no line and changes none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import NamedTuple
+
+from tollgate.domain.balances import Balance, BalanceKey, overage_cap
+from tollgate.domain.grants import Grant
+from tollgate.domain.limits import Limits
+from tollgate.domain.quantities import ZERO
+
+Filters = tuple[tuple[str, str], ...]
+
+
+class SubscriptionAllowance(NamedTuple):
+    """What a subscription grants of a feature: units `used` in the running period, and how many are free and in all."""
+
+    used: Decimal
+    free: Decimal | None
+    total: Decimal | None
+
+    @property
+    def allows(self) -> bool:
+        """Whether it may be used at all: strictly below the limit (lotus.md 2.1)."""
+        return self.total is None or self.used < self.total
+
+    @property
+    def allows_free(self) -> bool:
+        return self.free is None or self.used < self.free
+
+
+def allowances(feature_id: str, balances: Mapping[BalanceKey, Balance]) -> dict[str, SubscriptionAllowance]:
+    """The lines of a balances as of one instant by subscription. Shares that a plan grants to each entity add up.
+
+    A plan that grants a feature twice (units each month, say, and some once) makes one line: the limits together, and the
+    usage of the longer period.
+    """
+    found: dict[str, SubscriptionAllowance] = {}
+    for key, balance in balances.items():
+        if key.feature_id != feature_id or balance.flag:
+            continue
+        own: dict[str, SubscriptionAllowance] = {}
+        for grant in balance.live_grants:
+            if grant.subscription_id is None or (key.entity_id and not grant.entity_share):
+                continue
+            allowance, other = _allowance(grant, balance), own.get(grant.subscription_id)
+            own[grant.subscription_id] = _sum(allowance, other, max(allowance.used, other.used)) if other else allowance
+        for id, allowance in own.items():
+            found[id] = _sum(allowance, found[id], allowance.used + found[id].used) if id in found else allowance
+    return found
+
+
+def holders(feature_id: str, balances: Mapping[BalanceKey, Balance]) -> set[str]:
+    """The subscriptions that grant a feature of any type to the customer itself, or a share of it to its entities."""
+    return {
+        grant.subscription_id
+        for key, balance in balances.items()
+        if key.feature_id == feature_id
+        for grant in balance.live_grants
+        if grant.subscription_id is not None and (not key.entity_id or grant.entity_share)
+    }
+
+
+def answers(held: Filters, asked: Filters) -> bool:
+    """Whether a subscription with filters answers a check that asks for some (lotus.md 2.1): they are a part of its own."""
+    return set(asked) <= set(held)
+
+
+def _allowance(grant: Grant, balance: Balance) -> SubscriptionAllowance:
+    if grant.unlimited:
+        return SubscriptionAllowance(grant.counted, None, None)
+    rolled = sum((rollover.granted for rollover in grant.rollovers), ZERO)
+    free = grant.granted + grant.adjustment + rolled
+    overage = _overage(grant, balance)
+    return SubscriptionAllowance(grant.counted, free, None if overage is None else free + grant.prepaid + overage)
+
+
+def _overage(grant: Grant, balance: Balance) -> Decimal | None:
+    """By how much a grant may be overdrawn in all; a spend limit bounds all grants together, and so each."""
+    limits = balance.limits
+    cap = overage_cap(limits)(grant)
+    if cap == 0 or limits.spend is None:
+        return cap
+    most = _spend(limits, balance)
+    return cap if most is None else most if cap is None else min(cap, most)
+
+
+def _spend(limits: Limits, balance: Balance) -> Decimal | None:
+    assert limits.spend is not None
+    if not limits.spend.percentage:
+        return limits.spend.limit
+    base = sum((grant.granted for grant in balance.live_grants if grant.subscription_id and not grant.add_on), ZERO)
+    return limits.spend.limit * base / 100 if base else None
+
+
+def _sum(one: SubscriptionAllowance, other: SubscriptionAllowance, used: Decimal) -> SubscriptionAllowance:
+    free = None if one.free is None or other.free is None else one.free + other.free
+    total = None if one.total is None or other.total is None else one.total + other.total
+    return SubscriptionAllowance(used, free, total)

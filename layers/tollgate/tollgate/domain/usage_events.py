@@ -1,0 +1,86 @@
+"""Reported usage: what an event that has happened does to a customer's balances.
+
+Every feature whose meter looks at the event is used by what the event says, in full, past any limit (lotus.md 0.7), by
+the grants whose filters it passes; where none does, nothing is counted. Of an aggregate (MAX and its like), what is drawn
+from the balance is the change in the period of the first grant in deduction order, and each grant counts the change in its
+own period.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from tollgate.domain.decisions import Balances, Decision, Overage, Source, all_as_of, sources_of, use
+from tollgate.domain.features import Feature, Pool
+from tollgate.domain.grants import Grant
+from tollgate.domain.meters import ADDED, PeriodsCounted, amount_of, meter_of, period_end, step
+from tollgate.domain.quantities import ZERO, converted
+from tollgate.domain.use_records import NO_PROPERTIES
+
+
+class UsageEvent(NamedTuple):
+    """An event that has happened: `id` is the caller's own, `at` (ms) is when."""
+
+    id: str
+    customer_id: str
+    name: str
+    at: int
+    properties: Mapping[str, Any] = NO_PROPERTIES
+
+
+class EventDecision(NamedTuple):
+    """What an event did: what it says of the feature, the decision, and, of COUNT_UNIQUE, who has seen its value."""
+
+    amount: Decimal
+    decision: Decision
+    counted_in: PeriodsCounted
+
+
+def record(
+    feature: Feature, pools: Sequence[Pool], event: UsageEvent, balances: Balances, now: int, counted_in: PeriodsCounted
+) -> EventDecision | None:
+    """What the event does as a use of this feature; None where the feature's meter does not look at it."""
+    amount = amount_of(feature, event.properties)
+    if amount is None:
+        return None
+    meter = meter_of(feature)
+    before = all_as_of(balances, now)
+    if meter is None or meter.aggregation in ADDED:
+        return EventDecision(amount, _used(feature, pools, amount, event, before, now), counted_in)
+    sources = sources_of(feature.id, pools, "", before, event.properties)
+    source = next((source for source in sources if _grants(source, before)), None)
+    if source is None:
+        return EventDecision(amount, Decision(False, ZERO, before), counted_in)
+    grants = _grants(source, before)
+    steps = {grant.id: step(feature, grant, amount, event.at, counted_in) for grant in grants}
+    drawn = steps[grants[0].id].change
+    decision = _used(feature, pools, drawn, event, before, now)
+    after = dict(decision.balances)
+    after[source.key] = after[source.key]._replace(
+        grants=tuple(
+            grant._replace(
+                used_elsewhere=grant.used_elsewhere + converted(steps[grant.id].change - drawn, source.cost),
+                meters={**grant.meters, feature.id: steps[grant.id].memory} if steps[grant.id].memory else grant.meters,
+            )
+            if grant.id in steps
+            else grant
+            for grant in after[source.key].grants
+        )
+    )
+    held = {grant.id for grant in before[source.key].grants}
+    kept = {id: end for id, end in counted_in.items() if id in held}
+    return EventDecision(
+        amount, decision._replace(balances=after), kept | {grant.id: period_end(grant) for grant in grants}
+    )
+
+
+def _used(
+    feature: Feature, pools: Sequence[Pool], amount: Decimal, event: UsageEvent, balances: Balances, now: int
+) -> Decision:
+    return use(feature, pools, "", amount, Overage.REPORTED, event.properties, balances, now)
+
+
+def _grants(source: Source, balances: Balances) -> list[Grant]:
+    return [grant for grant in balances[source.key].grants if source.may(grant)]
