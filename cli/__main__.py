@@ -14,7 +14,8 @@ from rich.table import Table
 from cli import dead, deploy, schemas, servers, stack
 from cli import demo as demonstration
 from cli.api import Api, apply_catalog
-from tollgate.domain.api_keys import Environment, Scope
+from tollgate.domain.api_keys import Scope
+from tollgate.domain.environments import Environment
 from tollgate.domain.errors import TollgateError
 from tollgate.runtime import clock
 

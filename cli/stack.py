@@ -21,7 +21,8 @@ import httpx
 from cli import deploy
 from cli.api import Api, ApiError, apply_catalog
 from cli.servers import HOST, REGION, ROOT, Server, ministack, stop_detached
-from tollgate.domain.api_keys import Environment, Scope
+from tollgate.domain.api_keys import Scope
+from tollgate.domain.environments import Environment
 from tollgate.runtime import clock
 from tollgate.store.api_keys import ApiKeyStore
 from tollgate.store.customers import CustomerStore

@@ -6,8 +6,8 @@ import base64
 from decimal import Decimal
 from typing import Any
 
-from tollgate.domain.api_keys import Environment
 from tollgate.domain.balances import Balance, BalanceKey, balance_of, recomputed
+from tollgate.domain.environments import Environment
 from tollgate.domain.grants import Grant
 from tollgate.domain.periods import Interval, Reset
 from tollgate.domain.use_records import UseRecord

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from tollgate.domain.api_keys import Caller, Environment, Scope
+from tollgate.domain.api_keys import Caller, Scope
 from tollgate.domain.balances import Balance, BalanceKey, Totals, as_of, totals
 from tollgate.domain.controls import NO_CONTROLS, Controls
 from tollgate.domain.customers import Customer, Entity
 from tollgate.domain.decisions import Overage, sources_of
+from tollgate.domain.environments import Environment
 from tollgate.domain.features import Feature, FeatureType
 from tollgate.domain.periods import Interval, Reset
 from tollgate.domain.plans import USAGE_BASED, ItemPrice, Plan, PlanItem

@@ -19,8 +19,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from tollgate import runtime
 from tollgate.dialects.events import entries_for, reservation_entry, subscription_entry
 from tollgate.dialects.reservations import due_message
-from tollgate.domain.api_keys import Environment
 from tollgate.domain.changes import Change, uses_of
+from tollgate.domain.environments import Environment
 from tollgate.domain.errors import TollgateError, Unavailable
 from tollgate.packing import packed
 from tollgate.store.locks import HELD, RecordedLock

@@ -9,12 +9,13 @@ import pytest
 
 from tests.service import CALLER, HOUR, HOURLY, MONTHLY, NOW, SANDBOX, Service, item
 from tests.streams import records
-from tollgate.domain.api_keys import Environment, Scope, digest
+from tollgate.domain.api_keys import Scope, digest
 from tollgate.domain.balances import BalanceKey
 from tollgate.domain.changes import uses_of
 from tollgate.domain.controls import Controls, SpendControl, UsageControl
 from tollgate.domain.customers import Customer
 from tollgate.domain.decisions import Overage
+from tollgate.domain.environments import Environment
 from tollgate.domain.errors import (
     AlreadyExists,
     DuplicateRequest,

@@ -43,9 +43,9 @@ class Listener:
         self._done += len(new)
         found: list[Warned] = []
         for batch in _cut(new, sizes):
-            idempotency_keys, again = self._warned(batch), self._warned(batch)
-            assert idempotency_keys == again
-            found += idempotency_keys
+            once, again = self._warned(batch), self._warned(batch)
+            assert once == again
+            found += once
         return [_text(warned) for warned in found]
 
     def _warned(self, batch: Sequence[dict[str, Any]]) -> list[Warned]:

@@ -87,28 +87,28 @@ def moved(here: Service) -> Drawn:
 
 @USES
 def test_one_lost_answer_is_resolved_and_counted_once(
-    here: Service, proxy: Server, backend: Server, prepared: Prepared, idempotency_keys: Drawn
+    here: Service, proxy: Server, backend: Server, prepared: Prepared, once: Drawn
 ) -> None:
     use = prepared(here)
     set_rules(proxy, [{**CUT_TRANSACTION, "times": 1}])
     use()
-    assert moved(here) == idempotency_keys
-    assert told(here, backend) == idempotency_keys
+    assert moved(here) == once
+    assert told(here, backend) == once
 
 
 @USES
 def test_a_throttled_transaction_is_tried_again(
-    here: Service, proxy: Server, backend: Server, prepared: Prepared, idempotency_keys: Drawn
+    here: Service, proxy: Server, backend: Server, prepared: Prepared, once: Drawn
 ) -> None:
     use = prepared(here)
     set_rules(proxy, [{**THROTTLED_TRANSACTION, "times": 2}])
     use()
-    assert moved(here) == told(here, backend) == idempotency_keys
+    assert moved(here) == told(here, backend) == once
 
 
 @USES
 def test_a_database_that_never_answers_leaves_the_outcome_unknown_and_counts_once_at_most(
-    here: Service, proxy: Server, backend: Server, prepared: Prepared, idempotency_keys: Drawn
+    here: Service, proxy: Server, backend: Server, prepared: Prepared, once: Drawn
 ) -> None:
     use = prepared(here)
     set_rules(proxy, [CUT_TRANSACTION])
@@ -116,7 +116,7 @@ def test_a_database_that_never_answers_leaves_the_outcome_unknown_and_counts_onc
         use()
     set_rules(proxy, [])
     assert moved(here) == told(here, backend)
-    assert moved(here) in ({}, idempotency_keys)
+    assert moved(here) in ({}, once)
 
 
 def test_a_lost_answer_to_several_items_and_a_key_is_resolved_and_counted_once(

@@ -8,7 +8,8 @@ import pytest
 
 from tests.handlers.conftest import Here
 from tests.service import NOW
-from tollgate.domain.api_keys import Environment, Scope
+from tollgate.domain.api_keys import Scope
+from tollgate.domain.environments import Environment
 
 
 def ask(here: Here, headers: dict[str, str]) -> dict[str, Any]:

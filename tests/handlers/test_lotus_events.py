@@ -173,9 +173,9 @@ class TestCounting:
         lotus.report(lotus.event(customer, name, n=10))
         ((usage, _, _),) = lotus.access(customer, metric)[1]
         assert 9.999 < usage <= 10  # it has just begun
-        idempotency_keys = lotus.customer({"feature_id": metric, "included": 100})
-        lotus.report(lotus.event(idempotency_keys, name, n=10))
-        assert lotus.access(idempotency_keys, metric)[1] == [(10, 100, 100)]
+        once = lotus.customer({"feature_id": metric, "included": 100})
+        lotus.report(lotus.event(once, name, n=10))
+        assert lotus.access(once, metric)[1] == [(10, 100, 100)]
 
     def test_large_properties_are_counted_and_kept_as_far_as_they_fit(self, lotus: Lotus) -> None:
         metric = lotus.feature()

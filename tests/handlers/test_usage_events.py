@@ -14,8 +14,8 @@ from tests.handlers.conftest import Here
 from tests.handlers.test_events import CONTEXT
 from tests.records import MONTH_END, NOW, held, monthly, record, spent, used, uses, with_limits
 from tollgate.dialects.reservations import Delayed
-from tollgate.domain.api_keys import Environment
 from tollgate.domain.balances import Balance, BalanceKey, recomputed
+from tollgate.domain.environments import Environment
 from tollgate.domain.features import Feature, FeatureType
 from tollgate.domain.grants import Rollover
 from tollgate.domain.history import HOUR_MS, From, Segment

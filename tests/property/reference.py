@@ -348,7 +348,9 @@ class Model:
     def add_entity(self, entity: str, users: str, now: int) -> None:
         """One entity more: its share of each plan that grants per entity, and one seat."""
         for share in self.shares:
-            line = Line(**{**vars(share), "entity": entity, "id": f"{share.id}:{entity}", "slot": True, "rolled": []})
+            line = Line(
+                **{**vars(share), "entity": entity, "id": f"{share.id}:{entity}", "entity_share": True, "rolled": []}
+            )
             while line.next_reset is not None and line.next_reset <= now:
                 line.next_reset = following(line, line.next_reset)
             self.lines.append(line)

@@ -16,8 +16,8 @@ from cli.servers import Server
 from tests.conftest import create_table, dynamodb_client
 from tests.records import NOW, held, monthly, record, spent, used
 from tests.service import SANDBOX, service
-from tollgate.domain.api_keys import Environment
 from tollgate.domain.balances import BalanceKey
+from tollgate.domain.environments import Environment
 from tollgate.domain.history import DAY_MS, HOUR_MS, Addition, From, Segment, SumKey
 from tollgate.store.alert_states import AlertStateStore
 from tollgate.store.history import HistoryStore, ReadBudget

@@ -31,13 +31,13 @@ def test_rows_add_up_to_the_total_and_folding_again_changes_nothing(state: State
     for step in steps:
         step.apply(state)
     for balance in state.holdings.balances.values():
-        idempotency_keys = as_of(balance, state.now)
-        assert as_of(idempotency_keys, state.now) == idempotency_keys
-        sums = totals(idempotency_keys.grants)
+        current = as_of(balance, state.now)
+        assert as_of(current, state.now) == current
+        sums = totals(current.grants)
         if not sums.unlimited:
-            overdrawn = sum((grant.overdrawn for grant in idempotency_keys.grants), ZERO)
+            overdrawn = sum((grant.overdrawn for grant in current.grants), ZERO)
             assert sums.granted - sums.remaining == sums.usage - overdrawn
-            assert sums.remaining == sum((totals([grant]).remaining for grant in idempotency_keys.grants), ZERO)
+            assert sums.remaining == sum((totals([grant]).remaining for grant in current.grants), ZERO)
 
 
 @given(states(), operations, tracks)

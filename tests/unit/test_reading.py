@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tollgate.domain.api_keys import Environment
+from tollgate.domain.environments import Environment
 from tollgate.domain.errors import NotFound
 from tollgate.domain.features import Feature, FeatureType
 from tollgate.store.table import Table

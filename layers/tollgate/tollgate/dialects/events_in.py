@@ -19,8 +19,8 @@ from urllib.parse import quote
 from pydantic import ValidationError
 
 from tollgate.dialects.events_models import REPORTED, UsageReported
-from tollgate.domain.api_keys import Environment
 from tollgate.domain.decisions import Overage
+from tollgate.domain.environments import Environment
 from tollgate.domain.errors import InvalidInput
 from tollgate.domain.quantities import quantity
 from tollgate.domain.usage_events import UsageEvent

@@ -8,7 +8,8 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 
-from tollgate.domain.api_keys import Caller, Environment, Scope
+from tollgate.domain.api_keys import Caller, Scope
+from tollgate.domain.environments import Environment
 from tollgate.domain.errors import InvalidInput
 from tollgate.exact_json import dumps, loads
 

@@ -12,8 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from tollgate.domain.api_keys import Caller, Environment
+from tollgate.domain.api_keys import Caller
 from tollgate.domain.decisions import Overage
+from tollgate.domain.environments import Environment
 from tollgate.domain.usage_events import UsageEvent
 from tollgate.exact_json import dumps
 from tollgate.packing import packed

@@ -6,14 +6,8 @@ import hashlib
 from enum import StrEnum
 from typing import NamedTuple
 
+from tollgate.domain.environments import Environment
 from tollgate.domain.errors import Forbidden
-
-
-class Environment(StrEnum):
-    """Two worlds that never see each other's data."""
-
-    SANDBOX = "sandbox"
-    LIVE = "live"
 
 
 class Scope(StrEnum):

@@ -33,8 +33,8 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tollgate.domain.api_keys import Environment
 from tollgate.domain.balances import Balance, BalanceKey
+from tollgate.domain.environments import Environment
 from tollgate.domain.errors import DuplicateRequest, InvalidRequest, NotFound, OutcomeUnknown, Unavailable
 from tollgate.domain.ids import id_text, id_time, time_ordered_id
 from tollgate.domain.use_records import UseRecord

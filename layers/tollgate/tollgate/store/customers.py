@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
-from tollgate.domain.api_keys import Environment
 from tollgate.domain.balances import BalanceKey
 from tollgate.domain.customers import Customer, Entity, Holdings, Subscription
+from tollgate.domain.environments import Environment
 from tollgate.domain.errors import InvalidRequest, NotFound
 from tollgate.exact_json import dumps, loads
 from tollgate.store import keys

@@ -6,7 +6,7 @@ import uuid
 from decimal import Decimal
 from typing import Any
 
-from tollgate.domain.api_keys import Environment
+from tollgate.domain.environments import Environment
 from tollgate.domain.errors import AlreadyExists, NotFound
 from tollgate.domain.features import Feature, FeatureType
 from tollgate.exact_json import dumps, loads

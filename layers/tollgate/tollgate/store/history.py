@@ -28,7 +28,7 @@ from itertools import chain
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tollgate.domain.api_keys import Environment
+from tollgate.domain.environments import Environment
 from tollgate.domain.errors import InvalidRequest, Unavailable
 from tollgate.domain.history import DAY_MS, Addition, Entry, From, Segment, Sum, SumKey, Taken, merged
 from tollgate.domain.ids import is_id

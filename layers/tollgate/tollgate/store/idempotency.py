@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from tollgate.domain.api_keys import Environment
+from tollgate.domain.environments import Environment
 from tollgate.store import keys
 from tollgate.store.table import Item, Refused, Table
 

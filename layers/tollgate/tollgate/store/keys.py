@@ -27,8 +27,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tollgate.domain.api_keys import Environment
 from tollgate.domain.balances import BalanceKey
+from tollgate.domain.environments import Environment
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef

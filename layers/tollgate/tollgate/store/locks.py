@@ -10,8 +10,8 @@ import hashlib
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tollgate.domain.api_keys import Environment
 from tollgate.domain.balances import BalanceKey
+from tollgate.domain.environments import Environment
 from tollgate.domain.reservations import Reservation
 from tollgate.exact_json import dumps, loads
 from tollgate.store import keys

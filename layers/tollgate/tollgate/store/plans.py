@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
 
-from tollgate.domain.api_keys import Environment
+from tollgate.domain.environments import Environment
 from tollgate.domain.errors import AlreadyExists, NotFound, Unavailable
 from tollgate.domain.plans import Plan
 from tollgate.exact_json import dumps, loads

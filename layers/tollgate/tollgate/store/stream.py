@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from tollgate.domain.api_keys import Environment
 from tollgate.domain.balances import BalanceKey
 from tollgate.domain.changes import Change
+from tollgate.domain.environments import Environment
 from tollgate.domain.use_records import UseRecord
 from tollgate.exact_json import loads
 from tollgate.store import keys

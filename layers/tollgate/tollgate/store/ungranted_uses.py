@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tollgate.domain.api_keys import Environment
 from tollgate.domain.balances import BalanceKey
+from tollgate.domain.environments import Environment
 from tollgate.domain.use_records import UseRecord
 from tollgate.store import keys
 from tollgate.store.balance_items import encode_event

@@ -18,8 +18,8 @@ import uuid
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tollgate.domain.api_keys import Environment
 from tollgate.domain.balances import BalanceKey
+from tollgate.domain.environments import Environment
 from tollgate.domain.errors import DuplicateRequest
 from tollgate.domain.meters import PeriodsCounted
 from tollgate.domain.usage_events import UsageEvent

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
-from tollgate.domain.api_keys import Environment
 from tollgate.domain.balances import ENTITIES, Balance, BalanceKey
 from tollgate.domain.customers import Customer, Subscription
 from tollgate.domain.decisions import all_as_of
+from tollgate.domain.environments import Environment
 from tollgate.domain.errors import NotFound
 from tollgate.domain.plans import Plan
 from tollgate.store.balances import BalanceStore

@@ -21,10 +21,10 @@ from tollgate.domain.alerts import (
     standing,
     windows_reached,
 )
-from tollgate.domain.api_keys import Environment
 from tollgate.domain.balances import ENTITIES, Balance, BalanceKey, apply_spent, as_of
 from tollgate.domain.changes import Change, RecordedUse, base_of, instant_of, was_reset
 from tollgate.domain.decisions import Balances
+from tollgate.domain.environments import Environment
 from tollgate.domain.features import Catalog, Feature
 from tollgate.domain.history import additions, entries_of
 from tollgate.domain.limits import Alert

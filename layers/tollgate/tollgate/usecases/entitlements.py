@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import NamedTuple
 
-from tollgate.domain.api_keys import Environment
 from tollgate.domain.customers import Holdings
 from tollgate.domain.decisions import all_as_of
 from tollgate.domain.entitlement_usage import EntitledUsage, usage_of
 from tollgate.domain.entitlements import Entitled, entitled
+from tollgate.domain.environments import Environment
 from tollgate.domain.features import Catalog
 from tollgate.store.customers import CustomerStore
 from tollgate.usecases.features import FeatureCache

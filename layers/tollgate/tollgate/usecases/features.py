@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from tollgate.domain.api_keys import Environment
+from tollgate.domain.environments import Environment
 from tollgate.domain.features import Catalog, Feature
 from tollgate.store.features import FeatureStore
 

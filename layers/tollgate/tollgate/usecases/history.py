@@ -7,8 +7,8 @@ from datetime import tzinfo
 from itertools import islice
 from typing import NamedTuple
 
-from tollgate.domain.api_keys import Environment
 from tollgate.domain.customers import Holdings
+from tollgate.domain.environments import Environment
 from tollgate.domain.errors import InvalidRequest
 from tollgate.domain.history import (
     DAY_MS,

@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from tollgate.domain import api_keys, manual_balances
-from tollgate.domain.api_keys import ApiKey, Environment, Scope
+from tollgate.domain.api_keys import ApiKey, Scope
 from tollgate.domain.controls import Controls
 from tollgate.domain.customers import Customer, Entity, Holdings, Subscription, linked
+from tollgate.domain.environments import Environment
 from tollgate.domain.errors import AlreadyExists, Forbidden, InvalidInput, InvalidRequest, NotFound, Unavailable
 from tollgate.domain.features import Catalog, Feature, FeatureType, checked_feature, feature_of
 from tollgate.domain.plans import MAX_ITEMS, Plan, check_controls, checked_plan

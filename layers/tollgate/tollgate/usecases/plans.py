@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Mapping
 
-from tollgate.domain.api_keys import Environment
+from tollgate.domain.environments import Environment
 from tollgate.domain.plans import Plan
 from tollgate.store.plans import PlanStore
 from tollgate.usecases.features import CACHE_SECONDS

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from tollgate.domain.api_keys import Caller, Environment, Scope
+from tollgate.domain.api_keys import Caller, Scope
 from tollgate.domain.balances import BalanceKey
 from tollgate.domain.decisions import Decision, Overage, all_as_of
+from tollgate.domain.environments import Environment
 from tollgate.domain.errors import (
     Conflict,
     DuplicateRequest,

@@ -8,7 +8,7 @@ from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tollgate.domain.api_keys import Caller, Environment
+from tollgate.domain.api_keys import Caller
 from tollgate.domain.balances import ENTITIES, Balance, BalanceKey, as_of
 from tollgate.domain.decisions import (
     Balances,
@@ -24,6 +24,7 @@ from tollgate.domain.decisions import (
     sources_of,
     use,
 )
+from tollgate.domain.environments import Environment
 from tollgate.domain.errors import InsufficientBalance, InvalidRequest, NotFound, Unavailable, UsageLimitExceeded
 from tollgate.domain.features import Catalog, Feature, Pool
 from tollgate.domain.ids import id_text

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from tollgate.domain.api_keys import Environment
 from tollgate.domain.balances import ENTITIES, BalanceKey
 from tollgate.domain.changes import instant_of
 from tollgate.domain.decisions import Balances, all_as_of
+from tollgate.domain.environments import Environment
 from tollgate.domain.errors import DuplicateRequest, Unavailable
 from tollgate.domain.features import Catalog, Feature
 from tollgate.domain.meters import PeriodsCounted, counting, unique_value

@@ -19,9 +19,9 @@ from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
-from tollgate.domain.api_keys import Environment
 from tollgate.domain.balances import Balance, BalanceKey, as_of
 from tollgate.domain.decisions import Balances, Overage, sources_of, use
+from tollgate.domain.environments import Environment
 from tollgate.domain.errors import DuplicateRequest, NotFound, TollgateError, Unavailable
 from tollgate.domain.features import Catalog, Feature, Pool
 from tollgate.domain.ids import id_text

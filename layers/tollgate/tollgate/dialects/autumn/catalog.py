@@ -12,8 +12,8 @@ from tollgate.dialects.autumn.controls import ControlsParams, controls_json
 from tollgate.dialects.autumn.features import feature_json
 from tollgate.dialects.autumn.fields import Id, IntervalName, Number, Params, Properties, Text, Whole
 from tollgate.dialects.http import Answer, Request
-from tollgate.domain.api_keys import Environment
 from tollgate.domain.controls import NO_CONTROLS
+from tollgate.domain.environments import Environment
 from tollgate.domain.errors import InvalidInput
 from tollgate.domain.features import Feature, FeatureType
 from tollgate.domain.grants import RolloverRule

@@ -10,8 +10,8 @@ import base64
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from tollgate.domain.api_keys import Environment
 from tollgate.domain.customers import Holdings
+from tollgate.domain.environments import Environment
 from tollgate.domain.errors import InvalidInput
 from tollgate.exact_json import dumps, loads
 from tollgate.usecases.management import Management

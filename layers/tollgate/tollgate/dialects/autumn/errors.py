@@ -5,7 +5,7 @@ from __future__ import annotations
 from tollgate.dialects.autumn.versions import UnknownVersion
 from tollgate.dialects.http import Answer
 from tollgate.domain import errors
-from tollgate.domain.api_keys import Environment
+from tollgate.domain.environments import Environment
 from tollgate.domain.errors import TollgateError
 
 _TABLE: dict[type[TollgateError], tuple[int, str]] = {

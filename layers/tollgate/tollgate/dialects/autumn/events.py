@@ -14,7 +14,7 @@ from tollgate.dialects.autumn.deductions import deductions_json
 from tollgate.dialects.autumn.fields import Cursor, Id, Params, Time, Whole
 from tollgate.dialects.autumn.versions import CURSORS, translated, version_of
 from tollgate.dialects.http import Answer, Request
-from tollgate.domain.api_keys import Environment
+from tollgate.domain.environments import Environment
 from tollgate.domain.errors import InvalidInput
 from tollgate.domain.history import DAY_MS, Bin, Entry, GroupOf, Sum, text
 from tollgate.usecases.history import Query, Usage

@@ -7,8 +7,8 @@ from typing import Any
 
 from tollgate.dialects.autumn.versions import Version, translated
 from tollgate.dialects.http import Answer, Request
-from tollgate.domain.api_keys import Environment
 from tollgate.domain.customers import Holdings, Subscription
+from tollgate.domain.environments import Environment
 from tollgate.domain.features import Catalog, Feature
 from tollgate.domain.plans import PREPAID, BasePrice, Plan, PlanItem
 from tollgate.domain.quantities import ZERO

@@ -12,8 +12,8 @@ from tollgate.dialects.flexprice.features import texts
 from tollgate.dialects.flexprice.fields import Id, Metadata, Name, Params, Text, filled, time_text
 from tollgate.dialects.flexprice.lists import SearchParams, among
 from tollgate.dialects.http import Answer, Request
-from tollgate.domain.api_keys import Environment
 from tollgate.domain.customers import Customer, Holdings
+from tollgate.domain.environments import Environment
 from tollgate.domain.errors import InvalidInput, NotFound
 from tollgate.domain.ids import checked_id
 from tollgate.usecases.management import Management

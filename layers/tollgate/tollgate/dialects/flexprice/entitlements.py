@@ -14,8 +14,8 @@ from tollgate.dialects.flexprice.periods import period_name
 from tollgate.dialects.flexprice.subscription_shapes import subscription_json
 from tollgate.dialects.flexprice.subscriptions import found
 from tollgate.dialects.http import Answer, Request
-from tollgate.domain.api_keys import Environment
 from tollgate.domain.entitlements import Entitled, EntitlementSource, SourceKind, running
+from tollgate.domain.environments import Environment
 from tollgate.domain.errors import NotFound
 from tollgate.domain.ids import checked_id
 from tollgate.usecases.entitlements import CustomerEntitlements, Entitlements

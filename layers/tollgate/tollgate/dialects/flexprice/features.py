@@ -22,7 +22,7 @@ from tollgate.dialects.flexprice.fields import (
 )
 from tollgate.dialects.flexprice.lists import SearchParams, among
 from tollgate.dialects.http import Answer, Request
-from tollgate.domain.api_keys import Environment
+from tollgate.domain.environments import Environment
 from tollgate.domain.errors import AlreadyExists, InvalidInput
 from tollgate.domain.features import Feature, FeatureType
 from tollgate.exact_json import dumps

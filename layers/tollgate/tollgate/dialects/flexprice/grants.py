@@ -16,8 +16,8 @@ from tollgate.dialects.flexprice.lists import SearchParams, among, whole_list
 from tollgate.dialects.flexprice.periods import period_name, reset_of
 from tollgate.dialects.flexprice.plans import found_plan, plan_json
 from tollgate.dialects.http import Answer, Request
-from tollgate.domain.api_keys import Environment
 from tollgate.domain.entitlements import entitlement_id
+from tollgate.domain.environments import Environment
 from tollgate.domain.errors import AlreadyExists, InvalidInput, NotFound
 from tollgate.domain.features import Catalog, Feature
 from tollgate.domain.plans import USAGE_BASED, Plan, PlanItem

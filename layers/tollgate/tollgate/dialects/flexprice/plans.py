@@ -12,7 +12,7 @@ from tollgate.dialects.flexprice.features import texts
 from tollgate.dialects.flexprice.fields import Id, Key, Metadata, Name, Params, Text, filled, time_text
 from tollgate.dialects.flexprice.lists import SearchParams, among
 from tollgate.dialects.http import Answer, Request
-from tollgate.domain.api_keys import Environment
+from tollgate.domain.environments import Environment
 from tollgate.domain.errors import NotFound
 from tollgate.domain.plans import Plan
 from tollgate.usecases.management import Management, new_id

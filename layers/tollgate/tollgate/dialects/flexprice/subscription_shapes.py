@@ -8,8 +8,8 @@ from tollgate.dialects.flexprice.features import texts
 from tollgate.dialects.flexprice.fields import filled, time_text
 from tollgate.dialects.flexprice.periods import period_name
 from tollgate.dialects.flexprice.plans import plan_json
-from tollgate.domain.api_keys import Environment
 from tollgate.domain.customers import Holdings, Subscription
+from tollgate.domain.environments import Environment
 from tollgate.domain.periods import Reset
 from tollgate.domain.plans import Plan
 

@@ -27,8 +27,8 @@ from tollgate.dialects.flexprice.subscription_shapes import (
     subscription_json,
 )
 from tollgate.dialects.http import Answer, Request
-from tollgate.domain.api_keys import Environment
 from tollgate.domain.customers import Holdings, Subscription
+from tollgate.domain.environments import Environment
 from tollgate.domain.errors import InvalidInput, InvalidRequest, NotFound
 from tollgate.domain.ids import checked_id
 from tollgate.domain.periods import Interval, Reset

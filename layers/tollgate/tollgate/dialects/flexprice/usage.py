@@ -10,9 +10,9 @@ from tollgate.dialects.flexprice.features import feature_json, feature_type, loo
 from tollgate.dialects.flexprice.fields import number_text, time_text
 from tollgate.dialects.flexprice.lists import among, ids_in_query
 from tollgate.dialects.http import Answer, Request
-from tollgate.domain.api_keys import Environment
 from tollgate.domain.entitlement_usage import EntitledUsage
 from tollgate.domain.entitlements import Entitled
+from tollgate.domain.environments import Environment
 from tollgate.domain.errors import InvalidInput
 from tollgate.domain.ids import checked_id
 from tollgate.usecases.entitlements import Entitlements

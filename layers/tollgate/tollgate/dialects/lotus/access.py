@@ -11,8 +11,8 @@ from tollgate.dialects.lotus.fields import Filtered, Text
 from tollgate.dialects.lotus.ids import found_feature, unknown
 from tollgate.dialects.lotus.shapes import customer_json, feature_json, held_json, metric_json, usage
 from tollgate.domain.allowances import SubscriptionAllowance, allowances, answers, holders
-from tollgate.domain.api_keys import Environment
 from tollgate.domain.customers import Subscription
+from tollgate.domain.environments import Environment
 from tollgate.domain.errors import NotFound
 from tollgate.domain.features import Feature
 from tollgate.usecases.access import Access, Held

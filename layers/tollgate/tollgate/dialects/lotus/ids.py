@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from tollgate.dialects.lotus.errors import Invalid, Problem, does_not_exist
-from tollgate.domain.api_keys import Environment
 from tollgate.domain.customers import Subscription
+from tollgate.domain.environments import Environment
 from tollgate.domain.features import Feature
 from tollgate.domain.ids import lotus_ids
 from tollgate.domain.plans import Plan

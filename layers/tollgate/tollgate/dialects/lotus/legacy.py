@@ -13,7 +13,7 @@ from tollgate.dialects.lotus.fields import Filtered, Params, Text
 from tollgate.dialects.lotus.ids import metric_id, plan_id
 from tollgate.dialects.lotus.shapes import event_name, filters_json, usage
 from tollgate.domain.allowances import SubscriptionAllowance, answers, holders
-from tollgate.domain.api_keys import Environment
+from tollgate.domain.environments import Environment
 from tollgate.domain.errors import NotFound
 from tollgate.domain.features import Feature
 from tollgate.domain.meters import counting

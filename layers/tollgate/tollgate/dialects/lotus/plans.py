@@ -10,7 +10,7 @@ from tollgate.dialects.lotus.customers import CURRENCY
 from tollgate.dialects.lotus.fields import time_text
 from tollgate.dialects.lotus.ids import is_plan, plan_id
 from tollgate.dialects.lotus.shapes import event_name, feature_json, metric_json, version_json
-from tollgate.domain.api_keys import Environment
+from tollgate.domain.environments import Environment
 from tollgate.domain.errors import NotFound
 from tollgate.domain.features import Feature
 from tollgate.domain.meters import Aggregation, meter_of

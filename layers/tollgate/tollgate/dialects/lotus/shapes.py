@@ -7,8 +7,8 @@ from typing import Any
 
 from tollgate.dialects.lotus.fields import time_text
 from tollgate.dialects.lotus.ids import feature_id_of, metric_id, plan_id, version_id
-from tollgate.domain.api_keys import Environment
 from tollgate.domain.customers import Customer, Subscription
+from tollgate.domain.environments import Environment
 from tollgate.domain.features import Feature
 from tollgate.domain.meters import meter_of
 from tollgate.domain.plans import Plan
