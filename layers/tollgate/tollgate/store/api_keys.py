@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import uuid
 
-from tollgate.domain.api_keys import ApiKey, Environment, Scope
+from tollgate.domain.api_keys import ApiKey, Scope
+from tollgate.domain.environments import Environment
 from tollgate.domain.errors import NotFound
 from tollgate.store import keys
 from tollgate.store.table import Item, Refused, Table, put_new
