@@ -176,7 +176,7 @@ CapOf = Callable[[Row], Decimal | None]
 
 
 def overage_cap(limits: Limits, *, lenient: bool = False) -> CapOf:
-    """Whether and how far each row may be overdrawn under these limits (autumn.md 2, steps 6 and 7).
+    """Whether and how far each row may be overdrawn under these limits (autumn.md 2.1 (steps 6 and 7)).
 
     A spend limit takes precedence over `max_purchase`; it bounds all rows together (`spend_room`). `lenient`: a free
     allocated feature's rows may go negative (autumn.md 3.4).
@@ -235,7 +235,7 @@ def any_row(_: Row) -> bool:
 def draw(rows: tuple[Row, ...], amount: Decimal, may: Eligible = started) -> tuple[tuple[Row, ...], Decimal]:
     """Draws `amount` >= 0 from ordered rows: rollovers, soonest to expire first, then each row down to zero.
 
-    Returns the rows and what none of them could cover. Source: autumn.md 3.2, rollovers and pass 1.
+    Returns the rows and what none of them could cover. Source: autumn.md 3.2 (rollovers, then down to 0).
     """
     if any(row.rollovers for row in rows) and not any(row.unlimited and may(row) for row in rows):
         rows, amount = _draw_rollovers(rows, amount, may)

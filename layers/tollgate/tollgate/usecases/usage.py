@@ -428,7 +428,7 @@ class Meter:
         else:
             self._note(caller, feature, command, seen.now, now)
         answer = self.judged(feature, pools, entity_id, command.amount, command.properties, decision.world, seen.now)
-        # a use of nothing is allowed where nothing is granted (autumn.md 2), and counts nothing
+        # a use of nothing is allowed where nothing is granted (autumn.md 2.6), and counts nothing
         return answer._replace(allowed=not held and command.amount <= 0)
 
     def outcome(
