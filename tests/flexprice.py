@@ -61,7 +61,7 @@ def validator(name: str, *, strict: bool = True) -> Draft4Validator:
 
 
 def assert_entitlements(body: Any) -> None:
-    """The answer is what seed 004 documents; beyond it come `subscriptions` (since June 2026) and `aggregation_mode`."""
+    """The answer is what the document says (flexprice.md 1.1); beyond it come `subscriptions` (since June 2026) and `aggregation_mode`."""
     body = json.loads(json.dumps(body))
     assert isinstance(body.pop("subscriptions"), list)
     for feature in body["features"]:

@@ -1,6 +1,8 @@
 """Whatever runs at once: no overspend (invariant 1), and granted - remaining is the sum of the events told (invariant 2).
 
-Numbers are autumn.md's where a scenario is named (S046 and so on).
+Numbers are those of the scenarios named (autumn.md 5).
+
+Rules: autumn.md 3.10, S232.
 """
 
 from __future__ import annotations

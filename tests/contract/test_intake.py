@@ -1,4 +1,7 @@
-"""The queue's side of counting: each use exactly once by its id, one write for a hot customer, in full, at its own time."""
+"""The queue's side of counting: each use exactly once by its id, one write for a hot customer, in full, at its own time.
+
+Rules: management.md 11.
+"""
 
 from __future__ import annotations
 

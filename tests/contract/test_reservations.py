@@ -1,4 +1,7 @@
-"""Reservations on both atomic backends: what they cost, and that units are neither doubled nor lost (autumn.md 5.9)."""
+"""Reservations on both atomic backends: what they cost, and that units are neither doubled nor lost (autumn.md 5.9).
+
+Rules: autumn.md 3.11.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What the store promises, on every backend that is atomic: ministack and DynamoDB Local."""
+"""What the store promises, on every backend that is atomic: ministack and DynamoDB Local.
+
+Rules: management.md 9.
+"""
 
 from __future__ import annotations
 
@@ -126,7 +129,7 @@ class TestUse:
 
 class TestSeveralBalances:
     def test_own_units_come_before_credits_and_a_refund_goes_back_where_it_came_from(self, here: Service) -> None:
-        """S092, and 3.3: a refund fills the feature's own grant first."""
+        """S092, autumn.md 3.3: a refund fills the feature's own grant first."""
         here.customer("c1", [item(100, feature="action1"), item(200, feature="credits")])
         assert here.use("c1", "40.5", feature="action1").answering == "action1"
         outcome = here.use("c1", 80, feature="action1")
@@ -171,7 +174,7 @@ class TestSeveralBalances:
             here.use("other", 1, entity="nobody")
 
     def test_an_event_counts_for_every_feature_that_lists_it_or_for_none(self, here: Service) -> None:
-        """S095 and 3.6."""
+        """S095, autumn.md 3.6."""
         here.customer("c1", [item(200, feature="action1"), item(150, feature="action3")])
         here.tracking.track_event(CALLER, "action-event", UseCommand("c1", "", Decimal("45.67")), NOW)
         assert here.consumed("c1") == {BalanceKey("action1"): Decimal("45.67"), BalanceKey("action3"): Decimal("45.67")}

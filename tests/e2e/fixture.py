@@ -1,4 +1,4 @@
-"""autumn.md 5's catalogue on the deployed stack, its words for items, and customers who hold a plan of them."""
+"""The catalogue of autumn.md 5 on the deployed stack, its words for items, and customers who hold a plan of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`balances.create`, `.update`, `.delete` and `.list` through autumn-sdk (autumn.md 3.8 and 5.10)."""
+"""`balances.create`, `.update`, `.delete` and `.list` through autumn-sdk (autumn.md 3.8, 5.10)."""
 
 from __future__ import annotations
 

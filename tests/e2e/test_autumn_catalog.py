@@ -1,4 +1,4 @@
-"""Features, plans and customers as they are managed through autumn-sdk (management.md), features over plain HTTP."""
+"""Features, plans and customers as they are managed through autumn-sdk (management.md 1 to 4), features over plain HTTP."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.e2e.fixture import Shop, consumable, flag, gru, monthly, new, prepaid
 
 class TestFeatures:
     def test_a_feature_is_changed_and_deleted_or_archived(self, shop: Shop) -> None:
-        """management.md: archived where a plan or a credit system names it."""
+        """management.md 1: archived where a plan or a credit system names it."""
         api, used, unused = shop.api, new("f"), new("f")
         for id in (used, unused):
             made = api.call("features.create", {"feature_id": id, "name": "F", "type": "metered", "description": "d"})
@@ -47,7 +47,7 @@ class TestFeatures:
 
 class TestPlans:
     def test_a_plan_reads_as_it_was_written(self, shop: Shop) -> None:
-        """autumn.md 1.2, minimum bodies."""
+        """autumn.md 1.2.5."""
         id = new("plan")
         items: Any = [
             item.body
@@ -129,7 +129,7 @@ class TestCustomers:
         assert gru(shop.balance(c)) == (100, 100, 0)
 
     def test_it_can_be_expanded(self, shop: Shop) -> None:
-        """autumn.md 1.2, customer expand values."""
+        """autumn.md 1.2.5 (expand)."""
         c = shop.customer(monthly(100), seats(5), flag(), entities=2)
         plain = shop.autumn.customers.get(customer_id=c)
         assert not plain.entities

@@ -1,4 +1,4 @@
-"""What time alone does, by a customer's test clock (management.md; autumn.md 3.9, 5.4, 5.8, 5.11)."""
+"""What time alone does, by a customer's test clock (management.md 8; autumn.md 3.9, 5.4, 5.8, 5.11)."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def rolled(shop: Shop, customer: str, feature: str = "messages", entity: str | N
 
 class TestClock:
     def test_it_moves_forward_in_the_sandbox_only(self, shop: Shop, live: Shop) -> None:
-        """management.md, customers.advance_test_clock."""
+        """management.md 8 (customers.advance_test_clock)."""
         c = shop.customer(monthly(100))
         moved = shop.autumn.customers.advance_test_clock(customer_id=c, frozen_time=soon(DAY))
         assert moved.status == "ready"

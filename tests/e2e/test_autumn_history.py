@@ -1,4 +1,4 @@
-"""The history of usage and its alerts on the deployed stack, through Autumn's own SDKs (autumn.md 3.6, 3.7, S263, 7)."""
+"""The history of usage and its alerts on the deployed stack, through Autumn's own SDKs (autumn.md 3.6, 3.7, 7; S263)."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_every_use_is_listed_with_what_it_moved(shop: Shop) -> None:
 
 
 def test_a_use_is_an_event_even_where_nothing_moved(shop: Shop) -> None:
-    """autumn.md 3.7: nothing grants it; 3.6: it was clamped to nothing."""
+    """autumn.md 3.7: nothing grants it; autumn.md 3.6: it was clamped to nothing."""
     customer = shop.customer(monthly(1))
     shop.track(customer, 1)
     shop.track(customer, 7)

@@ -1,4 +1,4 @@
-"""Lists by cursor through autumn-sdk: paging through everything gives each thing once (autumn.md 1.2 and 1.4)."""
+"""Lists by cursor through autumn-sdk: paging through everything gives each thing once (autumn.md 1.2, 1.4)."""
 
 from __future__ import annotations
 

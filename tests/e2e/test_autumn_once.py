@@ -1,5 +1,5 @@
 """Each use counted once: idempotency keys, the queue behind async and batches, and calls that run at the same time
-(autumn.md 3.10, 3.12, and 5.3, 5.6, 5.12)."""
+(autumn.md 3.10, 3.12, 5.3, 5.6, 5.12)."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class TestIdempotency:
         assert use(shop, {**body, "value": 5}, idempotency_key=key) == DUPLICATE
 
     def test_checks_and_management_take_the_header_too(self, shop: Shop) -> None:
-        """S265, and autumn.md 3.10: any endpoint that is not GET."""
+        """S265, autumn.md 3.10: any endpoint that is not GET."""
         c = shop.customer(monthly(100))
         check = {"customer_id": c, "feature_id": "messages"}
         grant = {**check, "included_grant": 5}
@@ -101,7 +101,7 @@ class TestIdempotency:
 
 class TestQueue:
     def test_a_use_is_accepted_and_counted_within_seconds(self, shop: Shop) -> None:
-        """S107, and autumn.md 1.2: from 2.5 on that is the default."""
+        """S107, autumn.md 1.2.3: from 2.5 on that is the default."""
         c = shop.customer(monthly(100))
         body = {"customer_id": c, "feature_id": "messages", "value": 1, "async": True}
         answer = shop.raw("track", body, "1.2.0")
@@ -130,7 +130,7 @@ class TestQueue:
         wait_for(lambda: shop.left(c) == 90, 30, "one use of 10")
 
     def test_a_batch_is_counted_item_by_item(self, shop: Shop) -> None:
-        """S266, and autumn.md 3.12: an item's own key counts it once, in this batch or another."""
+        """S266, autumn.md 3.12: an item's own key counts it once, in this batch or another."""
         c, key = shop.customer(monthly(5000), monthly(100, "action1"), entities=1), new()
         same = {"customer_id": c, "feature_id": "messages", "value": 500, "idempotency_key": key}
         mixed: Any = [

@@ -62,7 +62,7 @@ class TestUsage:
         assert client.check(c, feature_id="action1").balance == 3
 
     def test_usage_and_balances_are_set(self, client: Any, shop: Shop) -> None:
-        """autumn.md 0.5 and 3.8: setting a balance alters the grant, setting the usage does not."""
+        """autumn.md 0.5, 3.8: setting a balance alters the grant, setting the usage does not."""
         c = shop.customer(monthly(100), monthly(50, "words"))
         client.features.set_usage(c, "messages", 30)
         found = client.customers.get(c).features["messages"]

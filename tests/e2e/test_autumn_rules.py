@@ -1,4 +1,7 @@
-"""autumn.md 5.1 to 5.7 through autumn-sdk 1.2.0 and the deployed stack: what a check and a use answer."""
+"""autumn.md 5.1 to 5.7 through autumn-sdk 1.2.0 and the deployed stack: what a check and a use answer.
+
+Rules: autumn.md 0.6.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ from tests.e2e.fixture import (
 
 class TestCheck:
     def test_what_nothing_grants_is_denied_without_a_balance(self, shop: Shop) -> None:
-        """S001, and autumn.md 2: a use of nothing is allowed even there."""
+        """S001, autumn.md 2.6: a use of nothing is allowed even there."""
         c = shop.customer(monthly(1000))
         denied = shop.autumn.check(customer_id=c, feature_id="words")
         assert (denied.allowed, denied.required_balance, denied.balance, denied.flag) == (False, 1, None, None)
@@ -54,7 +57,7 @@ class TestCheck:
         assert shop.left(c) == 100
 
     def test_zero_negative_and_fractional_amounts_are_exact(self, shop: Shop) -> None:
-        """autumn.md 2: R = 0 with nothing left and R < 0 are allowed; decimals are compared exactly."""
+        """autumn.md 2.1: R = 0 with nothing left and R < 0 are allowed; decimals are compared exactly."""
         c = shop.customer(monthly(10.15))
         assert [shop.may(c, required) for required in (10.15, 10.1500000001)] == [True, False]
         shop.track(c, 10.15)
@@ -107,7 +110,7 @@ class TestCheck:
         assert "feature" not in shop.raw("balances.check", body).json()["flag"]
 
     def test_a_denied_check_previews_what_would_grant_access(self, shop: Shop) -> None:
-        """autumn.md 2, with_preview: upgrades of the group, then add-ons; nothing where it is allowed."""
+        """autumn.md 2.7 (with_preview): upgrades of the group, then add-ons; nothing where it is allowed."""
         basic, better, extra = new("plan"), new("plan"), new("plan")
         c = shop.customer()
         cheap, dear = (
@@ -128,7 +131,7 @@ class TestCheck:
         assert (nowhere.scenario, nowhere.title, nowhere.products) == ("feature_flag", "Feature Unavailable", [])
 
     def test_a_check_of_a_plan_tells_its_state(self, shop: Shop) -> None:
-        """autumn.md 2, product_id check."""
+        """autumn.md 2.5 (product_id)."""
         c = shop.customer(monthly(100))
         plan, other = shop.plan(monthly(100)), shop.plan(lifetime(5))
         found = shop.raw("check", {"customer_id": c, "product_id": plan}, "2.1.0").json()

@@ -1,4 +1,7 @@
-"""Autumn's official SDK (autumn-sdk 1.2.0) against the deployed stack: only the base URL is changed."""
+"""Autumn's official SDK (autumn-sdk 1.2.0) against the deployed stack: only the base URL is changed.
+
+Rules: autumn.md 0.6, 1.1, 1.2.2; management.md 9.
+"""
 
 from __future__ import annotations
 
@@ -81,7 +84,7 @@ def test_track_caps_at_the_grant_and_echoes_what_was_asked(autumn: Autumn, custo
 
 
 def test_a_track_is_counted_after_its_answer_unless_told_otherwise(autumn: Autumn, customer: str) -> None:
-    """autumn.md 1.2: from 2.5 on, which is also what a caller without a version gets."""
+    """autumn.md 1.2.3: from 2.5 on, which is also what a caller without a version gets."""
     tracked = autumn.track(customer_id=customer, feature_id="messages", value=3)
     assert (tracked.customer_id, tracked.value, tracked.balance) == (customer, 3, None)
 
@@ -242,7 +245,7 @@ def test_what_is_to_come_is_501_in_its_own_shape(stack: Stack, path: str, keys: 
 
 
 class TestEvents:
-    """Invariant 2 and design.md 4: every deduction reaches the bus, once, in order, and nothing else does."""
+    """Invariant 2: every deduction reaches the bus, once, in order, and nothing else does."""
 
     def test_each_deduction_is_one_event_in_order(self, stack: Stack, api: Api) -> None:
         id = f"c-{uuid.uuid4().hex}"

@@ -1,4 +1,4 @@
-"""`billing.attach` and `.update`, entities and billing controls through autumn-sdk (management.md; autumn.md 1.2 and 3.5)."""
+"""`billing.attach` and `.update`, entities and billing controls through autumn-sdk (management.md 1, 5 to 7; autumn.md 1.2, 3.5)."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def costing(amount: float, group: str) -> dict[str, Any]:
 
 class TestAttach:
     def test_a_plan_replaces_that_of_its_group_and_carries_usage(self, shop: Shop) -> None:
-        """management.md, billing.attach; an add-on and another group's plan stay."""
+        """management.md 6 (billing.attach); an add-on and another group's plan stay."""
         c, group = shop.customer(), new("group")
         first = shop.attach(c, monthly(100), group=group)
         shop.attach(c, monthly(10, "words"), group=new("group"))
@@ -67,7 +67,7 @@ class TestAttach:
             assert shop.left(c) == total
 
     def test_quantities_are_bought_and_changed(self, shop: Shop) -> None:
-        """management.md: a quantity includes what is included; what was used stays used."""
+        """management.md 6: a quantity includes what is included; what was used stays used."""
         c = shop.customer(prepaid(100, 500))
         (plan,) = plans(shop, c)
         shop.track(c, 50)
@@ -216,7 +216,7 @@ class TestControls:
         assert shop.track(c, 10, overage_behavior="overflow").balance.remaining == 85
 
     def test_a_plans_controls_hold_where_there_are_none_of_ones_own(self, shop: Shop) -> None:
-        """autumn.md 3.5, and `source` in replies since 2.3."""
+        """autumn.md 3.5, 1.2.6: and `source` in replies since 2.3."""
         limit: Any = {"feature_id": "messages", "limit": 5, "interval": "day", "enabled": True}
         c = shop.customer()
         plan = shop.attach(c, monthly(1000), consumable(5, "words"), billing_controls={"usage_limits": [limit]})

@@ -1,4 +1,7 @@
-"""Each version of Autumn's API in its own shape (autumn.md 1.1, 1.3 and 1.4), by plain HTTP with `x-api-version`."""
+"""Each version of Autumn's API in its own shape (autumn.md 1.1, 1.3, 1.4), by plain HTTP with `x-api-version`.
+
+Rules: autumn.md 0.1.
+"""
 
 from __future__ import annotations
 

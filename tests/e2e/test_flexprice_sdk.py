@@ -1,4 +1,7 @@
-"""Flexprice's official SDK (flexprice 2.1.43) against the deployed stack: only `server_url` is changed."""
+"""Flexprice's official SDK (flexprice 2.1.43) against the deployed stack: only `server_url` is changed.
+
+Rules: flexprice.md 4.
+"""
 
 from __future__ import annotations
 

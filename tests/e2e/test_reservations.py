@@ -50,7 +50,7 @@ def test_a_balance_tells_what_is_reserved_and_what_is_settled(shop: Shop) -> Non
 
 
 def test_errors(shop: Shop) -> None:
-    """S194, S197 and 3.11."""
+    """S194, S197, autumn.md 3.11."""
     c, id = shop.customer(monthly(20), seats(5)), new("run")
     lock(shop, c, 5, id)
     with refused(409, "lock_already_exists"):

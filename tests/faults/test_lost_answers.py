@@ -1,4 +1,7 @@
-"""Invariant 2: with answers cut after the write took effect and with throttling, no use is lost or counted twice."""
+"""Invariant 2: with answers cut after the write took effect and with throttling, no use is lost or counted twice.
+
+Rules: autumn.md 2.9.
+"""
 
 from __future__ import annotations
 

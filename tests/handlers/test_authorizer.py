@@ -1,4 +1,7 @@
-"""Whose key is it."""
+"""Whose key is it.
+
+Rules: autumn.md 1.1.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Invariant 6 at the edge: what cannot be understood is refused in Autumn's shape, by name, and changes nothing."""
+"""Invariant 6 at the edge: what cannot be understood is refused in Autumn's shape, by name, and changes nothing.
+
+Rules: autumn.md 0.1, 1.1, 1.2.1, 1.2.3.
+"""
 
 from __future__ import annotations
 
@@ -419,7 +422,7 @@ def test_a_publishable_key_reads_checks_and_nothing_else(
 
 
 def test_a_use_of_nothing_needs_no_entitlement(customer: Here) -> None:
-    """autumn.md 2: with send_event, required 0 is allowed without one; anything more is not."""
+    """autumn.md 2.6: with send_event, required 0 is allowed without one; anything more is not."""
     customer.call("manage", "POST /v1/features.create", {"feature_id": "ungranted", "name": "U", "type": "metered"})
     body = {"customer_id": "c1", "feature_id": "ungranted", "send_event": True}
     assert customer.call(*CHECK, {**body, "required_balance": 0})[1]["allowed"] is True

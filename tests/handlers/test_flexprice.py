@@ -1,4 +1,7 @@
-"""Flexprice's entitlements and usage, through the handler: shapes, filters, errors (flexprice.md 1 and 2)."""
+"""Flexprice's entitlements and usage, through the handler: shapes, filters, errors (flexprice.md 1, 2).
+
+Rules: flexprice.md 0.1, 0.3 to 0.6.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Reported usage: taken in at once, counted in full and once, for every feature that counts it (flexprice.md 0 and 2.5)."""
+"""Reported usage: taken in at once, counted in full and once, for every feature that counts it (flexprice.md 0, 2.5).
+
+Rules: flexprice.md 1.2; management.md 11.
+"""
 
 from __future__ import annotations
 

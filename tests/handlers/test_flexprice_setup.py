@@ -1,4 +1,7 @@
-"""Flexprice's SDK sets everything up: customers, features, plans, entitlements, subscriptions, add-ons (flexprice.md 2.3)."""
+"""Flexprice's SDK sets everything up: customers, features, plans, entitlements, subscriptions, add-ons (flexprice.md 2.3).
+
+Rules: flexprice.md 1.2.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The history of usage over HTTP: `events.list`, `events.aggregate` and `/v1/query`, fed by the stream's consumer."""
+"""The history of usage over HTTP: `events.list`, `events.aggregate` and `/v1/query`, fed by the stream's consumer.
+
+Rules: autumn.md 7.2.
+"""
 
 from __future__ import annotations
 

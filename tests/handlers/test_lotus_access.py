@@ -1,5 +1,8 @@
 """Lotus's access checks through the handlers: upstream's scenarios with their numbers (lotus.md 3), and what upstream never
-tested: boundaries, unlimited, several subscriptions under both policies, filters in every encoding, error bodies."""
+tested: boundaries, unlimited, several subscriptions under both policies, filters in every encoding, error bodies.
+
+Rules: lotus.md 0.1 to 0.3, 0.6, 0.9, 1.1 to 1.4, 1.9, 2.2.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,8 @@
 """Lotus's events through the handlers: what is taken and what is not, and that each is counted once, whatever is delivered
-how often (lotus.md 0.5, 0.7, 1.6, 1.7)."""
+how often (lotus.md 0.5, 0.7, 1.6, 1.7).
+
+Rules: lotus.md 0.1, 0.6, 2.3.
+"""
 
 from __future__ import annotations
 

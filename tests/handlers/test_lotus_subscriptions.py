@@ -1,4 +1,7 @@
-"""Lotus's customers, subscriptions and plans through the handlers (lotus.md 1.8)."""
+"""Lotus's customers, subscriptions and plans through the handlers (lotus.md 1.8).
+
+Rules: lotus.md 1.9.
+"""
 
 from __future__ import annotations
 

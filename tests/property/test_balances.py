@@ -1,4 +1,7 @@
-"""The rules that hold for every balance, amount and moment."""
+"""The rules that hold for every balance, amount and moment.
+
+Rules: autumn.md 3.3.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What holds of the aggregation whatever the sources are."""
+"""What holds of the aggregation whatever the sources are.
+
+Rules: flexprice.md 0.2, 2.2.
+"""
 
 from __future__ import annotations
 

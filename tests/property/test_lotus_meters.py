@@ -1,4 +1,7 @@
-"""Whatever events are reported in whatever order, each grant has counted what a plain recount of its period's events gives."""
+"""Whatever events are reported in whatever order, each grant has counted what a plain recount of its period's events gives.
+
+Rules: flexprice.md 2.5; management.md 2; lotus.md 0.8.
+"""
 
 from __future__ import annotations
 
@@ -152,7 +155,7 @@ def test_the_latest_value_is_the_one_of_the_latest_time_whatever_comes_last(orde
 
 
 def test_a_gauge_goes_up_and_down_and_outlives_the_period() -> None:
-    """lotus.md 3: num_users 1, 10, 1 against 10; and 2.3: not bounded by the period."""
+    """lotus.md 3: num_users 1, 10, 1 against 10; lotus.md 2.3: not bounded by the period."""
     metered = Metered(feature("LATEST"), (PlanItem("f", Decimal(10), reset=Reset(Interval.DAY)), ()))
     for hours, value in ((0, 1), (1, 10), (2, 1)):
         metered.report(NOW + hours * HOUR, n=value)

@@ -1,4 +1,4 @@
-"""Whatever a customer holds and whatever is done with it, the domain answers as autumn.md's rules do, line by line
+"""Whatever a customer holds and whatever is done with it, the domain answers as the rules of autumn.md 2, 3 do, line by line
 (tests/property/reference.py), and the fast path as the slow one."""
 
 from __future__ import annotations

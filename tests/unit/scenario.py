@@ -1,4 +1,4 @@
-"""One customer of the specification's examples, in pure holdings: autumn.md 5's catalogue, its words for items, a clock.
+"""One customer of the specification's examples, in pure holdings: the catalogue of autumn.md 5, its words for items, a clock.
 
 Numbers may be written as they are printed there (37.82): they become decimals by their text.
 """

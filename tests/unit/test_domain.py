@@ -61,7 +61,7 @@ class TestDeductionOrder:
         ],
     )
     def test_each_rule(self, first: dict[str, Any], second: dict[str, Any]) -> None:
-        """Autumn.md 3.1, one rule a case, each against what the next rules would say. Ids are the other way round."""
+        """autumn.md 3.1, one rule a case, each against what the next rules would say. Ids are the other way round."""
         grants = [Grant("b", None, None, Decimal(1), **first), Grant("a", None, None, Decimal(1), **second)]
         assert [grant.id for grant in balance_of(MESSAGES, reversed(grants)).grants] == ["b", "a"]
 
@@ -75,7 +75,7 @@ class TestDeductionOrder:
 
 
 class TestHotPath:
-    """design.md 3: three numbers that make the fast path one conditional write."""
+    """Three numbers that make the fast path one conditional write."""
 
     def test_it_stops_at_the_first_boundary(self) -> None:
         balance = Scenario(every(Interval.HOUR, 10)).balance()
@@ -170,7 +170,7 @@ class TestPlans:
         ],
     )
     def test_an_item_fits_its_feature(self, item: PlanItem) -> None:
-        """management.md, plans.create."""
+        """management.md 3 (plans.create)."""
         with pytest.raises(InvalidInput):
             checked_plan(Plan("p", "P", items=(item,)), CATALOG.features)
 

@@ -1,4 +1,7 @@
-"""How the grants of a feature come together, and where they come from (flexprice.md 2 and 4)."""
+"""How the grants of a feature come together, and where they come from (flexprice.md 2, 4).
+
+Rules: flexprice.md 0.2, 0.4, 0.6 to 0.8.
+"""
 
 from __future__ import annotations
 
@@ -244,7 +247,7 @@ class TestSources:
 
 
 class TestPriced:
-    """management.md: how one domain answers three dialects."""
+    """management.md 10 (one domain in three dialects)."""
 
     def test_usage_based_with_a_cap_is_a_limit_of_both(self) -> None:
         priced = item("calls", 100, price=ItemPrice(USAGE_BASED, Decimal(50)))

@@ -1,4 +1,7 @@
-"""Bins, ranges put together from days, hours and entries, and the parts of one use."""
+"""Bins, ranges put together from days, hours and entries, and the parts of one use.
+
+Rules: autumn.md 7.2.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A grant counts all that was used in its own period, whichever grant paid (lotus.md 0.8), and only what passes its filters."""
+"""A grant counts all that was used in its own period, whichever grant paid (lotus.md 0.8), and only what passes its filters.
+
+Rules: lotus.md 0.7, 1.8, 2.1, 2.3; management.md 6.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +50,7 @@ def allowance(used: int, free: int | None, total: int | None) -> SubscriptionAll
 
 
 class TestLimits:
-    """management.md, "How one domain answers three dialects"."""
+    """management.md 10 (one domain in three dialects)."""
 
     def test_included_units_are_free_and_all_there_is(self) -> None:
         scenario = Scenario(monthly(100))

@@ -1,4 +1,4 @@
-"""Periods with the specification's dates (design.md 3, autumn.md 3.9)."""
+"""Periods with the specification's dates (autumn.md 3.9)."""
 
 from __future__ import annotations
 

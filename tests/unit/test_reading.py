@@ -1,4 +1,7 @@
-"""What is read once and kept, and what takes several reads."""
+"""What is read once and kept, and what takes several reads.
+
+Rules: autumn.md 2.9.
+"""
 
 from __future__ import annotations
 

@@ -136,7 +136,7 @@ class TestRemaining:
         assert (customer.gru(entity="e1"), customer.gru()) == ((100, 50, 50), (300, 220, 80))
 
     def test_added_units(self) -> None:
-        """Autumn.md 3.8: add_to_balance is a delta."""
+        """autumn.md 3.8: add_to_balance is a delta."""
         customer = Scenario(monthly(100))
         customer.update(add=-30)
         assert customer.gru() == (100, 70, 30)
@@ -172,13 +172,13 @@ class TestUsageAndGrant:
         assert (customer.gru(entity="e2"), customer.gru()) == ((100, 100, 0), (260, 130, 130))
 
     def test_the_grant_alone_leaves_what_remains(self) -> None:
-        """Autumn.md 3.8: the grant changes; to change what remains, it is paired with it."""
+        """autumn.md 3.8: the grant changes; to change what remains, it is paired with it."""
         customer = Scenario(monthly(100))
         customer.update(included=150)
         assert customer.gru()[:2] == (150, 100)
 
     def test_the_legacy_way_sets_what_remains_by_the_grant(self) -> None:
-        """Autumn.md 3.8: it alters the grant; the usage stays."""
+        """autumn.md 3.8: it alters the grant; the usage stays."""
         customer = Scenario(monthly(100))
         customer.track(30)
         change = BalanceUpdate(remaining=d(200), alters_grant=True)
@@ -186,13 +186,13 @@ class TestUsageAndGrant:
         assert customer.gru() == (230, 200, 30)
 
     def test_more_usage_than_granted_is_overage(self) -> None:
-        """Autumn.md 3.8: remaining 0 and overage."""
+        """autumn.md 3.8: remaining 0 and overage."""
         customer = Scenario(monthly(100))
         customer.update(usage=130)
         assert customer.view() == (100, 0, 130, 0, 30)
 
     def test_where_nothing_matches(self) -> None:
-        """Autumn.md 3.8: what only moves units does nothing, what sets a grant's own field finds none."""
+        """autumn.md 3.8: what only moves units does nothing, what sets a grant's own field finds none."""
         customer = Scenario(monthly(100), flag())
         customer.update("words", remaining=5)
         customer.update(id="nope", usage=5)
@@ -208,7 +208,7 @@ class TestUsageAndGrant:
 
 
 class TestTimes:
-    """S236, and autumn.md 3.8."""
+    """S236, autumn.md 3.8."""
 
     def test_the_reset_moves_and_nothing_else(self) -> None:
         customer = Scenario(monthly(100))

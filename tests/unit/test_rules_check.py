@@ -45,7 +45,7 @@ class TestBasics:
         assert (grant.plan_id, grant.expires_at) == ("plan_of_sub_1", None)
 
     def test_an_entity_sees_the_customers_flag_and_its_own(self) -> None:
-        """Autumn.md 2, entities."""
+        """autumn.md 2, entities."""
         customer = Scenario(flag(), entities=1)
         assert customer.may(1, "dashboard", "e1")
         alone = Scenario(entities=2)
@@ -77,7 +77,7 @@ class TestBasics:
             CATALOG.feature("nope")
 
     def test_zero_and_less_are_allowed_on_an_empty_balance(self) -> None:
-        """Autumn.md 2: R=0 with remaining 0, and R below zero."""
+        """autumn.md 2: R=0 with remaining 0, and R below zero."""
         customer = Scenario(monthly(5))
         customer.track(5)
         assert customer.may(0)
@@ -85,7 +85,7 @@ class TestBasics:
         assert not customer.may(1)
 
     def test_fractions_compare_exactly(self) -> None:
-        """Autumn.md 2: 10.15 is more than 10.148."""
+        """autumn.md 2: 10.15 is more than 10.148."""
         customer = Scenario(monthly(10.148))
         assert customer.may(10.148)
         assert not customer.may(10.15)
@@ -156,7 +156,7 @@ class TestBeyondTheGrant:
         assert customer.may(50)
 
     def test_a_plans_spend_limit_holds_too(self) -> None:
-        """Autumn.md 3.5: a plan's control, where the customer has none of its own."""
+        """autumn.md 3.5: a plan's control, where the customer has none of its own."""
         customer = Scenario()
         customer.attach(consumable(100), controls=controls(spend(25)))
         assert (customer.may(125), customer.may(126)) == (True, False)
@@ -165,7 +165,7 @@ class TestBeyondTheGrant:
 
 
 def test_an_unlimited_share_answers_for_its_entity_alone() -> None:
-    """Autumn.md 2, entities."""
+    """autumn.md 2, entities."""
     customer = Scenario(monthly(5), entities=2)
     customer.attach(PlanItem("messages", unlimited=True), entity="e1")
     assert customer.may(100, entity="e1")

@@ -52,13 +52,13 @@ class TestWhichFeatureAnswers:
         assert not is_granted("credits", "", customer.holdings.balances)
 
     def test_the_feature_itself_answers_as_long_as_it_allows(self) -> None:
-        """Autumn.md 2: itself if it alone would allow, else the first pool that would."""
+        """autumn.md 2.2: itself if it alone would allow, else the first pool that would."""
         customer = Scenario(monthly(5, "action1"), monthly(200, "credits"))
         assert customer.check(5, "action1") == (True, "action1", 5)
         assert customer.check(6, "action1") == (True, "credits", d(1.2))
 
     def test_a_pool_is_chosen_by_the_plain_number(self) -> None:
-        """Autumn.md 2: R is compared unconverted there."""
+        """autumn.md 2.2: R is compared unconverted there."""
         customer = Scenario(monthly(8, "credits"), monthly(20, "credits3"))
         assert customer.check(10, "action1") == (True, "credits3", 20)
         assert customer.check(8, "action1") == (True, "credits", d(1.6))
@@ -97,7 +97,7 @@ class TestPaying:
         assert customer.view("credits").usage == d(14.25)
 
     def test_a_use_that_none_covers_is_rejected_whole(self) -> None:
-        """Autumn.md 3.2, reject: nothing is written."""
+        """autumn.md 3.2 (reject): nothing is written."""
         customer = Scenario(monthly(5, "action1"), monthly(1, "credits"))
         assert not customer.track(11, "action1", overage=REJECT).allowed
         assert (customer.remaining("action1"), customer.remaining("credits")) == (5, 1)
@@ -105,7 +105,7 @@ class TestPaying:
         assert (customer.remaining("action1"), customer.remaining("credits")) == (0, 0)
 
     def test_a_capped_use_takes_what_both_hold(self) -> None:
-        """Autumn.md 3.4, cap."""
+        """autumn.md 3.4 (cap)."""
         customer = Scenario(monthly(5, "action1"), monthly(1, "credits"))
         assert customer.track(100, "action1").drawn == 10
 
@@ -166,7 +166,7 @@ def test_an_event_says_what_it_moved() -> None:
 
 class TestCatalog:
     def test_a_credit_system_names_metered_features_at_a_cost(self) -> None:
-        """management.md, features.create."""
+        """management.md 2 (features.create)."""
 
         def pool(*schema: tuple[str, Number]) -> Feature:
             return Feature(

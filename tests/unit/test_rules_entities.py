@@ -84,20 +84,20 @@ class TestShares:
         assert customer.left(entity="e1") == [0, 30]
 
     def test_what_an_entity_holds_by_its_own_plan_is_not_the_customers_to_use(self) -> None:
-        """Autumn.md 2 and 3.1, step 1: shown at the customer's level, never drawn or allowed there."""
+        """autumn.md 2, 3.1, step 1: shown at the customer's level, never drawn or allowed there."""
         customer = Scenario(entities=1)
         customer.attach(monthly(100), entity="e1")
         assert (customer.remaining(), customer.may(1), customer.may(100, entity="e1")) == (100, False, True)
         assert customer.track(10).drawn == 0
 
     def test_a_share_is_allowed_at_the_customers_level(self) -> None:
-        """Autumn.md 2, entities."""
+        """autumn.md 2, entities."""
         customer = Scenario(per_entity(monthly(100)), entities=2)
         assert (customer.may(200), customer.may(201)) == (True, False)
         assert (customer.may(100, entity="e1"), customer.may(101, entity="e1")) == (True, False)
 
     def test_shares_of_a_credit_pool_pay_for_its_members(self) -> None:
-        """Autumn.md 3.1, steps 1 and 3."""
+        """autumn.md 3.1, steps 1 and 3."""
         customer = Scenario(monthly(5, "action1"), per_entity(monthly(10, "credits")), entities=2)
         customer.track(15, "action1", "e1")
         assert customer.remaining("credits", "e1") == 7
@@ -109,7 +109,7 @@ class TestShares:
 
 class TestPooling:
     def test_entities_of_an_unpooled_customer_have_their_own_alone(self) -> None:
-        """Autumn.md 2, disable_pooled_balance."""
+        """autumn.md 2, disable_pooled_balance."""
         customer = Scenario(monthly(100), entities=1, unpooled=True)
         customer.create("own", 10, entity="e1")
         assert (customer.may(10, entity="e1"), customer.may(11, entity="e1")) == (True, False)
@@ -118,7 +118,7 @@ class TestPooling:
         assert customer.may(100)
 
     def test_the_customers_balance_knows_that_entities_hold_some(self) -> None:
-        """design.md 3: a use of the customer's must then be thought through."""
+        """A use of the customer's must then be thought through."""
         customer = Scenario(monthly(100), entities=1)
         assert customer.balance().paid_first == frozenset()
         customer.create("own", 10, entity="e1")
@@ -127,14 +127,14 @@ class TestPooling:
 
 class TestSeats:
     def test_each_entity_takes_a_seat_and_gives_it_back(self) -> None:
-        """management.md, entities; S046's free seats."""
+        """management.md 5; S046's free seats."""
         customer = Scenario(seats(5), entities=3)
         assert customer.gru("users") == (5, 2, 3)
         customer.remove_entity("e2")
         assert customer.gru("users") == (5, 3, 2)
 
     def test_seats_of_free_features_may_run_out(self) -> None:
-        """Autumn.md 3.4."""
+        """autumn.md 3.4."""
         customer = Scenario(seats(1), entities=3)
         assert customer.view("users") == (1, 0, 3, 0, 2)
         customer.remove_entity("e1")
@@ -166,7 +166,7 @@ class TestSeats:
 
 
 def test_an_entity_of_another_feature_gets_no_share() -> None:
-    """management.md, entity_feature_id: every entity of that feature."""
+    """management.md 3 (entity_feature_id): every entity of that feature."""
     customer = Scenario(per_entity(monthly(100)))
     customer.entity("w1", "workflows")
     assert customer.grants(entity="w1") == []

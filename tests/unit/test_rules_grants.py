@@ -1,4 +1,7 @@
-"""Several grants of one feature, and those that no plan gave, by the specification's numbers (autumn.md 3.8, 5.4)."""
+"""Several grants of one feature, and those that no plan gave, by the specification's numbers (autumn.md 3.8, 5.4).
+
+Rules: autumn.md 1.2.2, 2.4.
+"""
 
 from __future__ import annotations
 
@@ -73,7 +76,7 @@ class TestRows:
         assert customer.grant("b", "action1").next_reset_at == ms("2026-02-01")
 
     def test_an_entitys_standalone_balance_is_its_own(self) -> None:
-        """S068, and 3.1 step 1: it is never drawn without its entity."""
+        """S068, autumn.md 3.1 (step 1): it is never drawn without its entity."""
         customer = Scenario(entities=2)
         customer.create("b1", 100, entity="e1")
         customer.create("b2", 500, entity="e2")
@@ -109,7 +112,7 @@ class TestRows:
 
 
 class TestCreating:
-    """Autumn.md 3.8, balances.create."""
+    """autumn.md 3.8 (create)."""
 
     def test_a_flag_takes_no_numbers_and_is_held_once(self) -> None:
         customer = Scenario()

@@ -35,7 +35,7 @@ class TestSpendLimit:
         assert not customer.may(1)
 
     def test_it_comes_before_a_lower_max_purchase(self) -> None:
-        """Autumn.md 2, step 7: a spend limit takes precedence."""
+        """autumn.md 2, step 7: a spend limit takes precedence."""
         customer = Scenario(consumable(100, most=10))
         customer.control(spend(25))
         assert (customer.may(125), customer.may(126)) == (True, False)
@@ -70,7 +70,7 @@ class TestSpendLimit:
         assert customer.view().usage == 130
 
     def test_of_several_plans_limits_the_lowest_holds(self) -> None:
-        """Autumn.md 3.5: not the most recent; the customer's own stands over them, an entity's over the customer's."""
+        """autumn.md 3.5: not the most recent; the customer's own stands over them, an entity's over the customer's."""
         customer = Scenario(entities=1)
         customer.attach(consumable(100), controls=controls(spend(20)))
         customer.attach(monthly(0), add_on=True, controls=controls(spend(50)))
@@ -82,7 +82,7 @@ class TestSpendLimit:
         assert customer.may(130)
 
     def test_a_general_limit_holds_for_features_without_their_own(self) -> None:
-        """Autumn.md 1.2, spend_limits: feature_id is optional."""
+        """autumn.md 1.2, spend_limits: feature_id is optional."""
         customer = Scenario(consumable(100), consumable(100, "words"))
         customer.control(spend(25, None), spend(5, "words"))
         assert (customer.may(125), customer.may(126)) == (True, False)
@@ -122,14 +122,14 @@ class TestSpendLimitPercentage:
         assert self.used(customer, (100, CAP), (500, REJECT))[2] == 600
 
     def test_neither_bought_units_nor_rollovers_count(self) -> None:
-        """Autumn.md 3.5."""
+        """autumn.md 3.5."""
         customer = Scenario(monthly(100, rollover=rolling(100)), prepaid(0, 50), consumable(0))
         customer.now = ms("2026-02-01")
         assert self.used(customer, (1000, CAP))[2] == 100 + 100 + 50 + 120
 
 
 def test_overage_may_be_allowed_for_an_entity_alone() -> None:
-    """Autumn.md 2, step 7: the control beside the customer's."""
+    """autumn.md 2, step 7: the control beside the customer's."""
     customer = Scenario(per_entity(monthly(10)), entities=2)
     customer.control(overage(True), entity="e1")
     assert (customer.may(11, entity="e1"), customer.may(11, entity="e2")) == (True, False)
@@ -137,7 +137,7 @@ def test_overage_may_be_allowed_for_an_entity_alone() -> None:
 
 
 def test_the_customers_word_on_overage_stands_over_its_plans() -> None:
-    """Autumn.md 3.5: a customer's control over its plans'."""
+    """autumn.md 3.5: a customer's control over its plans'."""
     customer = Scenario()
     customer.attach(monthly(10), controls=controls(overage(True)))
     assert customer.may(11)

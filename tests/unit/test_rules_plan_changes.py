@@ -1,4 +1,4 @@
-"""A plan in another's place: upgrades at once, downgrades at the end of the cycle (management.md, plans)."""
+"""A plan in another's place: upgrades at once, downgrades at the end of the cycle (management.md 6, 7)."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ class TestDowngrade:
         assert customer.grants()[0].next_reset_at == MARCH
 
     def test_the_anchors_day_comes_back_after_it(self) -> None:
-        """Autumn.md 3.9: the anchor is preserved."""
+        """autumn.md 3.9: the anchor is preserved."""
         customer = Scenario(now=ms("2026-01-31"))
         customer.attach(monthly(500), group="main", price=price(20))
         customer.attach(monthly(100), group="main", price=price(5))
@@ -184,7 +184,7 @@ class TestDowngrade:
 
 
 def test_an_upgrade_with_rollovers_and_usage_keeps_both() -> None:
-    """Autumn.md 5.8, S179: what rolled over stays beside what was used of the grant."""
+    """autumn.md 5.8 (S179): what rolled over stays beside what was used of the grant."""
     customer = Scenario()
     customer.attach(monthly(500, rollover=rolling(600)), group="main")
     customer.now = FEBRUARY

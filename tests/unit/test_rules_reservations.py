@@ -1,4 +1,7 @@
-"""Reservations: hold, confirm, release, expire (autumn.md 3.11 and 5.9). "lock 8" holds eight units."""
+"""Reservations: hold, confirm, release, expire (autumn.md 3.11, 5.9). "lock 8" holds eight units.
+
+Rules: autumn.md 2.8.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Resets and what rolls over, by the specification's numbers (autumn.md 3.9, 5.8)."""
+"""Resets and what rolls over, by the specification's numbers (autumn.md 3.9, 5.8).
+
+Rules: autumn.md 3.2.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +58,7 @@ class TestReset:
         assert customer.ru() == (50, 50)
 
     def test_a_month_keeps_its_anchors_day(self) -> None:
-        """Autumn.md 3.9: January 31 + 1 month is February 28; the anchor is preserved, missed periods are skipped."""
+        """autumn.md 3.9: January 31 + 1 month is February 28; the anchor is preserved, missed periods are skipped."""
         customer = Scenario(monthly(100), now=ms("2026-01-31"))
         seen = []
         for day in ("2026-01-31", "2026-02-28", "2026-03-31", "2026-07-04"):
@@ -97,7 +100,7 @@ class TestReset:
         assert (*customer.left(entity="e1"), *customer.left(entity="e2")) == after
 
     def test_overage_that_is_paid_for_does_not_persist(self) -> None:
-        """Autumn.md 3.9: persist_free_overage."""
+        """autumn.md 3.9: persist_free_overage."""
         customer = Scenario(consumable(100), keeps_overage=True)
         customer.track(150)
         customer.reset()
@@ -121,7 +124,7 @@ class TestReset:
         assert customer.ru() == (100, 0)
 
     def test_a_bought_quantity_comes_back_and_an_adjustment_does_not(self) -> None:
-        """Autumn.md 3.9: the starting grant is back, adjustments are cleared."""
+        """autumn.md 3.9: the starting grant is back, adjustments are cleared."""
         customer = Scenario(monthly(100))
         customer.update(included=150, remaining=150)
         assert customer.gru() == (150, 150, 0)
@@ -189,7 +192,7 @@ class TestRollover:
         assert (customer.ru(), customer.rollovers()) == ((granted + rollover, 0), [rollover])
 
     def test_that_share_is_of_whole_units_of_all_that_was_granted_and_bought(self) -> None:
-        """Autumn.md 3.9: floor(starting grant * max_percentage / 100), the prepaid quantity in it."""
+        """autumn.md 3.9: floor(starting grant * max_percentage / 100), the prepaid quantity in it."""
         customer = Scenario(monthly(101, rollover=rolling(percent=50)))
         customer.reset()
         assert customer.rollovers() == [50]
@@ -261,7 +264,7 @@ class TestRollover:
 
     @pytest.mark.parametrize(("months", "after"), [(1, 200), (2, 299), (None, 299)])
     def test_a_rollover_lives_so_many_months_from_its_boundary(self, months: int | None, after: int) -> None:
-        """Autumn.md 3.9: addMonths(the boundary just crossed, length), or for ever."""
+        """autumn.md 3.9: addMonths(the boundary just crossed, length), or for ever."""
         customer = Scenario(monthly(100, rollover=rolling(months=months)))
         customer.now = ms("2026-02-01")
         customer.track(1)
@@ -272,7 +275,7 @@ class TestRollover:
         assert customer.remaining() == after
 
     def test_only_the_grants_own_rest_rolls_over(self) -> None:
-        """Autumn.md 3.9: never an old rollover again; used in order, soonest to expire first."""
+        """autumn.md 3.9: never an old rollover again; used in order, soonest to expire first."""
         customer = Scenario(monthly(100, rollover=rolling(months=3)))
         customer.now = ms("2026-02-01")
         customer.track(150, overage=REJECT)

@@ -1,4 +1,7 @@
-"""When a subscription starts, ends and is canceled, and what is bought with it (management.md; autumn.md 3.9)."""
+"""When a subscription starts, ends and is canceled, and what is bought with it (management.md 6, 7; autumn.md 3.9).
+
+Rules: autumn.md 2.4.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +54,7 @@ class TestTimes:
         [("2026-01-15", ["2026-01-15", "2026-02-15"]), ("2025-12-20", ["2026-01-20", "2026-02-20"])],
     )
     def test_cycles_are_counted_from_the_anchor(self, anchor: str, resets: list[str]) -> None:
-        """management.md, billing_cycle_anchor."""
+        """management.md 6 (billing_cycle_anchor)."""
         customer = Scenario()
         sub = customer.attach(monthly(100), anchor=ms(anchor))
         first, second = map(ms, resets)
@@ -83,7 +86,7 @@ class TestTimes:
         assert customer.subscription(customer.attach(lifetime(1))).period(NOW) is None
 
     def test_a_test_clock_says_what_time_it_is(self) -> None:
-        """management.md, customers.advance_test_clock: each use must read it."""
+        """management.md 8 (customers.advance_test_clock): each use must read it."""
         customer = Scenario(monthly(100), frozen_time=NOW)
         assert (customer.balance().has_test_clock, customer.balance().fresh_until) == (True, 0)
         assert customer.holdings.time(NOW + DAY) == NOW
@@ -157,7 +160,7 @@ class TestCanceling:
 
 class TestQuantities:
     def test_a_changed_quantity_keeps_what_was_used(self) -> None:
-        """management.md: the quantity counts the included units too."""
+        """management.md 6: the quantity counts the included units too."""
         customer = Scenario()
         sub = customer.attach(prepaid(100, 500))
         customer.track(250)
@@ -173,7 +176,7 @@ class TestQuantities:
         assert customer.subscription(sub).quantities == {"messages": 100}
 
     def test_a_quantity_comes_back_at_each_reset(self) -> None:
-        """Autumn.md 3.9: the starting grant, with the prepaid quantity."""
+        """autumn.md 3.9: the starting grant, with the prepaid quantity."""
         customer = Scenario()
         sub = customer.attach(prepaid(100, 500))
         customer.quantity(sub, 800)

@@ -1,4 +1,7 @@
-"""What a use does to the balances, by the specification's numbers (autumn.md 3.2 to 3.4, 5.5 to 5.7)."""
+"""What a use does to the balances, by the specification's numbers (autumn.md 3.2 to 3.4, 5.5 to 5.7).
+
+Rules: autumn.md 3.1.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,7 @@ class TestBasics:
         [(1, 99), (37.82, 62.18), (42.1532, 57.8468), (35.82, 64.18), (100, 0), (150, 0)],
     )
     def test_a_use_is_deducted_down_to_nothing(self, used: Number, remaining: Number) -> None:
-        """S080, S100, S154, and 3.4: 150 against 100 ends at remaining 0, usage 100."""
+        """S080, S100, S154, autumn.md 3.4: 150 against 100 ends at remaining 0, usage 100."""
         customer = Scenario(monthly(100))
         customer.track(used)
         assert customer.ru() == (d(remaining), 100 - d(remaining))
@@ -118,7 +121,7 @@ class TestGivingBack:
         assert customer.gru("users") == (10, 10, 0)
 
     def test_an_overflowing_return_may_exceed_the_grant(self) -> None:
-        """Autumn.md 3.3."""
+        """autumn.md 3.3."""
         customer = Scenario(monthly(100))
         customer.track(-50, overage=OVERFLOW)
         assert customer.gru() == (100, 150, -50)
@@ -197,7 +200,7 @@ class TestOverage:
         assert seen == [(5, 30), (2, 15), (0, 5)]
 
     def test_overflow_goes_past_the_floor(self) -> None:
-        """Autumn.md 3.2 and 3.3: the overflow is repaid first."""
+        """autumn.md 3.2, 3.3: the overflow is repaid first."""
         customer = Scenario(monthly(100))
         customer.track(150, overage=OVERFLOW)
         assert customer.view() == (100, 0, 150, 0, 50)

@@ -151,7 +151,7 @@ class TestWindows:
     def test_a_window_ends_and_the_next_begins_with_nothing_used(
         self, interval: Interval, utc: bool, ends: str
     ) -> None:
-        """Autumn.md 3.5: by the feature's own resets, or UTC days, weeks (from Monday), months, years."""
+        """autumn.md 3.5: by the feature's own resets, or UTC days, weeks (from Monday), months, years."""
         customer = Scenario(monthly(100), now=ms("2026-01-14T12:00"))  # a Wednesday
         customer.control(limit(5, interval=interval, utc=utc))
         customer.track(5)
@@ -163,7 +163,7 @@ class TestWindows:
         assert (customer.may(5), customer.may(6), customer.counter()) == (True, False, 0)
 
     def test_a_window_follows_its_features_reset(self) -> None:
-        """Autumn.md 3.5: it ends at the feature's own next_reset_at."""
+        """autumn.md 3.5: it ends at the feature's own next_reset_at."""
         customer = Scenario(monthly(100))
         customer.control(limit(5))
         customer.track(3)
@@ -181,7 +181,7 @@ class TestWindows:
         assert customer.may(96)
 
     def test_a_filter_bounds_only_what_matches(self) -> None:
-        """Autumn.md 1.2, usage_limits: filter.properties."""
+        """autumn.md 1.2, usage_limits: filter.properties."""
         customer = Scenario(monthly(100))
         customer.control(limit(5, model="large"))
         customer.track(5, model="large")
@@ -191,7 +191,7 @@ class TestWindows:
         assert customer.balance().fresh_until == 0  # each use needs thought
 
     def test_the_customers_limit_counts_every_entity_and_an_entitys_its_own(self) -> None:
-        """Autumn.md 3.5."""
+        """autumn.md 3.5."""
         customer = Scenario(per_entity(monthly(100)), entities=2)
         customer.control(limit(5))
         customer.track(3, entity="e1")
@@ -202,7 +202,7 @@ class TestWindows:
         assert customer.may(2, entity="e2")
 
     def test_the_customers_limit_stands_over_its_plans(self) -> None:
-        """Autumn.md 3.5; a plan's limit ends with the plan."""
+        """autumn.md 3.5; a plan's limit ends with the plan."""
         customer = Scenario(monthly(100))
         pack = customer.attach(monthly(10), add_on=True, controls=controls(limit(5)))
         assert (customer.may(5), customer.may(6)) == (True, False)

@@ -82,7 +82,7 @@ def reported_use(message: Mapping[str, Any], now: int) -> QueuedUse | QueuedEven
 
 
 def _value(properties: Mapping[str, Any]) -> Decimal:
-    """The amount of a use that names none: its property `value` where that is a number, else 1 (autumn.md S100)."""
+    """The amount of a use that names none: its property `value` where that is a number, else 1 (S100)."""
     given = properties.get("value")
     if isinstance(given, bool) or not isinstance(given, int | Decimal):
         return Decimal(1)

@@ -1,6 +1,6 @@
 """What each subscription of a customer still lets it use of a feature: a line for each, whatever else pays.
 
-management.md, "How one domain answers three dialects": included units are free; bought ones, and overage that is allowed,
+management.md 10 (one domain in three dialects): included units are free; bought ones, and overage that is allowed,
 are what may be used in all; None is no limit. A balance that no subscription gave is no line and changes none.
 """
 

@@ -182,7 +182,7 @@ CapOf = Callable[[Grant], Decimal | None]
 
 
 def overage_cap(limits: Limits, *, may_go_negative: bool = False) -> CapOf:
-    """Whether and how far each grant may be overdrawn under these limits (autumn.md 2, steps 6 and 7).
+    """Whether and how far each grant may be overdrawn under these limits (autumn.md 2.1 (steps 6 and 7)).
 
     A spend limit takes precedence over `max_purchase`; it bounds all grants together (`spend_room`). `may_go_negative`: a free
     allocated feature's grants may go negative (autumn.md 3.4).
@@ -243,7 +243,7 @@ def any_grant(_: Grant) -> bool:
 def draw(grants: tuple[Grant, ...], amount: Decimal, may: Eligible = started) -> tuple[tuple[Grant, ...], Decimal]:
     """Draws `amount` >= 0 from ordered grants: rollovers, soonest to expire first, then each grant down to zero.
 
-    Returns the grants and what none of them could cover. Source: autumn.md 3.2, rollovers and pass 1.
+    Returns the grants and what none of them could cover. Source: autumn.md 3.2 (rollovers, then down to 0).
     """
     if any(grant.rollovers for grant in grants) and not any(grant.unlimited and may(grant) for grant in grants):
         grants, amount = _draw_rollovers(grants, amount, may)

@@ -105,7 +105,7 @@ def sources_of(
     balances: Balances,
     properties: Mapping[str, Any] | None = None,
 ) -> tuple[Source, ...]:
-    """The items that pay for a feature, in deduction order (autumn.md 3.1, steps 1 to 3).
+    """The items that pay for a feature, in deduction order (autumn.md 3.1 (steps 1 to 3)).
 
     With an entity its own items come first, then the customer's; without, the customer's, then each entity's shares by
     entity id. In each, the feature itself comes before the credit pools, in the catalog's order.
@@ -177,7 +177,7 @@ def has_flag(feature_id: str, entity_id: str, balances: Balances) -> bool:
 def allows(
     feature_id: str, entity_id: str, required: Decimal, properties: Mapping[str, Any], balances: Balances
 ) -> bool:
-    """Whether a balances as of one instant allows a use of `required` units of this one feature (autumn.md 2, decision order)."""
+    """Whether a balances as of one instant allows a use of `required` units of this one feature (autumn.md 2.1)."""
     if has_flag(feature_id, entity_id, balances):
         return True
     sources = sources_of(feature_id, (), entity_id, balances, properties)
@@ -220,7 +220,7 @@ def check(
     properties: Mapping[str, Any],
     balances: Balances,
 ) -> Check:
-    """Whether `required` units may be used now, in a balances as of one instant, and which feature answers (autumn.md 2).
+    """Whether `required` units may be used now, in a balances as of one instant, and which feature answers (autumn.md 2.1, 2.2).
 
     The feature itself if it alone would allow; else the first credit pool that would (asked for the plain number), else
     the first one held; else itself if held, else the first pool in the catalog.

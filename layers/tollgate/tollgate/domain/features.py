@@ -28,7 +28,7 @@ class Feature(NamedTuple):
     """Something a customer may have (boolean, static) or use (metered, credit system).
 
     `consumable` usage resets, allocated usage (seats) does not. `credit_schema` of a credit system gives what one unit of
-    each member costs in its units. `extra` holds what only other dialects show (management.md).
+    each member costs in its units. `extra` holds what only other dialects show (management.md 2).
     """
 
     id: str
@@ -94,7 +94,7 @@ def feature_of(features: Mapping[str, Feature], feature_id: str) -> Feature:
 def checked_feature(feature: Feature, features: Mapping[str, Feature]) -> Feature:
     """`feature` if it fits the others; raises InvalidInput, or NotFound for an unknown member of a credit system.
 
-    Source: management.md, features.create. A member is a metered feature and no credit system itself; each costs more
+    Source: management.md 2 (features.create). A member is a metered feature and no credit system itself; each costs more
     than nothing.
     """
     if feature.type is not FeatureType.CREDIT_SYSTEM:

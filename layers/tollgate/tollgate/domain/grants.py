@@ -128,7 +128,7 @@ class Grant(NamedTuple):
 
 
 def deduction_order(grant: Grant) -> tuple[Any, ...]:
-    """The order in which an item's grants are drawn, first to last (autumn.md 3.1, steps 4 to 11).
+    """The order in which an item's grants are drawn, first to last (autumn.md 3.1 (steps 4 to 11)).
 
     Unlimited grants (they absorb everything), then grants that reset before those that don't, shorter periods first, sooner
     expiry first, main plans before add-ons, included and prepaid before pay-per-use, older grants first. Steps 1 to 3

@@ -48,6 +48,6 @@ _LOTUS = uuid.UUID("0f3c1c1e-2a0e-5b43-8a54-5f1d3c0f7a10")
 
 
 def lotus_ids(environment: str, feature_id: str) -> tuple[str, str]:
-    """A feature's metric id and feature id in Lotus's form: one UUIDv5 of environment and feature (management.md)."""
+    """A feature's metric id and feature id in Lotus's form: one UUIDv5 of environment and feature (management.md 2)."""
     digest = uuid.uuid5(_LOTUS, f"{environment}\n{feature_id}").hex
     return f"metric_{digest}", f"feature_{digest}"

@@ -57,7 +57,7 @@ def window_end(interval: Interval, anchor: int | None, now: int) -> int:
 
 
 class Threshold(StrEnum):
-    """What an alert's threshold is compared with (autumn.md 1.2)."""
+    """What an alert's threshold is compared with (autumn.md 1.2.6)."""
 
     USAGE = "usage"
     USAGE_PERCENTAGE = "usage_percentage"

@@ -1,4 +1,4 @@
-"""Meters: how a reported event, which names itself and has properties, becomes an amount of a feature (management.md).
+"""Meters: how a reported event, which names itself and has properties, becomes an amount of a feature (management.md 2).
 
 `amount_of` is what one event says. For COUNT, SUM and SUM_WITH_MULTIPLIER that is what it adds. The other aggregations
 look at all events of a grant's period: `step` tells by how much one event moves the aggregate, from what the grant remembers

@@ -23,7 +23,7 @@ PREPAID = "prepaid"
 @dataclass(frozen=True, slots=True)
 class ItemPrice:
     """What units beyond the included ones cost. No money moves here: `billing_method` decides what may be used
-    (management.md), the rest is kept and shown."""
+    (management.md 1), the rest is kept and shown."""
 
     billing_method: str
     max_purchase: Decimal | None = None
@@ -120,7 +120,7 @@ class Plan:
 def checked_plan(plan: Plan, features: Mapping[str, Feature]) -> Plan:
     """`plan` if every item fits its feature; raises NotFound for an unknown feature, InvalidInput for a misfit.
 
-    Source: management.md, plans.create.
+    Source: management.md 3 (plans.create).
     """
     if len(plan.items) > MAX_ITEMS:
         raise InvalidInput("items", f"must hold at most {MAX_ITEMS} items")

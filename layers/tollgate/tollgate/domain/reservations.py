@@ -1,4 +1,4 @@
-"""Holding units before the cost is known, and settling the true amount after (autumn.md 2, lock, and 3.11).
+"""Holding units before the cost is known, and settling the true amount after (autumn.md 2.8, 3.11).
 
 A hold is a use with rejecting semantics (unless told otherwise) that every item it touched remembers. Confirming it
 forgets that; a different amount moves the difference, the last units drawn going back first; releasing undoes it all.

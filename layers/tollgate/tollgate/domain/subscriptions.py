@@ -72,7 +72,7 @@ def attach(
     """The holdings with one more subscription and the grants it grants.
 
     A main plan replaces the main plan of its group (and itself) that has the same filters, carrying usage over
-    (management.md, plans). Raises NotFound for an unknown entity, InvalidRequest where just this is attached already,
+    (management.md 6 (billing.attach)). Raises NotFound for an unknown entity, InvalidRequest where just this is attached already,
     Conflict where the plan is held with filters that overlap, InvalidInput for terms that misfit.
     """
     if terms.entity_id is not None:
@@ -308,7 +308,7 @@ def _replaced(holdings: Holdings, plan: Plan, terms: Terms, now: int) -> list[Su
 
 
 def nested(one: Filters, other: Filters) -> bool:
-    """Whether every use that one set of filters lets through, the other does too (lotus.md 1.8, overlapping plans)."""
+    """Whether every use that one set of filters lets through, the other does too (lotus.md 1.8 (overlapping plans))."""
     return set(one) <= set(other) or set(other) <= set(one)
 
 
@@ -429,7 +429,7 @@ def _shown(item: PlanItem) -> dict[str, object] | None:
 
 
 def _carried(old: tuple[Grant, ...], new: tuple[Grant, ...], keep_anchor: bool) -> tuple[Grant, ...]:
-    """New grants with what was used of the old ones, and their rollovers cut to the new rule (autumn.md, S179).
+    """New grants with what was used of the old ones, and their rollovers cut to the new rule (S179).
 
     A grant that resets as an old one did takes over its period, and of what was used of it as much as it grants; the rest
     is drawn anew.

@@ -23,7 +23,7 @@ class Shown(NamedTuple):
 
 
 class View(NamedTuple):
-    """A metered feature as it is shown. `overage_allowed` and `max_purchase` as autumn.md 1.2 and 5.2 have them;
+    """A metered feature as it is shown. `overage_allowed` and `max_purchase` as autumn.md 1.2, 5.2 have them;
     `reserved` is what reservations hold of it."""
 
     feature_id: str

@@ -1,4 +1,4 @@
-"""Uses of what nothing grants: they move no balance, and are remembered all the same (autumn.md 3.6 and 3.7).
+"""Uses of what nothing grants: they move no balance, and are remembered all the same (autumn.md 3.6, 3.7).
 
 One item for a feature and customer (or entity) carries the last of them to the table's stream, as a balance item does.
 Its version starts at the time of its making, so that one made anew never repeats a version.

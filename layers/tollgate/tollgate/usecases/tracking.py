@@ -440,7 +440,7 @@ class Tracking:
         else:
             self._record_ungranted_use(caller, feature, command, read.now, now)
         answer = self.answer(feature, pools, entity_id, command.amount, command.properties, decision.balances, read.now)
-        # a use of nothing is allowed where nothing is granted (autumn.md 2), and counts nothing
+        # a use of nothing is allowed where nothing is granted (autumn.md 2.6), and counts nothing
         return answer._replace(allowed=not held and command.amount <= 0)
 
     def outcome(

@@ -1,4 +1,4 @@
-"""`billing.attach`, `billing.update` and `subscriptions.list` (management.md): requests in, answers out."""
+"""`billing.attach`, `billing.update` and `subscriptions.list` (management.md 6, 7): requests in, answers out."""
 
 from __future__ import annotations
 

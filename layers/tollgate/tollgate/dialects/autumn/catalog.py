@@ -1,4 +1,4 @@
-"""`features.*` and `plans.*` (management.md): requests in, answers out."""
+"""`features.*` and `plans.*` (management.md 1 to 3): requests in, answers out."""
 
 from __future__ import annotations
 

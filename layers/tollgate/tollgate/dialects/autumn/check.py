@@ -1,4 +1,4 @@
-"""`balances.check` (autumn.md 1.2 and 2): request in, answer out."""
+"""`balances.check` (autumn.md 1.2, 2): request in, answer out."""
 
 from __future__ import annotations
 

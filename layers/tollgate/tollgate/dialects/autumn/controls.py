@@ -1,4 +1,4 @@
-"""Billing controls on the wire, in both directions (autumn.md 1.2, feature and billing-control shapes)."""
+"""Billing controls on the wire, in both directions (autumn.md 1.2.6)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`customers.*` and `entities.*` (management.md): requests in, answers out, in the newest shape."""
+"""`customers.*` and `entities.*` (management.md 4, 5): requests in, answers out, in the newest shape."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`events.list`, `events.aggregate` and autumn-py's `/v1/query` (autumn.md 1.2 and 7.2): the history of usage."""
+"""`events.list`, `events.aggregate` and autumn-py's `/v1/query` (autumn.md 1.2, 7.2): the history of usage."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A feature as Autumn shows it, with Tollgate's own fields (management.md, features.create)."""
+"""A feature as Autumn shows it, with Tollgate's own fields (management.md 2 (features.create))."""
 
 from __future__ import annotations
 

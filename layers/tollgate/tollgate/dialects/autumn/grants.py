@@ -1,4 +1,4 @@
-"""`balances.create`, `.list`, `.update` and `.delete` (autumn.md 1.2 and 3.8): requests in, answers out."""
+"""`balances.create`, `.list`, `.update` and `.delete` (autumn.md 1.2, 3.8): requests in, answers out."""
 
 from __future__ import annotations
 

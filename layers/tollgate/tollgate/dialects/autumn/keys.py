@@ -1,4 +1,4 @@
-"""`keys.*` (management.md, Tollgate's own): create, list and revoke API keys of the caller's environment."""
+"""`keys.*` (management.md 9, Tollgate's own): create, list and revoke API keys of the caller's environment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Autumn's older REST paths (autumn.md 1.3 and 1.4), for autumn-py: the same use cases, in 1.x shapes.
+"""Autumn's older REST paths (autumn.md 1.3, 1.4), for autumn-py: the same use cases, in 1.x shapes.
 
 Answers follow the caller's version where a route has a newer twin (customers, entities); the rest have one shape.
 """

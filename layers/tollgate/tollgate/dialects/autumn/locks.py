@@ -1,4 +1,4 @@
-"""`balances.finalize` and Tollgate's own `balances.list_locks` (autumn.md 1.2 and 3.11): requests in, answers out."""
+"""`balances.finalize` and Tollgate's own `balances.list_locks` (autumn.md 1.2, 3.11): requests in, answers out."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ def _item_json(item: PlanItem, feature: Feature | None) -> dict[str, Any]:
 def check_product(
     management: Management, request: Request, version: Version, plan_id: str, customer_id: str, entity_id: str | None
 ) -> Answer:
-    """Whether a plan is attached and runs (autumn.md 2, product_id check). Raises NotFound."""
+    """Whether a plan is attached and runs (autumn.md 2.5). Raises NotFound."""
     env = request.caller.environment
     management.plan(env, plan_id)
     holdings = management.customer(env, customer_id)
@@ -134,7 +134,7 @@ def _status(subscription: Subscription, now: int) -> str:
 
 
 def preview(management: Management, request: Request, customer_id: str, outcome: Outcome) -> dict[str, Any]:
-    """Why a check was denied, and the plans that would grant access, the cheapest upgrade first (autumn.md 2)."""
+    """Why a check was denied, and the plans that would grant access, the cheapest upgrade first (autumn.md 2.7)."""
     env = request.caller.environment
     holdings, catalog = management.customer(env, customer_id), management.catalog(env)
     feature = outcome.feature

@@ -1,4 +1,4 @@
-"""`balances.track` and `batch_track` (autumn.md 1.2 and 3): request in, answer out."""
+"""`balances.track` and `batch_track` (autumn.md 1.2, 3): request in, answer out."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """`GET /v1/customers/{id}/entitlements`, `…/external/{external_id}/entitlements`, `GET /v1/subscriptions/{id}/entitlements`
-(seed 004 and flexprice.md 1.1, 2): what a customer is entitled to, and why."""
+(flexprice.md 1.1, 2): what a customer is entitled to, and why."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _TYPES = {SourceKind.PLAN: "plan", SourceKind.ADD_ON: "addon", SourceKind.SUBSCR
 
 
 def customer_entitlements(store: Entitlements, request: Request, customer_id: str) -> Answer:
-    """An unknown customer is entitled to nothing (flexprice.md 0)."""
+    """An unknown customer is entitled to nothing (flexprice.md 0.1)."""
     try:
         return external_entitlements(store, request, customer_id)
     except NotFound:

@@ -210,12 +210,12 @@ def lookup_key(feature: Feature) -> str:
 
 
 def feature_type(feature: Feature) -> str:
-    """Flexprice's word for it: a credit system is a metered feature of its own (management.md)."""
+    """Flexprice's word for it: a credit system is a metered feature of its own (management.md 10)."""
     return "metered" if feature.type is FeatureType.CREDIT_SYSTEM else feature.type.value
 
 
 def feature_json(feature: Feature, env: Environment) -> dict[str, Any]:
-    """A FeatureResponse: all of seed 004's fields that the domain has."""
+    """A FeatureResponse: all of its fields that the domain has (flexprice.md 1.1)."""
     extra, created = feature.extra, time_text(feature.created_at or None)
     meter = extra.get("meter")
     group = extra.get("group")

@@ -1,4 +1,4 @@
-"""`metric_access` and `feature_access` (lotus.md 1.1, 1.2 and 2): request in, answer out."""
+"""`metric_access` and `feature_access` (lotus.md 1.1, 1.2, 2): request in, answer out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`track`, `verify_idems_received` and `ping` (lotus.md 1.6 and 1.7): request in, answer out."""
+"""`track`, `verify_idems_received` and `ping` (lotus.md 1.6, 1.7): request in, answer out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lotus's ids for what Tollgate knows by ids of its own (management.md): a prefix and 32 hex digits, derived and lasting.
+"""Lotus's ids for what Tollgate knows by ids of its own (management.md 2): a prefix and 32 hex digits, derived and lasting.
 
 Where Lotus takes an id, the same digits as a bare UUID, with or without hyphens, and Tollgate's own id are taken as well.
 """

@@ -1,5 +1,5 @@
 """`customer_access` of November 2022, and the deprecated `customer_metric_access` and `customer_feature_access`
-(lotus.md 1.4 and 1.5): request in, answer out."""
+(lotus.md 1.4, 1.5): request in, answer out."""
 
 from __future__ import annotations
 

@@ -143,7 +143,7 @@ def _metric_json(env: Environment, feature: Feature) -> dict[str, Any]:
 
 
 def _tiers(item: PlanItem) -> list[dict[str, Any]]:
-    """Its limits as tiers (management.md's table): what is free, then what is paid for."""
+    """Its limits as tiers (management.md 10): what is free, then what is paid for."""
     if item.unlimited:
         return [_tier("free", ZERO, None)]
     tiers = [_tier("free", ZERO, item.included)] if item.included or not item.price else []

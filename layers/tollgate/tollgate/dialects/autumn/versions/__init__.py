@@ -1,4 +1,4 @@
-"""API versions (autumn.md 1.1 and 1.4): the header, and the answers of older ones as translations of the newest.
+"""API versions (autumn.md 1.1, 1.4): the header, and the answers of older ones as translations of the newest.
 
 Every answer is made in the newest shape. An older version is a chain of small steps back from it, one module each:
 2.5 → 2.3 (`v2_3`) → 2.0 (`v2_0`) → 1.2 (`v1_2`). A module is imported when a caller asks for it.

@@ -1,4 +1,4 @@
-"""1.2, back from 2.0: flat answers, with one balance that may be negative (autumn.md 1.3; seed 002)."""
+"""1.2, back from 2.0: flat answers, with one balance that may be negative (autumn.md 1.3)."""
 
 from __future__ import annotations
 
