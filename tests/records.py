@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from tollgate.domain.balances import Balance, BalanceKey, balance_of, recomputed
-from tollgate.domain.environments import Environment
+from tollgate.domain.environments import CustomerRef, Environment
 from tollgate.domain.grants import Grant
 from tollgate.domain.periods import Interval, Reset
 from tollgate.domain.use_records import UseRecord
@@ -65,7 +65,7 @@ def record(
     """The record of a write that made `version` of the item."""
     balance = after or before
     assert balance
-    key = keys.balance(SANDBOX, customer, balance.key)
+    key = keys.balance(CustomerRef(SANDBOX, customer), balance.key)
     images: dict[str, Any] = {}
     if before is not None:
         images["OldImage"] = _image(key, before, version - 1, old_event)

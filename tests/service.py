@@ -9,11 +9,12 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from tollgate.domain.api_keys import Caller, Scope
-from tollgate.domain.balances import Balance, BalanceKey, Totals, as_of, totals
+from tollgate.domain.balances import Balance, BalanceKey, as_of
 from tollgate.domain.controls import NO_CONTROLS, Controls
 from tollgate.domain.customers import Customer, Entity
 from tollgate.domain.decisions import Overage, sources_of
-from tollgate.domain.environments import Environment
+from tollgate.domain.drawing import Totals, totals
+from tollgate.domain.environments import CustomerRef, Environment
 from tollgate.domain.features import Feature, FeatureType
 from tollgate.domain.periods import Interval, Reset
 from tollgate.domain.plans import USAGE_BASED, ItemPrice, Plan, PlanItem
@@ -29,9 +30,12 @@ from tollgate.store.idempotency import IdempotencyKey, IdempotencyStore
 from tollgate.store.keys import balance
 from tollgate.store.plans import PlanStore
 from tollgate.store.table import Table
+from tollgate.usecases.checks import Checks
+from tollgate.usecases.commands import Outcome, UseCommand
 from tollgate.usecases.features import FeatureCache
+from tollgate.usecases.ledger import Ledger, ledger_of
 from tollgate.usecases.management import Management
-from tollgate.usecases.tracking import Outcome, Tracking, UseCommand
+from tollgate.usecases.track import Tracking
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -80,7 +84,10 @@ def pay_per_use(included: int, most: int | None = None, feature: str = "messages
 class Service:
     table: Table
     balance_store: BalanceStore
+    ledger: Ledger
+    checks: Checks
     tracking: Tracking
+    idempotency: IdempotencyStore
     management: Management
 
     def plan(self, items: Sequence[PlanItem], *, add_on: bool = False) -> str:
@@ -147,7 +154,7 @@ class Service:
 
     def totals(self, customer_id: str, feature: str = "messages", entity: str = "", now: int = NOW) -> Totals:
         """What a check shows of a feature."""
-        balances = self.tracking.check(SANDBOX, customer_id, feature, ZERO, now, entity_id=entity).balances
+        balances = self.checks.check(SANDBOX, UseCommand(customer_id, feature, ZERO, entity_id=entity), now).balances
         sources = sources_of(feature, (), entity, balances)
         return totals(grant for source in sources for grant in balances[source.key].grants if source.may(grant))
 
@@ -167,10 +174,10 @@ class Service:
         }
 
     def stored(self, customer_id: str, key: BalanceKey = BalanceKey("messages")) -> StoredBalance:  # noqa: B008 - a tuple
-        return self.balance_store.read(SANDBOX, customer_id, [key])[key]
+        return self.balance_store.read(CustomerRef(SANDBOX, customer_id), [key])[key]
 
     def last_event_id(self, customer_id: str, key: BalanceKey = BalanceKey("messages")) -> str | None:  # noqa: B008 - a tuple
-        found = self.table.get(balance(SANDBOX, customer_id, key))
+        found = self.table.get(balance(CustomerRef(SANDBOX, customer_id), key))
         assert found
         event = decode_event(found)
         return event and event.id
@@ -183,4 +190,6 @@ def service(client: DynamoDBClient, table_name: str, catalog: Sequence[Feature] 
     management = Management(features, PlanStore(table), CustomerStore(table), ApiKeyStore(table))
     for feature in catalog:
         management.create_feature(SANDBOX, feature)
-    return Service(table, balances, Tracking(balances, FeatureCache(features), IdempotencyStore(table)), management)
+    idempotency = IdempotencyStore(table)
+    ledger = ledger_of(balances, FeatureCache(features), idempotency)
+    return Service(table, balances, ledger, Checks(ledger), Tracking(ledger), idempotency, management)

@@ -6,10 +6,20 @@ from functools import partial
 from typing import Any
 
 from tollgate import runtime
-from tollgate.dialects.autumn.check import check
+from tollgate.dialects.autumn.check import CheckUseCases, check
 from tollgate.dialects.autumn.edge import handle
 
-_check = partial(check, runtime.tracking(), runtime.management, runtime.reservations)
+_check = partial(
+    check,
+    CheckUseCases(
+        runtime.checks(),
+        runtime.tracking(),
+        runtime.ledger().features,
+        runtime.idempotency(),
+        runtime.management,
+        runtime.reservations,
+    ),
+)
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:

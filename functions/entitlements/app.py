@@ -119,11 +119,14 @@ def _autumn(request: Request) -> Answer:
     from tollgate.dialects.autumn import legacy
     from tollgate.dialects.autumn.idempotency import guarded
     from tollgate.dialects.autumn.requests import header_key
-    from tollgate.dialects.autumn.track import track
+    from tollgate.dialects.autumn.track import TrackUseCases, track
     from tollgate.dialects.autumn.versions import version_of
 
     if request.route == "POST /v1/events":
-        return track(runtime.tracking(), runtime.management, _send, request)
+        use_cases = TrackUseCases(
+            runtime.tracking(), runtime.ledger().features, runtime.idempotency(), runtime.management, _send
+        )
+        return track(use_cases, request)
     version_of(request.headers.get("x-api-version"))
     request.caller.require_secret("manage")
     served = found(

@@ -12,13 +12,14 @@ from typing import Any
 from tollgate import runtime
 from tollgate.dialects import reservations
 from tollgate.dialects.autumn.edge import handle
-from tollgate.dialects.autumn.track import batch_track, track
+from tollgate.dialects.autumn.track import TrackUseCases, batch_track, track
 from tollgate.dialects.events_in import is_reported, reported_use
 from tollgate.dialects.http import Answer, Request
 from tollgate.dialects.lotus import customers, events, subscriptions
 from tollgate.dialects.lotus.edge import handle as handle_lotus
 from tollgate.dialects.lotus.routes import Route, dispatch
 from tollgate.dialects.queue import items_in
+from tollgate.domain.environments import CustomerRef
 from tollgate.domain.errors import NotFound, TollgateError, Unavailable
 from tollgate.exact_json import dumps, loads
 from tollgate.store.stream import new_holders
@@ -28,11 +29,14 @@ from tollgate.usecases.usage_queue import QueuedUse
 _RECEIVES = 5  # the queue's maxReceiveCount: after it, it moves a message aside without a reason
 _KNOWN = (TollgateError, KeyError, TypeError, ValueError, ArithmeticError)  # what a message may be wrong in
 _queue = runtime.client("sqs")
-_tracking = runtime.tracking()
 _usage_queue = runtime.usage_queue()
 _usage_events = runtime.usage_events()
 _management = runtime.management()
 _access = runtime.access()
+
+_use_cases = TrackUseCases(
+    runtime.tracking(), runtime.ledger().features, runtime.idempotency(), runtime.management, runtime.to_usage_queue
+)
 
 Message = Mapping[str, Any]
 
@@ -102,8 +106,8 @@ def _put_aside(record: Message, number: int | None, problem: Exception) -> bool:
 
 def _track(request: Request) -> Answer:
     if request.route == "POST /v1/balances.batch_track":
-        return batch_track(_tracking, runtime.to_usage_queue, request)
-    return track(_tracking, runtime.management, runtime.to_usage_queue, request)
+        return batch_track(_use_cases, request)
+    return track(_use_cases, request)
 
 
 def _lotus(request: Request) -> Answer:
@@ -117,6 +121,6 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
         return handle(event, _track, runtime.clock, runtime.defect)
     if event["Records"] and event["Records"][0].get("eventSource") == "aws:dynamodb":
         for environment, customer_id in new_holders(event["Records"]):
-            _usage_events.count_waiting(environment, customer_id, runtime.clock())
+            _usage_events.count_waiting(CustomerRef(environment, customer_id), runtime.clock())
         return {}
     return _take_in(event["Records"])

@@ -39,7 +39,7 @@ _TRIES = 3
 _UNREADABLE = (KeyError, ValueError, IndexError, TypeError, ArithmeticError, AssertionError, TollgateError)
 _events = runtime.client("events")
 _queue = runtime.client("sqs")
-_stores = StreamStores(runtime.history(), runtime.tracking(), runtime.alert_states())
+_stores = StreamStores(runtime.history(), runtime.ledger(), runtime.alert_states())
 
 
 class NotAccepted(Exception):

@@ -19,7 +19,7 @@ from tollgate.domain.decisions import Overage
 from tollgate.domain.periods import Interval, Reset
 from tollgate.domain.plans import PlanItem
 from tollgate.store.idempotency import IdempotencyKey
-from tollgate.usecases.tracking import UseCommand
+from tollgate.usecases.commands import UseCommand
 
 CAP = Overage.CAP
 WRITE = ("UpdateItem", 1.0)
@@ -38,7 +38,7 @@ def transaction(writes: int) -> tuple[str, float]:
 
 def assert_costs(here: Service, call: Callable[[], object], *expected: tuple[str, float | None]) -> None:
     """The requests that `call` makes are these, and charged so where the backend tells (None: it need not)."""
-    here.tracking.features.catalog(SANDBOX)  # a container reads it once in thirty seconds
+    here.ledger.features.catalog(SANDBOX)  # a container reads it once in thirty seconds
     spent = Spent(here.table.client)
     try:
         requests = spent.of(call)

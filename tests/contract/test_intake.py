@@ -26,9 +26,10 @@ from tollgate.domain.grants import RolloverRule
 from tollgate.domain.history import Entry, entries_of
 from tollgate.domain.periods import Interval
 from tollgate.domain.usage_events import UsageEvent
-from tollgate.store.idempotency import DAY_MS, IdempotencyKey, IdempotencyStore
+from tollgate.store.idempotency import DAY_MS, IdempotencyKey
 from tollgate.store.stream import change_of
 from tollgate.store.usage_events import UsageEventStore
+from tollgate.usecases.commands import UseCommand
 from tollgate.usecases.usage_events import QueuedEvent, UsageEvents
 from tollgate.usecases.usage_queue import QueuedUse, UsageQueue
 
@@ -52,13 +53,8 @@ def queued(id: str, value: float | str = 1, customer: str = "c1", feature: str =
 
 
 def intake_of(here: Service, *more: Any) -> UsageQueue:
-    idempotency_keys = IdempotencyStore(here.table)
-    return UsageQueue(
-        here.tracking,
-        UsageEvents(here.balance_store, here.tracking.features, idempotency_keys, UsageEventStore(here.table)),
-        idempotency_keys,
-        *more,
-    )
+    usage_events = UsageEvents(here.ledger, here.idempotency, UsageEventStore(here.table))
+    return UsageQueue(here.ledger, usage_events, here.idempotency, *more)
 
 
 @pytest.fixture
@@ -78,7 +74,7 @@ def history(here: Service, backend: Server) -> list[Entry]:
 def test_a_hot_customers_uses_are_one_write(here: Service, usage_queue: UsageQueue, backend: Server) -> None:
     here.customer("c1", [item(2000)])
     version = here.stored("c1").version
-    here.tracking.features.catalog(SANDBOX)
+    here.ledger.features.catalog(SANDBOX)
     spent = Spent(here.table.client)
     requests = spent.of(lambda: usage_queue.count([queued(f"e{n}", n) for n in range(1, 61)], NOW))
     spent.stop()
@@ -198,7 +194,7 @@ def test_what_happened_is_counted_in_full_past_any_limit(here: Service, usage_qu
     assert usage_queue.count([queued("a", 30), queued("b", 25, "c2")], NOW) == [None, None]
     assert (here.totals("c1").usage, here.totals("c2").usage) == (30, 25)
     assert here.remaining("c2") == 0
-    assert not here.tracking.check(SANDBOX, "c2", "messages", Decimal(1), NOW).allowed
+    assert not here.checks.check(SANDBOX, UseCommand("c2", "messages", Decimal(1)), NOW).allowed
     assert here.stored("c1").balance.limits.windows[0].used == 30
 
 

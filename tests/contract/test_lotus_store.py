@@ -22,6 +22,7 @@ from tollgate.domain.allowances import SubscriptionAllowance, allowances
 from tollgate.domain.balances import BalanceKey
 from tollgate.domain.changes import uses_of
 from tollgate.domain.customers import Customer
+from tollgate.domain.environments import CustomerRef
 from tollgate.domain.errors import NotFound
 from tollgate.domain.features import Feature, FeatureType
 from tollgate.domain.periods import Interval, Reset
@@ -38,8 +39,8 @@ from tollgate.usecases.usage_queue import UsageQueue
 
 
 def metered(id: str, kind: str, event: str = "used") -> Feature:
-    tracking = {"event_name": event, "aggregation": {"type": kind, "field": "n"}}
-    return Feature(id, id.title(), FeatureType.METERED, extra={"meter": tracking})
+    meter = {"event_name": event, "aggregation": {"type": kind, "field": "n"}}
+    return Feature(id, id.title(), FeatureType.METERED, extra={"meter": meter})
 
 
 CATALOG = (
@@ -57,10 +58,7 @@ def here(backend: Server) -> Service:
 
 
 def usage_events(here: Service) -> UsageEvents:
-    assert here.tracking.idempotency_keys
-    return UsageEvents(
-        here.balance_store, here.tracking.features, here.tracking.idempotency_keys, UsageEventStore(here.table)
-    )
+    return UsageEvents(here.ledger, here.idempotency, UsageEventStore(here.table))
 
 
 def report(here: Service, *events: UsageEvent, now: int = NOW, receipt: bool = True) -> None:
@@ -69,8 +67,7 @@ def report(here: Service, *events: UsageEvent, now: int = NOW, receipt: bool = T
     def defect(message: str) -> None:
         raise AssertionError(message)
 
-    assert here.tracking.idempotency_keys
-    usage_queue = UsageQueue(here.tracking, usage_events(here), here.tracking.idempotency_keys, defect)
+    usage_queue = UsageQueue(here.ledger, usage_events(here), here.idempotency, defect)
     assert usage_queue.count([queued(one, receipt=receipt) for one in events], now) == [None] * len(events)
 
 
@@ -79,7 +76,7 @@ def queued(event: UsageEvent, *, receipt: bool = True) -> QueuedEvent:
 
 
 def access(here: Service) -> Access:
-    return Access(CustomerStore(here.table), here.balance_store, here.tracking.features, PlanStore(here.table))
+    return Access(CustomerStore(here.table), here.balance_store, here.ledger.features, PlanStore(here.table))
 
 
 def event(customer: str, name: str = "message", id: str | None = None, **properties: Any) -> UsageEvent:
@@ -121,13 +118,13 @@ class TestCosts:
     def test_an_event_is_one_read_and_one_transaction(self, here: Service) -> None:
         """Two units for the balance and two for the id."""
         here.customer("c1", [item(10)])
-        counting, catalog = usage_events(here), here.tracking.features.catalog(SANDBOX)
+        counting, catalog = usage_events(here), here.ledger.features.catalog(SANDBOX)
         assert_costs(here, lambda: counting.write([queued(event("c1"))], catalog, NOW), batch(2.0), transaction(2))
 
     def test_a_hot_customers_events_are_one_read_and_one_transaction(self, here: Service) -> None:
         """Two units for the id of each, and two for the balance: which is a few KB then, as it tells of all of them."""
         here.customer("c1", [item(10)])
-        counting, catalog = usage_events(here), here.tracking.features.catalog(SANDBOX)
+        counting, catalog = usage_events(here), here.ledger.features.catalog(SANDBOX)
         events = [queued(event("c1")) for _ in range(40)]
         spent = Spent(here.table.client).of(lambda: counting.write(events, catalog, NOW))
         assert [name for name, _ in spent] == ["BatchGetItem", "TransactWriteItems"]
@@ -135,7 +132,7 @@ class TestCosts:
 
     def test_an_event_that_no_feature_hears_is_its_receipt_alone_or_nothing(self, here: Service) -> None:
         here.customer("c1", [item(10)])
-        counting, catalog = usage_events(here), here.tracking.features.catalog(SANDBOX)
+        counting, catalog = usage_events(here), here.ledger.features.catalog(SANDBOX)
         unheard = event("c1", "unheard")
         assert_costs(here, lambda: counting.write([queued(unheard)], catalog, NOW), ("TransactWriteItems", None))
         assert counting.missing(SANDBOX, [unheard.id], NOW, 0) == []
@@ -185,14 +182,14 @@ class TestOnce:
 
             def create(id: str = id) -> None:
                 here.customer(id, [item(100)])
-                usage_events(here).count_waiting(SANDBOX, id, NOW)
+                usage_events(here).count_waiting(CustomerRef(SANDBOX, id), NOW)
 
             with ThreadPoolExecutor(2) as threads:
                 made = threads.submit(create)
                 told = threads.submit(report, here, event(id))
                 told.result()
                 made.result()
-            left = UsageEventStore(here.table).waiting(SANDBOX, id, "", 10)
+            left = UsageEventStore(here.table).waiting(CustomerRef(SANDBOX, id), "", 10)
             assert left == []
             assert used(here, id, "messages") in (0, 1)  # known before it held anything: it had used nothing
 
@@ -201,7 +198,9 @@ class TestOnce:
             report(here, event("late", value=number))
         here.customer("late", [item(100)])
         with ThreadPoolExecutor(3) as threads:
-            for _ in threads.map(lambda _: usage_events(here).count_waiting(SANDBOX, "late", NOW), range(3)):
+            for _ in threads.map(
+                lambda _: usage_events(here).count_waiting(CustomerRef(SANDBOX, "late"), NOW), range(3)
+            ):
                 pass
         assert used(here, "late", "messages") == 10
 
@@ -260,8 +259,7 @@ def test_events_from_the_bus_count_in_the_period_of_their_time_while_that_is_ope
         told = event("c1", name, **properties)._replace(at=at)
         return QueuedEvent(SANDBOX, told, "eventbridge", expected=True, by_its_time=True)
 
-    assert here.tracking.idempotency_keys
-    usage_queue = UsageQueue(here.tracking, usage_events(here), here.tracking.idempotency_keys, lambda _: None)
+    usage_queue = UsageQueue(here.ledger, usage_events(here), here.idempotency, lambda _: None)
     told = [late("used", now, n=4), late("used", NOW + 5, n=9), late("message", NOW + 6, value=3)]
     unheard = late("unheard", now)
     outcomes = usage_queue.count([*told, unheard], now)

@@ -19,8 +19,8 @@ from tollgate.domain.decisions import Overage
 from tollgate.domain.errors import Conflict, InvalidInput, InvalidRequest, LockAlreadyExists
 from tollgate.domain.periods import Interval, Reset
 from tollgate.store.locks import LockStore, digest_of
-from tollgate.usecases.reservations import LockTerms, Reservations
-from tollgate.usecases.tracking import Outcome, UseCommand
+from tollgate.usecases.commands import Outcome, UseCommand
+from tollgate.usecases.reservations import Finalization, LockTerms, Reservations
 
 LIFETIME = Reset(Interval.ONE_OFF)
 DAY = 24 * HOUR
@@ -32,7 +32,7 @@ class Here:
     def __init__(self, service: Service) -> None:
         self.service = service
         self.locks = LockStore(service.table)
-        self.reservations = Reservations(service.tracking, self.locks)
+        self.reservations = Reservations(service.ledger, service.tracking, self.locks)
 
     def hold(
         self,
@@ -51,10 +51,10 @@ class Here:
 
     def confirm(self, lock_id: str, final: int | str | Decimal | None = None, now: int = NOW) -> Decimal:
         value = None if final is None else Decimal(final)
-        return self.reservations.finalize(CALLER, lock_id, "confirm", value, None, now)
+        return self.reservations.finalize(CALLER, lock_id, Finalization(value), now)
 
     def release(self, lock_id: str, now: int = NOW) -> Decimal:
-        return self.reservations.finalize(CALLER, lock_id, "release", None, None, now)
+        return self.reservations.finalize(CALLER, lock_id, Finalization(releases=True), now)
 
     def remaining(self, customer_id: str, feature: str = "messages", now: int = NOW) -> Decimal:
         return self.service.totals(customer_id, feature, now=now).remaining

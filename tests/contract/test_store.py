@@ -35,7 +35,7 @@ from tollgate.domain.plans import PREPAID, ItemPrice, Plan, PlanItem
 from tollgate.domain.subscriptions import Terms
 from tollgate.store.idempotency import IdempotencyKey
 from tollgate.store.stream import change_of
-from tollgate.usecases.tracking import UseCommand
+from tollgate.usecases.commands import UseCommand
 
 CAP = Overage.CAP
 MESSAGES = BalanceKey("messages")
@@ -113,11 +113,11 @@ class TestUse:
         with pytest.raises(NotFound, match="Customer nobody"):
             here.remaining("nobody")
         with pytest.raises(NotFound, match="Feature nothing"):
-            here.tracking.check(SANDBOX, "nobody", "nothing", Decimal(1), NOW)
+            here.checks.check(SANDBOX, UseCommand("nobody", "nothing", Decimal(1)), NOW)
 
     def test_a_boolean_feature_is_checked_not_tracked(self, here: Service) -> None:
         here.customer("c1", [PlanItem("dashboard")])
-        assert here.tracking.check(SANDBOX, "c1", "dashboard", Decimal(1), NOW).allowed
+        assert here.checks.check(SANDBOX, UseCommand("c1", "dashboard", Decimal(1)), NOW).allowed
         with pytest.raises(InvalidRequest):
             here.tracking.check_and_track(CALLER, UseCommand("c1", "dashboard", Decimal(1)), NOW)
 
@@ -261,7 +261,7 @@ class TestManagement:
             here.management.customer(live, "c1")
         here.management.create_feature(live, Feature("messages", "Messages", FeatureType.METERED))
         with pytest.raises(NotFound, match="Customer c1"):
-            here.tracking.check(live, "c1", "messages", Decimal(1), NOW)
+            here.checks.check(live, UseCommand("c1", "messages", Decimal(1)), NOW)
 
     def test_what_is_created_twice_exists_once(self, here: Service) -> None:
         with pytest.raises(AlreadyExists):

@@ -53,7 +53,7 @@ class Listener:
 
     def _warned(self, batch: Sequence[dict[str, Any]]) -> list[Warned]:
         here = self._here
-        stores = StreamStores(HistoryStore(here.table, 400), here.tracking, AlertStateStore(here.table))
+        stores = StreamStores(HistoryStore(here.table, 400), here.ledger, AlertStateStore(here.table))
         changes = [
             c for record in batch for c in ([change_of(record)] if change_of(record) else lapsed_uses(record)) if c
         ]

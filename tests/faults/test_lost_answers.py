@@ -21,13 +21,14 @@ from tests.service import SANDBOX, Service, item
 from tests.streams import used
 from tollgate.domain.balances import BalanceKey
 from tollgate.domain.decisions import Overage
+from tollgate.domain.environments import CustomerRef
 from tollgate.domain.errors import OutcomeUnknown, Unavailable
 from tollgate.domain.ids import time_ordered_id
 from tollgate.runtime import clock
 from tollgate.store.balances import BalanceStore
 from tollgate.store.keys import balance
 from tollgate.store.table import Busy, Lost
-from tollgate.usecases.tracking import Outcome
+from tollgate.usecases.commands import Outcome
 
 
 def test_one_lost_answer_is_resolved_and_counted_once(here: Service, proxy: Server, backend: Server) -> None:
@@ -149,7 +150,7 @@ def test_a_clock_that_is_behind_a_fence_costs_a_try_and_never_a_use(here: Servic
     """The fence was written by a container whose clock is a minute ahead."""
     here.customer("c1", [item(10)])
     ahead = BalanceStore(here.table, clock=lambda: clock() + 60_000)
-    key = balance(SANDBOX, "c1", BalanceKey("messages"))
+    key = balance(CustomerRef(SANDBOX, "c1"), BalanceKey("messages"))
     fenced = ahead._fenced(key, time_ordered_id(clock() + 60_000, bytes(10)))
     assert fenced
     assert here.use("c1", 3).allowed

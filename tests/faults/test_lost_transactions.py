@@ -26,7 +26,7 @@ from tollgate.domain.decisions import Overage
 from tollgate.domain.errors import DuplicateRequest, OutcomeUnknown, Unavailable
 from tollgate.store.idempotency import IdempotencyKey
 from tollgate.store.table import Lost
-from tollgate.usecases.tracking import UseCommand
+from tollgate.usecases.commands import UseCommand
 
 CUT_TRANSACTION = {**CUT, "operation": "TransactWriteItems"}
 THROTTLED_TRANSACTION = {**THROTTLED, "operation": "TransactWriteItems"}

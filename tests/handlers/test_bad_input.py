@@ -19,6 +19,7 @@ from tests.http_events import authorized, http_event
 from tests.service import SANDBOX, item
 from tollgate import runtime
 from tollgate.domain.balances import BalanceKey
+from tollgate.domain.environments import CustomerRef
 from tollgate.store.keys import balance
 
 CHECK = ("check", "POST /v1/balances.check")
@@ -169,7 +170,7 @@ def test_as_many_controls_as_may_be_are_a_small_part_of_what_an_item_holds(custo
     }
     body = {"customer_id": "c1", "billing_controls": controls}
     assert customer.call("manage", "POST /v1/customers.update", body)[0] == 200
-    found = customer.service.table.get(balance(SANDBOX, "c1", BalanceKey("messages")))
+    found = customer.service.table.get(balance(CustomerRef(SANDBOX, "c1"), BalanceKey("messages")))
     assert found is not None
     assert 20_000 < len(found["limits"]["S"]) < 50_000
     none = {"customer_id": "c1", "billing_controls": {kind: [] for kind in controls}}

@@ -21,6 +21,7 @@ from tests.handlers.test_events import CONTEXT
 from tests.service import MONTHLY, NOW, SANDBOX
 from tollgate import runtime
 from tollgate.domain.customers import Customer
+from tollgate.domain.environments import CustomerRef
 from tollgate.domain.features import Feature, FeatureType
 from tollgate.domain.plans import Plan, PlanItem
 
@@ -185,7 +186,7 @@ def test_events_of_an_unknown_customer_wait_for_it_and_hold_nothing_up(
     stocked.service.management.get_or_create_customer(SANDBOX, Customer(f"{customer}-later"), None, NOW)
     stocked.service.management.attach(SANDBOX, f"{customer}-later", "all", None, runtime.clock())
     for _ in range(2):
-        runtime.usage_events().count_waiting(SANDBOX, f"{customer}-later", runtime.clock())
+        runtime.usage_events().count_waiting(CustomerRef(SANDBOX, f"{customer}-later"), runtime.clock())
         assert used(stocked, f"{customer}-later")["count"] == "1"
 
 

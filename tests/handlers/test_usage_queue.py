@@ -19,6 +19,7 @@ from tests.service import NOW, SANDBOX, item
 from tollgate import runtime
 from tollgate.dialects.events_in import use_id
 from tollgate.domain.balances import BalanceKey
+from tollgate.domain.environments import CustomerRef
 from tollgate.domain.errors import NotFound, Unavailable
 from tollgate.domain.features import Feature, FeatureType
 from tollgate.store.balance_items import decode_event
@@ -97,7 +98,7 @@ def test_two_sources_that_use_one_id_are_two_uses_in_one_write(here: Here, custo
     unnamed = event(customer, time=NOW)
     assert take_in(here, *map(message, [*events, unnamed])) == []
     assert used(here, customer) == 6
-    remembered = here.service.table.get(balance(SANDBOX, customer, BalanceKey("messages")))
+    remembered = here.service.table.get(balance(CustomerRef(SANDBOX, customer), BalanceKey("messages")))
     assert remembered is not None
     last = decode_event(remembered)
     assert last is not None
@@ -125,10 +126,10 @@ def test_a_value_is_one_where_none_is_given_and_keeps_its_digits(here: Here, cus
 def test_an_event_by_name_is_what_the_meters_of_its_features_make_of_its_properties(
     here: Here, customer: str, letters: Letters
 ) -> None:
-    tracking = {"event_name": "render", "aggregation": {"type": "MAX", "field": "pixels"}}
+    meter = {"event_name": "render", "aggregation": {"type": "MAX", "field": "pixels"}}
     for feature in (
         Feature("renders", "Renders", FeatureType.METERED, event_names=("render",)),
-        Feature("largest", "Largest", FeatureType.METERED, extra={"meter": tracking}),
+        Feature("largest", "Largest", FeatureType.METERED, extra={"meter": meter}),
     ):
         here.service.management.create_feature(SANDBOX, feature)
         here.service.attach(customer, [item(100, None, feature.id)], add_on=True)

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from tests.property.states import COUNTED, ENTITIES, REGIONS, State, line_of, resets, units
 from tests.strategies import DAY
 from tollgate.domain import manual_balances
-from tollgate.domain.balances import Balance, BalanceKey, as_of
+from tollgate.domain.balances import Balance, BalanceKey, all_as_of, as_of
 from tollgate.domain.customers import Entity
-from tollgate.domain.decisions import Decision, Overage, all_as_of, allows_negative, drawn_by, fast_path, use
+from tollgate.domain.decisions import Decision, Overage, UseRequest, allows_negative, drawn_by, fast_path, use
 from tollgate.domain.periods import Reset
 from tollgate.domain.quantities import ZERO, converted
 from tollgate.domain.subscriptions import add_entity
@@ -156,7 +156,9 @@ def world_of(state: State, feature_id: str) -> dict[BalanceKey, Balance]:
 def used_by(state: State, track: Track, balances: Mapping[BalanceKey, Balance]) -> Decision:
     feature = state.catalog.feature(track.feature_id)
     pools = state.catalog.pools(feature.id)
-    return use(feature, pools, track.entity_id, track.amount, track.overage, track.properties, balances, state.now)
+    return use(
+        UseRequest(feature, pools, track.entity_id, track.amount, track.overage, track.properties), balances, state.now
+    )
 
 
 def fast_by(state: State, track: Track, balances: Mapping[BalanceKey, Balance]) -> tuple[BalanceKey, Balance] | None:

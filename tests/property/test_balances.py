@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.strategies import DAY, T0, amounts, balances, moments, resets, signed_amounts
-from tollgate.domain.balances import Balance, apply_spent, as_of, draw, lift, refill, totals
-from tollgate.domain.decisions import Decision, Overage, allows, fast_path, use
+from tollgate.domain.balances import Balance, apply_spent, as_of
+from tollgate.domain.decisions import Decision, Overage, UseRequest, allows, fast_path, use
+from tollgate.domain.drawing import draw, pay_back_overage, refill, totals
 from tollgate.domain.features import Feature, FeatureType
 from tollgate.domain.periods import Interval, Reset, next_boundary
 from tollgate.domain.quantities import ZERO
@@ -21,7 +22,7 @@ MESSAGES = Feature("messages", "Messages", FeatureType.METERED)
 
 
 def used(balance: Balance, amount: Decimal, overage: Overage, now: int) -> Decision:
-    return use(MESSAGES, (), "", amount, overage, {}, {balance.key: balance}, now)
+    return use(UseRequest(MESSAGES, (), "", amount, overage), {balance.key: balance}, now)
 
 
 def consumed(balance: Balance) -> Decimal:
@@ -105,7 +106,7 @@ def test_giving_back_never_lifts_a_row_above_its_grant(balance: Balance, amount:
 def test_a_use_given_back_whole_restores_the_rows(balance: Balance, amount: Decimal, now: int) -> None:
     grants = tuple(grant._replace(used=ZERO, rollovers=()) for grant in as_of(balance, now).grants)
     drawn, left = draw(grants, amount)
-    lifted, rest = lift(drawn, amount - left)
+    lifted, rest = pay_back_overage(drawn, amount - left)
     assert refill(lifted, rest) == (grants, ZERO)
 
 

@@ -50,7 +50,7 @@ class Crashing(HistoryStore):
 def stores(servers: dict[str, Server]) -> StreamStores:
     client = dynamodb_client(servers["DynamoDB Local"].url)
     here = service(client, create_table(client))
-    return StreamStores(Crashing(here.table, 400), here.tracking, AlertStateStore(here.table))
+    return StreamStores(Crashing(here.table, 400), here.ledger, AlertStateStore(here.table))
 
 
 writes = st.lists(st.tuples(st.sampled_from(PLACES), st.integers(1, 9), st.integers(0, 30 * HOUR_MS)), max_size=25)

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from tests.unit.scenario import CATALOG, HOUR, NOW, Scenario, every, lifetime
 from tollgate.domain.balances import BalanceKey
-from tollgate.domain.decisions import Overage
+from tollgate.domain.decisions import Overage, UseRequest
 from tollgate.domain.periods import Interval
-from tollgate.domain.reservations import Reservation, finalize_hold, hold
+from tollgate.domain.reservations import HoldTerms, Reservation, finalize_hold, hold
 
 ZERO = Decimal(0)
 HOURLY, LIFETIME = Decimal(50), Decimal(100)
@@ -146,7 +146,9 @@ def test_any_interleaving_does_what_happens_one_by_one(sequence: list[tuple[obje
             assert isinstance(amount, Decimal)
             assert isinstance(minutes, int)
             id, until = f"lock{number}", customer.now + minutes * 60_000
-            decision = hold(MESSAGES, (), "", amount, Overage.REJECT, {}, balances, customer.now, id, until)
+            decision = hold(
+                UseRequest(MESSAGES, (), "", amount, Overage.REJECT), HoldTerms(id, until), balances, customer.now
+            )
             assert decision.allowed == model.hold(id, amount, until)
             if decision.allowed:
                 locks[id] = Reservation(id, id, "c1", "messages", "", amount, amount, (), customer.now, until)
@@ -159,7 +161,9 @@ def test_any_interleaving_does_what_happens_one_by_one(sequence: list[tuple[obje
             if not live:
                 continue
             id = live[index % len(live)]
-            settled = finalize_hold(MESSAGES, (), locks[id], final, {}, balances, customer.now)
+            settled = finalize_hold(
+                UseRequest(MESSAGES, (), locks[id].entity_id), locks[id], final, balances, customer.now
+            )
             model.apply_spent(id, final, locks[id].held)
             customer.holdings = replace(customer.holdings, balances={**balances, **settled.balances})
         elif kind == "upgrade":

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 
 from tests.property.operations import Track, operations, tracks, used_by, world_of
 from tests.property.states import State, states
-from tollgate.domain.balances import as_of, totals
-from tollgate.domain.decisions import Overage, all_as_of, check
+from tollgate.domain.balances import all_as_of, as_of
+from tollgate.domain.decisions import Overage, UseRequest, check
+from tollgate.domain.drawing import totals
 from tollgate.domain.quantities import ZERO
 
 
@@ -47,6 +48,9 @@ def test_what_a_check_allows_a_rejecting_use_accepts(state: State, steps: Sequen
     if asked.feature_id in state.catalog.features and asked.entity_id in ("", *state.holdings.entities):
         balances = world_of(state, asked.feature_id)
         feature, pools = state.catalog.feature(asked.feature_id), state.catalog.pools(asked.feature_id)
-        answer = check(feature, pools, asked.entity_id, asked.amount, asked.properties, all_as_of(balances, state.now))
+        answer = check(
+            UseRequest(feature, pools, asked.entity_id, asked.amount, properties=asked.properties),
+            all_as_of(balances, state.now),
+        )
         if answer.allowed:
             assert used_by(state, replace(asked, overage=Overage.REJECT), balances).allowed

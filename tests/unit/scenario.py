@@ -11,10 +11,11 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from tollgate.domain import manual_balances, subscriptions, views
-from tollgate.domain.balances import Balance, BalanceKey, as_of, totals
+from tollgate.domain.balances import Balance, BalanceKey, all_as_of, as_of
 from tollgate.domain.controls import NO_CONTROLS, Controls, OverageControl, SpendControl, UsageControl
 from tollgate.domain.customers import Customer, Entity, Holdings, Subscription, linked
-from tollgate.domain.decisions import Check, Decision, Overage, all_as_of, check, use
+from tollgate.domain.decisions import Check, Decision, Overage, UseRequest, check, use
+from tollgate.domain.drawing import totals
 from tollgate.domain.features import Catalog, Feature, FeatureType
 from tollgate.domain.grants import Grant, Rollover, RolloverRule
 from tollgate.domain.periods import Interval, Reset
@@ -249,7 +250,9 @@ class Scenario:
     ) -> Decision:
         balances = self.holdings.balances
         asked = CATALOG.feature(feature)
-        decision = use(asked, CATALOG.pools(feature), entity, d(value), overage, properties, balances, self.now)
+        decision = use(
+            UseRequest(asked, CATALOG.pools(feature), entity, d(value), overage, properties), balances, self.now
+        )
         self.holdings = replace(self.holdings, balances={**balances, **decision.balances})
         return decision
 
@@ -298,7 +301,7 @@ class Scenario:
 
     def check(self, required: Number = 1, feature: str = "messages", entity: str = "", **properties: object) -> Check:
         asked, balances = CATALOG.feature(feature), all_as_of(self.holdings.balances, self.now)
-        return check(asked, CATALOG.pools(feature), entity, d(required), properties, balances)
+        return check(UseRequest(asked, CATALOG.pools(feature), entity, d(required), properties=properties), balances)
 
     def may(self, required: Number = 1, feature: str = "messages", entity: str = "", **properties: object) -> bool:
         return self.check(required, feature, entity, **properties).allowed

@@ -20,10 +20,10 @@ from tollgate.domain.alerts import (
     reached,
     windows_reached,
 )
-from tollgate.domain.balances import Balance, BalanceKey, as_of, recomputed
+from tollgate.domain.balances import Balance, BalanceKey, Balances, as_of, recomputed
 from tollgate.domain.changes import instant_of
 from tollgate.domain.controls import AlertControl, Controls, SpendControl, UsageControl, limits_for
-from tollgate.domain.decisions import Balances, Overage, use
+from tollgate.domain.decisions import Overage, UseRequest, use
 from tollgate.domain.features import Feature, FeatureType, Pool
 from tollgate.domain.grants import Grant, Rollover
 from tollgate.domain.periods import Interval
@@ -46,7 +46,7 @@ def subject(
 
 def track(balance: Balance, value: float, overage: Overage = Overage.CAP) -> tuple[Balance, list[Decimal]]:
     """The balance after a use, and the thresholds that it crossed."""
-    after = use(FEATURE, (), "", d(value), overage, {}, {MESSAGES: balance}, NOW).balances[MESSAGES]
+    after = use(UseRequest(FEATURE, (), "", d(value), overage), {MESSAGES: balance}, NOW).balances[MESSAGES]
     before = as_of(balance, instant_of(after))
     found = crossed(MESSAGES, {MESSAGES: before}, {MESSAGES: as_written(after)})
     return after, [one.alert.threshold for one in found]
@@ -102,7 +102,7 @@ def test_a_reset_between_two_uses_starts_the_count_anew() -> None:
     (grant,) = balance.grants
     later = grant.next_reset_at
     assert later
-    after = use(FEATURE, (), "", d(550), Overage.CAP, {}, {MESSAGES: balance}, later).balances[MESSAGES]
+    after = use(UseRequest(FEATURE, (), "", d(550), Overage.CAP), {MESSAGES: balance}, later).balances[MESSAGES]
     before = as_of(balance, instant_of(after))
     found = list(crossed(MESSAGES, {MESSAGES: before}, {MESSAGES: as_written(after)}))
     assert (first, [one.value for one in found]) == ([500], [550])
@@ -156,7 +156,7 @@ def reach(balance: Balance, *values: float, overage: Overage = Overage.CAP) -> l
     """What each of these uses in turn reaches."""
     told = []
     for value in values:
-        after = use(FEATURE, (), "", d(value), overage, {}, {MESSAGES: balance}, NOW).balances[MESSAGES]
+        after = use(UseRequest(FEATURE, (), "", d(value), overage), {MESSAGES: balance}, NOW).balances[MESSAGES]
         before = as_of(balance, instant_of(after))
         told.append([one.type for one in newly(MESSAGES, "", {MESSAGES: before}, {MESSAGES: as_written(after)})])
         balance = after
@@ -193,7 +193,7 @@ def test_a_filtered_usage_limit_says_which() -> None:
     control = UsageControl("messages", d(5), Interval.DAY, utc=True, filter=(("region", "eu"),))
     limits = limits_for("messages", Controls(usage=(control,)), [], NOW, (), NOW)
     before = with_limits(held(monthly(100)), windows=limits.windows)
-    decision = use(FEATURE, (), "", d(5), Overage.CAP, {"region": "eu"}, {MESSAGES: before}, NOW)
+    decision = use(UseRequest(FEATURE, (), "", d(5), Overage.CAP, {"region": "eu"}), {MESSAGES: before}, NOW)
     worlds = {MESSAGES: as_written(before)}, {MESSAGES: as_written(decision.balances[MESSAGES])}
     assert [(one.type, one.filter) for one in newly(MESSAGES, "", *worlds)] == [
         (LimitType.USAGE_LIMIT, (("region", "eu"),))

@@ -11,8 +11,9 @@ from decimal import Decimal
 
 import pytest
 
+from tollgate.domain.balances import all_as_of
 from tollgate.domain.customers import Customer, Entity, Holdings
-from tollgate.domain.decisions import Overage, all_as_of, use
+from tollgate.domain.decisions import Overage, UseRequest, use
 from tollgate.domain.entitlement_usage import EntitledUsage, usage_of
 from tollgate.domain.entitlements import (
     Entitled,
@@ -270,7 +271,7 @@ class TestUsage:
         return usage_of(found, (), all_as_of(holdings.balances, now))
 
     def used(self, holdings: Holdings, amount: int, now: int = NOW + 2 * DAY) -> Holdings:
-        decision = use(METERED, (), "", Decimal(amount), Overage.OVERFLOW, {}, holdings.balances, now)
+        decision = use(UseRequest(METERED, (), "", Decimal(amount), Overage.OVERFLOW), holdings.balances, now)
         return replace(holdings, balances=decision.balances)
 
     def test_upstreams_probe_150_events_against_a_soft_limit_of_100(self) -> None:

@@ -29,8 +29,8 @@ from tests.unit.scenario import (
 from tests.unit.test_rules_reservations import Reserving
 from tollgate.domain import subscriptions
 from tollgate.domain.allowances import SubscriptionAllowance, allowances
-from tollgate.domain.balances import BalanceKey, as_of, recomputed
-from tollgate.domain.decisions import Overage, all_as_of, fast_path, use
+from tollgate.domain.balances import BalanceKey, all_as_of, as_of, recomputed
+from tollgate.domain.decisions import Overage, UseRequest, fast_path, use
 from tollgate.domain.errors import Conflict, InvalidRequest
 from tollgate.domain.grants import renewed
 from tollgate.domain.periods import Interval
@@ -139,12 +139,7 @@ class TestCounting:
     def test_reported_usage_is_counted_in_full_past_a_spend_limit(self) -> None:
         scenario = Scenario(consumable(10, most=5))
         decision = use(
-            CATALOG.feature("messages"),
-            (),
-            "",
-            Decimal(100),
-            Overage.REPORTED,
-            {},
+            UseRequest(CATALOG.feature("messages"), (), "", Decimal(100), Overage.REPORTED),
             scenario.holdings.balances,
             scenario.now,
         )

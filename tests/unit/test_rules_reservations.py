@@ -29,12 +29,12 @@ from tests.unit.scenario import (
     seats,
 )
 from tollgate.domain.balances import BalanceKey
-from tollgate.domain.decisions import Decision, Overage
+from tollgate.domain.decisions import Decision, Overage, UseRequest
 from tollgate.domain.errors import InvalidRequest
 from tollgate.domain.holds import MAX_HOLDS
 from tollgate.domain.periods import Interval
 from tollgate.domain.plans import PlanItem
-from tollgate.domain.reservations import Reservation, finalize_hold, hold
+from tollgate.domain.reservations import HoldTerms, Reservation, finalize_hold, hold
 
 
 class Reserving(Scenario):
@@ -56,7 +56,7 @@ class Reserving(Scenario):
     ) -> Decision:
         asked, id, until = CATALOG.feature(feature), f"lock{len(self.locks)}", self.now + lasts
         pools, balances = CATALOG.pools(feature), self.holdings.balances
-        decision = hold(asked, pools, entity, d(value), overage, {}, balances, self.now, id, until)
+        decision = hold(UseRequest(asked, pools, entity, d(value), overage), HoldTerms(id, until), balances, self.now)
         self.holdings = replace(self.holdings, balances={**balances, **decision.balances})
         if decision.allowed:
             self.locks.append(Reservation(id, id, "c1", feature, entity, d(value), decision.drawn, (), self.now, until))
@@ -67,7 +67,9 @@ class Reserving(Scenario):
         held = self.locks[lock]
         final = None if value is None else d(value)
         asked, balances = CATALOG.feature(held.feature_id), self.holdings.balances
-        decision = finalize_hold(asked, CATALOG.pools(held.feature_id), held, final, {}, balances, self.now)
+        decision = finalize_hold(
+            UseRequest(asked, CATALOG.pools(held.feature_id), held.entity_id), held, final, balances, self.now
+        )
         self.holdings = replace(self.holdings, balances={**balances, **decision.balances})
         if decision.drawn:
             self.events.insert(0, decision.drawn)

@@ -26,11 +26,13 @@ if TYPE_CHECKING:
     from tollgate.store.idempotency import IdempotencyStore
     from tollgate.store.table import Table
     from tollgate.usecases.access import Access
+    from tollgate.usecases.checks import Checks
     from tollgate.usecases.entitlements import Entitlements
     from tollgate.usecases.history import Usage
+    from tollgate.usecases.ledger import Ledger
     from tollgate.usecases.management import Management
     from tollgate.usecases.reservations import Reservations
-    from tollgate.usecases.tracking import Tracking
+    from tollgate.usecases.track import Tracking
     from tollgate.usecases.usage_events import UsageEvents
     from tollgate.usecases.usage_queue import UsageQueue
 
@@ -83,13 +85,27 @@ def table() -> Table:
 
 
 @cache
-def tracking() -> Tracking:
+def ledger() -> Ledger:
     from tollgate.store.balances import BalanceStore
     from tollgate.store.features import FeatureStore
     from tollgate.usecases.features import FeatureCache
-    from tollgate.usecases.tracking import Tracking
+    from tollgate.usecases.ledger import ledger_of
 
-    return Tracking(BalanceStore(table()), FeatureCache(FeatureStore(table())), idempotency())
+    return ledger_of(BalanceStore(table()), FeatureCache(FeatureStore(table())), idempotency())
+
+
+@cache
+def checks() -> Checks:
+    from tollgate.usecases.checks import Checks
+
+    return Checks(ledger())
+
+
+@cache
+def tracking() -> Tracking:
+    from tollgate.usecases.track import Tracking
+
+    return Tracking(ledger())
 
 
 @cache
@@ -97,7 +113,7 @@ def reservations() -> Reservations:
     from tollgate.store.locks import LockStore
     from tollgate.usecases.reservations import Reservations
 
-    return Reservations(tracking(), LockStore(table()))
+    return Reservations(ledger(), tracking(), LockStore(table()))
 
 
 @cache
@@ -114,7 +130,7 @@ def entitlements() -> Entitlements:
     from tollgate.usecases.entitlements import Entitlements
     from tollgate.usecases.plans import PlanCache
 
-    return Entitlements(CustomerStore(table()), tracking().features, PlanCache(PlanStore(table())))
+    return Entitlements(CustomerStore(table()), ledger().features, PlanCache(PlanStore(table())))
 
 
 @cache
@@ -122,7 +138,7 @@ def usage_events() -> UsageEvents:
     from tollgate.store.usage_events import UsageEventStore
     from tollgate.usecases.usage_events import UsageEvents
 
-    return UsageEvents(tracking().balance_store, tracking().features, idempotency(), UsageEventStore(table()))
+    return UsageEvents(ledger(), idempotency(), UsageEventStore(table()))
 
 
 @cache
@@ -131,7 +147,7 @@ def access() -> Access:
     from tollgate.store.plans import PlanStore
     from tollgate.usecases.access import Access
 
-    return Access(CustomerStore(table()), tracking().balance_store, tracking().features, PlanStore(table()))
+    return Access(CustomerStore(table()), ledger().store, ledger().features, PlanStore(table()))
 
 
 def to_usage_queue(bodies: list[str]) -> None:
@@ -171,7 +187,7 @@ def management() -> Management:
 def usage_queue() -> UsageQueue:
     from tollgate.usecases.usage_queue import UsageQueue
 
-    return UsageQueue(tracking(), usage_events(), idempotency(), defect)
+    return UsageQueue(ledger(), usage_events(), idempotency(), defect)
 
 
 @cache

@@ -7,9 +7,10 @@ from typing import Any
 
 from tollgate.dialects import events_models as models
 from tollgate.domain.alerts import LimitWarning, StateWarning, ThresholdWarning, Warned
-from tollgate.domain.balances import Balance, apply_spent, totals
+from tollgate.domain.balances import Balance, apply_spent
 from tollgate.domain.changes import Change, GrantChange, RecordedUse, grant_changes, uses_of
 from tollgate.domain.decisions import Deduction
+from tollgate.domain.drawing import totals
 from tollgate.domain.grants import Grant
 from tollgate.domain.quantities import ZERO
 from tollgate.exact_json import dumps

@@ -13,8 +13,9 @@ from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from tollgate.domain.balances import Balance, BalanceKey, apply_spent, overage_cap, totals
-from tollgate.domain.decisions import Balances, check, limits_of
+from tollgate.domain.balances import Balance, BalanceKey, Balances, apply_spent
+from tollgate.domain.decisions import UseRequest, check, limits_of
+from tollgate.domain.drawing import overage_cap, totals
 from tollgate.domain.features import Feature, Pool
 from tollgate.domain.grants import Grant
 from tollgate.domain.limits import Alert, Basis, Limits, Threshold, Window
@@ -66,7 +67,7 @@ def is_closed(balance: Balance | None) -> bool:
 def reached(feature: Feature, pools: Sequence[Pool], entity_id: str, balances: Balances) -> Reached | None:
     """What a customer (or an entity of it) has reached of what it may use, usage limits aside; None where it may use more."""
     open_balances = _windowless(balances)
-    if check(feature, pools, entity_id, EPSILON, {}, open_balances).allowed:
+    if check(UseRequest(feature, pools, entity_id, EPSILON), open_balances).allowed:
         return None
     ids = {feature.id, *(pool.feature_id for pool in pools)}
     found = LimitType.INCLUDED

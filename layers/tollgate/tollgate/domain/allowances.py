@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import NamedTuple
 
-from tollgate.domain.balances import Balance, BalanceKey, overage_cap
+from tollgate.domain.balances import Balance, BalanceKey
+from tollgate.domain.drawing import overage_cap
 from tollgate.domain.grants import Grant
 from tollgate.domain.limits import Limits
 from tollgate.domain.quantities import ZERO

@@ -1,23 +1,36 @@
-"""One balance item: the grants of one feature for one customer or entity, and the numbers that make the fast path one
+"""One balance: the grants of one feature for one customer or entity, and the numbers that make the fast path one
 conditional write.
 
-`grants` hold the grants as of the last fold. Between folds only numbers move: `spent` grows, `headroom` and `ceiling`
-shrink by the same amount, and `fresh_until` says how long that is sound. The deduction order is fixed between folds, so
-grants and `spent` together give every grant's remaining (`apply_spent`); nobody writes grants on the fast path.
+`grants` are stored as they stood when the balance was last computed; between two computations only numbers move. Each use
+adds to `spent` and takes the same from `headroom` and `ceiling`, and `fresh_until` says for how long that is enough. The
+order in which grants are drawn is fixed meanwhile, so the stored grants and `spent` give what each grant holds now
+(`apply_spent`), and no use has to write them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import NamedTuple
 
-from tollgate.domain.grants import FOREVER, Grant, deduction_order, renewed, soonest_first
+from tollgate.domain.drawing import (
+    any_grant,
+    draw,
+    draw_overage,
+    overage_cap,
+    overage_room,
+    pay_back_overage,
+    refill,
+    with_usage_counted,
+)
+from tollgate.domain.grants import FOREVER, Grant, deduction_order, renewed
 from tollgate.domain.holds import Hold, forgotten, uncounted, undo
 from tollgate.domain.limits import NO_LIMITS, Limits, Window
 from tollgate.domain.quantities import ZERO
 
-UNBOUNDED = Decimal(10) ** 17  # an unlimited balance's headroom; used up after 100 of the largest uses, then folded
+UNBOUNDED = (
+    Decimal(10) ** 17
+)  # an unlimited balance's headroom; used up after 100 of the largest uses, then computed anew
 _COUNTED = UNBOUNDED / 10  # a ceiling below it is a sum of grants
 NEVER_FRESH = 0  # a `fresh_until` that sends every use down the slow path
 ENTITIES = "@"  # in `paid_first`: entities hold balances of the feature too
@@ -31,13 +44,21 @@ class BalanceKey(NamedTuple):
 
 
 class Balance(NamedTuple):
-    """The state of one balance item.
+    """The state of one balance. Units are the feature's; times are epoch milliseconds.
 
-    `headroom` is what the grants hold, `ceiling` that and the overage that they allow; usage limits lower both. `flag`: a
-    boolean or static feature, held while it has a grant, with nothing to spend. What else the customer holds decides
-    `paid_first` (features that are drawn before this credit pool, and ENTITIES), `counted_by_customer` (a use here counts in another
-    item's usage limit), `has_test_clock` (a test clock says what time it is) and `unpooled` (entities do not share it). `holds`
-    are the reservations that hold units of it.
+    - `grants`: what was granted, in the order in which it is drawn, as of the last computation.
+    - `headroom`: what may be used without overage. `ceiling`: that and the overage that the grants allow. Usage limits
+      lower both.
+    - `spent`: used since the last computation. `fresh_until`: the first instant at which something changes by itself (a
+      reset, an expiry, the end of a window or of a hold); NEVER_FRESH sends every use down the slow path.
+    - `flag`: a boolean or static feature, held while it has a grant; there is nothing to spend.
+    - `limits`: spend and usage limits, and the thresholds that are watched. `holds`: the reservations that hold units.
+
+    What else the customer holds decides the rest:
+
+    - `paid_first`: the features that pay before this credit pool does, and ENTITIES where entities hold balances of it.
+    - `counted_by_customer`: a use of this entity's balance counts in the usage limit of its customer's.
+    - `has_test_clock`: the customer's test clock says what time it is. `unpooled`: entities do not share it.
     """
 
     key: BalanceKey
@@ -60,12 +81,17 @@ class Balance(NamedTuple):
 
     @property
     def live_grants(self) -> tuple[Grant, ...]:
-        """The grants of a folded balance that have started."""
+        """The grants that have started, of a balance as of now."""
         return tuple(grant for grant in self.grants if grant.starts_at is None)
 
 
+Balances = Mapping[BalanceKey, Balance]
+"""The balances of one customer that a decision may touch."""
+
+
 def recomputed(balance: Balance) -> Balance:
-    """A folded balance (nothing spent) of these grants, limits and links: in order, its numbers as they follow from those."""
+    """The balance with its grants in order and its numbers as they follow from grants, limits and links. Nothing of it
+    may be spent: `apply_spent` comes first."""
     grants = tuple(sorted(balance.grants, key=deduction_order))
     live = [grant for grant in grants if grant.starts_at is None]
     moments = [*(grant.changes_at for grant in grants), *(hold.expires_at for hold in balance.holds)]
@@ -90,12 +116,13 @@ def recomputed(balance: Balance) -> Balance:
 
 
 def balance_of(key: BalanceKey, grants: Iterable[Grant], *, flag: bool = False) -> Balance:
-    """A folded balance of these grants, without limits or links."""
+    """A balance of these grants, nothing spent, without limits or links."""
     return recomputed(Balance(key, tuple(grants), flag=flag))
 
 
 def as_of(balance: Balance, now: int) -> Balance:
-    """The balance as it stands at `now`: spent settled into the grants, what was due done once, expired grants dropped."""
+    """The balance as of `now` (ms): what was spent is drawn from its grants, what was due is done once (resets, expiries,
+    holds whose time is over, in the order of their times), and expired grants are gone."""
     if now < balance.fresh_until and balance.ceiling < _COUNTED:  # nothing is due, and the numbers are the grants' own
         windows = tuple(_counted(balance)) if balance.limits.windows else ()
         limits = balance.limits._replace(windows=windows) if windows else balance.limits
@@ -111,7 +138,7 @@ def as_of(balance: Balance, now: int) -> Balance:
 
 
 def _passed(balance: Balance, now: int) -> Balance:
-    """What time does to settled grants, usage limits and holds by itself."""
+    """Grants, usage limits and holds as time alone changes them up to `now`. Nothing of the balance may be spent."""
     grants, whole = [], set()
     for old in balance.grants:
         grant = renewed(old, now)
@@ -127,14 +154,16 @@ def _passed(balance: Balance, now: int) -> Balance:
 
 
 def _lapsed(balance: Balance, hold_id: str) -> Balance:
-    """Settled grants and usage limits with what a hold took of them given back."""
+    """The balance with what a hold took given back, its time being over."""
     hold = next(hold for hold in balance.holds if hold.id == hold_id)
     return released(balance, hold)
 
 
 def released(balance: Balance, hold: Hold) -> Balance:
-    """The item without a hold, what it took given back. What belonged to a grant that is gone lands on those there are
-    (autumn.md 3.11)."""
+    """The balance without a hold, what it took given back. What came from a grant that is gone goes to those there are.
+
+    Source: autumn.md 3.11.
+    """
     grants, rest = undo(balance.grants, hold.parts)
     if hold.used_elsewhere:
         used_elsewhere = dict(hold.used_elsewhere)
@@ -143,7 +172,7 @@ def released(balance: Balance, hold: Hold) -> Balance:
         )
     undone = grants
     if rest > 0:
-        grants, rest = lift(grants, rest)
+        grants, rest = pay_back_overage(grants, rest)
         grants, _ = refill(grants, rest)
     elif rest < 0 and grants:
         grants, left = draw(grants, -rest)
@@ -158,7 +187,7 @@ def released(balance: Balance, hold: Hold) -> Balance:
 
 
 def apply_spent(balance: Balance) -> tuple[Grant, ...]:
-    """The grants with `spent` drawn from them in order: what each grant holds now, as long as the balance is fresh."""
+    """The grants with `spent` drawn from them in order: what each holds now, as long as the balance is fresh."""
     if not balance.spent:
         return balance.grants
     grants, left = draw(balance.grants, balance.spent)
@@ -169,178 +198,12 @@ def apply_spent(balance: Balance) -> tuple[Grant, ...]:
 
 
 def _counted(balance: Balance) -> tuple[Window, ...]:
-    """The usage limits with `spent` counted; an unlimited balance counts nothing (autumn.md 3.7)."""
+    """The usage limits with `spent` counted in them; an unlimited balance counts nothing (autumn.md 3.7)."""
     if not balance.spent or any(grant.unlimited and grant.starts_at is None for grant in balance.grants):
         return balance.limits.windows
     return tuple(window._replace(used=window.used + balance.spent) for window in balance.limits.windows)
 
 
-# ------------------------------------------------------------------ overage
-
-CapOf = Callable[[Grant], Decimal | None]
-"""By how much a row may be overdrawn in all: zero for not at all, None for without end."""
-
-
-def overage_cap(limits: Limits, *, may_go_negative: bool = False) -> CapOf:
-    """Whether and how far each grant may be overdrawn under these limits (autumn.md 2.1 (steps 6 and 7)).
-
-    A spend limit takes precedence over `max_purchase`; it bounds all grants together (`spend_room`). `may_go_negative`: a free
-    allocated feature's grants may go negative (autumn.md 3.4).
-    """
-
-    def cap_of(grant: Grant) -> Decimal | None:
-        if limits.overage_allowed is False:
-            return ZERO
-        if not grant.overage:
-            return None if may_go_negative or limits.overage_allowed else ZERO
-        return None if limits.spend else grant.max_purchase
-
-    return cap_of
-
-
-def spend_room(limits: Limits, grants: Iterable[Grant]) -> Decimal | None:
-    """What a spend limit leaves of overage, of all the grants that it bounds; None where nothing limits it."""
-    if limits.spend is None:
-        return None
-    grants = tuple(grants)
-    most = limits.spend.limit
-    if limits.spend.percentage:
-        base = sum((grant.granted for grant in grants if grant.subscription_id and not grant.add_on), ZERO)
-        if not base:
-            return None
-        most = most * base / 100
-    return max(ZERO, most - sum((grant.overdrawn for grant in grants), ZERO))
-
-
-def overage_room(grants: Iterable[Grant], limits: Limits) -> Decimal | None:
-    """By how much these grants together may still be overdrawn; None where nothing limits it."""
-    grants = tuple(grants)
-    cap_of = overage_cap(limits)
-    rooms = [
-        None if cap is None else max(ZERO, cap - grant.overdrawn) for grant in grants if (cap := cap_of(grant)) != 0
-    ]
-    if not rooms:
-        return ZERO
-    room = spend_room(limits, grants)
-    if room is not None or None in rooms:
-        return room
-    return sum((known for known in rooms if known is not None), ZERO)
-
-
-# ------------------------------------------------------------------ drawing and giving back
-
-Eligible = Callable[[Grant], bool]
-
-
-def started(grant: Grant) -> bool:
-    return grant.starts_at is None
-
-
-def any_grant(_: Grant) -> bool:
-    return True
-
-
-def draw(grants: tuple[Grant, ...], amount: Decimal, may: Eligible = started) -> tuple[tuple[Grant, ...], Decimal]:
-    """Draws `amount` >= 0 from ordered grants: rollovers, soonest to expire first, then each grant down to zero.
-
-    Returns the grants and what none of them could cover. Source: autumn.md 3.2 (rollovers, then down to 0).
-    """
-    if any(grant.rollovers for grant in grants) and not any(grant.unlimited and may(grant) for grant in grants):
-        grants, amount = _draw_rollovers(grants, amount, may)
-    drawn = []
-    for grant in grants:
-        part = ZERO
-        if may(grant):
-            part = amount if grant.unlimited else min(amount, max(grant.remaining, ZERO))
-        drawn.append(grant._replace(used=grant.used + part) if part else grant)
-        amount -= part
-    return tuple(drawn), amount
-
-
-def _draw_rollovers(grants: tuple[Grant, ...], amount: Decimal, may: Eligible) -> tuple[tuple[Grant, ...], Decimal]:
-    changed = list(grants)
-    queue = sorted(
-        (FOREVER if rollover.expires_at is None else rollover.expires_at, number, index)
-        for number, grant in enumerate(grants)
-        if may(grant)
-        for index, rollover in enumerate(soonest_first(grant.rollovers))
-    )
-    for _, number, index in queue:
-        rollovers = list(soonest_first(changed[number].rollovers))
-        part = min(amount, rollovers[index].remaining)
-        if part:
-            rollovers[index] = rollovers[index]._replace(used=rollovers[index].used + part)
-            changed[number] = changed[number]._replace(rollovers=tuple(rollovers))
-            amount -= part
-    return tuple(changed), amount
-
-
-def draw_overage(
-    grants: tuple[Grant, ...], amount: Decimal, cap_of: CapOf, may: Eligible = started
-) -> tuple[tuple[Grant, ...], Decimal]:
-    """Overdraws ordered grants by `amount` > 0, each as far as it may; returns the grants and the rest (3.2, pass 2)."""
-    drawn = []
-    for grant in grants:
-        part = ZERO
-        if may(grant) and not grant.unlimited:
-            cap = cap_of(grant)
-            part = amount if cap is None else min(amount, max(ZERO, cap - grant.overdrawn))
-        drawn.append(grant._replace(used=grant.used + part) if part else grant)
-        amount -= part
-    return tuple(drawn), amount
-
-
-def lift(grants: tuple[Grant, ...], amount: Decimal, may: Eligible = started) -> tuple[tuple[Grant, ...], Decimal]:
-    """Returns `amount` >= 0 to overdrawn grants, each up to zero; returns the grants and the rest (autumn.md 3.3)."""
-    return _put_back(grants, amount, lambda grant: grant.overdrawn if may(grant) else ZERO)
-
-
-def refill(grants: tuple[Grant, ...], amount: Decimal, may: Eligible = started) -> tuple[tuple[Grant, ...], Decimal]:
-    """Returns `amount` >= 0 to grants, each up to its grant; rollovers are never refilled (autumn.md 3.3)."""
-    return _put_back(grants, amount, lambda grant: max(ZERO, grant.used) if may(grant) else ZERO)
-
-
-def _put_back(
-    grants: tuple[Grant, ...], amount: Decimal, room_of: Callable[[Grant], Decimal]
-) -> tuple[tuple[Grant, ...], Decimal]:
-    returned = []
-    for grant in grants:
-        part = min(amount, room_of(grant))
-        returned.append(grant._replace(used=grant.used - part) if part else grant)
-        amount -= part
-    return tuple(returned), amount
-
-
-def with_usage_counted(
-    before: tuple[Grant, ...], after: tuple[Grant, ...], amount: Decimal, may: Eligible = started
-) -> tuple[Grant, ...]:
-    """`after` with a use of `amount` counted in every grant that may count it, whichever of them paid (lotus.md 0.8)."""
-    return tuple(
-        new._replace(used_elsewhere=new.used_elsewhere + rest)
-        if may(new) and (rest := amount - (new.used - old.used))
-        else new
-        for old, new in zip(before, after, strict=True)
-    )
-
-
-# ------------------------------------------------------------------ sums
-
-
-class Totals(NamedTuple):
-    """What grants hold together. An unlimited balance has no number but its usage."""
-
-    granted: Decimal
-    remaining: Decimal
-    usage: Decimal
-    unlimited: bool
-
-
-def totals(grants: Iterable[Grant]) -> Totals:
-    """The sums over settled grants and their rollovers; what a grant is overdrawn by does not reduce what another holds
-    (autumn.md 1.2)."""
-    grants = tuple(grants)
-    usage = sum((grant.consumed for grant in grants), ZERO)
-    if any(grant.unlimited for grant in grants):
-        return Totals(ZERO, ZERO, usage, True)
-    granted = sum((grant.total + sum((r.granted for r in grant.rollovers), ZERO) for grant in grants), ZERO)
-    return Totals(granted, sum((max(grant.remaining, ZERO) + grant.rolled for grant in grants), ZERO), usage, False)
+def all_as_of(balances: Balances, now: int) -> dict[BalanceKey, Balance]:
+    """Each balance as of `now` (ms)."""
+    return {key: as_of(balance, now) for key, balance in balances.items()}

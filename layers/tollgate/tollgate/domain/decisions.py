@@ -1,31 +1,26 @@
 """How a check is decided, and what a use does to the balances.
 
-Read from the top: `sources_of` says which items answer for a feature and in which order, `allows` is the answer of a
-read-only check, `use` is a use thought through grant by grant (the slow path), and `fast_path` is the same decision as the store
+Read from the top: `sources_of` says which balances answer for a feature and in which order, `check` is the answer of a
+read-only check, `use` is a use decided grant by grant (the slow path), and `fast_path` is the same decision as the store
 makes it in one conditional write. Where `fast_path` decides, it decides exactly as `use` does.
 
-balances holds what the decision may touch: balance items of one customer, by place.
+Functions that take `balances` want them as of one instant (`all_as_of`), unless they also take `now`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from tollgate.domain.balances import (
-    ENTITIES,
-    Balance,
-    BalanceKey,
-    Eligible,
-    apply_spent,
-    as_of,
+from tollgate.domain.balances import ENTITIES, Balance, BalanceKey, Balances, all_as_of, apply_spent, recomputed
+from tollgate.domain.drawing import (
     draw,
     draw_overage,
-    lift,
     overage_cap,
-    recomputed,
+    pay_back_overage,
+    push,
     refill,
     spend_room,
     totals,
@@ -35,8 +30,8 @@ from tollgate.domain.features import Feature, Pool
 from tollgate.domain.grants import Grant
 from tollgate.domain.limits import NO_LIMITS, Limits, Window
 from tollgate.domain.quantities import ZERO, converted, unconverted
+from tollgate.domain.use_records import NO_PROPERTIES
 
-Balances = Mapping[BalanceKey, Balance]
 ONE = Decimal(1)
 
 
@@ -45,18 +40,60 @@ class Overage(StrEnum):
 
     CAP = "cap"  # it is dropped
     REJECT = "reject"  # the whole use is refused
-    OVERFLOW = "overflow"  # it goes through, past any floor but a spend limit's
-    REPORTED = "reported"  # it has happened: it goes through, past any limit (lotus.md 0.7)
+    OVERFLOW = "overflow"  # it goes through, past every bound but a spend limit
+    REPORTED = "reported"  # it has happened: it goes through, past every bound (lotus.md 0.7)
 
     @property
     def passes(self) -> bool:
+        """Whether what the balances do not cover is counted all the same."""
         return self in (Overage.OVERFLOW, Overage.REPORTED)
 
 
+class UseRequest(NamedTuple):
+    """What a check, a use or a hold asks of one feature of one customer.
+
+    - `pools`: the credit systems that may pay for it, in the catalog's order.
+    - `entity_id`: the entity that uses it; empty for the customer itself.
+    - `amount`: units of the feature; below zero gives back. A check asks whether so many may be used.
+    - `overage`: what becomes of the part that is not covered; a check has no need of it.
+    - `properties`: what filters of grants and of usage limits are compared with.
+    """
+
+    feature: Feature
+    pools: Sequence[Pool] = ()
+    entity_id: str = ""
+    amount: Decimal = ONE
+    overage: Overage = Overage.CAP
+    properties: Mapping[str, Any] = NO_PROPERTIES
+
+    @property
+    def key(self) -> BalanceKey:
+        """The balance that it asks of first: the feature's own, of the entity or of the customer."""
+        return BalanceKey(self.feature.id, self.entity_id)
+
+    @property
+    def feature_ids(self) -> tuple[str, ...]:
+        """The feature and its credit pools, in the order in which they pay."""
+        return (self.feature.id, *(pool.feature_id for pool in self.pools))
+
+    @property
+    def keys(self) -> list[BalanceKey]:
+        """The balances that may pay, an entity's own before its customer's."""
+        levels = (self.entity_id, "") if self.entity_id else ("",)
+        return [BalanceKey(feature_id, level) for level in levels for feature_id in self.feature_ids]
+
+    def cost(self, feature_id: str) -> Decimal:
+        """Units of that feature (itself, or a credit pool) for one unit of what is asked."""
+        return next((pool.cost for pool in self.pools if pool.feature_id == feature_id), ONE)
+
+
 class Source(NamedTuple):
-    """One item that pays for a feature. `cost`: its units for one unit of what is asked. `shares_only`: of an entity's
-    item, only the shares that the customer's own plans gave it. `properties`: only the grants whose filters a use with these
-    passes; None for all."""
+    """One balance that pays for a feature.
+
+    - `cost`: its units for one unit of what is asked.
+    - `shares_only`: of an entity's balance, only the shares that the customer's own plans gave it.
+    - `properties`: only grants whose filters a use with these passes; None for all grants.
+    """
 
     key: BalanceKey
     cost: Decimal = ONE
@@ -64,11 +101,16 @@ class Source(NamedTuple):
     properties: Mapping[str, Any] | None = None
 
     def may(self, grant: Grant) -> bool:
+        """Whether the grant may be drawn."""
         return (
             grant.starts_at is None
             and (grant.entity_share or not self.shares_only)
             and (self.properties is None or grant.matches(self.properties))
         )
+
+    def grants(self, balances: Balances) -> list[Grant]:
+        """Its grants that may be drawn, in order."""
+        return [grant for grant in balances[self.key].grants if self.may(grant)]
 
 
 class Deduction(NamedTuple):
@@ -80,10 +122,12 @@ class Deduction(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """`balances` is folded: after an allowed use, or as it stood at the time of a refused one.
+    """What became of a use.
 
-    `drawn` is what moved in units of what was asked: above zero consumed, below zero given back. `usage_limited`: a
-    refusal for a usage limit and not for the balance. `counted`: the balance keys whose usage limits counted it.
+    - `drawn`: what moved, in units of what was asked: above zero consumed, below zero given back.
+    - `balances`: as of the use, after it where it was allowed.
+    - `usage_limited`: it was refused for a usage limit and not for the balance.
+    - `counted`: the balances whose usage limits counted it.
     """
 
     allowed: bool
@@ -97,6 +141,14 @@ class Decision(NamedTuple):
         """The balances that differ."""
         return {key: balance for key, balance in self.balances.items() if before.get(key) != balance}
 
+    def moved(self) -> dict[BalanceKey, list[Deduction]]:
+        """What moved, by balance, in deduction order."""
+        owners = {(grant.id, key.feature_id): key for key, balance in self.balances.items() for grant in balance.grants}
+        moved: dict[BalanceKey, list[Deduction]] = {}
+        for deduction in self.deductions:
+            moved.setdefault(owners[deduction.grant.id, deduction.feature_id], []).append(deduction)
+        return moved
+
 
 def sources_of(
     feature_id: str,
@@ -105,10 +157,10 @@ def sources_of(
     balances: Balances,
     properties: Mapping[str, Any] | None = None,
 ) -> tuple[Source, ...]:
-    """The items that pay for a feature, in deduction order (autumn.md 3.1 (steps 1 to 3)).
+    """The balances that pay for a feature, in deduction order (autumn.md 3.1 (steps 1 to 3)).
 
-    With an entity its own items come first, then the customer's; without, the customer's, then each entity's shares by
-    entity id. In each, the feature itself comes before the credit pools, in the catalog's order.
+    With an entity its own balances come first, then the customer's; without, the customer's, then each entity's shares
+    by entity id. At each level the feature itself comes before the credit pools, in the catalog's order.
     """
     ranked = ((feature_id, ONE), *((pool.feature_id, pool.cost) for pool in pools))
     levels = [entity_id, ""] if entity_id else ["", *sorted({key.entity_id for key in balances} - {""})]
@@ -122,11 +174,16 @@ def sources_of(
     return tuple(found)
 
 
+def payers_of(request: UseRequest, balances: Balances) -> tuple[Source, ...]:
+    """The balances that pay for a request, with the grants that its properties may draw."""
+    return sources_of(request.feature.id, request.pools, request.entity_id, balances, request.properties)
+
+
 # ------------------------------------------------------------------ what bounds a request
 
 
 def limits_of(feature_id: str, entity_id: str, balances: Balances) -> Limits:
-    """What bounds a feature in a request: an entity's controls over the customer's (autumn.md 3.5)."""
+    """What bounds a feature in a request: an entity's controls stand over its customer's (autumn.md 3.5)."""
     customer = _limits_at(BalanceKey(feature_id), balances)
     entity = _limits_at(BalanceKey(feature_id, entity_id), balances) if entity_id else NO_LIMITS
     return Limits(
@@ -141,7 +198,7 @@ def _limits_at(key: BalanceKey, balances: Balances) -> Limits:
 
 
 def _windows_key(feature_id: str, entity_id: str, balances: Balances) -> BalanceKey:
-    """The item that counts a feature's usage limits for a request."""
+    """The balance that counts a feature's usage limits for a request."""
     own = BalanceKey(feature_id, entity_id)
     return own if entity_id and _limits_at(own, balances).windows else BalanceKey(feature_id)
 
@@ -160,28 +217,45 @@ def _spend_scope(feature_id: str, entity_id: str, balances: Balances) -> list[Gr
 # ------------------------------------------------------------------ check
 
 
-def is_granted(feature_id: str, entity_id: str, balances: Balances) -> bool:
-    """Whether anything grants the feature there."""
-    return any(
-        grant for source in sources_of(feature_id, (), entity_id, balances) for grant in _grants(source, balances)
-    ) or has_flag(feature_id, entity_id, balances)
+class Check(NamedTuple):
+    """The answer of a check: the feature that answers (itself or a credit pool), what it asks of it, and whether it may."""
+
+    allowed: bool
+    feature_id: str
+    required: Decimal
 
 
-def has_flag(feature_id: str, entity_id: str, balances: Balances) -> bool:
-    """Whether a boolean or static feature is held: by the customer, or by the entity."""
-    held = [balances[key] for key in {BalanceKey(feature_id), BalanceKey(feature_id, entity_id)} if key in balances]
-    shared = [flag for flag in held if flag.key.entity_id == entity_id or not flag.unpooled]
-    return any(balance.flag and balance.live_grants for balance in shared)
+def check(request: UseRequest, balances: Balances) -> Check:
+    """Whether the requested amount may be used now, and which feature answers (autumn.md 2.1, 2.2).
+
+    The feature itself if it alone would allow; else the first credit pool that would (asked for the plain number), else
+    the first one held; else itself if held, else the first pool in the catalog.
+    """
+    feature, pools, entity_id, required, _, properties = request
+    held = is_granted(feature.id, entity_id, balances)
+    if held and allows(feature.id, entity_id, required, properties, balances):
+        return Check(True, feature.id, required)
+    owned = [pool for pool in pools if is_granted(pool.feature_id, entity_id, balances)]
+    willing = [pool for pool in owned if allows(pool.feature_id, entity_id, required, properties, balances)]
+    pool = next(iter(willing or owned or (() if held else pools)), None)
+    if pool is None:
+        return Check(False, feature.id, required)
+    asked = converted(required, pool.cost)
+    allowed = allows(pool.feature_id, entity_id, asked, properties, balances)
+    if allowed and required >= 0:
+        windows = limits_of(feature.id, entity_id, balances).windows
+        allowed = not any(w.matches(properties) and w.limit - w.used < required for w in windows)
+    return Check(allowed, pool.feature_id, asked)
 
 
 def allows(
     feature_id: str, entity_id: str, required: Decimal, properties: Mapping[str, Any], balances: Balances
 ) -> bool:
-    """Whether a balances as of one instant allows a use of `required` units of this one feature (autumn.md 2.1)."""
+    """Whether a use of `required` units of this one feature is allowed (autumn.md 2.1)."""
     if has_flag(feature_id, entity_id, balances):
         return True
     sources = sources_of(feature_id, (), entity_id, balances, properties)
-    grants = [grant for source in sources for grant in _grants(source, balances)]
+    grants = [grant for source in sources for grant in source.grants(balances)]
     if not grants:
         return False
     if any(grant.unlimited for grant in grants) or required < 0:
@@ -204,231 +278,223 @@ def allows(
     return left <= sum((max(ZERO, cap - grant.overdrawn) for grant, cap in caps if cap is not None), ZERO)
 
 
-class Check(NamedTuple):
-    """The answer of a check: the feature that answers (itself or a credit pool), what it asks of it, and whether it may."""
-
-    allowed: bool
-    feature_id: str
-    required: Decimal
+def is_granted(feature_id: str, entity_id: str, balances: Balances) -> bool:
+    """Whether anything grants the feature to the customer, or to the entity."""
+    sources = sources_of(feature_id, (), entity_id, balances)
+    return any(source.grants(balances) for source in sources) or has_flag(feature_id, entity_id, balances)
 
 
-def check(
-    feature: Feature,
-    pools: Sequence[Pool],
-    entity_id: str,
-    required: Decimal,
-    properties: Mapping[str, Any],
-    balances: Balances,
-) -> Check:
-    """Whether `required` units may be used now, in a balances as of one instant, and which feature answers (autumn.md 2.1, 2.2).
+def has_flag(feature_id: str, entity_id: str, balances: Balances) -> bool:
+    """Whether a boolean or static feature is held: by the customer, or by the entity."""
+    held = [balances[key] for key in {BalanceKey(feature_id), BalanceKey(feature_id, entity_id)} if key in balances]
+    shared = [flag for flag in held if flag.key.entity_id == entity_id or not flag.unpooled]
+    return any(balance.flag and balance.live_grants for balance in shared)
 
-    The feature itself if it alone would allow; else the first credit pool that would (asked for the plain number), else
-    the first one held; else itself if held, else the first pool in the catalog.
-    """
-    held = is_granted(feature.id, entity_id, balances)
-    if held and allows(feature.id, entity_id, required, properties, balances):
-        return Check(True, feature.id, required)
-    owned = [pool for pool in pools if is_granted(pool.feature_id, entity_id, balances)]
-    willing = [pool for pool in owned if allows(pool.feature_id, entity_id, required, properties, balances)]
-    pool = next(iter(willing or owned or (() if held else pools)), None)
-    if pool is None:
-        return Check(False, feature.id, required)
-    asked = converted(required, pool.cost)
-    allowed = allows(pool.feature_id, entity_id, asked, properties, balances)
-    if allowed and required >= 0:
-        windows = limits_of(feature.id, entity_id, balances).windows
-        allowed = not any(w.matches(properties) and w.limit - w.used < required for w in windows)
-    return Check(allowed, pool.feature_id, asked)
+
+def has_payer(request: UseRequest, balances: Balances) -> bool:
+    """Whether any grant could pay for the request, of the feature or of a credit pool, whatever its filters."""
+    sources = sources_of(request.feature.id, request.pools, request.entity_id, balances)
+    return any(source.grants(balances) for source in sources)
 
 
 # ------------------------------------------------------------------ use
 
 
-def all_as_of(balances: Balances, now: int) -> dict[BalanceKey, Balance]:
-    return {key: as_of(balance, now) for key, balance in balances.items()}
+def use(request: UseRequest, balances: Balances, now: int) -> Decision:
+    """Uses the requested amount (below zero: gives it back) of a metered feature, grant by grant.
 
-
-def use(
-    feature: Feature,
-    pools: Sequence[Pool],
-    entity_id: str,
-    amount: Decimal,
-    overage: Overage,
-    properties: Mapping[str, Any],
-    balances: Balances,
-    now: int,
-) -> Decision:
-    """Uses `amount` (below zero: gives it back) of a metered feature, grant by grant. Source: autumn.md 3.2 to 3.5.
-
-    What is not granted at all is refused; nothing of it is counted anywhere.
+    What is not granted at all is refused, and counted nowhere. Source: autumn.md 3.2 to 3.5.
     """
     before = all_as_of(balances, now)
-    sources = sources_of(feature.id, pools, entity_id, before, properties)
-    if not any(_grants(source, before) for source in sources):
+    sources = payers_of(request, before)
+    if not any(source.grants(before) for source in sources):
         return Decision(False, ZERO, before)
-    if amount < 0:
-        grants, moved = _give_back(sources, -amount, overage, before)
-        moved = -moved
-    else:
-        own = [grant for source in sources if source.key.feature_id == feature.id for grant in _grants(source, before)]
-        may_go_negative = allows_negative(feature, own, overage)
-        if overage is Overage.CAP and not feature.consumable and any(grant.price for grant in own):
-            overage = Overage.REJECT
-        windows_key = _windows_key(feature.id, entity_id, before)
-        windows = () if any(grant.unlimited for grant in own) else _limits_at(windows_key, before).windows
-        asked = amount
-        if not overage.passes:
-            asked = min([amount, *(window.room for window in windows if window.matches(properties))])
-            if asked < amount and overage is Overage.REJECT:
-                return Decision(False, ZERO, before, usage_limited=True)
-        grants, moved = _take(feature, sources, entity_id, asked, overage, may_go_negative, properties, before)
-        if moved < asked and overage is Overage.REJECT:
-            return Decision(False, ZERO, before)
-    after = dict(before)
-    for key, changed in grants.items():
-        after[key] = before[key]._replace(grants=changed)
-    counted = {_windows_key(feature.id, entity_id, before): moved}
-    for deduction in deductions_of(sources, before, after):
-        if deduction.feature_id != feature.id:
-            key = _windows_key(deduction.feature_id, entity_id, before)
-            counted[key] = counted.get(key, ZERO) + deduction.value
-    _count(after, counted, properties)
-    _count_usage(BalanceKey(feature.id) if not entity_id else None, moved, sources, before, after)
-    after = {key: balance if balance == before[key] else recomputed(balance) for key, balance in after.items()}
-    return Decision(True, moved, after, deductions_of(sources, before, after), counted=counted_in(before, after))
-
-
-def counted_in(before: Balances, after: Balances) -> tuple[BalanceKey, ...]:
-    """The balance keys whose usage limits stand otherwise after a use; both worlds folded to one instant."""
-    return tuple(key for key in after if after[key].limits.windows != before[key].limits.windows)
+    if request.amount < 0:
+        grants, returned = _give_back(request, sources, before)
+        return _decided(request, sources, before, grants, -returned)
+    own = [
+        grant for source in sources if source.key.feature_id == request.feature.id for grant in source.grants(before)
+    ]
+    paid_seats = not request.feature.consumable and any(grant.price for grant in own)
+    overage = Overage.REJECT if paid_seats and request.overage is Overage.CAP else request.overage
+    may_go_negative = allows_negative(request.feature, own, request.overage)
+    asked = request.amount if overage.passes else min(request.amount, _window_room(request, own, before))
+    if asked < request.amount and overage is Overage.REJECT:
+        return Decision(False, ZERO, before, usage_limited=True)
+    grants, drawn = _Drawing(request._replace(overage=overage), sources, before, may_go_negative).draw(asked)
+    if drawn < asked and overage is Overage.REJECT:
+        return Decision(False, ZERO, before)
+    return _decided(request, sources, before, grants, drawn)
 
 
 def allows_negative(feature: Feature, own: Iterable[Grant], overage: Overage) -> bool:
-    """A free allocated feature may go negative unless the use is to be rejected (autumn.md 3.4)."""
+    """Whether grants may be drawn below zero: a free allocated feature's, unless the use is to be rejected (autumn.md 3.4).
+
+    `own` are the grants of the feature itself.
+    """
     return not feature.consumable and overage is not Overage.REJECT and not any(grant.price for grant in own)
 
 
-def _take(
-    feature: Feature,
+def _window_room(request: UseRequest, own: Iterable[Grant], balances: Balances) -> Decimal:
+    """What the feature's own usage limits leave of the requested amount; an unlimited grant has none."""
+    if any(grant.unlimited for grant in own):
+        return request.amount
+    key = _windows_key(request.feature.id, request.entity_id, balances)
+    room = _room(_limits_at(key, balances).windows, request.properties)
+    return request.amount if room is None else room
+
+
+def _decided(
+    request: UseRequest,
     sources: Sequence[Source],
-    entity_id: str,
-    amount: Decimal,
-    overage: Overage,
-    may_go_negative: bool,
-    properties: Mapping[str, Any],
-    balances: Balances,
-) -> tuple[dict[BalanceKey, tuple[Grant, ...]], Decimal]:
-    """Draws `amount` from the sources: all that they hold, then what they may be overdrawn by, then, to overflow, the
-    rest. Returns the changed grants and what was drawn of it."""
-    grants = {source.key: balances[source.key].grants for source in sources}
-    left = amount
-    endless = {
-        source.key.feature_id for source in sources if any(grant.unlimited for grant in _grants(source, balances))
-    }
-    gates = {
-        source.key.feature_id: _room(limits_of(source.key.feature_id, entity_id, balances).windows, properties)
-        for source in sources
-        if source.key.feature_id not in (feature.id, *endless) and not overage.passes
-    }
+    before: Balances,
+    grants: Mapping[BalanceKey, tuple[Grant, ...]],
+    drawn: Decimal,
+) -> Decision:
+    """The decision that changes these grants: usage limits and usage counts follow, and the balances' numbers."""
+    after = dict(before)
+    for key, changed in grants.items():
+        after[key] = before[key]._replace(grants=changed)
+    _count_in_windows(request, drawn, deductions_of(sources, before, after), after)
+    _count_usage(request, drawn, sources, before, after)
+    after = {key: balance if balance == before[key] else recomputed(balance) for key, balance in after.items()}
+    deductions = deductions_of(sources, before, after)
+    return Decision(True, drawn, after, deductions, counted=windows_changed(before, after))
 
-    def pass_over(take: Any) -> None:
-        nonlocal left
-        for source in sources:
-            if not left:
+
+def windows_changed(before: Balances, after: Balances) -> tuple[BalanceKey, ...]:
+    """The balances whose usage limits stand otherwise after a use."""
+    return tuple(key for key in after if after[key].limits.windows != before[key].limits.windows)
+
+
+Take = Callable[[Source, tuple[Grant, ...], Decimal], tuple[tuple[Grant, ...], Decimal]]
+"""Draws an amount from a source's grants: the grants after it, and what they could not cover."""
+
+
+class _Drawing:
+    """One use on its way through the sources: all that they hold, then what they may be overdrawn by, then the rest where
+    it is to pass every bound. It keeps what is `left` to draw, in units of the feature."""
+
+    def __init__(
+        self, request: UseRequest, sources: Sequence[Source], balances: Balances, may_go_negative: bool
+    ) -> None:
+        self.request = request
+        self.sources = sources
+        self.balances = balances
+        self.may_go_negative = may_go_negative
+        self.left = ZERO
+        self.grants = {source.key: balances[source.key].grants for source in sources}
+        self.spend_limited = False
+        features = {source.key.feature_id for source in sources}
+        self.limits = {id: limits_of(id, request.entity_id, balances) for id in features}
+        self.spend_rooms: dict[str, Decimal | None] = {}
+        self.window_rooms: dict[str, Decimal | None] = {}  # of credit pools: the feature's own are asked before
+        if not request.overage.passes:
+            endless = {s.key.feature_id for s in sources if any(grant.unlimited for grant in s.grants(balances))}
+            for id in features - endless - {request.feature.id}:
+                self.window_rooms[id] = _room(self.limits[id].windows, request.properties)
+
+    def draw(self, amount: Decimal) -> tuple[dict[BalanceKey, tuple[Grant, ...]], Decimal]:
+        """Draws `amount` >= 0; the grants that changed, and how much of it was drawn."""
+        self.left = amount
+        self._pass_over(lambda source, grants, need: draw(grants, need, source.may))
+        if self.left:
+            for id, limits in self.limits.items():
+                scope = _spend_scope(id, self.request.entity_id, self.balances)
+                self.spend_rooms[id] = spend_room(limits, scope)
+            self._pass_over(self._overdraw)
+        overage = self.request.overage
+        if self.left and overage.passes and (overage is Overage.REPORTED or not self.spend_limited):
+            source = next(source for source in self.sources if source.grants(self.balances))
+            self.grants[source.key] = push(self.grants[source.key], converted(self.left, source.cost), source.may)
+            self.left = ZERO
+        changed = {key: grants for key, grants in self.grants.items() if grants != self.balances[key].grants}
+        return changed, amount - self.left
+
+    def _pass_over(self, take: Take) -> None:
+        """Takes what is left from one source after another."""
+        for source in self.sources:
+            if not self.left:
                 return
-            need = converted(left, source.cost)
-            gate = gates.get(source.key.feature_id)
-            asked = need if gate is None else min(need, gate)
-            grants[source.key], rest = take(source, grants[source.key], asked)
+            feature_id = source.key.feature_id
+            need = converted(self.left, source.cost)
+            room = self.window_rooms.get(feature_id)
+            asked = need if room is None else min(need, room)
+            self.grants[source.key], rest = take(source, self.grants[source.key], asked)
             got = asked - rest
-            if gate is not None:
-                gates[source.key.feature_id] = gate - got
-            left = ZERO if got == need else left - unconverted(got, source.cost)
+            if room is not None:
+                self.window_rooms[feature_id] = room - got
+            self.left = ZERO if got == need else self.left - unconverted(got, source.cost)
 
-    pass_over(lambda source, held, need: draw(held, need, source.may))
-    spend_limited = False
-    rooms: dict[str, Decimal | None] = {}
-    for feature_id in {source.key.feature_id for source in sources}:
-        limits = limits_of(feature_id, entity_id, balances)
-        rooms[feature_id] = spend_room(limits, _spend_scope(feature_id, entity_id, balances))
-
-    def overdraw(source: Source, held: tuple[Grant, ...], need: Decimal) -> tuple[tuple[Grant, ...], Decimal]:
-        nonlocal spend_limited
+    def _overdraw(self, source: Source, grants: tuple[Grant, ...], need: Decimal) -> tuple[tuple[Grant, ...], Decimal]:
+        """Overdraws a source's grants, within the spend limit that the sources of one feature share."""
         feature_id = source.key.feature_id
-        cap_of = overage_cap(
-            limits_of(feature_id, entity_id, balances), may_go_negative=may_go_negative and feature_id == feature.id
-        )
-        room = rooms[feature_id]
-        if room is not None and any(cap_of(grant) != 0 for grant in held if source.may(grant)):
-            spend_limited = True
-        within = need if room is None else min(need, room)
-        held, rest = draw_overage(held, within, cap_of, source.may)
-        if room is not None:
-            rooms[feature_id] = room - (within - rest)
-        return held, need - (within - rest)
-
-    if left:
-        pass_over(overdraw)
-    if left and overage.passes and (overage is Overage.REPORTED or not spend_limited):
-        source = next(source for source in sources if _grants(source, balances))
-        grants[source.key] = push(grants[source.key], converted(left, source.cost), source.may)
-        left = ZERO
-    return {key: held for key, held in grants.items() if held != balances[key].grants}, amount - left
-
-
-def push(grants: tuple[Grant, ...], amount: Decimal, may: Eligible) -> tuple[Grant, ...]:
-    """Moves `amount` past the floor (below zero: past the grant) of the first pay-per-use grant, else of the first grant."""
-    able = [number for number, grant in enumerate(grants) if may(grant)]
-    number = next((number for number in able if grants[number].overage and amount > 0), able[0])
-    return (*grants[:number], grants[number]._replace(used=grants[number].used + amount), *grants[number + 1 :])
+        negative = self.may_go_negative and feature_id == self.request.feature.id
+        cap_of = overage_cap(self.limits[feature_id], may_go_negative=negative)
+        room = self.spend_rooms[feature_id]
+        if room is None:
+            return draw_overage(grants, need, cap_of, source.may)
+        if any(cap_of(grant) != 0 for grant in grants if source.may(grant)):
+            self.spend_limited = True
+        within = min(need, room)
+        grants, rest = draw_overage(grants, within, cap_of, source.may)
+        self.spend_rooms[feature_id] = room - (within - rest)
+        return grants, need - (within - rest)
 
 
 def _give_back(
-    sources: Sequence[Source], amount: Decimal, overage: Overage, balances: Balances
+    request: UseRequest, sources: Sequence[Source], balances: Balances
 ) -> tuple[dict[BalanceKey, tuple[Grant, ...]], Decimal]:
-    """Returns `amount`: overdrawn grants first, then each up to its grant; the excess is dropped unless it overflows."""
+    """Returns the requested amount: to overdrawn grants first, then to each up to what it granted; the excess is dropped
+    unless it is to pass every bound. The grants that changed, and how much was returned."""
     grants = {source.key: balances[source.key].grants for source in sources}
-    left = amount
-    for put in (lift, refill):
+    amount = left = -request.amount
+    for put in (pay_back_overage, refill):
         for source in sources:
             need = converted(left, source.cost)
             grants[source.key], rest = put(grants[source.key], need, source.may)
             left = ZERO if not rest else left - unconverted(need - rest, source.cost)
-    if left and overage.passes:
-        source = next(source for source in sources if _grants(source, balances))
+    if left and request.overage.passes:
+        source = next(source for source in sources if source.grants(balances))
         grants[source.key] = push(grants[source.key], -converted(left, source.cost), source.may)
         left = ZERO
     return {key: held for key, held in grants.items() if held != balances[key].grants}, amount - left
 
 
-def _count(
-    balances: dict[BalanceKey, Balance], moved: Mapping[BalanceKey, Decimal], properties: Mapping[str, Any]
+def _count_in_windows(
+    request: UseRequest, drawn: Decimal, deductions: Iterable[Deduction], balances: dict[BalanceKey, Balance]
 ) -> None:
-    """Counts what moved in the usage limits of each place, in place; an unlimited balance counts nothing."""
-    for key, amount in moved.items():
+    """Counts a use in the usage limits of the feature and of each credit pool that paid, in place; an unlimited balance
+    counts nothing."""
+    counted = {_windows_key(request.feature.id, request.entity_id, balances): drawn}
+    for deduction in deductions:
+        if deduction.feature_id != request.feature.id:
+            key = _windows_key(deduction.feature_id, request.entity_id, balances)
+            counted[key] = counted.get(key, ZERO) + deduction.value
+    for key, amount in counted.items():
         balance = balances.get(key)
         if balance is None or not amount or any(grant.unlimited for grant in balance.live_grants):
             continue
         windows = tuple(
-            window._replace(used=max(ZERO, window.used + amount)) if window.matches(properties) else window
+            window._replace(used=max(ZERO, window.used + amount)) if window.matches(request.properties) else window
             for window in balance.limits.windows
         )
         balances[key] = balance._replace(limits=balance.limits._replace(windows=windows))
 
 
 def _count_usage(
-    whole: BalanceKey | None,
-    moved: Decimal,
+    request: UseRequest,
+    drawn: Decimal,
     sources: Sequence[Source],
     before: Balances,
     balances: dict[BalanceKey, Balance],
 ) -> None:
-    """Counts a use in the grants of every item, in place: what was drawn from the item, and all that `moved` in the
-    customer's own item of the feature, whichever credit pool or entity's share paid (lotus.md 0.8)."""
+    """Counts a use in the grants of every balance, in place: what was drawn from the balance; in the customer's own
+    balance of the feature all that was `drawn`, whichever credit pool or entity's share paid (lotus.md 0.8)."""
     for source in sources:
         old, new = before[source.key].grants, balances[source.key].grants
-        if source.key == whole:
-            counted = moved
+        if not request.entity_id and source.key == request.key:
+            counted = drawn
         else:
             counted = sum((grant.consumed for grant in new), ZERO) - sum((grant.consumed for grant in old), ZERO)
         if counted:
@@ -437,15 +503,12 @@ def _count_usage(
 
 
 def _room(windows: Iterable[Window], properties: Mapping[str, Any]) -> Decimal | None:
+    """What the narrowest usage limit on a use with these properties leaves; None where there is none."""
     return min((window.room for window in windows if window.matches(properties)), default=None)
 
 
-def _grants(source: Source, balances: Balances) -> list[Grant]:
-    return [grant for grant in balances[source.key].grants if source.may(grant)]
-
-
 def deductions_of(sources: Sequence[Source], before: Balances, after: Balances) -> tuple[Deduction, ...]:
-    """What moved on each grant between two balances as of one instant, in deduction order."""
+    """What moved on each grant between two states of the balances, in deduction order."""
     moved: list[Deduction] = []
     for source in sources:
         old = {grant.id: grant.consumed for grant in before[source.key].grants}
@@ -458,10 +521,10 @@ def deductions_of(sources: Sequence[Source], before: Balances, after: Balances) 
 
 
 def fast_path(balance: Balance, amount: Decimal, overage: Overage, now: int, *, alone: bool) -> Balance | None:
-    """The balance after what one conditional write can decide; None where it cannot and the slow path must.
+    """The balance after what one conditional write can decide; None where it cannot, and the slow path must.
 
-    `amount` is in units of the balance. `alone`: nothing else pays for what is asked (no credit pool, no entity), so
-    that overage may be drawn at once. The conditions are the store's (`store.balances.Balances.spend`): the whole amount
+    `amount` is in units of the balance. `alone`: nothing else pays for what is asked (no credit pool, no entity), so that
+    overage may be drawn at once. The conditions are the store's (`store.balances.BalanceStore.spend`): the whole amount
     where the balance covers it; where a capped use finds less, all that there is.
     """
     if amount < 0 or now >= balance.fresh_until:
@@ -478,7 +541,7 @@ def fast_path(balance: Balance, amount: Decimal, overage: Overage, now: int, *, 
 
 
 def drawn_by(before: Balance, after: Balance) -> tuple[Deduction, ...]:
-    """What a fast write moved on each grant, `after` being `before` with more spent."""
+    """What a fast write moved on each grant; `after` is `before` with more spent."""
     old = {grant.id: grant.consumed for grant in apply_spent(before)}
     return tuple(
         Deduction(after.feature_id, grant, value)

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
-from tollgate.domain.decisions import ONE, Balances, Check, check
+from tollgate.domain.balances import Balances
+from tollgate.domain.decisions import Check, UseRequest, check
 from tollgate.domain.entitlements import Entitled
 from tollgate.domain.features import Pool
 from tollgate.domain.quantities import ZERO
-from tollgate.domain.use_records import NO_PROPERTIES
 
 SPENT = Decimal(100)
 
@@ -34,7 +34,7 @@ def usage_of(entitled: Entitled, pools: Sequence[Pool], balances: Balances) -> E
         for grant in grants
         if grant.next_reset_at is not None
     ]
-    answer = check(entitled.feature, pools, "", ONE, NO_PROPERTIES, balances)
+    answer = check(UseRequest(entitled.feature, pools), balances)
     if entitled.feature.type.is_flag:
         return EntitledUsage(ZERO, ZERO, None, answer)
     return EntitledUsage(used, _ratio(used, entitled.entitlement.limit), min(resets, default=None), answer)

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from tollgate.domain.balances import BalanceKey, any_grant, as_of, draw, lift, totals, with_usage_counted
+from tollgate.domain.balances import BalanceKey, as_of
 from tollgate.domain.customers import Holdings, with_grants
-from tollgate.domain.decisions import push, sources_of
+from tollgate.domain.decisions import sources_of
+from tollgate.domain.drawing import any_grant, draw, pay_back_overage, push, totals, with_usage_counted
 from tollgate.domain.errors import AlreadyExists, Conflict, InvalidInput, InvalidRequest, NotFound
 from tollgate.domain.features import Catalog
 from tollgate.domain.grants import Grant, RolloverRule
@@ -256,7 +257,7 @@ class _Selected:
         grants up to zero and the rest onto the first, past its grant."""
         less, left = delta < 0, abs(delta)
         for number, grant in enumerate(tuple(self)):
-            (changed,), left = (draw if less else lift)((grant,), left, any_grant)
+            (changed,), left = (draw if less else pay_back_overage)((grant,), left, any_grant)
             self.replace(number, changed)
         if left:
             self.replace(0, self.first._replace(used=self.first.used + (left if less else -left)))

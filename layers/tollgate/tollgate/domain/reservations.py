@@ -10,20 +10,19 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from tollgate.domain.balances import Balance, BalanceKey, draw, lift, recomputed, refill, released, with_usage_counted
+from tollgate.domain.balances import Balance, BalanceKey, Balances, all_as_of, recomputed, released
 from tollgate.domain.decisions import (
-    Balances,
     Decision,
     Overage,
     Source,
-    all_as_of,
-    counted_in,
+    UseRequest,
     deductions_of,
     sources_of,
     use,
+    windows_changed,
 )
+from tollgate.domain.drawing import draw, pay_back_overage, refill, with_usage_counted
 from tollgate.domain.errors import InvalidRequest
-from tollgate.domain.features import Feature, Pool
 from tollgate.domain.holds import (
     MAX_HOLDS,
     CountedInWindow,
@@ -55,23 +54,22 @@ class Reservation(NamedTuple):
     properties: Mapping[str, Any] = {}
 
 
-def hold(
-    feature: Feature,
-    pools: Sequence[Pool],
-    entity_id: str,
-    amount: Decimal,
-    overage: Overage,
-    properties: Mapping[str, Any],
-    balances: Balances,
-    now: int,
-    hold_id: str,
-    expires_at: int,
-) -> Decision:
-    """Uses `amount` and remembers on each item what was drawn there. Raises InvalidRequest for an allocated feature, or
-    where an item holds too many already."""
+class HoldTerms(NamedTuple):
+    """Under which id a reservation holds units (its lock id's digest), and until when (ms)."""
+
+    hold_id: str
+    expires_at: int
+
+
+def hold(request: UseRequest, terms: HoldTerms, balances: Balances, now: int) -> Decision:
+    """Uses the requested amount, and each balance remembers what was drawn from it.
+
+    Raises InvalidRequest for an allocated feature, or where a balance holds too many reservations already.
+    """
+    feature = request.feature
     if not feature.consumable:
         raise InvalidRequest(f"Feature {feature.id} is allocated: its units cannot be held")
-    decision = use(feature, pools, entity_id, amount, overage, properties, balances, now)
+    decision = use(request, balances, now)
     if not decision.allowed:
         return decision
     before = all_as_of(balances, now)
@@ -79,12 +77,12 @@ def hold(
     seq = 0
     granted: dict[BalanceKey, list[Part]] = {}
     over: list[tuple[BalanceKey, Part]] = []
-    for source in sources_of(feature.id, pools, entity_id, before):
+    for source in sources_of(feature.id, request.pools, request.entity_id, before):
         held, beyond = parts_of(before[source.key].grants, after[source.key].grants, seq)
         granted[source.key] = held
         over += [(source.key, part) for part in beyond]
         seq += len(held)
-    for key, part in over:  # overage is drawn after all that is granted, of every item
+    for key, part in over:  # overage is drawn after all that is granted, of every balance
         granted[key].append(part._replace(seq=seq))
         seq += 1
     for key, balance in after.items():
@@ -95,7 +93,7 @@ def hold(
             continue
         if len(balance.holds) >= MAX_HOLDS:
             raise InvalidRequest(f"At most {MAX_HOLDS} reservations can hold units of one balance at a time")
-        holds = (*balance.holds, Hold(hold_id, expires_at, parts, counted, used_elsewhere))
+        holds = (*balance.holds, Hold(terms.hold_id, terms.expires_at, parts, counted, used_elsewhere))
         after[key] = recomputed(balance._replace(holds=holds))
     return decision._replace(balances=after)
 
@@ -107,28 +105,22 @@ def _counted(before: Balance, after: Balance) -> tuple[CountedInWindow, ...]:
 
 
 def finalize_hold(
-    feature: Feature,
-    pools: Sequence[Pool],
-    reservation: Reservation,
-    final: Decimal | None,
-    properties: Mapping[str, Any],
-    balances: Balances,
-    now: int,
+    request: UseRequest, reservation: Reservation, final: Decimal | None, balances: Balances, now: int
 ) -> Decision:
-    """The balances after a reservation is settled at `final` units; None confirms it as it was held, zero releases it.
+    """The balances after a reservation ends at `final` units; None confirms what it held, zero releases it.
 
-    `drawn` is the difference to what was held: below zero given back. More is drawn in the normal order, capped.
+    The request says of which feature, for which entity and with which properties. `drawn` is the difference to what was
+    held: below zero given back. More is drawn in the normal order, capped.
     """
     before = all_as_of(balances, now)
     held = reservation.held
-    entity_id = reservation.entity_id
-    sources = sources_of(feature.id, pools, entity_id, before)
+    sources = sources_of(request.feature.id, request.pools, request.entity_id, before)
     if final is None or final == held:
         after = {key: _confirmed(balance, reservation.id) for key, balance in before.items()}
         return Decision(True, ZERO, after)
     same_way = final != 0 and (final > 0) == (held > 0) and held != 0
     if same_way and abs(final) < abs(held):
-        whole = None if entity_id else BalanceKey(feature.id)
+        whole = None if request.entity_id else request.key
         after = _partly(sources, before, reservation.id, held - final, whole)
     elif same_way:
         after = {key: _confirmed(balance, reservation.id) for key, balance in before.items()}
@@ -137,10 +129,10 @@ def finalize_hold(
     moved = _moved(sources, before, after)
     more = final - held if same_way and abs(final) > abs(held) else ZERO if same_way else final
     if more:
-        decision = use(feature, pools, entity_id, more, Overage.CAP, properties, after, now)
+        decision = use(request._replace(amount=more, overage=Overage.CAP), after, now)
         if decision.allowed:
             after, moved = dict(decision.balances), moved + decision.drawn
-    return Decision(True, moved, after, deductions_of(sources, before, after), counted=counted_in(before, after))
+    return Decision(True, moved, after, deductions_of(sources, before, after), counted=windows_changed(before, after))
 
 
 def _confirmed(balance: Balance, hold_id: str) -> Balance:
@@ -156,8 +148,10 @@ def _undone(balance: Balance, hold_id: str) -> Balance:
 def _partly(
     sources: Sequence[Source], before: Balances, hold_id: str, back: Decimal, whole: BalanceKey | None
 ) -> dict[BalanceKey, Balance]:
-    """The balances with `back` units of a hold undone, the last drawn first, and the rest of it confirmed. All of them are
-    uncounted at the item `whole`, whoever paid; elsewhere, what is undone there."""
+    """The balances with `back` units of a hold undone, the last drawn first, and the rest of it confirmed.
+
+    The balance `whole` counts all of them as given back, whoever paid; every other one what is undone there.
+    """
     costs = {source.key: source.cost for source in sources}
     queue = sorted(
         (
@@ -188,7 +182,7 @@ def _partly(
         parts = undoing.get(key, ())
         grants, rest = undo(balance.grants, parts)
         if rest > 0:
-            grants, rest = lift(grants, rest)
+            grants, rest = pay_back_overage(grants, rest)
             grants, _ = refill(grants, rest)
         elif rest < 0:
             grants, _ = draw(grants, -rest)
@@ -205,7 +199,7 @@ def _partly(
 
 
 def _moved(sources: Sequence[Source], before: Balances, after: Balances) -> Decimal:
-    """What moved between two balances as of one instant, in units of the feature."""
+    """What moved between two states of the balances, in units of the feature."""
     costs = {source.key.feature_id: source.cost for source in sources}
     moved = ZERO
     for deduction in deductions_of(sources, before, after):

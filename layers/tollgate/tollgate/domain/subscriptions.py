@@ -11,20 +11,19 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
-from tollgate.domain.balances import (
-    BalanceKey,
+from tollgate.domain.balances import BalanceKey, as_of
+from tollgate.domain.customers import Entity, Holdings, Subscription, linked, with_grants
+from tollgate.domain.drawing import (
     any_grant,
-    as_of,
     draw,
     draw_overage,
-    lift,
     overage_cap,
+    pay_back_overage,
+    push,
     refill,
     started,
     with_usage_counted,
 )
-from tollgate.domain.customers import Entity, Holdings, Subscription, linked, with_grants
-from tollgate.domain.decisions import push
 from tollgate.domain.errors import AlreadyExists, Conflict, InvalidInput, InvalidRequest, NotFound
 from tollgate.domain.features import Catalog, Feature
 from tollgate.domain.grants import Grant, deduction_order, trimmed
@@ -499,7 +498,7 @@ def _seat(changes: dict[BalanceKey, tuple[Grant, ...]], feature: Feature, amount
         drawn, left = draw(grants, amount)
         drawn = push(drawn, left, started) if left else drawn
     else:
-        drawn, left = lift(grants, -amount)
+        drawn, left = pay_back_overage(grants, -amount)
         drawn, left = refill(drawn, left)
         amount += left
     changes[key] = with_usage_counted(grants, drawn, amount)

@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from tollgate.domain.decisions import Balances, Decision, Overage, Source, all_as_of, sources_of, use
+from tollgate.domain.balances import Balances, all_as_of
+from tollgate.domain.decisions import Decision, Overage, UseRequest, payers_of, use
 from tollgate.domain.features import Feature, Pool
-from tollgate.domain.grants import Grant
 from tollgate.domain.meters import ADDED, PeriodsCounted, amount_of, meter_of, period_end, step
 from tollgate.domain.quantities import ZERO, converted
 from tollgate.domain.use_records import NO_PROPERTIES
@@ -41,22 +41,25 @@ class EventDecision(NamedTuple):
 def record(
     feature: Feature, pools: Sequence[Pool], event: UsageEvent, balances: Balances, now: int, counted_in: PeriodsCounted
 ) -> EventDecision | None:
-    """What the event does as a use of this feature; None where the feature's meter does not look at it."""
+    """What the event does as a use of this feature; None where the feature's meter does not look at it.
+
+    `counted_in`: of a feature that counts different values, the periods in which the event's value was counted before.
+    """
     amount = amount_of(feature, event.properties)
     if amount is None:
         return None
+    request = UseRequest(feature, pools, "", amount, Overage.REPORTED, event.properties)
     meter = meter_of(feature)
     before = all_as_of(balances, now)
     if meter is None or meter.aggregation in ADDED:
-        return EventDecision(amount, _used(feature, pools, amount, event, before, now), counted_in)
-    sources = sources_of(feature.id, pools, "", before, event.properties)
-    source = next((source for source in sources if _grants(source, before)), None)
+        return EventDecision(amount, use(request, before, now), counted_in)
+    source = next((source for source in payers_of(request, before) if source.grants(before)), None)
     if source is None:
         return EventDecision(amount, Decision(False, ZERO, before), counted_in)
-    grants = _grants(source, before)
+    grants = source.grants(before)
     steps = {grant.id: step(feature, grant, amount, event.at, counted_in) for grant in grants}
     drawn = steps[grants[0].id].change
-    decision = _used(feature, pools, drawn, event, before, now)
+    decision = use(request._replace(amount=drawn), before, now)
     after = dict(decision.balances)
     after[source.key] = after[source.key]._replace(
         grants=tuple(
@@ -74,13 +77,3 @@ def record(
     return EventDecision(
         amount, decision._replace(balances=after), kept | {grant.id: period_end(grant) for grant in grants}
     )
-
-
-def _used(
-    feature: Feature, pools: Sequence[Pool], amount: Decimal, event: UsageEvent, balances: Balances, now: int
-) -> Decision:
-    return use(feature, pools, "", amount, Overage.REPORTED, event.properties, balances, now)
-
-
-def _grants(source: Source, balances: Balances) -> list[Grant]:
-    return [grant for grant in balances[source.key].grants if source.may(grant)]

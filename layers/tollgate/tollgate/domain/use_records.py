@@ -1,4 +1,4 @@
-"""Usage events: what a balance item remembers of its last use."""
+"""What a balance remembers of its last use. The table's stream tells it on: each write says what it counted."""
 
 from __future__ import annotations
 
@@ -16,7 +16,12 @@ NO_PROPERTIES: Mapping[str, Any] = MappingProxyType({})
 
 
 class CountedUse(NamedTuple):
-    """One of several uses that one write counted: its own id, what was asked for, of what, and what each grant gave."""
+    """One of several uses that one write counted.
+
+    - `value` was asked for, at `at` (ms); `moved` is what each grant of this balance gave, by the grant's id.
+    - `feature_id`, `entity_id`, `key_id`: None where they are those of the balance and of the record.
+    - `part`: another balance tells of the same use, and is its first.
+    """
 
     id: str
     value: Decimal
@@ -34,12 +39,14 @@ class CountedUse(NamedTuple):
 
 
 class UseRecord(NamedTuple):
-    """One use, as the item it moved remembers it; times in ms.
+    """One use, as a balance that it moved remembers it.
 
-    `value` was asked for, of `feature_id` and `entity_id` (None: the item's own). `drawn` is what moved on this item, in
-    its units. A use that moves several items is one event in each, under one id: all but one are a `part` of it. Where one
-    write counts several uses (they came through the queue together), `uses` tells them apart, and `value` and `drawn` are
-    their sums.
+    - `id`: the use's id; empty until the write that counts it is made (`with_id`).
+    - `value` was asked for, at `at` (ms), of `feature_id` and `entity_id` (None: the balance's own).
+    - `drawn`: what moved on this balance, in its units.
+    - `part`: a use that moves several balances is recorded in each, under one id: all but one are a part of it.
+    - `uses`: where one write counts several uses (they came through the queue together), each of them; `value` and
+      `drawn` are their sums then.
     """
 
     id: str
@@ -52,6 +59,11 @@ class UseRecord(NamedTuple):
     entity_id: str | None = None
     part: bool = False
     uses: tuple[CountedUse, ...] = ()
+
+    def with_id(self, id: str) -> UseRecord:
+        """The record under the id of its write, which uses without an id of their own have too."""
+        uses = tuple(use if use.id else use._replace(id=id) for use in self.uses) if self.uses else ()
+        return self._replace(id=id, uses=uses)
 
 
 def checked_properties_size(size: int) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import NamedTuple
 
-from tollgate.domain.balances import Balance, BalanceKey, Totals, totals
-from tollgate.domain.decisions import Balances, limits_of
+from tollgate.domain.balances import Balance, BalanceKey, Balances
+from tollgate.domain.decisions import limits_of
+from tollgate.domain.drawing import Totals, totals
 from tollgate.domain.grants import Grant, Rollover, soonest_first
 from tollgate.domain.quantities import ZERO
 

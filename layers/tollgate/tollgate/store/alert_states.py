@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any, NamedTuple
 
-from tollgate.domain.environments import Environment
+from tollgate.domain.environments import CustomerRef, Environment
 from tollgate.store import keys
 from tollgate.store.table import Item, Refused, Table
 
@@ -78,7 +78,7 @@ class AlertStateStore:
 
     def subjects(self, subject: AlertSubject) -> list[str]:
         """All who have been warned of a feature: the customer itself, and entities."""
-        partition = keys.alert_states(subject.env, subject.customer_id)
+        partition = keys.alert_states(CustomerRef(subject.env, subject.customer_id))
         found = self._table.query(partition, f"{subject.feature_id}#")
         return [item["sk"]["S"].partition("#")[2] for item in found]
 
@@ -88,7 +88,7 @@ def digest(key: str) -> str:
 
 
 def _key(subject: AlertSubject) -> keys.Key:
-    pk = keys.alert_states(subject.env, subject.customer_id)
+    pk = keys.alert_states(CustomerRef(subject.env, subject.customer_id))
     return {"pk": {"S": pk}, "sk": {"S": f"{subject.feature_id}#{subject.entity_id}"}}
 
 

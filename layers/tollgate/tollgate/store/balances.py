@@ -34,7 +34,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tollgate.domain.balances import Balance, BalanceKey
-from tollgate.domain.environments import Environment
+from tollgate.domain.environments import CustomerRef
 from tollgate.domain.errors import DuplicateRequest, InvalidRequest, NotFound, OutcomeUnknown, Unavailable
 from tollgate.domain.ids import id_text, id_time, time_ordered_id
 from tollgate.domain.use_records import UseRecord
@@ -55,28 +55,42 @@ FENCE_TRIES = 2
 TURNS = 16
 MAX_WRITES = 100  # in one transaction
 
-EventOf = Callable[[str], UseRecord]
-
 
 class Applied(NamedTuple):
-    """The deduction took effect, exactly once. `stored` is the item after it (or later, after a lost answer)."""
+    """The deduction took effect, exactly once. `stored` is the balance after it (or later, after a lost answer)."""
 
     stored: StoredBalance
-    event_id: str
+    use_id: str
 
 
 class Declined(NamedTuple):
-    """The deduction had no effect. `stored` is the item that declined it; None where there is none."""
+    """The deduction had no effect. `stored` is the balance that declined it; None where there is none."""
 
     stored: StoredBalance | None
 
 
+class Deduct(NamedTuple):
+    """A deduction on the fast path: `amount` units of the balance at `key`, decided at `now` (ms).
+
+    - `record`: what the balance is to remember of the use.
+    - `alone`: nothing else pays for the feature, so the overage that the balance allows counts as held.
+    - `pays_for`: it is a credit pool that pays for this feature, only while the customer holds nothing of that feature.
+    """
+
+    key: BalanceKey
+    amount: Decimal
+    now: int
+    record: UseRecord
+    alone: bool = False
+    pays_for: str | None = None
+
+
 class BalanceWrite(NamedTuple):
-    """One item of a transaction: as it was read, what becomes of it, and the use that it remembers, if it was one."""
+    """One balance of a transaction: as it was read, what becomes of it, and the use that it remembers, if it was one."""
 
     stored: StoredBalance
     balance: Balance
-    event_of: EventOf | None = None
+    record: UseRecord | None = None
 
 
 class BalanceStore:
@@ -88,69 +102,57 @@ class BalanceStore:
 
     def turns(self) -> Iterator[int]:
         """Counts the turns of a read, a decision and its write, with a growing, jittered pause before each but the
-        first: so that those who meet on one item do not meet again."""
+        first: so that those who meet on one balance do not meet again."""
         return self._table.tries(TURNS)
 
     def read(
-        self, env: Environment, customer_id: str, balance_keys: Collection[BalanceKey], entity_id: str = ""
+        self, customer: CustomerRef, balance_keys: Collection[BalanceKey], entity_id: str = ""
     ) -> dict[BalanceKey, StoredBalance]:
-        """The balances that exist among these balance keys, read consistently in one request (a unit for each two).
+        """The balances that exist among these, read consistently in one request (a read unit for each of 4 KB).
 
         With an entity, raises NotFound where it is none of the customer's and has no balance there.
         """
         if len(balance_keys) == 1 and not entity_id:
-            (key,) = balance_keys
-            item = self._table.get(keys.balance(env, customer_id, key))
-            return {key: decode(item)} if item else {}
-        wanted = [keys.balance(env, customer_id, key) for key in balance_keys]
+            (balance_key,) = balance_keys
+            item = self._table.get(keys.balance(customer, balance_key))
+            return {balance_key: decode(item)} if item else {}
+        wanted = [keys.balance(customer, balance_key) for balance_key in balance_keys]
         if entity_id:
-            wanted.append(keys.entity(env, customer_id, entity_id))
+            wanted.append(keys.entity(customer, entity_id))
         items = self._table.get_all(wanted)
         found = [decode(item) for item in items if item["sk"]["S"].startswith(keys.BALANCE)]
         if entity_id and len(found) == len(items):
-            if not self.has_customer(env, customer_id):
-                raise NotFound("customer", customer_id)
+            if not self.has_customer(customer):
+                raise NotFound("customer", customer.id)
             raise NotFound("entity", entity_id)
         return {stored.balance.key: stored for stored in found}
 
-    def of_feature(self, env: Environment, customer_id: str, feature_id: str) -> dict[BalanceKey, StoredBalance]:
+    def of_feature(self, customer: CustomerRef, feature_id: str) -> dict[BalanceKey, StoredBalance]:
         """The customer's own balance of a feature and all its entities', in one Query."""
-        partition = keys.customer_partition(env, customer_id)
-        items = self._table.query(partition, f"{keys.BALANCE}{feature_id}#")
+        items = self._table.query(keys.customer_partition(customer), f"{keys.BALANCE}{feature_id}#")
         return {stored.balance.key: stored for stored in map(decode, items)}
 
-    def has_customer(self, env: Environment, customer_id: str) -> bool:
+    def has_customer(self, customer: CustomerRef) -> bool:
         """Whether there is such a customer: asked only where there is no balance."""
-        return self._table.get(keys.customer(env, customer_id)) is not None
+        return self._table.get(keys.customer(customer)) is not None
 
-    def frozen_time(self, env: Environment, customer_id: str) -> int | None:
-        """The time of the customer's test clock: asked only where a balance says that there is one."""
-        item = self._table.get(keys.customer(env, customer_id))
+    def frozen_time(self, customer: CustomerRef) -> int | None:
+        """The time of the customer's test clock (ms): asked only where a balance says that there is one."""
+        item = self._table.get(keys.customer(customer))
         return loads(item["data"]["S"]).get("frozen_time") if item else None
 
     def spend(
-        self,
-        env: Environment,
-        customer_id: str,
-        balance_key: BalanceKey,
-        amount: Decimal,
-        now: int,
-        event_of: EventOf,
-        *,
-        alone: bool = False,
-        pays_for: str | None = None,
-        idempotency_keys: Sequence[TransactWriteItemTypeDef] = (),
+        self, customer: CustomerRef, deduct: Deduct, idempotency: Sequence[TransactWriteItemTypeDef] = ()
     ) -> Applied | Declined:
-        """The fast path: deducts `amount` if the balance is fresh at `now` and holds as much. One write unit.
+        """The fast path: deducts if the balance is fresh and holds as much. One write unit.
 
-        `alone`: the overage it allows counts as held. `pays_for`: only while the customer holds nothing of that feature
-        itself. With `idempotency_keys` (idempotency keys), in a transaction with them: raises DuplicateRequest, and Declined says
-        nothing of the item.
+        With the writes of `idempotency` keys, in a transaction with them: raises DuplicateRequest, and Declined says
+        nothing of the balance. Raises Unavailable or OutcomeUnknown.
         """
-        held = "ceiling" if alone else "headroom"
-        guard = " AND NOT contains(#before, :own)" if pays_for else ""
-        names = {"ExpressionAttributeNames": {"#before": "before"}} if pays_for else {}
-        own: Item = {":own": {"S": pays_for}} if pays_for else {}
+        held = "ceiling" if deduct.alone else "headroom"
+        guard = " AND NOT contains(#before, :own)" if deduct.pays_for else ""
+        names = {"ExpressionAttributeNames": {"#before": "before"}} if deduct.pays_for else {}
+        own: Item = {":own": {"S": deduct.pays_for}} if deduct.pays_for else {}
 
         def request(id: bytes, slot: str, event: str) -> dict[str, Any]:
             return {
@@ -158,8 +160,8 @@ class BalanceStore:
                 f" version = version + :one, event = :event, {slot} = :id",
                 "ConditionExpression": f"{held} >= :v AND fresh_until > :now AND fence < :id{guard}",
                 "ExpressionAttributeValues": {
-                    ":v": {"N": str(amount)},
-                    ":now": {"N": str(now)},
+                    ":v": {"N": str(deduct.amount)},
+                    ":now": {"N": str(deduct.now)},
                     ":one": {"N": "1"},
                     ":event": {"S": event},
                     ":id": {"B": id},
@@ -168,14 +170,14 @@ class BalanceStore:
                 **names,
             }
 
-        key = keys.balance(env, customer_id, balance_key)
-        if not idempotency_keys:
-            return self._deduct(key, request, event_of)
+        key = keys.balance(customer, deduct.key)
+        if not idempotency:
+            return self._deduct(key, request, deduct.record)
         id = self.new_id()
-        write = request(id, f"s{slot_number(id)}", encode_event(event_of(id_text(id))))
+        write = request(id, f"s{slot_number(id)}", encode_event(deduct.record.with_id(id_text(id))))
         update: Any = {"Update": {"TableName": self._table.name, "Key": key, **write}}
         try:
-            self._table.transact([update, *idempotency_keys], id_text(id), blind=True)
+            self._table.transact([update, *idempotency], id_text(id), blind=True)
         except Refused as refused:
             if any(number > 0 for number in refused.failed):
                 raise DuplicateRequest() from refused
@@ -184,10 +186,13 @@ class BalanceStore:
         assert item is not None
         return Applied(decode(item), id_text(id))
 
-    def replace(
-        self, env: Environment, customer_id: str, stored: StoredBalance, balance: Balance, event_of: EventOf
-    ) -> Applied | Declined:
-        """The slow path's write: the state that was decided, if nothing was written since `stored` was read."""
+    def replace(self, customer: CustomerRef, write: BalanceWrite) -> Applied | Declined:
+        """The slow path's write of one balance: the state that was decided, if nothing was written since it was read.
+
+        Raises Unavailable or OutcomeUnknown.
+        """
+        assert write.record is not None
+        stored, balance = write.stored, write.balance
 
         def request(id: bytes, slot: str, event: str) -> dict[str, Any]:
             update = state_update(balance)
@@ -203,105 +208,105 @@ class BalanceStore:
                 },
             }
 
-        return self._deduct(keys.balance(env, customer_id, balance.key), request, event_of, stored.version)
+        return self._deduct(keys.balance(customer, balance.key), request, write.record, stored.version)
 
     def commit(
         self,
-        env: Environment,
-        customer_id: str,
-        changes: Sequence[BalanceWrite],
+        customer: CustomerRef,
+        writes: Sequence[BalanceWrite],
         unchanged: Sequence[StoredBalance] = (),
-        idempotency_keys: Sequence[TransactWriteItemTypeDef] = (),
+        idempotency: Sequence[TransactWriteItemTypeDef] = (),
         extra_writes: Sequence[TransactWriteItemTypeDef] = (),
     ) -> str | None:
-        """The states that were decided, of several items in one transaction, if nothing was written to any of them (nor to
-        the `unchanged` ones) since they were read, and the conditions of the writes `used_elsewhere` them hold. Twice the units of
+        """The states that were decided, of several balances in one transaction, if nothing was written to any of them (nor
+        to the `unchanged` ones) since they were read, and the conditions of the `extra_writes` hold. Twice the units of
         single writes.
 
-        Returns the event's id; None where something had changed. Raises DuplicateRequest for an idempotency key in use.
+        Returns the id of the uses; None where something had changed. Raises DuplicateRequest for an idempotency key in use,
+        InvalidRequest where it does not fit one transaction, Unavailable or OutcomeUnknown.
         """
         id = id_text(self.new_id())
-        updates = [{"Update": self._update_of(env, customer_id, change, id)} for change in changes]
+        updates = [{"Update": self._update_of(customer, write, id)} for write in writes]
         checks = [
             {
                 "ConditionCheck": {
                     "TableName": self._table.name,
-                    "Key": keys.balance(env, customer_id, stored.balance.key),
+                    "Key": keys.balance(customer, stored.balance.key),
                     "ConditionExpression": "version = :version",
                     "ExpressionAttributeValues": {":version": {"N": str(stored.version)}},
                 }
             }
             for stored in unchanged
         ]
-        writes: list[Any] = [*idempotency_keys, *updates, *checks, *extra_writes]
-        if len(writes) > MAX_WRITES:
-            raise InvalidRequest(f"This would change {len(writes)} balances at once: at most {MAX_WRITES}")
+        transaction: list[Any] = [*idempotency, *updates, *checks, *extra_writes]
+        if len(transaction) > MAX_WRITES:
+            raise InvalidRequest(f"This would change {len(transaction)} balances at once: at most {MAX_WRITES}")
         try:
-            self._table.transact(writes, id)
+            self._table.transact(transaction, id)
         except Refused as refused:
-            if any(number < len(idempotency_keys) for number in refused.failed):
+            if any(number < len(idempotency) for number in refused.failed):
                 raise DuplicateRequest() from refused
             return None
         return id
 
     def ungranted_use(
-        self, env: Environment, customer_id: str, key: BalanceKey, event: UseRecord, now: int
+        self, customer: CustomerRef, key: BalanceKey, record: UseRecord, now: int
     ) -> TransactWriteItemTypeDef:
-        """A write, for a transaction, that remembers a use of what nothing grants."""
-        return ungranted_use_write(self._table.name, env, customer_id, key, event, now)
+        """A write, for a transaction, that remembers a use of a feature that nothing grants."""
+        return ungranted_use_write(self._table.name, customer, key, record, now)
 
     def record_ungranted_use(
         self,
-        env: Environment,
-        customer_id: str,
+        customer: CustomerRef,
         key: BalanceKey,
-        event: UseRecord,
+        record: UseRecord,
         now: int,
-        idempotency_keys: Sequence[TransactWriteItemTypeDef] = (),
+        idempotency: Sequence[TransactWriteItemTypeDef] = (),
     ) -> None:
-        """Remembers a use of what nothing grants, with the idempotency keys that it uses up. Two units.
+        """Remembers a use of a feature that nothing grants, with the idempotency keys that it takes. Two write units.
 
         Raises DuplicateRequest, Unavailable or OutcomeUnknown.
         """
+        named = record.with_id(id_text(self.new_id()))
         try:
-            write = self.ungranted_use(env, customer_id, key, event, now)
-            self._table.transact([*idempotency_keys, write], event.id)
+            self._table.transact([*idempotency, self.ungranted_use(customer, key, named, now)], named.id)
         except Refused as refused:
             raise DuplicateRequest from refused
 
-    def _update_of(self, env: Environment, customer_id: str, change: BalanceWrite, id: str) -> dict[str, Any]:
-        update = state_update(change.balance)
-        event = change.event_of(id) if change.event_of else None
+    def _update_of(self, customer: CustomerRef, write: BalanceWrite, id: str) -> dict[str, Any]:
+        update = state_update(write.balance)
+        record = write.record.with_id(id) if write.record else None
         return {
             "TableName": self._table.name,
-            "Key": keys.balance(env, customer_id, change.balance.key),
-            "UpdateExpression": f"SET {update.sets}{', event = :event' if event else ''}{update.removes}",
+            "Key": keys.balance(customer, write.balance.key),
+            "UpdateExpression": f"SET {update.sets}{', event = :event' if record else ''}{update.removes}",
             "ConditionExpression": "version = :version",
             "ExpressionAttributeNames": update.names,
             "ExpressionAttributeValues": {
                 **update.values,
-                ":version": {"N": str(change.stored.version)},
-                **({":event": {"S": encode_event(event)}} if event else {}),
+                ":version": {"N": str(write.stored.version)},
+                **({":event": {"S": encode_event(record)}} if record else {}),
             },
         }
 
     def new_id(self) -> bytes:
+        """A time-ordered id for a use."""
         return time_ordered_id(self._clock(), os.urandom(10))
 
     def _deduct(
         self,
         key: Key,
         request: Callable[[bytes, str, str], dict[str, Any]],
-        event_of: EventOf,
+        record: UseRecord,
         version: int | None = None,
     ) -> Applied | Declined:
-        """Sends a deduction (of an item at `version`, if it says so) until it is known to be applied or declined.
+        """Sends a deduction (of a balance at `version`, if it says so) until it is known to be applied or declined.
 
         Raises Unavailable or OutcomeUnknown.
         """
         id = self.new_id()
         for _ in self._table.tries():
-            event_id = id_text(id)
+            use_id = id_text(id)
             slot = f"s{slot_number(id)}"
             try:
                 answer = self._table.send_once(
@@ -310,9 +315,9 @@ class BalanceStore:
                     Key=key,
                     ReturnValues="ALL_NEW",
                     ReturnValuesOnConditionCheckFailure="ALL_OLD",
-                    **request(id, slot, encode_event(event_of(event_id))),
+                    **request(id, slot, encode_event(record.with_id(use_id))),
                 )
-                return Applied(decode(answer["Attributes"]), event_id)
+                return Applied(decode(answer["Attributes"]), use_id)
             except Busy as error:
                 last: Exception = error
             except Refused as refused:
@@ -325,7 +330,7 @@ class BalanceStore:
                 if stored is None:
                     return Declined(None)
                 if stored.slot_of(id) == id:
-                    return Applied(stored, event_id)
+                    return Applied(stored, use_id)
                 untouched = stored.version == version
                 if not untouched and id_time(stored.slot_of(id)) > id_time(id) - REQUEST_LIFETIME_MS:
                     raise OutcomeUnknown(

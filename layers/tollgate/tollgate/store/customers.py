@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 
 from tollgate.domain.balances import BalanceKey
 from tollgate.domain.customers import Customer, Entity, Holdings, Subscription
-from tollgate.domain.environments import Environment
+from tollgate.domain.environments import CustomerRef, Environment
 from tollgate.domain.errors import InvalidRequest, NotFound
 from tollgate.exact_json import dumps, loads
 from tollgate.store import keys
@@ -56,7 +56,7 @@ class CustomerStore:
 
     def get(self, env: Environment, customer_id: str) -> StoredHoldings:
         """The whole customer in one Query; raises NotFound."""
-        return self._parsed(self._table.query(keys.customer_partition(env, customer_id)), customer_id)
+        return self._parsed(self._table.query(keys.customer_partition(CustomerRef(env, customer_id))), customer_id)
 
     def _parsed(self, items: Iterable[Item], customer_id: str) -> StoredHoldings:
         customer: tuple[Customer, int] | None = None
@@ -88,13 +88,16 @@ class CustomerStore:
 
         Raises NotFound.
         """
-        wanted = [keys.customer(env, customer_id), *(keys.balance(env, customer_id, key) for key in balance_keys)]
-        wanted += [keys.subscription(env, customer_id, id) for id in subscriptions]
+        wanted = [
+            keys.customer(CustomerRef(env, customer_id)),
+            *(keys.balance(CustomerRef(env, customer_id), key) for key in balance_keys),
+        ]
+        wanted += [keys.subscription(CustomerRef(env, customer_id), id) for id in subscriptions]
         return self._parsed(self._table.get_all(wanted), customer_id)
 
     def subscriptions(self, env: Environment, customer_id: str) -> dict[str, Subscription]:
         """All subscriptions of a customer, in one Query."""
-        items = self._table.query(keys.customer_partition(env, customer_id), keys.SUBSCRIPTION)
+        items = self._table.query(keys.customer_partition(CustomerRef(env, customer_id)), keys.SUBSCRIPTION)
         found = [_json(Subscription).validate_python(loads(item["data"]["S"])) for item in items]
         return {subscription.id: subscription for subscription in found}
 
@@ -117,14 +120,14 @@ class CustomerStore:
         What does not fit one transaction goes first, so that a deletion that stops half-way can be repeated.
         """
         customer = before.holdings.customer
-        partition = keys.customer_partition(env, customer.id)
+        partition = keys.customer_partition(CustomerRef(env, customer.id))
         items = [item for item in self._table.query(partition) if item["sk"]["S"] != keys.CUSTOMER]
         deletes = [delete_existing(self._table.name, {"pk": item["pk"], "sk": item["sk"]}) for item in items]
         last: list[TransactWriteItemTypeDef] = [
             {
                 "Delete": {
                     "TableName": self._table.name,
-                    "Key": keys.customer(env, customer.id),
+                    "Key": keys.customer(CustomerRef(env, customer.id)),
                     "ConditionExpression": "version = :version",
                     "ExpressionAttributeValues": {":version": {"N": str(before.version)}},
                 }
@@ -146,15 +149,15 @@ class CustomerStore:
             )
         old = before.holdings if before else Holdings(after.customer)
         for id, subscription in after.subscriptions.items():
-            key = keys.subscription(env, customer_id, id)
+            key = keys.subscription(CustomerRef(env, customer_id), id)
             writes += self._differing(key, old.subscriptions.get(id), subscription)
         for id, entity in after.entities.items():
-            writes += self._differing(keys.entity(env, customer_id, id), old.entities.get(id), entity)
+            writes += self._differing(keys.entity(CustomerRef(env, customer_id), id), old.entities.get(id), entity)
         for id in old.entities.keys() - after.entities.keys():
-            writes.append(delete_existing(self._table.name, keys.entity(env, customer_id, id)))
+            writes.append(delete_existing(self._table.name, keys.entity(CustomerRef(env, customer_id), id)))
         for balance_key, balance in after.balances.items():
             stored = before.balances.get(balance_key) if before else None
-            key = keys.balance(env, customer_id, balance_key)
+            key = keys.balance(CustomerRef(env, customer_id), balance_key)
             if stored is None:
                 writes.append(put_new(self._table.name, new_item(key, balance, self._clock())))
             elif stored.balance != balance:
@@ -176,7 +179,7 @@ class CustomerStore:
                 delete: TransactWriteItemTypeDef = {
                     "Delete": {
                         "TableName": self._table.name,
-                        "Key": keys.balance(env, customer_id, balance_key),
+                        "Key": keys.balance(CustomerRef(env, customer_id), balance_key),
                         "ConditionExpression": "version = :version",
                         "ExpressionAttributeValues": {":version": {"N": str(before.balances[balance_key].version)}},
                     }
@@ -200,7 +203,7 @@ class CustomerStore:
     ) -> TransactWriteItemTypeDef:
         version = before.version if before else 0
         item: Item = {
-            **keys.customer(env, customer.id),
+            **keys.customer(CustomerRef(env, customer.id)),
             "data": {"S": dumps(_json(Customer).dump_python(customer))},
             "version": {"N": str(version + 1)},
         }

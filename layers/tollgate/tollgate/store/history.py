@@ -28,7 +28,7 @@ from itertools import chain
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tollgate.domain.environments import Environment
+from tollgate.domain.environments import CustomerRef, Environment
 from tollgate.domain.errors import InvalidRequest, Unavailable
 from tollgate.domain.history import DAY_MS, Addition, Entry, From, Segment, Sum, SumKey, Taken, merged
 from tollgate.domain.ids import is_id
@@ -81,7 +81,7 @@ class HistoryStore:
         puts: dict[tuple[str, str], WriteRequestTypeDef] = {}
         for env, entry, at in entries:
             sk, data = _sort_key(entry), {"data": {"S": _encoded(entry)}, "ttl": self._ttl(at)}
-            for pk in (keys.history(env, entry.customer_id), _all(env, entry.at, entry.customer_id)):
+            for pk in (keys.history(CustomerRef(env, entry.customer_id)), _all(env, entry.at, entry.customer_id)):
                 item: Item = {"pk": {"S": pk}, "sk": {"S": sk}, **data}
                 puts[pk, sk] = {"PutRequest": {"Item": item}}
         requests = list(puts.values())
@@ -121,7 +121,9 @@ class HistoryStore:
                 return self._add(env, line, additions, at)
             last = max(through, additions[-1].version)
             low, high = f"{line.at:014d}", f"{line.end:014d}"
-            parts = (e for _, e in self._down(keys.history(env, line.customer_id), low, high, consistent=True))
+            parts = (
+                e for _, e in self._down(keys.history(CustomerRef(env, line.customer_id)), low, high, consistent=True)
+            )
             counted = [entry.value for entry in parts if line.counts(entry) and entry.version <= last]
             try:
                 total = len(counted), sum(counted, Decimal(0))
@@ -208,7 +210,7 @@ class HistoryStore:
         if high <= low:
             return
         if customer_id is not None:
-            yield from self._down(keys.history(env, customer_id), low, high)
+            yield from self._down(keys.history(CustomerRef(env, customer_id)), low, high)
             return
         # Month by month, as whoever asks for a page stops where it is full.
         for month in _months_down(start, min(end, int(high[:14]) + 1)):
@@ -257,7 +259,7 @@ class HistoryStore:
                 TableName=self._table.name,
                 KeyConditionExpression="pk = :pk AND sk BETWEEN :low AND :high",
                 ExpressionAttributeValues={
-                    ":pk": {"S": keys.history(env, customer_id)},
+                    ":pk": {"S": keys.history(CustomerRef(env, customer_id))},
                     ":low": {"S": f"{start:014d}"},
                     ":high": {"S": f"{end:014d}"},
                 },

@@ -28,7 +28,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tollgate.domain.balances import BalanceKey
-from tollgate.domain.environments import Environment
+from tollgate.domain.environments import CustomerRef, Environment
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
@@ -49,36 +49,36 @@ def _key(pk: str, sk: str) -> Key:
     return {"pk": {"S": pk}, "sk": {"S": sk}}
 
 
-def customer_partition(env: Environment, customer_id: str) -> str:
-    return f"{env.value}#customer#{customer_id}"
+def customer_partition(customer: CustomerRef) -> str:
+    return f"{customer.environment.value}#customer#{customer.id}"
 
 
-def customer(env: Environment, customer_id: str) -> Key:
-    return _key(customer_partition(env, customer_id), CUSTOMER)
+def customer(customer: CustomerRef) -> Key:
+    return _key(customer_partition(customer), CUSTOMER)
 
 
-def subscription(env: Environment, customer_id: str, subscription_id: str) -> Key:
-    return _key(customer_partition(env, customer_id), SUBSCRIPTION + subscription_id)
+def subscription(customer: CustomerRef, subscription_id: str) -> Key:
+    return _key(customer_partition(customer), SUBSCRIPTION + subscription_id)
 
 
-def entity(env: Environment, customer_id: str, entity_id: str) -> Key:
-    return _key(customer_partition(env, customer_id), ENTITY + entity_id)
+def entity(customer: CustomerRef, entity_id: str) -> Key:
+    return _key(customer_partition(customer), ENTITY + entity_id)
 
 
-def balance(env: Environment, customer_id: str, key: BalanceKey) -> Key:
-    return _key(customer_partition(env, customer_id), f"{BALANCE}{key.feature_id}#{key.entity_id}")
+def balance(customer: CustomerRef, key: BalanceKey) -> Key:
+    return _key(customer_partition(customer), f"{BALANCE}{key.feature_id}#{key.entity_id}")
 
 
-def ungranted_use(env: Environment, customer_id: str, key: BalanceKey) -> Key:
-    return _key(customer_partition(env, customer_id), f"{USE}{key.feature_id}#{key.entity_id}")
+def ungranted_use(customer: CustomerRef, key: BalanceKey) -> Key:
+    return _key(customer_partition(customer), f"{USE}{key.feature_id}#{key.entity_id}")
 
 
-def history(env: Environment, customer_id: str) -> str:
-    return f"{env.value}#history#{customer_id}"
+def history(customer: CustomerRef) -> str:
+    return f"{customer.environment.value}#history#{customer.id}"
 
 
-def alert_states(env: Environment, customer_id: str) -> str:
-    return f"{env.value}#watch#{customer_id}"
+def alert_states(customer: CustomerRef) -> str:
+    return f"{customer.environment.value}#watch#{customer.id}"
 
 
 def all_history(env: Environment, month: str, shard: int) -> str:
@@ -113,12 +113,12 @@ def unique(env: Environment, digest: str) -> Key:
     return _key(f"{env.value}#unique#{digest}", "UNIQUE")
 
 
-def waiting_partition(env: Environment, customer_id: str) -> str:
-    return f"{env.value}#waiting#{customer_id}"
+def waiting_partition(customer: CustomerRef) -> str:
+    return f"{customer.environment.value}#waiting#{customer.id}"
 
 
-def waiting(env: Environment, customer_id: str, at: int, digest: str) -> Key:
-    return _key(waiting_partition(env, customer_id), f"{at:014d}#{digest}")
+def waiting(customer: CustomerRef, at: int, digest: str) -> Key:
+    return _key(waiting_partition(customer), f"{at:014d}#{digest}")
 
 
 def catalog_partition(env: Environment) -> str:

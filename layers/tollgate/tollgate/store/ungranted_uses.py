@@ -1,4 +1,4 @@
-"""Uses of what nothing grants: they move no balance, and are remembered all the same (autumn.md 3.6, 3.7).
+"""Uses of features that nothing grants: they move no balance, and are remembered all the same (autumn.md 3.6, 3.7).
 
 One item for a feature and customer (or entity) carries the last of them to the table's stream, as a balance item does.
 Its version starts at the time of its making, so that one made anew never repeats a version.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tollgate.domain.balances import BalanceKey
-from tollgate.domain.environments import Environment
+from tollgate.domain.environments import CustomerRef
 from tollgate.domain.use_records import UseRecord
 from tollgate.store import keys
 from tollgate.store.balance_items import encode_event
@@ -21,13 +21,13 @@ KEPT_SECONDS = 7 * 86_400  # the stream has told of it within a day
 
 
 def ungranted_use_write(
-    table_name: str, env: Environment, customer_id: str, key: BalanceKey, event: UseRecord, now: int
+    table_name: str, customer: CustomerRef, key: BalanceKey, record: UseRecord, now: int
 ) -> TransactWriteItemTypeDef:
     """A write, for a transaction, that remembers the use; refused where it was remembered just before."""
     return {
         "Update": {
             "TableName": table_name,
-            "Key": keys.ungranted_use(env, customer_id, key),
+            "Key": keys.ungranted_use(customer, key),
             "UpdateExpression": "SET version = if_not_exists(version, :now) + :one, event = :event, last_id = :id,"
             " #ttl = :ttl",
             "ConditionExpression": "attribute_not_exists(last_id) OR last_id <> :id",
@@ -35,8 +35,8 @@ def ungranted_use_write(
             "ExpressionAttributeValues": {
                 ":now": {"N": str(now)},
                 ":one": {"N": "1"},
-                ":event": {"S": encode_event(event)},
-                ":id": {"S": event.id},
+                ":event": {"S": encode_event(record)},
+                ":id": {"S": record.id},
                 ":ttl": {"N": str(now // 1000 + KEPT_SECONDS)},
             },
         }

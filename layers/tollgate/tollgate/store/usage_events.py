@@ -19,7 +19,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tollgate.domain.balances import BalanceKey
-from tollgate.domain.environments import Environment
+from tollgate.domain.environments import CustomerRef, Environment
 from tollgate.domain.errors import DuplicateRequest
 from tollgate.domain.meters import PeriodsCounted
 from tollgate.domain.usage_events import UsageEvent
@@ -72,32 +72,31 @@ class UsageEventStore:
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    def read(
-        self, env: Environment, customer_id: str, balance_keys: Collection[BalanceKey], values: Collection[Value]
-    ) -> EventRead:
+    def read(self, customer: CustomerRef, balance_keys: Collection[BalanceKey], values: Collection[Value]) -> EventRead:
         """All that an event may touch, read consistently in one request (for up to 100 items)."""
-        wanted = [keys.customer(env, customer_id), *(keys.balance(env, customer_id, key) for key in balance_keys)]
+        env = customer.environment
+        wanted = [keys.customer(customer), *(keys.balance(customer, key) for key in balance_keys)]
         wanted += [keys.unique(env, value.digest) for value in values]
-        customer: Item | None = None
+        profile: Item | None = None
         stored: dict[BalanceKey, StoredBalance] = {}
         counted_in: dict[str, Item] = {}
         for item in self._table.get_all(wanted):
             sk = item["sk"]["S"]
             if sk == keys.CUSTOMER:
-                customer = item
+                profile = item
             elif sk.startswith(keys.BALANCE):
                 balance = decode(item)
                 stored[balance.balance.key] = balance
             else:
                 counted_in[item["pk"]["S"]] = item
         by_value = {v: counted_in[pk] for v in values if (pk := keys.unique(env, v.digest)["pk"]["S"]) in counted_in}
-        frozen: int | None = loads(customer["data"]["S"]).get("frozen_time") if customer else None
-        return EventRead(customer is not None, frozen, stored, by_value)
+        frozen: int | None = loads(profile["data"]["S"]).get("frozen_time") if profile else None
+        return EventRead(profile is not None, frozen, stored, by_value)
 
-    def saw(
+    def count_value(
         self, env: Environment, value: Value, found: EventRead, counted_in: PeriodsCounted
     ) -> TransactWriteItemTypeDef:
-        """A write, for a transaction, of who has seen a value now, if it is as it was found."""
+        """A write, for a transaction, of the periods that have counted a value now, if it is as it was found."""
         old = found.unique_values.get(value)
         ends = set(counted_in.values())
         ttl: Item = {} if 0 in ends or not ends else {"ttl": {"N": str(max(ends) // 1000 + 86_400)}}
@@ -111,22 +110,22 @@ class UsageEventStore:
         return {"Put": put}  # type: ignore[typeddict-item]
 
     def wait(
-        self, env: Environment, event: UsageEvent, key_id: str, idempotency_keys: TransactWriteItemTypeDef, now: int
+        self, customer: CustomerRef, event: UsageEvent, key_id: str, idempotency: TransactWriteItemTypeDef, now: int
     ) -> bool:
         """Keeps an event until its customer is made; False where it was made meanwhile. Raises DuplicateRequest."""
         data = {"id": event.id, "name": event.name, "at": event.at, "properties": event.properties, "key": key_id}
         item: Item = {
-            **keys.waiting(env, event.customer_id, event.at, hashlib.sha256(event.id.encode()).hexdigest()),
+            **keys.waiting(customer, event.at, hashlib.sha256(event.id.encode()).hexdigest()),
             "data": {"S": dumps(data)},
             "ttl": {"N": str((now + KEPT_MS) // 1000)},
         }
         writes: list[TransactWriteItemTypeDef] = [
-            idempotency_keys,
+            idempotency,
             {"Put": {"TableName": self._table.name, "Item": item}},
             {
                 "ConditionCheck": {
                     "TableName": self._table.name,
-                    "Key": keys.customer(env, event.customer_id),
+                    "Key": keys.customer(customer),
                     "ConditionExpression": "attribute_not_exists(pk)",
                 }
             },
@@ -139,10 +138,10 @@ class UsageEventStore:
             return False
         return True
 
-    def waiting(self, env: Environment, customer_id: str, after: str, limit: int) -> list[Waiting]:
+    def waiting(self, customer: CustomerRef, after: str, limit: int) -> list[Waiting]:
         """Up to `limit` events that wait for a customer, by their time, from a position on."""
-        items = self._table.page(keys.waiting_partition(env, customer_id), after, limit)
-        return [_waiting(customer_id, item) for item in items]
+        items = self._table.page(keys.waiting_partition(customer), after, limit)
+        return [_waiting(customer.id, item) for item in items]
 
     def counted(self, waiting: Waiting) -> TransactWriteItemTypeDef:
         """A write, for a transaction, that ends an event's wait: refused where it has ended."""

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
-from tollgate.domain.balances import ENTITIES, Balance, BalanceKey
+from tollgate.domain.balances import ENTITIES, Balance, BalanceKey, all_as_of
 from tollgate.domain.customers import Customer, Subscription
-from tollgate.domain.decisions import all_as_of
-from tollgate.domain.environments import Environment
+from tollgate.domain.environments import CustomerRef, Environment
 from tollgate.domain.errors import NotFound
 from tollgate.domain.plans import Plan
 from tollgate.store.balances import BalanceStore
@@ -89,7 +88,7 @@ class Access:
         found = dict(balances)
         for key, balance in balances.items():
             if ENTITIES in balance.paid_first:
-                stored = self.balance_store.of_feature(env, customer_id, key.feature_id)
+                stored = self.balance_store.of_feature(CustomerRef(env, customer_id), key.feature_id)
                 found |= {p: s.balance for p, s in stored.items()}
         return all_as_of(found, now)
 

@@ -21,16 +21,15 @@ from tollgate.domain.alerts import (
     standing,
     windows_reached,
 )
-from tollgate.domain.balances import ENTITIES, Balance, BalanceKey, apply_spent, as_of
+from tollgate.domain.balances import ENTITIES, Balance, BalanceKey, Balances, apply_spent, as_of
 from tollgate.domain.changes import Change, RecordedUse, base_of, instant_of, was_reset
-from tollgate.domain.decisions import Balances
-from tollgate.domain.environments import Environment
+from tollgate.domain.environments import CustomerRef, Environment
 from tollgate.domain.features import Catalog, Feature
 from tollgate.domain.history import additions, entries_of
 from tollgate.domain.limits import Alert
 from tollgate.store.alert_states import AlertStateStore, AlertSubject, Standing, digest
 from tollgate.store.history import HistoryStore
-from tollgate.usecases.tracking import Tracking
+from tollgate.usecases.ledger import Ledger
 
 _Held = tuple[str, str, str]
 _PASSED = "passed"
@@ -39,7 +38,7 @@ _PASSED = "passed"
 @dataclass(frozen=True, slots=True)
 class StreamStores:
     history: HistoryStore
-    tracking: Tracking
+    ledger: Ledger
     alert_states: AlertStateStore
 
 
@@ -65,7 +64,7 @@ class StreamBatch:
         if change.after is None or change.after.flag:
             return []
         found: list[Warned] = list(self._of_item(change, used))
-        catalog = self._stores.tracking.features.catalog(Environment(change.environment), change.key.feature_id)
+        catalog = self._stores.ledger.features.catalog(Environment(change.environment), change.key.feature_id)
         found += self._of_limits(change, used, catalog)
         found += self._of_thresholds(change, used)
         feature = catalog.features.get(change.key.feature_id)
@@ -199,7 +198,7 @@ class StreamBatch:
         for id in dict.fromkeys((*features, change.key.feature_id)):
             held = change.environment, change.customer_id, id
             if held not in self._read:
-                stored = self._stores.tracking.balance_store.of_feature(Environment(held[0]), held[1], id)
+                stored = self._stores.ledger.store.of_feature(CustomerRef(Environment(held[0]), held[1]), id)
                 self._read[held] = {key: item.balance for key, item in stored.items() if not item.balance.flag}
             for key, balance in self._read[held].items():
                 found[key] = as_written(balance) if balance.has_test_clock else as_written(as_of(balance, now))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import NamedTuple
 
+from tollgate.domain.balances import all_as_of
 from tollgate.domain.customers import Holdings
-from tollgate.domain.decisions import all_as_of
 from tollgate.domain.entitlement_usage import EntitledUsage, usage_of
 from tollgate.domain.entitlements import Entitled, entitled
 from tollgate.domain.environments import Environment

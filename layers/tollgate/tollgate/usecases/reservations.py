@@ -1,32 +1,33 @@
-"""Reservations: hold units before the cost is known, settle or release them after."""
+"""Reservations: hold units before the cost is known, finalize or release them after."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 from tollgate.domain.api_keys import Caller, Scope
-from tollgate.domain.balances import BalanceKey
-from tollgate.domain.decisions import Decision, Overage, all_as_of
-from tollgate.domain.environments import Environment
-from tollgate.domain.errors import (
-    Conflict,
-    DuplicateRequest,
-    InvalidInput,
-    InvalidRequest,
-    LockAlreadyExists,
-    Unavailable,
-)
-from tollgate.domain.features import Catalog, Feature
+from tollgate.domain.balances import BalanceKey, all_as_of
+from tollgate.domain.decisions import Decision, Overage, UseRequest, has_payer
+from tollgate.domain.environments import CustomerRef, Environment
+from tollgate.domain.errors import Conflict, DuplicateRequest, InvalidInput, InvalidRequest, LockAlreadyExists
+from tollgate.domain.features import Feature, FeatureType
 from tollgate.domain.holds import LONGEST_MS
 from tollgate.domain.quantities import ZERO
-from tollgate.domain.reservations import Reservation, finalize_hold, hold
+from tollgate.domain.reservations import HoldTerms, Reservation, finalize_hold, hold
 from tollgate.domain.use_records import NO_PROPERTIES
 from tollgate.store.locks import Lock, LockStore, digest_of
-from tollgate.usecases.tracking import Outcome, ReadState, Tracking, UseCommand, granted, keys_of
+from tollgate.usecases.commands import Outcome, UseCall, UseCommand
+from tollgate.usecases.ledger import Ledger
+from tollgate.usecases.reading import ReadState
+from tollgate.usecases.retry import until_written
+from tollgate.usecases.track import Tracking, used
 
 NOT_FOUND = "Lock not found for ID: "
+NOT_HELD = "The balance is being changed too often: nothing was held, try again"
+NOT_FINALIZED = "The balance is being changed too often: the lock was not finalized, try again"
+NOT_EXPIRED = "The balance is being changed too often: the lock could not be expired"
 
 
 class LockTerms(NamedTuple):
@@ -37,175 +38,147 @@ class LockTerms(NamedTuple):
     overage: Overage = Overage.REJECT
 
 
-class Reservations:
-    """The use cases around locks. `now` is epoch milliseconds."""
+class Finalization(NamedTuple):
+    """How a reservation ends: at `final` units (None: what it held), confirmed or released.
 
-    def __init__(self, tracking: Tracking, locks: LockStore) -> None:
-        self.tracking = tracking
-        self.locks = locks
+    `properties` of the use replace those it was held with; None keeps them.
+    """
+
+    final: Decimal | None = None
+    releases: bool = False
+    properties: Mapping[str, Any] | None = None
+
+
+class Reservations:
+    """The use cases around reservations. `now` is the wall clock's time in epoch milliseconds."""
+
+    def __init__(self, ledger: Ledger, tracking: Tracking, locks: LockStore) -> None:
+        self._store, self._features, self._reader, self._committer = ledger
+        self._tracking = tracking
+        self._locks = locks
 
     def hold(self, caller: Caller, command: UseCommand, terms: LockTerms, now: int) -> Outcome:
-        """Decides and holds in one transaction: one read and one write of every item it draws from, and the lock's.
+        """Decides and holds in one transaction: one read and one write of every balance it draws from, and the lock's.
 
         Raises NotFound, InvalidRequest for what cannot be held, InvalidInput for the expiry, LockAlreadyExists.
         """
-        env = caller.environment
-        catalog = self.tracking.features.catalog(env, command.feature_id)
-        feature = catalog.feature(command.feature_id)
-        if feature.type.is_flag:
-            raise InvalidRequest(f"Feature {feature.id} is {feature.type.value}: there is nothing to hold")
-        pools = catalog.pools(feature.id)
-        digest = digest_of(terms.lock_id)
-        for _ in self.tracking.balance_store.turns():
-            read = self.tracking.look(env, command.customer_id, feature, pools, command.entity_id, now)
-            expires_at = _expiry(terms.expires_at, read.now)
-            decision = hold(
-                feature,
-                pools,
-                command.entity_id,
-                command.amount,
-                terms.overage,
-                command.properties,
-                read.balances,
-                read.now,
-                digest,
-                expires_at,
+        catalog = self._features.catalog(caller.environment, command.feature_id)
+        request = command.request_in(catalog)._replace(overage=terms.overage)
+        if request.feature.type.is_flag:
+            raise InvalidRequest(
+                f"Feature {request.feature.id} is {request.feature.type.value}: there is nothing to hold"
             )
-            if not decision.allowed and (
-                granted(feature, pools, command.entity_id, decision.balances) or command.amount > 0
-            ):
-                return self.tracking.refused(caller, feature, pools, command, decision, read, now, rejecting=False)
-            lock = Lock(_reservation(command, terms, digest, decision, read.now, expires_at), "held", caller.key_id)
-            if self._written(caller, command, read, feature, decision, lock, now):
-                return self.tracking.outcome(feature, pools, command, decision, decision.balances, read.now)._replace(
-                    allowed=True
-                )
-        raise Unavailable("The balance is being changed too often: nothing was held, try again")
+        call = UseCall(caller, command, request, now)
+        return until_written(self._store.turns(), lambda _: self._hold(call, terms), NOT_HELD)
 
-    def _written(
-        self,
-        caller: Caller,
-        command: UseCommand,
-        read: ReadState,
-        feature: Feature,
-        decision: Decision,
-        lock: Lock,
-        now: int,
-    ) -> bool:
-        env = caller.environment
-        write = self.locks.write(env, lock, read.now)
-        decisions = [(feature, decision)]
+    def _hold(self, call: UseCall, terms: LockTerms) -> Outcome | None:
+        """Decides on what is there, and writes it; None where it had changed."""
+        request = call.request
+        read = self._reader.read(call.customer, request, call.now)
+        held = HoldTerms(digest_of(terms.lock_id), _expiry(terms.expires_at, read.now))
+        decision = hold(request, held, read.balances, read.now)
+        if not decision.allowed and (has_payer(request, decision.balances) or request.amount > 0):
+            return self._tracking.refused(call, decision, read, raises=False)
+        reservation = _reservation(call.command, terms.lock_id, held, decision, read.now)
+        lock = Lock(reservation, "held", call.caller.key_id)
+        write = self._locks.write(call.caller.environment, lock, read.now)
         try:
-            return self.tracking.commit(
-                caller, command, read, decisions, decision.balances, now, [write], silent=not decision.allowed
-            )
+            if not self._committer.commit(call, read, decision, [write], is_use=decision.allowed):
+                return None
         except DuplicateRequest:
-            found = self.locks.get(env, lock.reservation.id)
+            found = self._locks.get(call.caller.environment, reservation.id)
             if found is not None and found.live(read.now):
                 raise LockAlreadyExists from None
             raise
+        return used(request, decision, read.now)._replace(allowed=True)
 
-    def finalize(
-        self,
-        caller: Caller,
-        lock_id: str,
-        action: str,
-        final: Decimal | None,
-        properties: Mapping[str, Any] | None,
-        now: int,
-    ) -> Decimal:
-        """Confirms a lock (at what it held, or at `final`), or releases it; returns by how much its use changed.
+    def finalize(self, caller: Caller, lock_id: str, how: Finalization, now: int) -> Decimal:
+        """Confirms a reservation (at what it held, or at another amount), or releases it; by how much its use changed.
 
-        Raises InvalidRequest where no such lock lives, or Conflict where another call is settling it.
+        Raises InvalidRequest where no such reservation lives, or Conflict where another call is finalizing it.
         """
-        if action == "release":
-            if final is not None:
+        if how.releases:
+            if how.final is not None:
                 raise InvalidInput("override_value", "cannot be combined with action release")
-            final = ZERO
-        digest = digest_of(lock_id)
-        state = "released" if action == "release" else "confirmed"
-        lock = self.locks.get(caller.environment, digest)
+            how = how._replace(final=ZERO)
+        lock = self._locks.get(caller.environment, digest_of(lock_id))
         if lock is None or lock.state != "held":
             raise InvalidRequest(NOT_FOUND + lock_id)
-        moved = self._settle(caller, lock, state, final, properties, now)
-        if moved is None:
-            raise InvalidRequest(NOT_FOUND + lock_id)
-        return moved
+        catalog = self._features.catalog(caller.environment, lock.reservation.feature_id)
+        feature = catalog.feature(lock.reservation.feature_id)
+        pools = catalog.pools(feature.id)
+        properties = lock.reservation.properties if how.properties is None else how.properties
+        request = UseRequest(feature, pools, lock.reservation.entity_id, properties=properties or NO_PROPERTIES)
+        return until_written(
+            self._store.turns(), lambda _: self._finalize(caller, lock, request, how, now), NOT_FINALIZED
+        )
+
+    def _finalize(self, caller: Caller, lock: Lock, request: UseRequest, how: Finalization, now: int) -> Decimal | None:
+        """By how much the use changed; None where something had changed since it was read."""
+        reservation = lock.reservation
+        customer = CustomerRef(caller.environment, reservation.customer_id)
+        keys = {*(key for key, _ in reservation.drawn_from), *request.keys}
+        stored = self._store.read(customer, keys)
+        read = self._reader.completed(customer, reservation.entity_id, stored, now)
+        if reservation.expires_at <= read.now:
+            raise InvalidRequest(NOT_FOUND + reservation.lock_id)
+        decision = finalize_hold(request, reservation, how.final, read.balances, read.now)
+        command = UseCommand(
+            reservation.customer_id,
+            request.feature.id,
+            decision.drawn,
+            properties=request.properties,
+            entity_id=reservation.entity_id,
+        )
+        call = UseCall(caller, command, request._replace(amount=decision.drawn), now)
+        state = "released" if how.releases else "confirmed"
+        write = self._locks.finalize(caller.environment, lock, state, reservation.held + decision.drawn, read.now)
+        try:
+            written = self._committer.commit(call, read, decision, [write], is_use=decision.drawn != 0)
+        except DuplicateRequest:
+            raise Conflict("Lock receipt not claimable: RESERVATION_ALREADY_PROCESSING") from None
+        return decision.drawn if written else None
 
     def expire(self, env: Environment, digest: str, now: int) -> None:
-        """Records that a lock's time is over. Its units were free to use from that instant on; this only tells of it."""
-        lock = self.locks.get(env, digest)
+        """Records that a reservation's time is over. Its units were free to use from that instant on; this only tells of
+        it."""
+        lock = self._locks.get(env, digest)
         if lock is None or lock.state != "held":
             return
+        with suppress(DuplicateRequest):  # somebody finalized it first
+            until_written(self._store.turns(), lambda _: self._expire(env, lock, now), NOT_EXPIRED)
+
+    def _expire(self, env: Environment, lock: Lock, now: int) -> bool | None:
+        """True where it is recorded, False where its time is not over yet; None where something had changed."""
         reservation = lock.reservation
+        customer = CustomerRef(env, reservation.customer_id)
         keys = [key for key, _ in reservation.drawn_from]
-        for _ in self.tracking.balance_store.turns():
-            stored = self.tracking.balance_store.read(env, reservation.customer_id, keys) if keys else {}
-            read = self.tracking.completed(env, reservation.customer_id, "", stored, now)
-            if read.now < reservation.expires_at:
-                return
-            command = UseCommand(reservation.customer_id, reservation.feature_id, ZERO)
-            system = Caller(env, Scope.SECRET, lock.key_id)
-            write = self.locks.finalize(env, lock, "expired", ZERO, read.now)
-            held = {p: item for p, item in read.stored.items() if any(h.id == digest for h in item.balance.holds)}
-            own = ReadState(held, read.now)
-            try:
-                if self.tracking.commit(
-                    system, command, own, (), all_as_of(own.balances, read.now), now, [write], silent=True
-                ):
-                    return
-            except DuplicateRequest:  # somebody settled it first
-                return
-        raise Unavailable("The balance is being changed too often: the lock could not be expired")
+        stored = self._store.read(customer, keys) if keys else {}
+        read = self._reader.completed(customer, "", stored, now)
+        if read.now < reservation.expires_at:
+            return False
+        holding = {
+            key: item
+            for key, item in read.stored.items()
+            if any(held.id == reservation.id for held in item.balance.holds)
+        }
+        own = ReadState(holding, read.now)
+        command = UseCommand(reservation.customer_id, reservation.feature_id, ZERO)
+        system = Caller(env, Scope.SECRET, lock.key_id)
+        feature = Feature(reservation.feature_id, "", FeatureType.METERED)
+        call = UseCall(system, command, UseRequest(feature), now)
+        write = self._locks.finalize(env, lock, "expired", ZERO, read.now)
+        decision = Decision(True, ZERO, all_as_of(own.balances, read.now))
+        return self._committer.commit(call, own, decision, [write], is_use=False) or None
 
     def live(self, env: Environment, digests: list[str], now: int) -> list[Lock]:
-        """The live locks among these ids, oldest first."""
-        found = [lock for lock in self.locks.get_all(env, digests) if lock.live(now)]
+        """The live reservations among these ids, oldest first."""
+        found = [lock for lock in self._locks.get_all(env, digests) if lock.live(now)]
         return sorted(found, key=lambda lock: (lock.reservation.created_at, lock.reservation.id))
-
-    def _settle(
-        self,
-        caller: Caller,
-        lock: Lock,
-        state: str,
-        final: Decimal | None,
-        properties: Mapping[str, Any] | None,
-        now: int,
-    ) -> Decimal | None:
-        """By how much the use changed; None where its time was over."""
-        env, reservation = caller.environment, lock.reservation
-        catalog: Catalog = self.tracking.features.catalog(env, reservation.feature_id)
-        feature = catalog.feature(reservation.feature_id)
-        pools = catalog.pools(feature.id)
-        own = [key for key, _ in reservation.drawn_from]
-        for _ in self.tracking.balance_store.turns():
-            keys = {*own, *keys_of(feature, pools, reservation.entity_id)}
-            stored = self.tracking.balance_store.read(env, reservation.customer_id, keys)
-            read = self.tracking.completed(env, reservation.customer_id, reservation.entity_id, stored, now)
-            if reservation.expires_at <= read.now:
-                return None
-            told = reservation.properties if properties is None else properties
-            decision = finalize_hold(feature, pools, reservation, final, told, read.balances, read.now)
-            command = UseCommand(
-                reservation.customer_id,
-                feature.id,
-                decision.drawn if final is None or decision.drawn else ZERO,
-                properties=told or NO_PROPERTIES,
-                entity_id=reservation.entity_id,
-            )
-            write = self.locks.finalize(env, lock, state, reservation.held + decision.drawn, read.now)
-            try:
-                silent = decision.drawn == 0
-                if self.tracking.commit(
-                    caller, command, read, [(feature, decision)], decision.balances, now, [write], silent=silent
-                ):
-                    return decision.drawn
-            except DuplicateRequest:
-                raise Conflict("Lock receipt not claimable: RESERVATION_ALREADY_PROCESSING") from None
-        raise Unavailable("The balance is being changed too often: the lock was not settled, try again")
 
 
 def _expiry(asked: int | None, now: int) -> int:
+    """When a hold ends (ms): as asked, or in a day. Raises InvalidInput."""
     if asked is None:
         return now + LONGEST_MS
     if asked <= now:
@@ -215,24 +188,23 @@ def _expiry(asked: int | None, now: int) -> int:
     return asked
 
 
-def _reservation(
-    command: UseCommand, terms: LockTerms, digest: str, decision: Decision, now: int, expires_at: int
-) -> Reservation:
-    moved: dict[BalanceKey, Decimal] = {}
+def _reservation(command: UseCommand, lock_id: str, terms: HoldTerms, decision: Decision, now: int) -> Reservation:
+    """The record of what was held."""
+    drawn_from: dict[BalanceKey, Decimal] = {}
     for key, balance in decision.balances.items():
         for held in balance.holds:
-            if held.id == digest:
-                moved[key] = sum((part.amount for part in held.parts), ZERO)
+            if held.id == terms.hold_id:
+                drawn_from[key] = sum((part.amount for part in held.parts), ZERO)
     return Reservation(
-        terms.lock_id,
-        digest,
+        lock_id,
+        terms.hold_id,
         command.customer_id,
         command.feature_id,
         command.entity_id,
         command.amount,
         decision.drawn,
-        tuple(moved.items()),
+        tuple(drawn_from.items()),
         now,
-        expires_at,
+        terms.expires_at,
         dict(command.properties),
     )

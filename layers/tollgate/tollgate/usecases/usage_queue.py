@@ -1,14 +1,13 @@
-"""Counting what comes through the queue: many uses at once, each exactly once by its id.
+"""Counting what comes through the queue: many uses at once, each exactly one time by its id.
 
-Uses of one balance, and events of one customer, are thought through one after another and written together: one
-transaction holds the markers of all their ids and one write of each balance item that they moved. A marker that is there
-already says that its use was counted; what cannot be written together because something moved is read and thought through
-again.
+Uses of one balance, and events of one customer, are decided one after another and written together: one transaction holds
+the markers of all their ids and one write of each balance that they moved. A marker that is there already says that its use
+was counted. Where something had changed since it was read, all of it is read and decided again.
 
-The time at which a use is decided is its own where it was reported (`by_its_time`): it falls into the period that was
-running then as long as that period's grant has not been reset, and into the one that runs now otherwise. One write's uses all
-fall before the next instant at which a balance changes by itself: what happened to it then (a reset, an expiry) is told from
-the balance before and after the write that takes it in, which has to come between the uses.
+A use that was reported (`by_its_time`) is decided at its own time: it falls into the period that was running then, as long
+as that period's grant has not been reset, and into the one that runs now otherwise. The uses of one write all fall before
+the next instant at which a balance changes by itself. What happened to it then (a reset, an expiry) is told from the balance
+before and after the write that takes it in, and that write has to come between the uses.
 """
 
 from __future__ import annotations
@@ -17,36 +16,40 @@ import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from tollgate.domain.balances import Balance, BalanceKey, as_of
-from tollgate.domain.decisions import Balances, Overage, sources_of, use
-from tollgate.domain.environments import Environment
+from tollgate.domain.balances import BalanceKey, Balances, all_as_of
+from tollgate.domain.decisions import Overage, UseRequest, has_payer, use
+from tollgate.domain.environments import CustomerRef, Environment
 from tollgate.domain.errors import DuplicateRequest, NotFound, TollgateError, Unavailable
-from tollgate.domain.features import Catalog, Feature, Pool
-from tollgate.domain.ids import id_text
+from tollgate.domain.features import Catalog, Feature
 from tollgate.domain.meters import counting
 from tollgate.domain.use_records import MAX_PROPERTIES_BYTES, NO_PROPERTIES, CountedUse
 from tollgate.exact_json import dumps
 from tollgate.packing import packed
 from tollgate.store.balance_items import StoredBalance
-from tollgate.store.balances import BalanceWrite
 from tollgate.store.idempotency import IdempotencyKey, IdempotencyStore
-from tollgate.usecases.tracking import ReadState, Tracking, depended_on
+from tollgate.usecases.committing import BatchDecision, Extra
+from tollgate.usecases.ledger import Ledger
+from tollgate.usecases.reading import ReadState
+from tollgate.usecases.retry import until_written
 from tollgate.usecases.usage_events import QueuedEvent, UsageEvents, before_a_change
 from tollgate.usecases.use_batch import UseBatch
-
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
 MOST_WRITES = 80  # of ids and of values that are counted once, in one transaction, which holds a hundred writes
 MOST_BYTES = 48_000  # of one group's uses, in the item that remembers most of them
 SECONDS = 12.0  # the function has twenty
 THREADS = 4
+CHANGING = "The balances are being changed too often: nothing was counted, try again"
 
 
 class QueuedUse(NamedTuple):
-    """A use that has come through the queue. `idempotency_keys`: the keys that say whether it was counted, its own first."""
+    """A use that has come through the queue: `value` units of a feature, or of all features that list an event's name,
+    used at `at` (ms).
+
+    - `idempotency_keys`: the keys that say whether it was counted, its own first.
+    - `by_its_time`: it is decided at its own time, else when it is counted.
+    """
 
     env: Environment
     id: str
@@ -61,6 +64,19 @@ class QueuedUse(NamedTuple):
     overage: Overage = Overage.CAP
     properties: Mapping[str, object] = NO_PROPERTIES
     by_its_time: bool = False
+
+    @property
+    def customer(self) -> CustomerRef:
+        return CustomerRef(self.env, self.customer_id)
+
+    def decided_at(self, now: int) -> int:
+        """The time (ms) at which it is decided, by the customer's time `now`."""
+        return min(self.at, now) if self.by_its_time else now
+
+    def request_of(self, feature: Feature, catalog: Catalog) -> UseRequest:
+        """The use as one of this feature."""
+        pools = catalog.pools(feature.id)
+        return UseRequest(feature, pools, self.entity_id, self.value, self.overage, self.properties)
 
 
 class _Numbered(NamedTuple):
@@ -77,7 +93,7 @@ class _Numbered(NamedTuple):
 class _Uses(NamedTuple):
     """Uses of the same features by the same customer (or entity)."""
 
-    customer_id: str
+    customer: CustomerRef
     entity_id: str
     features: tuple[Feature, ...]
     uses: Sequence[QueuedUse]
@@ -101,20 +117,20 @@ class UsageQueue:
 
     def __init__(
         self,
-        tracking: Tracking,
+        ledger: Ledger,
         usage_events: UsageEvents,
-        idempotency_keys: IdempotencyStore,
+        idempotency: IdempotencyStore,
         defect: Callable[[str], None],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._tracking = tracking
+        self._store, self._features, self._reader, self._committer = ledger
         self._usage_events = usage_events
-        self._once = idempotency_keys
+        self._idempotency = idempotency
         self._defect = defect
         self._monotonic = monotonic
 
     def count(self, queued: Sequence[QueuedUse | QueuedEvent], now: int) -> list[Exception | None]:
-        """What became of each: None where it is settled (counted now or before, or rightly refused), else the error.
+        """What became of each: None where it is done with (counted now or before, or rightly refused), else the error.
 
         An Unavailable may be tried again; any other error would come again.
         """
@@ -142,16 +158,16 @@ class UsageQueue:
             except TollgateError as error:
                 outcome[number] = error
 
-        def apply_spent(group: _Group) -> dict[int, Exception]:
+        def count_group(group: _Group) -> dict[int, Exception]:
             """One thread for each group: two would only meet on its balance."""
             failed: dict[int, Exception] = {}
             in_order = sorted(group.ones, key=lambda one: one.at)
             for part in packed(in_order, MOST_WRITES, lambda one: one.size, MOST_BYTES, lambda one: one.writes):
-                failed |= self._settled(group._replace(ones=part), deadline, now)
+                failed |= self._count_in_halves(group._replace(ones=part), deadline, now)
             return failed
 
         with ThreadPoolExecutor(THREADS) as threads:
-            for failed in threads.map(apply_spent, groups.values()):
+            for failed in threads.map(count_group, groups.values()):
                 for number, reason in failed.items():
                     outcome[number] = reason
         for number, twin in twins.items():
@@ -162,16 +178,16 @@ class UsageQueue:
 
     def _group_use(self, groups: dict[Hashable, _Group], number: int, queued: QueuedUse, now: int) -> None:
         """Raises NotFound where there is no such feature."""
-        heard = self._features(queued)
-        key = "use", queued.env, queued.customer_id, queued.entity_id, tuple(feature.id for feature in heard)
+        heard = self._features_of(queued)
+        key = "use", queued.customer, queued.entity_id, tuple(feature.id for feature in heard)
 
         def write(ones: Sequence[QueuedUse | QueuedEvent]) -> Sequence[QueuedUse | QueuedEvent] | None:
             uses = [one for one in ones if isinstance(one, QueuedUse)]
-            return self._written(queued.env, _Uses(queued.customer_id, queued.entity_id, heard, uses), now)
+            return self._written(_Uses(queued.customer, queued.entity_id, heard, uses), now)
 
         group = groups.setdefault(key, _Group(queued.env, [], write))
         size = _size(queued.id, queued.properties, len(heard))
-        group.ones.append(_Numbered(number, _time(queued, now), queued, len(queued.idempotency_keys), size))
+        group.ones.append(_Numbered(number, queued.decided_at(now), queued, len(queued.idempotency_keys), size))
 
     def _group_event(
         self,
@@ -184,7 +200,7 @@ class UsageQueue:
         """An event is counted with the catalog as it stands when it is: read anew for each batch. Raises NotFound where it
         is a mistake that no feature hears it."""
         if queued.env not in catalogs:
-            catalogs[queued.env] = self._tracking.features.catalog(queued.env, fresh=True)
+            catalogs[queued.env] = self._features.catalog(queued.env, fresh=True)
         catalog, event = catalogs[queued.env], queued.event
         heard = len(counting(catalog.features.values(), event.name))
         if not heard and queued.expected:
@@ -199,15 +215,15 @@ class UsageQueue:
         size = _size(event.id, event.properties, heard)
         group.ones.append(_Numbered(number, queued.decided_at(now), queued, 1 + heard, size))
 
-    def _features(self, queued: QueuedUse) -> tuple[Feature, ...]:
+    def _features_of(self, queued: QueuedUse) -> tuple[Feature, ...]:
         """What it is a use of; raises NotFound."""
-        cache = self._tracking.features
+        cache = self._features
         if queued.event_name is not None:
             return cache.listening(queued.env, queued.event_name)
         feature_id = str(queued.feature_id)
         return (cache.catalog(queued.env, feature_id).feature(feature_id),)
 
-    def _settled(self, group: _Group, deadline: float, now: int) -> dict[int, Exception]:
+    def _count_in_halves(self, group: _Group, deadline: float, now: int) -> dict[int, Exception]:
         """Counts a group; the errors of those that could not be. What keeps a group from being counted, and would again,
         may be one of it alone, or their number: they are tried in halves."""
         try:
@@ -222,7 +238,9 @@ class UsageQueue:
                 return {group.ones[0].number: error}
         middle = len(group.ones) // 2
         halves = group.ones[:middle], group.ones[middle:]
-        return {n: e for half in halves for n, e in self._settled(group._replace(ones=half), deadline, now).items()}
+        return {
+            n: e for half in halves for n, e in self._count_in_halves(group._replace(ones=half), deadline, now).items()
+        }
 
     def _count(self, group: _Group, deadline: float, now: int) -> None:
         """Raises Unavailable, OutcomeUnknown, NotFound, or InvalidRequest where it does not fit one write. What was
@@ -239,91 +257,67 @@ class UsageQueue:
         self, group: _Group, ones: Sequence[QueuedUse | QueuedEvent], look: bool, now: int
     ) -> Sequence[QueuedUse | QueuedEvent]:
         """Counts these, or the first of them, in one write; those that are left. `look`: some may have been counted."""
-        left = ones
-        for _ in self._tracking.balance_store.turns():
-            if look:
-                taken = self._once.in_use(group.env, [key for one in left for key in one.idempotency_keys], now)
+        left, looks = ones, look
+
+        def attempt(_: int) -> Sequence[QueuedUse | QueuedEvent] | None:
+            nonlocal left, looks
+            if looks:
+                taken = self._idempotency.in_use(group.env, [key for one in left for key in one.idempotency_keys], now)
                 left = [one for one in left if not taken.intersection(one.idempotency_keys)]
-                look = False
+                looks = False
             if not left:
                 return left
             try:
-                rest = group.write(left)
+                return group.write(left)
             except DuplicateRequest:
-                look = True
-            else:
-                if rest is not None:
-                    return rest
-        raise Unavailable("The balances are being changed too often: nothing was counted, try again")
+                looks = True
+                return None
+
+        return until_written(self._store.turns(), attempt, CHANGING)
 
     # -------------------------------------------------------------- uses
 
-    def _written(self, env: Environment, group: _Uses, now: int) -> Sequence[QueuedUse] | None:
+    def _written(self, group: _Uses, now: int) -> Sequence[QueuedUse] | None:
         """Writes the uses up to the next instant at which one of the balances changes by itself; those that are left, or
         None where something had changed. Raises InvalidRequest where they are too many or too large for one write."""
-        catalog = self._tracking.features.catalog(env)
-        read = self._read_state(env, group, catalog, now)
+        catalog = self._features.catalog(group.customer.environment)
+        read = self._read(group, catalog, now)
         batch = UseBatch()
         balances: Balances = read.balances
-        uses, left = before_a_change(group.uses, lambda one: _time(one, read.now), balances, read.now)
+        uses, left = before_a_change(group.uses, lambda one: one.decided_at(read.now), balances, read.now)
         last = read.now
         for one in uses:
-            last = _time(one, read.now)
+            last = one.decided_at(read.now)
             for feature in group.features:
-                balances = _used(batch, feature, catalog.pools(feature.id), group.entity_id, one, balances, last)
-        batch.check_size()
-        store, customer_id = self._tracking.balance_store, group.customer_id
-        writes: list[TransactWriteItemTypeDef] = [
-            self._once.write(env, key, now) for one in uses for key in one.idempotency_keys
-        ]
-        for balance_key, event in batch.ungranted_use(lambda: id_text(store.new_id())):
-            writes.append(store.ungranted_use(env, customer_id, balance_key, event, now))
-        changed = [p for p, balance in balances.items() if p in batch or as_of(read.stored[p].balance, last) != balance]
-        changes = [BalanceWrite(read.stored[p], balances[p], batch.event_of(p)) for p in changed]
-        unchanged = depended_on(read, balances, changed)
-        return left if store.commit(env, customer_id, changes, unchanged, writes) else None
+                balances = _used(batch, one.request_of(feature, catalog), one, balances, last)
+        keys = [key for one in uses for key in one.idempotency_keys]
+        extra = Extra(self._committer.writes_of(group.customer.environment, keys, now))
+        decided = BatchDecision(all_as_of(read.balances, last), balances, batch)
+        return left if self._committer.commit_batch(group.customer, read.stored, decided, now, extra) else None
 
-    def _read_state(self, env: Environment, group: _Uses, catalog: Catalog, now: int) -> ReadState:
+    def _read(self, group: _Uses, catalog: Catalog, now: int) -> ReadState:
         stored: dict[BalanceKey, StoredBalance] = {}
         at = now
         for feature in group.features:
-            pools = catalog.pools(feature.id)
-            read = self._tracking.look(env, group.customer_id, feature, pools, group.entity_id, now)
+            request = UseRequest(feature, catalog.pools(feature.id), group.entity_id)
+            read = self._reader.read(group.customer, request, now)
             stored |= read.stored
             at = read.now
         return ReadState(stored, at)
 
 
-def _time(queued: QueuedUse, now: int) -> int:
-    """When a use is decided."""
-    return min(queued.at, now) if queued.by_its_time else now
-
-
-def _used(
-    batch: UseBatch,
-    feature: Feature,
-    pools: Sequence[Pool],
-    entity_id: str,
-    queued: QueuedUse,
-    balances: Balances,
-    now: int,
-) -> Balances:
-    """The balances after one use. What is a flag has nothing to count; what nothing grants moves nothing."""
-    if feature.type.is_flag:
+def _used(batch: UseBatch, request: UseRequest, queued: QueuedUse, balances: Balances, now: int) -> Balances:
+    """The balances after one use. A flag has nothing to count; a use of what nothing grants moves nothing."""
+    if request.feature.type.is_flag:
         return balances
-    decision = use(feature, pools, entity_id, queued.value, queued.overage, queued.properties, balances, now)
+    decision = use(request, balances, now)
     at = now if queued.at > now and not queued.by_its_time else queued.at
     one = CountedUse(queued.id, queued.value, at, properties=queued.properties)
     if decision.allowed:
-        batch.count(one, queued.key_id, feature, pools, entity_id, decision)
-    elif not _granted(feature, pools, entity_id, decision.balances):
-        batch.count_ungranted(one, queued.key_id, BalanceKey(feature.id, entity_id))
+        batch.add(one, queued.key_id, request, decision)
+    elif not has_payer(request, decision.balances):
+        batch.add_ungranted(one, queued.key_id, request.key)
     return decision.balances
-
-
-def _granted(feature: Feature, pools: Sequence[Pool], entity_id: str, balances: Mapping[BalanceKey, Balance]) -> bool:
-    sources = sources_of(feature.id, pools, entity_id, balances)
-    return any(source.may(grant) for source in sources for grant in balances[source.key].grants)
 
 
 def _size(id: str, properties: Mapping[str, object], features: int) -> int:

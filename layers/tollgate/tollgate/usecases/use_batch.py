@@ -1,15 +1,13 @@
-"""What balance items remember of uses that one write counts together."""
+"""What balances remember of uses that one write counts together."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from decimal import Decimal
-from functools import partial
 
 from tollgate.domain.balances import BalanceKey
-from tollgate.domain.decisions import Decision, sources_of
+from tollgate.domain.decisions import Decision, UseRequest, sources_of
 from tollgate.domain.errors import InvalidRequest
-from tollgate.domain.features import Feature, Pool
 from tollgate.domain.quantities import ZERO
 from tollgate.domain.use_records import CountedUse, UseRecord
 from tollgate.exact_json import dumps
@@ -20,7 +18,7 @@ _GRANT_BYTES = 40  # of what a grant gave, without its id
 
 
 class UseBatch:
-    """Uses in the order in which they were decided, by the item that is to tell of them."""
+    """Uses in the order in which they were decided, by the balance that is to tell of them."""
 
     def __init__(self) -> None:
         self._uses: dict[BalanceKey, list[CountedUse]] = {}
@@ -33,29 +31,34 @@ class UseBatch:
 
     @property
     def empty(self) -> bool:
+        """Whether no balance has anything to remember."""
         return not self._uses
 
-    def count(
-        self, use: CountedUse, key_id: str, feature: Feature, pools: Sequence[Pool], entity_id: str, decision: Decision
-    ) -> None:
-        """Notes an allowed use: a part of it in each item that it moved, or whose usage limits counted it; where it moved
-        none, in the first that could have paid."""
-        moved = _by_key(decision) or {sources_of(feature.id, pools, entity_id, decision.balances)[0].key: []}
+    def add(self, use: CountedUse, key_id: str, request: UseRequest, decision: Decision) -> None:
+        """Adds an allowed use: a part of it to each balance that it moved, or whose usage limits counted it; where it
+        moved none, to the first that could have paid."""
+        moved = {
+            key: [(deduction.grant.id, deduction.value) for deduction in deductions]
+            for key, deductions in decision.moved().items()
+        }
+        if not moved:
+            sources = sources_of(request.feature.id, request.pools, request.entity_id, decision.balances)
+            moved = {sources[0].key: []}
         for key in decision.counted:
             moved.setdefault(key, [])
         for number, (key, grants) in enumerate(moved.items()):
             part = use._replace(
                 moved=tuple(grants),
-                feature_id=feature.id if feature.id != key.feature_id else None,
-                entity_id=entity_id if entity_id != key.entity_id else None,
+                feature_id=request.feature.id if request.feature.id != key.feature_id else None,
+                entity_id=request.entity_id if request.entity_id != key.entity_id else None,
                 part=number > 0,
                 key_id=None if self._keys.setdefault(key, key_id) == key_id else key_id,
             )
             self._uses.setdefault(key, []).append(part)
             self._sizes[key] = self._sizes.get(key, 0) + _size(part)
 
-    def count_ungranted(self, use: CountedUse, key_id: str, key: BalanceKey) -> None:
-        """Notes a use of what nothing grants."""
+    def add_ungranted(self, use: CountedUse, key_id: str, key: BalanceKey) -> None:
+        """Adds a use of a feature that nothing grants."""
         self._ungranted.setdefault(key, []).append(use._replace(key_id=key_id))
 
     def check_size(self) -> None:
@@ -67,15 +70,15 @@ class UseBatch:
                     f" it is a use of, and what each grant gave, it takes {size} bytes (at most {MOST_BYTES})"
                 )
 
-    def event_of(self, key: BalanceKey) -> Callable[[str], UseRecord] | None:
-        """What an item is to remember, by the id of its write; None where nothing of it was used. A use without an id has
-        the write's."""
+    def record_of(self, key: BalanceKey) -> UseRecord | None:
+        """What a balance is to remember; None where nothing of it was used. The write gives it its id."""
         uses = self._uses.get(key)
-        return partial(_event, tuple(uses), self._keys[key]) if uses else None
+        return _record(tuple(uses), self._keys[key]) if uses else None
 
-    def ungranted_use(self, new_id: Callable[[], str]) -> Iterator[tuple[BalanceKey, UseRecord]]:
+    def ungranted(self, new_id: Callable[[], str]) -> Iterator[tuple[BalanceKey, UseRecord]]:
+        """What is to be remembered of uses that nothing grants, under an id each."""
         for key, uses in self._ungranted.items():
-            yield key, _event(tuple(uses), uses[0].key_id or "", new_id())
+            yield key, _record(tuple(uses), uses[0].key_id or "").with_id(new_id())
 
 
 def _size(use: CountedUse) -> int:
@@ -85,17 +88,7 @@ def _size(use: CountedUse) -> int:
     return _USE_BYTES + ids + properties + sum(len(grant_id) + _GRANT_BYTES for grant_id, _ in use.moved)
 
 
-def _event(uses: tuple[CountedUse, ...], key_id: str, id: str) -> UseRecord:
-    value, drawn = sum((u.value for u in uses), ZERO), sum((u.drawn for u in uses), ZERO)
-    named = tuple(use if use.id else use._replace(id=id) for use in uses)
-    return UseRecord(id, value, drawn, uses[-1].at, key_id, uses=named)
-
-
-def _by_key(decision: Decision) -> dict[BalanceKey, list[tuple[str, Decimal]]]:
-    """What each item's grants gave, in deduction order."""
-    owners = {(grant.id, key.feature_id): key for key, balance in decision.balances.items() for grant in balance.grants}
-    moved: dict[BalanceKey, list[tuple[str, Decimal]]] = {}
-    for deduction in decision.deductions:
-        key = owners[deduction.grant.id, deduction.feature_id]
-        moved.setdefault(key, []).append((deduction.grant.id, deduction.value))
-    return moved
+def _record(uses: tuple[CountedUse, ...], key_id: str) -> UseRecord:
+    value: Decimal = sum((use.value for use in uses), ZERO)
+    drawn: Decimal = sum((use.drawn for use in uses), ZERO)
+    return UseRecord("", value, drawn, uses[-1].at, key_id, uses=uses)

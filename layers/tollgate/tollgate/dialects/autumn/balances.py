@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from tollgate.dialects.autumn.features import feature_json
-from tollgate.domain.decisions import Balances, Deduction
+from tollgate.domain.balances import Balances
+from tollgate.domain.decisions import Deduction
 from tollgate.domain.features import Feature
 from tollgate.domain.grants import Grant
 from tollgate.domain.quantities import ZERO

@@ -19,9 +19,13 @@ from tollgate.domain.api_keys import Scope
 from tollgate.domain.decisions import Overage
 from tollgate.domain.errors import InvalidInput, InvalidRequest
 from tollgate.domain.use_records import NO_PROPERTIES
-from tollgate.usecases.tracking import Outcome, Tracking, UseCommand
+from tollgate.usecases.checks import Checks
+from tollgate.usecases.commands import Outcome, UseCommand
+from tollgate.usecases.features import FeatureCache
+from tollgate.usecases.track import Tracking
 
 if TYPE_CHECKING:
+    from tollgate.store.idempotency import IdempotencyStore
     from tollgate.usecases.management import Management
     from tollgate.usecases.reservations import Reservations
 
@@ -111,14 +115,20 @@ _PARAMS = SchemaValidator(
 )
 
 
-def check(
-    tracking: Tracking,
-    management: Callable[[], Management],
-    reservations: Callable[[], Reservations],
-    request: Request,
-) -> Answer:
-    """`management` is called only for what most checks never need: a product, a preview, a customer made on the way;
-    `reservations` for a lock."""
+class CheckUseCases(NamedTuple):
+    """What a check may need. `management` is called only for what most checks never need: a product, a preview, a customer
+    made on the way; `reservations` for a lock, `idempotency` for a key."""
+
+    checks: Checks
+    tracking: Tracking
+    features: FeatureCache
+    idempotency: IdempotencyStore
+    management: Callable[[], Management]
+    reservations: Callable[[], Reservations]
+
+
+def check(use_cases: CheckUseCases, request: Request) -> Answer:
+    """Whether the customer may use a feature now, counted or held where that is asked for."""
     version = version_of(request.headers.get("x-api-version"))
     try:
         params = CheckParams(**_PARAMS.validate_python(request.body))
@@ -146,19 +156,19 @@ def check(
             from tollgate.dialects.autumn.products import check_product
 
             return check_product(
-                management(), request, version, params.product_id, params.customer_id, params.entity_id
+                use_cases.management(), request, version, params.product_id, params.customer_id, params.entity_id
             )
         if locks:
-            outcome = _lock(reservations(), request, params)
+            outcome = _lock(use_cases.reservations(), request, params)
         else:
-            outcome = _track(tracking, request, params) if sends else _check(tracking, request, params)
-        return Answer(_answer(tracking, management, request, version, params, outcome, sends))
+            outcome = _track(use_cases, request, params) if sends else _check(use_cases, request, params)
+        return Answer(_answer(use_cases, request, version, params, outcome, sends))
 
     def call() -> Answer:
         answer: Answer = with_customer(
             version_made,
             request,
-            management,
+            use_cases.management,
             params.customer_id,
             params.entity_id,
             params.customer_data,
@@ -167,32 +177,24 @@ def check(
         )
         return answer
 
-    return call() if sends else _once(tracking, request, call)
+    return call() if sends else _guarded(use_cases, request, call)
 
 
-def _once(tracking: Tracking, request: Request, call: Callable[[], Answer]) -> Answer:
+def _guarded(use_cases: CheckUseCases, request: Request, call: Callable[[], Answer]) -> Answer:
     """A call that changes no balance, under its idempotency key: kept where it succeeds, given back where it fails."""
     from tollgate.dialects.autumn.idempotency import guarded
 
     keys = header_key(request)
-    return guarded(tracking.idempotency_keys, request, keys, call) if keys else call()
+    return guarded(use_cases.idempotency, request, keys, call) if keys else call()
 
 
-def _check(tracking: Tracking, request: Request, params: CheckParams) -> Outcome:
-    return tracking.check(
-        request.caller.environment,
-        params.customer_id,
-        str(params.feature_id),
-        params.required,
-        request.now,
-        entity_id=params.entity_id or "",
-        properties=params.properties or NO_PROPERTIES,
-        fresh=bool(params.skip_cache) or request.query.get("skip_cache") == ["true"],
-    )
+def _check(use_cases: CheckUseCases, request: Request, params: CheckParams) -> Outcome:
+    fresh = bool(params.skip_cache) or request.query.get("skip_cache") == ["true"]
+    return use_cases.checks.check(request.caller.environment, _use(request, params), request.now, fresh=fresh)
 
 
-def _track(tracking: Tracking, request: Request, params: CheckParams) -> Outcome:
-    return tracking.check_and_track(request.caller, _use(request, params), request.now)
+def _track(use_cases: CheckUseCases, request: Request, params: CheckParams) -> Outcome:
+    return use_cases.tracking.check_and_track(request.caller, _use(request, params), request.now)
 
 
 def _use(request: Request, params: CheckParams) -> UseCommand:
@@ -219,8 +221,7 @@ def _lock(reservations: Reservations, request: Request, params: CheckParams) -> 
 
 
 def _answer(
-    tracking: Tracking,
-    management: Callable[[], Management],
+    use_cases: CheckUseCases,
     request: Request,
     version: Version,
     params: CheckParams,
@@ -228,7 +229,7 @@ def _answer(
     sends: bool,
 ) -> dict[str, Any]:
     expand = expanded(request, params.expand)
-    catalog = tracking.features.catalog(request.caller.environment)
+    catalog = use_cases.features.catalog(request.caller.environment)
     features = catalog.features if "balance.feature" in expand else None
     answering = catalog.features.get(outcome.answering, outcome.feature)
     answer: dict[str, Any] = {
@@ -251,5 +252,7 @@ def _answer(
     if params.with_preview:
         from tollgate.dialects.autumn.products import preview
 
-        answer["preview"] = None if outcome.allowed else preview(management(), request, params.customer_id, outcome)
+        answer["preview"] = (
+            None if outcome.allowed else preview(use_cases.management(), request, params.customer_id, outcome)
+        )
     return translated(version, "check", answer)

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from tollgate.dialects.autumn.fields import Id, Number, Params
-from tollgate.domain.balances import BalanceKey
+from tollgate.domain.balances import BalanceKey, Balances
 from tollgate.domain.controls import (
     AlertControl,
     Controls,
@@ -18,7 +18,6 @@ from tollgate.domain.controls import (
     UsageControl,
 )
 from tollgate.domain.customers import Holdings
-from tollgate.domain.decisions import Balances
 from tollgate.domain.limits import Window
 from tollgate.domain.periods import Interval
 from tollgate.domain.quantities import ZERO

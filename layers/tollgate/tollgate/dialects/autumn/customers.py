@@ -16,9 +16,9 @@ from tollgate.dialects.autumn.fields import Cursor, CustomerData, Id, Params, Pr
 from tollgate.dialects.autumn.requests import expanded
 from tollgate.dialects.autumn.versions import FLAGS, translated, version_of
 from tollgate.dialects.http import Answer, Request
+from tollgate.domain.balances import Balances, all_as_of
 from tollgate.domain.controls import NO_CONTROLS
 from tollgate.domain.customers import Customer, Entity, Holdings, Subscription
-from tollgate.domain.decisions import Balances, all_as_of
 from tollgate.domain.environments import Environment
 from tollgate.domain.errors import NotFound
 from tollgate.domain.features import Catalog

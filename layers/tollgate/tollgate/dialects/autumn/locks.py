@@ -8,10 +8,10 @@ from pydantic import Field
 
 from tollgate.dialects.autumn.fields import Id, Number, Params, Properties
 from tollgate.dialects.http import Answer, Request
-from tollgate.domain.decisions import all_as_of
+from tollgate.domain.balances import all_as_of
 from tollgate.store.locks import Lock
 from tollgate.usecases.management import Management
-from tollgate.usecases.reservations import Reservations
+from tollgate.usecases.reservations import Finalization, Reservations
 
 
 class FinalizeParams(Params):
@@ -27,9 +27,8 @@ class ListLocksParams(Params):
 
 def finalize(reservations: Reservations, request: Request) -> Answer:
     params = FinalizeParams.of(request.body)
-    reservations.finalize(
-        request.caller, params.lock_id, params.action, params.override_value, params.properties, request.now
-    )
+    how = Finalization(params.override_value, params.action == "release", params.properties)
+    reservations.finalize(request.caller, params.lock_id, how, request.now)
     return Answer({"success": True})
 
 

@@ -13,8 +13,8 @@ from tollgate.domain.features import Catalog, Feature
 from tollgate.domain.plans import PREPAID, BasePrice, Plan, PlanItem
 from tollgate.domain.quantities import ZERO
 from tollgate.domain.views import view
+from tollgate.usecases.commands import Outcome
 from tollgate.usecases.management import Management
-from tollgate.usecases.tracking import Outcome
 
 
 def product_json(plan: Plan, env: Environment, catalog: Catalog, scenario: str | None = None) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from tollgate.dialects.autumn.versions import FLAGS, Version
 from tollgate.dialects.http import Request
 from tollgate.domain.errors import InvalidInput, NotFound
 from tollgate.store.idempotency import IdempotencyKey
-from tollgate.usecases.tracking import Outcome
+from tollgate.usecases.commands import Outcome
 
 if TYPE_CHECKING:
     from tollgate.usecases.management import Management

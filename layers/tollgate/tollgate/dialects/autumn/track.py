@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, TypeAdapter, ValidationError
 
@@ -18,8 +18,10 @@ from tollgate.dialects.http import Answer, Request
 from tollgate.dialects.queue import messages
 from tollgate.domain.decisions import Overage
 from tollgate.domain.errors import InvalidInput, InvalidRequest
-from tollgate.store.idempotency import KEPT_MS, IdempotencyKey
-from tollgate.usecases.tracking import Outcome, Tracking, UseCommand
+from tollgate.store.idempotency import KEPT_MS, IdempotencyKey, IdempotencyStore
+from tollgate.usecases.commands import Outcome, UseCommand
+from tollgate.usecases.features import FeatureCache
+from tollgate.usecases.track import Tracking
 
 if TYPE_CHECKING:
     from tollgate.usecases.management import Management
@@ -29,6 +31,16 @@ MAX_BATCH = 1000
 
 Send = Callable[[list[str]], None]
 """Puts messages on the usage queue; raises Unavailable where it could not."""
+
+
+class TrackUseCases(NamedTuple):
+    """What tracking may need. `management` is called only where a customer is made on the way."""
+
+    tracking: Tracking
+    features: FeatureCache
+    idempotency: IdempotencyStore
+    management: Callable[[], Management]
+    send: Send
 
 
 class TrackParams(Params):
@@ -65,7 +77,8 @@ _BATCH: TypeAdapter[list[TrackParams]] = TypeAdapter(
 )
 
 
-def track(tracking: Tracking, management: Callable[[], Management], send: Send, request: Request) -> Answer:
+def track(use_cases: TrackUseCases, request: Request) -> Answer:
+    """Counts a use at once; or, where it is asked for (from 2.5 on unless it is not), takes it to be counted within seconds."""
     version = version_of(request.headers.get("x-api-version"))
     request.caller.require_secret("track usage")
     params = TrackParams.of(_lifted(version, request.body)).checked(request.now)
@@ -77,14 +90,14 @@ def track(tracking: Tracking, management: Callable[[], Management], send: Send, 
         "_feature_id": params.feature_id,
     }
     if params.async_ if params.async_ is not None else version >= NEWEST:
-        _known(tracking, request, params)
+        _known(use_cases, request, params)
         keys = [key._replace(kept_ms=KEPT_MS) for key in _keys(request, params)]
         return guarded(
-            tracking.idempotency_keys,
+            use_cases.idempotency,
             request,
             keys,
             lambda: _accepted(
-                send, tracking, request, keys, params, translated(version, "track", {**answer, "balance": None})
+                use_cases, request, keys, params, translated(version, "track", {**answer, "balance": None})
             ),
         )
 
@@ -100,23 +113,23 @@ def track(tracking: Tracking, management: Callable[[], Management], send: Send, 
             _keys(request, params),
         )
         if params.event_name is not None:
-            return tracking.track_event(request.caller, params.event_name, use, request.now)
-        return [tracking.track(request.caller, use, request.now)]
+            return use_cases.tracking.track_event(request.caller, params.event_name, use, request.now)
+        return [use_cases.tracking.track(request.caller, use, request.now)]
 
     outcomes: list[Outcome] = with_customer(
         version,
         request,
-        management,
+        use_cases.management,
         params.customer_id,
         params.entity_id,
         params.customer_data.model_dump() if params.customer_data else None,
         params.entity_data.model_dump() if params.entity_data else None,
         call,
     )
-    return Answer(translated(version, "track", answer | _balances(tracking, request, params, outcomes)))
+    return Answer(translated(version, "track", answer | _balances(use_cases, request, params, outcomes)))
 
 
-def batch_track(tracking: Tracking, send: Send, request: Request) -> Answer:
+def batch_track(use_cases: TrackUseCases, request: Request) -> Answer:
     """Takes 1 to 1000 uses; they are counted within seconds, each once.
 
     Where not all could be enqueued the answer is an error, and those that were are counted all the same: only under an
@@ -133,14 +146,14 @@ def batch_track(tracking: Tracking, send: Send, request: Request) -> Answer:
             params.checked(request.now)
         except InvalidInput as error:
             raise InvalidInput(f"{index}.{error.field}".rstrip("."), error.rule) from error
-        _known(tracking, request, params)
+        _known(use_cases, request, params)
     keys = header_key(request)
 
     def accept() -> Answer:
-        _send(send, tracking, request, keys, [_item(params) for params in items])
+        _send(use_cases, request, keys, [_item(params) for params in items])
         return Answer({"success": True})
 
-    return guarded(tracking.idempotency_keys, request, keys, accept)
+    return guarded(use_cases.idempotency, request, keys, accept)
 
 
 def _lifted(version: Version, body: Any) -> Any:
@@ -159,38 +172,36 @@ def _keys(request: Request, params: TrackParams) -> tuple[IdempotencyKey, ...]:
     return (*header_key(request), *body)
 
 
-def _known(tracking: Tracking, request: Request, params: TrackParams) -> None:
+def _known(use_cases: TrackUseCases, request: Request, params: TrackParams) -> None:
     """Refuses an unknown feature or event name at once; the customer is not looked up (autumn.md 3.12)."""
     env = request.caller.environment
     if params.event_name is not None:
-        tracking.features.listening(env, params.event_name)
+        use_cases.features.listening(env, params.event_name)
     else:
-        tracking.features.catalog(env, str(params.feature_id)).feature(str(params.feature_id))
+        use_cases.features.catalog(env, str(params.feature_id)).feature(str(params.feature_id))
 
 
 def _accepted(
-    send: Send,
-    tracking: Tracking,
+    use_cases: TrackUseCases,
     request: Request,
     keys: Sequence[IdempotencyKey],
     params: TrackParams,
     body: dict[str, Any],
 ) -> Answer:
     item = {name: value for name, value in _item(params).items() if name != "idempotency_key"}
-    _send(send, tracking, request, keys, [item])
+    _send(use_cases, request, keys, [item])
     return Answer(body, status=202)
 
 
 def _send(
-    send: Send, tracking: Tracking, request: Request, keys: Sequence[IdempotencyKey], items: Sequence[dict[str, Any]]
+    use_cases: TrackUseCases, request: Request, keys: Sequence[IdempotencyKey], items: Sequence[dict[str, Any]]
 ) -> None:
     """Puts uses on the queue. Where that fails, some may be on it: with a key, the call's repeat sends them under the same
     ids, and they are counted once."""
     seed = None
     if keys:
-        assert tracking.idempotency_keys is not None
-        seed = tracking.idempotency_keys.seed(request.caller.environment, keys[0], request.now)
-    send(list(messages(request.caller, request.now, items, seed)))
+        seed = use_cases.idempotency.seed(request.caller.environment, keys[0], request.now)
+    use_cases.send(list(messages(request.caller, request.now, items, seed)))
 
 
 def _item(params: TrackParams) -> dict[str, Any]:
@@ -209,9 +220,11 @@ def _item(params: TrackParams) -> dict[str, Any]:
     return {name: value for name, value in full.items() if value is not None}
 
 
-def _balances(tracking: Tracking, request: Request, params: TrackParams, outcomes: list[Outcome]) -> dict[str, Any]:
+def _balances(
+    use_cases: TrackUseCases, request: Request, params: TrackParams, outcomes: list[Outcome]
+) -> dict[str, Any]:
     expand = expanded(request, params.expand)
-    features = tracking.features.catalog(request.caller.environment).features if "balance.feature" in expand else None
+    features = use_cases.features.catalog(request.caller.environment).features if "balance.feature" in expand else None
     shown: dict[str, Any] = {}
     for outcome in outcomes:
         shown |= shown_balances(outcome, features)

@@ -1,0 +1,195 @@
+"""Drawing units from ordered grants, giving them back, and adding up what grants hold.
+
+Every function takes the grants of one balance in the order in which they are drawn (`grants.deduction_order`), nothing
+spent, and returns new ones; amounts are in units of the balance. `may` says which grants take part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+from typing import NamedTuple
+
+from tollgate.domain.grants import FOREVER, Grant, soonest_first
+from tollgate.domain.limits import Limits
+from tollgate.domain.quantities import ZERO
+
+# ------------------------------------------------------------------ overage
+
+CapOf = Callable[[Grant], Decimal | None]
+"""By how much a grant may be overdrawn in all: zero for not at all, None for without end."""
+
+
+def overage_cap(limits: Limits, *, may_go_negative: bool = False) -> CapOf:
+    """Whether and how far each grant may be overdrawn under these limits (autumn.md 2.1 (steps 6 and 7)).
+
+    A spend limit takes precedence over `max_purchase`; it bounds all grants together (`spend_room`). `may_go_negative`:
+    a free allocated feature's grants may be drawn below zero (autumn.md 3.4).
+    """
+
+    def cap_of(grant: Grant) -> Decimal | None:
+        if limits.overage_allowed is False:
+            return ZERO
+        if not grant.overage:
+            return None if may_go_negative or limits.overage_allowed else ZERO
+        return None if limits.spend else grant.max_purchase
+
+    return cap_of
+
+
+def spend_room(limits: Limits, grants: Iterable[Grant]) -> Decimal | None:
+    """What a spend limit leaves of overage, of all the grants that it bounds; None where nothing limits it."""
+    if limits.spend is None:
+        return None
+    grants = tuple(grants)
+    most = limits.spend.limit
+    if limits.spend.percentage:
+        base = sum((grant.granted for grant in grants if grant.subscription_id and not grant.add_on), ZERO)
+        if not base:
+            return None
+        most = most * base / 100
+    return max(ZERO, most - sum((grant.overdrawn for grant in grants), ZERO))
+
+
+def overage_room(grants: Iterable[Grant], limits: Limits) -> Decimal | None:
+    """By how much these grants together may still be overdrawn; None where nothing limits it."""
+    grants = tuple(grants)
+    cap_of = overage_cap(limits)
+    rooms = [
+        None if cap is None else max(ZERO, cap - grant.overdrawn) for grant in grants if (cap := cap_of(grant)) != 0
+    ]
+    if not rooms:
+        return ZERO
+    room = spend_room(limits, grants)
+    if room is not None or None in rooms:
+        return room
+    return sum((known for known in rooms if known is not None), ZERO)
+
+
+# ------------------------------------------------------------------ drawing and giving back
+
+Eligible = Callable[[Grant], bool]
+
+
+def started(grant: Grant) -> bool:
+    return grant.starts_at is None
+
+
+def any_grant(_: Grant) -> bool:
+    return True
+
+
+def draw(grants: tuple[Grant, ...], amount: Decimal, may: Eligible = started) -> tuple[tuple[Grant, ...], Decimal]:
+    """Draws `amount` >= 0 from ordered grants: rollovers, soonest to expire first, then each grant down to zero.
+
+    Returns the grants and what none of them could cover. Source: autumn.md 3.2 (rollovers, then down to 0).
+    """
+    if any(grant.rollovers for grant in grants) and not any(grant.unlimited and may(grant) for grant in grants):
+        grants, amount = _draw_rollovers(grants, amount, may)
+    drawn = []
+    for grant in grants:
+        part = ZERO
+        if may(grant):
+            part = amount if grant.unlimited else min(amount, max(grant.remaining, ZERO))
+        drawn.append(grant._replace(used=grant.used + part) if part else grant)
+        amount -= part
+    return tuple(drawn), amount
+
+
+def _draw_rollovers(grants: tuple[Grant, ...], amount: Decimal, may: Eligible) -> tuple[tuple[Grant, ...], Decimal]:
+    changed = list(grants)
+    queue = sorted(
+        (FOREVER if rollover.expires_at is None else rollover.expires_at, number, index)
+        for number, grant in enumerate(grants)
+        if may(grant)
+        for index, rollover in enumerate(soonest_first(grant.rollovers))
+    )
+    for _, number, index in queue:
+        rollovers = list(soonest_first(changed[number].rollovers))
+        part = min(amount, rollovers[index].remaining)
+        if part:
+            rollovers[index] = rollovers[index]._replace(used=rollovers[index].used + part)
+            changed[number] = changed[number]._replace(rollovers=tuple(rollovers))
+            amount -= part
+    return tuple(changed), amount
+
+
+def draw_overage(
+    grants: tuple[Grant, ...], amount: Decimal, cap_of: CapOf, may: Eligible = started
+) -> tuple[tuple[Grant, ...], Decimal]:
+    """Overdraws ordered grants by `amount` > 0, each as far as it may; returns the grants and the rest (3.2, pass 2)."""
+    drawn = []
+    for grant in grants:
+        part = ZERO
+        if may(grant) and not grant.unlimited:
+            cap = cap_of(grant)
+            part = amount if cap is None else min(amount, max(ZERO, cap - grant.overdrawn))
+        drawn.append(grant._replace(used=grant.used + part) if part else grant)
+        amount -= part
+    return tuple(drawn), amount
+
+
+def pay_back_overage(
+    grants: tuple[Grant, ...], amount: Decimal, may: Eligible = started
+) -> tuple[tuple[Grant, ...], Decimal]:
+    """Returns `amount` >= 0 to overdrawn grants, each up to zero; returns the grants and the rest (autumn.md 3.3)."""
+    return _put_back(grants, amount, lambda grant: grant.overdrawn if may(grant) else ZERO)
+
+
+def refill(grants: tuple[Grant, ...], amount: Decimal, may: Eligible = started) -> tuple[tuple[Grant, ...], Decimal]:
+    """Returns `amount` >= 0 to grants, each up to its grant; rollovers are never refilled (autumn.md 3.3)."""
+    return _put_back(grants, amount, lambda grant: max(ZERO, grant.used) if may(grant) else ZERO)
+
+
+def _put_back(
+    grants: tuple[Grant, ...], amount: Decimal, room_of: Callable[[Grant], Decimal]
+) -> tuple[tuple[Grant, ...], Decimal]:
+    returned = []
+    for grant in grants:
+        part = min(amount, room_of(grant))
+        returned.append(grant._replace(used=grant.used - part) if part else grant)
+        amount -= part
+    return tuple(returned), amount
+
+
+def with_usage_counted(
+    before: tuple[Grant, ...], after: tuple[Grant, ...], amount: Decimal, may: Eligible = started
+) -> tuple[Grant, ...]:
+    """`after` with a use of `amount` counted in every grant that may count it, whichever of them paid (lotus.md 0.8)."""
+    return tuple(
+        new._replace(used_elsewhere=new.used_elsewhere + rest)
+        if may(new) and (rest := amount - (new.used - old.used))
+        else new
+        for old, new in zip(before, after, strict=True)
+    )
+
+
+# ------------------------------------------------------------------ sums
+
+
+class Totals(NamedTuple):
+    """What grants hold together. An unlimited balance has no number but its usage."""
+
+    granted: Decimal
+    remaining: Decimal
+    usage: Decimal
+    unlimited: bool
+
+
+def totals(grants: Iterable[Grant]) -> Totals:
+    """The sums over settled grants and their rollovers; what a grant is overdrawn by does not reduce what another holds
+    (autumn.md 1.2)."""
+    grants = tuple(grants)
+    usage = sum((grant.consumed for grant in grants), ZERO)
+    if any(grant.unlimited for grant in grants):
+        return Totals(ZERO, ZERO, usage, True)
+    granted = sum((grant.total + sum((r.granted for r in grant.rollovers), ZERO) for grant in grants), ZERO)
+    return Totals(granted, sum((max(grant.remaining, ZERO) + grant.rolled for grant in grants), ZERO), usage, False)
+
+
+def push(grants: tuple[Grant, ...], amount: Decimal, may: Eligible) -> tuple[Grant, ...]:
+    """Uses `amount` past every bound (below zero: gives back past the grant), on the first pay-per-use grant, else on the
+    first one. At least one grant must take part."""
+    able = [number for number, grant in enumerate(grants) if may(grant)]
+    number = next((number for number in able if grants[number].overage and amount > 0), able[0])
+    return (*grants[:number], grants[number]._replace(used=grants[number].used + amount), *grants[number + 1 :])
