@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from cli.servers import EMULATOR_PYTHON, HOST
-from cli.stack import Stack, function_variables
 from tests.conftest import ROOT
 from tests.http_events import assert_contains
+from tollgate_cli.servers import EMULATOR_PYTHON, HOST
+from tollgate_cli.stack import Stack, function_variables
 
 BUILD = ROOT / ".aws-sam" / "build"
 
@@ -23,7 +23,7 @@ def test_the_layer_holds_what_the_functions_need_and_no_more(stack: Stack) -> No
     assert stack.url
     packages = {path.name for path in (BUILD / "TollgateLayer" / "python").iterdir()}
     assert {"tollgate", "pydantic", "pydantic_core", "simplejson", "aws_lambda_powertools"} <= packages
-    assert not packages & {"boto3", "botocore", "moto", "pytest", "cli", "tests"}
+    assert not packages & {"boto3", "botocore", "moto", "pytest", "tollgate_cli", "tests"}
     locked = re.findall(r"^([a-z0-9-]+)==", (ROOT / "layers/tollgate/requirements.txt").read_text(), re.MULTILINE)
     installed = {name.split("-")[0].replace("_", "-") for name in packages if name.endswith(".dist-info")}
     assert installed == set(locked)

@@ -18,9 +18,6 @@ from typing import Any
 import botocore.session
 import httpx
 
-from cli import deploy
-from cli.api import Api, ApiError, apply_catalog
-from cli.servers import HOST, REGION, ROOT, Server, ministack, stop_detached
 from tollgate.domain.api_keys import Scope
 from tollgate.domain.environments import Environment
 from tollgate.runtime import clock
@@ -30,6 +27,9 @@ from tollgate.store.features import FeatureStore
 from tollgate.store.plans import PlanStore
 from tollgate.store.table import Table
 from tollgate.usecases.management import Management
+from tollgate_cli import deploy
+from tollgate_cli.api import Api, ApiError, apply_catalog
+from tollgate_cli.servers import HOST, REGION, ROOT, Server, ministack, stop_detached
 
 LOCAL = ROOT / ".local"
 ENV = "env"

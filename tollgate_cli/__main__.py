@@ -11,13 +11,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from cli import dead, deploy, schemas, servers, stack
-from cli import demo as demonstration
-from cli.api import Api, apply_catalog
 from tollgate.domain.api_keys import Scope
 from tollgate.domain.environments import Environment
 from tollgate.domain.errors import TollgateError
 from tollgate.runtime import clock
+from tollgate_cli import dead, deploy, schemas, servers, stack
+from tollgate_cli import demo as demonstration
+from tollgate_cli.api import Api, apply_catalog
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
 stack_app = typer.Typer(no_args_is_help=True, help="The local stack.")
