@@ -110,10 +110,11 @@ def stop(state: Path = LOCAL) -> bool:
 
 
 def current(state: Path = LOCAL) -> Stack:
-    """The stack that runs; raises FileNotFoundError or ConnectionError where none does."""
-    record = json.loads((state / RECORD).read_text())
-    if not _answers(record["endpoint"]):
-        raise ConnectionError("no stack answers: start one with `make up`")
+    """The stack that runs; raises ConnectionError where none does."""
+    path = state / RECORD
+    record = json.loads(path.read_text()) if path.exists() else {}
+    if not (record and _answers(record["endpoint"])):
+        raise ConnectionError("no local stack runs: start one with `tollgate stack up`")
     keys = _read_env(state / ENV)
     return Stack(
         record["endpoint"],

@@ -12,7 +12,7 @@ from tollgate_cli import schemas
 
 
 def test_the_schemas_are_generated() -> None:
-    """`python -m cli events schemas` writes them."""
+    """`tollgate events schemas` writes them."""
     written = {path.name: path.read_text() for path in schemas.FOLDER.glob("*.json")}
     assert written == schemas.texts()
 
