@@ -55,12 +55,13 @@ bench: tools .local/dynamodb-local/DynamoDBLocal.jar  ## what a check costs: req
 RUNTIME       = $(shell $(BIN)/python -c "import sys; print('python%d.%d' % sys.version_info[:2])")
 SNAPSTART     = $(if $(filter python3.11,$(RUNTIME)),false,true)
 ARCHITECTURE ?= arm64
-PARAMETERS    = PythonRuntime=$(RUNTIME) Architecture=$(ARCHITECTURE) SnapStart=$(SNAPSTART)
+PARAMETERS   ?=
+OVERRIDES     = PythonRuntime=$(RUNTIME) Architecture=$(ARCHITECTURE) SnapStart=$(SNAPSTART) $(PARAMETERS)
 
 deploy: tools  ## build and deploy to the AWS account of your credentials: make deploy ARGS="--guided"
 	PATH="$(CURDIR)/$(BIN):$(PATH)" TOLLGATE_RUNTIME=$(RUNTIME) TOLLGATE_PLATFORM=$(ARCHITECTURE:arm64=aarch64)-manylinux2014 \
-	  .venv-sam/bin/sam build --parameter-overrides $(PARAMETERS)
-	.venv-sam/bin/sam deploy --parameter-overrides $(PARAMETERS) $(ARGS)
+	  .venv-sam/bin/sam build --parameter-overrides $(OVERRIDES)
+	.venv-sam/bin/sam deploy --parameter-overrides $(OVERRIDES) $(ARGS)
 
 clean: ## stop the stack; remove environments, build output and local state
 	@if [ -x $(BIN)/python ]; then $(RUN) stack down; fi

@@ -186,7 +186,7 @@ def _write_env(stack: Stack, state: Path) -> None:
     path = state / ENV
     path.touch()
     path.chmod(0o600)
-    path.write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
+    path.write_text("".join(f"export {name}={value}\n" for name, value in lines.items()))
 
 
 def function_variables(stack: Stack, host: str) -> dict[str, str]:
@@ -206,7 +206,8 @@ def function_variables(stack: Stack, host: str) -> dict[str, str]:
 
 
 def _read_env(path: Path) -> dict[str, str]:
-    return dict(line.split("=", 1) for line in path.read_text().splitlines() if "=" in line)
+    lines = (line.removeprefix("export ") for line in path.read_text().splitlines())
+    return dict(line.split("=", 1) for line in lines if "=" in line)
 
 
 def _answers(endpoint: str) -> bool:
