@@ -12,7 +12,7 @@ export SAM_CLI_TELEMETRY := 0
 .DEFAULT_GOAL := help
 
 help:  ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 14
 
 run: tools  ## build, start the local stack, deploy, apply the example catalog; stay until Ctrl-C
 	$(RUN) stack run --port $(PORT)
@@ -84,7 +84,7 @@ tools: .venv/.ready .venv-sam/.ready .venv-emulator/.ready .venv-lotus/.ready
 	$(BIN)/uv pip install -q --no-deps --no-build-isolation --python $(BIN)/python --editable .
 	@touch $@
 
-.venv-%/.ready: requirements/%.txt .venv/.ready
+.venv-%/.ready: requirements/%.txt | .venv/.ready
 	$(PYTHON) -m venv --without-pip .venv-$*
 	$(BIN)/uv pip sync -q --compile-bytecode --python .venv-$*/bin/python $<
 	@touch $@
