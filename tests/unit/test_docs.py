@@ -17,7 +17,7 @@ from tollgate_cli.__main__ import app
 
 LANGUAGES = {"sh", "python", "json", "mermaid"}
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-TO_COME = {ROOT / "docs" / name for name in ("architecture.md", "glossary.md", "rules")}
+TO_COME = {ROOT / "docs" / name for name in ("architecture.md", "glossary.md")}
 """Pages that are linked and still being written; a page that is there leaves this list by itself."""
 
 
@@ -34,7 +34,7 @@ def test_a_relative_link_leads_somewhere(page: Path) -> None:
     for link in links(page):
         path, _, fragment = link.partition("#")
         target = (page.parent / path).resolve() if path else page
-        if not target.exists() and any(target in (coming, *coming.parents) for coming in TO_COME):
+        if target in TO_COME and not target.exists():
             continue
         assert target.exists(), link
         assert not fragment or fragment in anchors(target), link
@@ -42,8 +42,8 @@ def test_a_relative_link_leads_somewhere(page: Path) -> None:
 
 @pages
 def test_a_path_of_the_source_that_is_named_is_there(page: Path) -> None:
-    if page.name == "CHANGELOG.md":
-        return  # it tells of what was
+    if page.name == "CHANGELOG.md" or page.parent.name == "rules":
+        return  # the one tells of what was, the others name vendors' files as sources, and have a test of their own
     rooms = "layers|functions|tests|tollgate_cli|docs|requirements"
     for path in re.findall(rf"`((?:{rooms})/[\w./]*|events/\w+\.json)`", prose(page)):
         made = {"events/env.json"}
