@@ -4,8 +4,7 @@ PORT   ?= 4566
 ARGS   ?=
 
 BIN := .venv/bin
-RUN := PATH="$(CURDIR)/$(BIN):$(PATH)" $(BIN)/python -m cli
-export PYTHONPATH := $(CURDIR)/layers/tollgate:$(CURDIR)
+RUN := PATH="$(CURDIR)/$(BIN):$(PATH)" $(BIN)/tollgate
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export SAM_CLI_TELEMETRY := 0
 
@@ -13,7 +12,7 @@ export SAM_CLI_TELEMETRY := 0
 .DEFAULT_GOAL := help
 
 help:  ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 14
 
 run: tools  ## build, start the local stack, deploy, apply the example catalog; stay until Ctrl-C
 	$(RUN) stack run --port $(PORT)
@@ -52,32 +51,40 @@ redrive: .venv/.ready  ## send every dead letter where it came from
 bench: tools .local/dynamodb-local/DynamoDBLocal.jar  ## what a check costs: requests, units, CPU, wall, import, size
 	$(BIN)/python -m tests.bench $(ARGS)
 
-# The functions run on the Python that builds them: `make PYTHON=python3.13 deploy` for another one.
-DEPLOYED = $(shell $(BIN)/python -c "import sys; v = sys.version_info; print(f'PythonRuntime=python{v[0]}.{v[1]} SnapStart={str(v >= (3, 12)).lower()}')")
+# The functions run on the Python of .venv: `make PYTHON=python3.13 deploy` in a fresh checkout for another one.
+RUNTIME       = $(shell $(BIN)/python -c "import sys; print('python%d.%d' % sys.version_info[:2])")
+SNAPSTART     = $(if $(filter python3.11,$(RUNTIME)),false,true)
+ARCHITECTURE ?= arm64
+PARAMETERS   ?=
+OVERRIDES     = PythonRuntime=$(RUNTIME) Architecture=$(ARCHITECTURE) SnapStart=$(SNAPSTART) $(PARAMETERS)
 
 deploy: tools  ## build and deploy to the AWS account of your credentials: make deploy ARGS="--guided"
-	PATH="$(CURDIR)/$(BIN):$(PATH)" .venv-sam/bin/sam build --parameter-overrides $(DEPLOYED)
-	.venv-sam/bin/sam deploy --parameter-overrides $(DEPLOYED) $(ARGS)
+	PATH="$(CURDIR)/$(BIN):$(PATH)" TOLLGATE_RUNTIME=$(RUNTIME) TOLLGATE_PLATFORM=$(ARCHITECTURE:arm64=aarch64)-manylinux2014 \
+	  .venv-sam/bin/sam build --parameter-overrides $(OVERRIDES)
+	.venv-sam/bin/sam deploy --parameter-overrides $(OVERRIDES) $(ARGS)
 
 clean: ## stop the stack; remove environments, build output and local state
 	@if [ -x $(BIN)/python ]; then $(RUN) stack down; fi
 	rm -rf .venv .venv-sam .venv-emulator .venv-lotus .aws-sam .local .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
+COMPILE = $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-header
+
 lock: .venv/.ready  ## compile the lock files anew, to current releases
-	for r in requirements/uv layers/tollgate/requirements requirements/dev requirements/sam requirements/emulator requirements/lotus; do \
-	  $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-header $$r.in -o $$r.txt || exit 1; \
-	done
+	$(COMPILE) pyproject.toml -o layers/tollgate/requirements.txt
+	$(COMPILE) pyproject.toml --extra cli requirements/dev.in -o requirements/dev.txt
+	for r in uv sam emulator lotus; do $(COMPILE) requirements/$$r.in -o requirements/$$r.txt || exit 1; done
 
 tools: .venv/.ready .venv-sam/.ready .venv-emulator/.ready .venv-lotus/.ready
 
-# pip installs the locked uv, uv installs the rest (a tenth of the time).
-.venv/.ready: requirements/uv.txt requirements/dev.txt
+# pip installs the locked uv, uv installs the rest (a tenth of the time) and the checkout itself, as it lies here.
+.venv/.ready: requirements/uv.txt requirements/dev.txt pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -q --require-hashes -r requirements/uv.txt
 	$(BIN)/uv pip sync -q --compile-bytecode --python $(BIN)/python requirements/dev.txt
+	$(BIN)/uv pip install -q --no-deps --no-build-isolation --python $(BIN)/python --editable .
 	@touch $@
 
-.venv-%/.ready: requirements/%.txt .venv/.ready
+.venv-%/.ready: requirements/%.txt | .venv/.ready
 	$(PYTHON) -m venv --without-pip .venv-$*
 	$(BIN)/uv pip sync -q --compile-bytecode --python .venv-$*/bin/python $<
 	@touch $@

@@ -15,7 +15,7 @@ import pytest
 from botocore.config import Config
 from hypothesis import settings
 
-from cli.servers import Server, dynamodb_local, free_port, ministack
+from tollgate_cli.servers import Server, dynamodb_local, free_port, ministack
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -24,12 +24,12 @@ import boto3
 from rich.console import Console
 from rich.table import Table as UsageEvent
 
-from cli import deploy
-from cli.servers import ROOT, dynamodb_local
 from tests.conftest import Spent, create_table, dynamodb_client
 from tests.http_events import authorized, http_event
 from tests.service import item, service
 from tollgate.runtime import clock
+from tollgate_cli import deploy
+from tollgate_cli.servers import ROOT, dynamodb_local
 
 TARGETS = {"cpu": 1.5, "wall": 1.4, "import": 1.3}
 FUNCTIONS = ("check", "track", "manage", "metric_access", "entitlements", "authorizer", "usage_events")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from cli.servers import Server
 from tests.conftest import create_table, dynamodb_client
 from tests.service import FIXTURE, Service, service
+from tollgate_cli.servers import Server
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from decimal import Decimal
 
 import pytest
 
-from cli.servers import Server
 from tests.conftest import Spent, create_table, dynamodb_client
 from tests.service import MONTHLY, NOW, SANDBOX, Service, service
 from tollgate.domain.customers import Customer
@@ -23,6 +22,7 @@ from tollgate.store.table import Item
 from tollgate.usecases.entitlements import Entitlements
 from tollgate.usecases.features import FeatureCache
 from tollgate.usecases.plans import PlanCache
+from tollgate_cli.servers import Server
 
 MANY = 200
 IN_A_PLAN = 50

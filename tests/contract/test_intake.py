@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from cli.servers import Server
 from tests.conftest import Spent, dynamodb_client
 from tests.service import HOUR, HOURLY, NOW, SANDBOX, Service, item, pay_per_use
 from tests.streams import records
@@ -32,6 +31,7 @@ from tollgate.store.usage_events import UsageEventStore
 from tollgate.usecases.commands import UseCommand
 from tollgate.usecases.usage_events import QueuedEvent, UsageEvents
 from tollgate.usecases.usage_queue import QueuedUse, UsageQueue
+from tollgate_cli.servers import Server
 
 
 def queued(id: str, value: float | str = 1, customer: str = "c1", feature: str = "messages", **more: Any) -> QueuedUse:

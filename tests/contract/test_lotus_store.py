@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from cli.servers import Server
 from tests.conftest import Spent, create_table, dynamodb_client
 from tests.contract.test_costs import assert_costs, batch, transaction
 from tests.service import HOUR, NOW, SANDBOX, Service, item, service
@@ -36,6 +35,7 @@ from tollgate.store.usage_events import UsageEventStore
 from tollgate.usecases.access import Access
 from tollgate.usecases.usage_events import QueuedEvent, UsageEvents
 from tollgate.usecases.usage_queue import UsageQueue
+from tollgate_cli.servers import Server
 
 
 def metered(id: str, kind: str, event: str = "used") -> Feature:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from cli.servers import Server
+from tollgate_cli.servers import Server
 from tests.conftest import Spent, create_table, dynamodb_client
 from tests.service import CALLER, FIXTURE, HOUR, HOURLY, NOW, SANDBOX, Service, item, service
 from tollgate.domain.decisions import Overage

@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from cli.servers import Server
 from tests.conftest import dynamodb_client
 from tests.service import MONTHLY, NOW, SANDBOX, Service, item
 from tests.streams import records
@@ -28,6 +27,7 @@ from tollgate.store.alert_states import AlertStateStore
 from tollgate.store.history import HistoryStore
 from tollgate.store.stream import change_of, lapsed_uses
 from tollgate.usecases.alerts import StreamBatch, StreamStores
+from tollgate_cli.servers import Server
 
 SHARED = PlanItem("messages", Decimal(100), reset=MONTHLY, entity_feature_id="users")
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from cli import stack as local
-from cli.servers import free_port
-from cli.stack import Stack
 from tests.e2e.fixture import Shop
+from tollgate_cli import stack as local
+from tollgate_cli.servers import free_port
+from tollgate_cli.stack import Stack
 
 
 @pytest.fixture(scope="session")

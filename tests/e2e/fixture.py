@@ -13,8 +13,8 @@ import pytest
 from autumn_sdk import Autumn
 from autumn_sdk.errors import AutumnDefaultError
 
-from cli.api import Api, ApiError
-from cli.stack import Stack
+from tollgate_cli.api import Api, ApiError
+from tollgate_cli.stack import Stack
 
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
 

@@ -7,10 +7,10 @@ from typing import Any
 import autumn
 import pytest
 
-from cli.stack import Stack
 from tests.conftest import wait_for
 from tests.e2e.fixture import Shop, consumable, lifetime, monthly, new
 from tests.e2e.test_delivery import Listener
+from tollgate_cli.stack import Stack
 
 
 def events(shop: Shop, customer: str, count: int) -> Any:

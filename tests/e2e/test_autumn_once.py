@@ -11,7 +11,6 @@ from typing import Any
 import httpx
 import pytest
 
-from cli.stack import Stack
 from tests.conftest import wait_for
 from tests.e2e.fixture import (
     Shop,
@@ -24,6 +23,7 @@ from tests.e2e.fixture import (
     refused,
     seats,
 )
+from tollgate_cli.stack import Stack
 
 DUPLICATE = (409, "duplicate_idempotency_key")
 

@@ -12,8 +12,8 @@ import pytest
 from autumn.aio import AsyncClient
 from autumn.error import AutumnHTTPError
 
-from cli.stack import Stack
 from tests.e2e.fixture import Shop, consumable, flag, lifetime, monthly, new, per_entity, prepaid, seats
+from tollgate_cli.stack import Stack
 
 
 @pytest.fixture(scope="module")

@@ -16,9 +16,9 @@ import pytest
 from autumn_sdk import Autumn
 from autumn_sdk.errors import AutumnDefaultError
 
-from cli.api import Api
-from cli.stack import Stack
 from tests.conftest import wait_for
+from tollgate_cli.api import Api
+from tollgate_cli.stack import Stack
 
 
 @pytest.fixture(scope="module")

@@ -7,14 +7,16 @@ import json
 import os
 import re
 import subprocess
+from importlib.util import cache_from_source
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cli.servers import EMULATOR_PYTHON, HOST
-from cli.stack import Stack, function_variables
 from tests.conftest import ROOT
 from tests.http_events import assert_contains
+from tollgate_cli.servers import EMULATOR_PYTHON, HOST
+from tollgate_cli.stack import Stack, function_variables
 
 BUILD = ROOT / ".aws-sam" / "build"
 
@@ -23,10 +25,35 @@ def test_the_layer_holds_what_the_functions_need_and_no_more(stack: Stack) -> No
     assert stack.url
     packages = {path.name for path in (BUILD / "TollgateLayer" / "python").iterdir()}
     assert {"tollgate", "pydantic", "pydantic_core", "simplejson", "aws_lambda_powertools"} <= packages
-    assert not packages & {"boto3", "botocore", "moto", "pytest", "cli", "tests"}
+    assert not packages & {"boto3", "botocore", "moto", "pytest", "tollgate_cli", "tests"}
     locked = re.findall(r"^([a-z0-9-]+)==", (ROOT / "layers/tollgate/requirements.txt").read_text(), re.MULTILINE)
     installed = {name.split("-")[0].replace("_", "-") for name in packages if name.endswith(".dist-info")}
-    assert installed == set(locked)
+    assert installed == {"tollgate", *locked}
+
+
+def test_the_layer_holds_the_bytecode_of_every_module(stack: Stack) -> None:
+    """A function cannot write it beside a layer's modules, and would compile them at every cold start."""
+    assert stack.url
+    modules = {path for path in (BUILD / "TollgateLayer" / "python").rglob("*.py") if "__pycache__" not in path.parts}
+    missing = [path for path in modules if not Path(cache_from_source(str(path))).is_file()]
+    assert not missing
+    flags = Path(cache_from_source(str(BUILD / "TollgateLayer" / "python" / "pydantic" / "main.py"))).read_bytes()[4]
+    assert flags == 0b01, "by a hash that is not checked"
+
+
+def test_the_layer_is_built_for_what_the_template_says_unless_told() -> None:
+    """SAM hands the makefile no parameters: its defaults must be the template's."""
+    template = (ROOT / "template.yaml").read_text()
+    makefile = (ROOT / "layers" / "tollgate" / "Makefile").read_text()
+
+    def default(parameter: str) -> str:
+        found = re.search(rf"^  {parameter}:\n(?:    .*\n)*?    Default: (\S+)", template, re.MULTILINE)
+        assert found
+        return found[1]
+
+    assert f"TOLLGATE_RUNTIME  ?= {default('PythonRuntime')}\n" in makefile
+    machine = default("Architecture").replace("arm64", "aarch64")
+    assert f"TOLLGATE_PLATFORM ?= {machine}-manylinux2014\n" in makefile
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,12 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from cli import demo
-from cli import stack as local
-from cli.__main__ import app
-from cli.api import Api, apply_catalog
-from cli.stack import Stack
 from tests.conftest import ROOT
+from tollgate_cli import demo
+from tollgate_cli import stack as local
+from tollgate_cli.__main__ import app
+from tollgate_cli.api import Api, apply_catalog
+from tollgate_cli.stack import Stack
 
 
 def test_the_demo_proves_its_three_numbers(stack: Stack) -> None:

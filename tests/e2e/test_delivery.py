@@ -17,12 +17,12 @@ from typing import Any
 
 import pytest
 
-from cli.api import Api
-from cli.dead import DeadLetters
-from cli.servers import Server, microburst, set_rules
-from cli.stack import RECORD, Stack
 from tests.conftest import wait_for
 from tests.e2e.fixture import new
+from tollgate_cli.api import Api
+from tollgate_cli.dead import DeadLetters
+from tollgate_cli.servers import Server, microburst, set_rules
+from tollgate_cli.stack import RECORD, Stack
 
 EVENTS = 5000
 CUSTOMERS = 4
@@ -278,8 +278,8 @@ def test_a_reported_use_of_what_is_not_there_waits_among_the_dead_letters_until_
     """The whole way of a mistake: the reason is told, the feature is made, and the letter counts."""
     from typer.testing import CliRunner
 
-    from cli import dead
-    from cli.__main__ import app
+    from tollgate_cli import dead
+    from tollgate_cli.__main__ import app
 
     api = Api(stack.url, stack.secret_key)
     name = new("late")
@@ -299,7 +299,7 @@ def test_a_reported_use_of_what_is_not_there_waits_among_the_dead_letters_until_
     api.call("features.create", {"feature_id": name, "name": name, "type": "metered", "consumable": True})
     api.call("balances.create", {"customer_id": name, "feature_id": name, "included_grant": 10})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("cli.stack.current", lambda: stack)
+        patch.setattr("tollgate_cli.stack.current", lambda: stack)
         listed = CliRunner().invoke(app, ["dead-letters", "list", "--json"]).output.splitlines()
         assert letter.reason in [json.loads(line)["reason"] for line in listed if name in line]
         CliRunner().invoke(app, ["dead-letters", "redrive"], catch_exceptions=False)
@@ -313,7 +313,7 @@ def test_a_reported_use_of_what_is_not_there_waits_among_the_dead_letters_until_
 
 @pytest.mark.parametrize("part", ["UsageEventsFunction", "TrackFunction"])
 def test_a_batch_that_was_given_up_on_is_read_from_the_stream_and_sent_to_its_function(stack: Stack, part: str) -> None:
-    from cli import dead
+    from tollgate_cli import dead
 
     api, streams = Api(stack.url, stack.secret_key), stack.client("dynamodbstreams")
     name = new("batch")

@@ -12,10 +12,10 @@ import httpx
 import pytest
 from flexprice import Flexprice, models
 
-from cli.api import Api
-from cli.stack import Stack
 from tests.conftest import wait_for
 from tests.flexprice import assert_entitlements
+from tollgate_cli.api import Api
+from tollgate_cli.stack import Stack
 
 
 @pytest.fixture(scope="module")

@@ -15,9 +15,9 @@ from typing import Any
 import httpx
 import pytest
 
-from cli.api import Api
-from cli.stack import Stack
 from tests.conftest import ROOT, wait_for
+from tollgate_cli.api import Api
+from tollgate_cli.stack import Stack
 
 PYTHON = ROOT / ".venv-lotus" / "bin" / "python"
 CLIENT = ROOT / "tests" / "e2e" / "lotus_client.py"

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from cli.stack import Stack
 from tests.conftest import wait_for
 from tests.e2e.fixture import Shop, lifetime, monthly, new, refused, seats
+from tollgate_cli.stack import Stack
 
 
 def lock(shop: Shop, customer: str, value: float, id: str, feature: str = "messages", **more: Any) -> Any:

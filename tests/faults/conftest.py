@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from cli.servers import Server, microburst, set_rules
 from tests.conftest import create_table, dynamodb_client
 from tests.service import FIXTURE, Service, service
+from tollgate_cli.servers import Server, microburst, set_rules
 
 CUT: dict[str, Any] = {"service": "dynamodb", "operation": "UpdateItem", "response": {"abort_frac": 0.0}}
 THROTTLED: dict[str, Any] = {

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from cli.servers import Server, set_rules
+from tollgate_cli.servers import Server, set_rules
 from tests.conftest import dynamodb_client
 from tests.faults.conftest import CUT, THROTTLED
 from tests.service import SANDBOX, Service, item

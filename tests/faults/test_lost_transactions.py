@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from cli.servers import Server, set_rules
+from tollgate_cli.servers import Server, set_rules
 from tests.conftest import dynamodb_client
 from tests.faults.conftest import CUT, THROTTLED
 from tests.service import CALLER, NOW, Service, item

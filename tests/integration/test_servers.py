@@ -13,7 +13,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError
 
-from cli.servers import (
+from tollgate_cli.servers import (
     REGION,
     Server,
     ServerError,

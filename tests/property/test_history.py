@@ -12,7 +12,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cli.servers import Server
 from tests.conftest import create_table, dynamodb_client
 from tests.records import NOW, held, monthly, record, spent, used
 from tests.service import SANDBOX, service
@@ -23,6 +22,7 @@ from tollgate.store.alert_states import AlertStateStore
 from tollgate.store.history import HistoryStore, ReadBudget
 from tollgate.store.stream import change_of
 from tollgate.usecases.alerts import StreamBatch, StreamStores
+from tollgate_cli.servers import Server
 
 PLACES = (BalanceKey("messages"), BalanceKey("messages", "e1"), BalanceKey("words"))
 _customers = itertools.count()

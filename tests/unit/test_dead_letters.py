@@ -14,8 +14,8 @@ import pytest
 from botocore.exceptions import ClientError
 from typer.testing import CliRunner
 
-from cli import dead
-from cli.__main__ import app
+from tollgate_cli import dead
+from tollgate_cli.__main__ import app
 
 BEGAN = 1_767_225_600_000
 FUNCTION = "arn:aws:lambda:us-east-1:000000000000:function:"

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 
-from cli import schemas
 from tests.conftest import ROOT
 from tollgate.dialects.events_in import is_reported, reported_use
 from tollgate.dialects.events_models import MODELS
 from tollgate.usecases.usage_queue import QueuedUse
+from tollgate_cli import schemas
 
 
 def test_the_schemas_are_generated() -> None:
-    """`python -m cli events schemas` writes them."""
+    """`tollgate events schemas` writes them."""
     written = {path.name: path.read_text() for path in schemas.FOLDER.glob("*.json")}
     assert written == schemas.texts()
 

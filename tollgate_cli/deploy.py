@@ -22,7 +22,7 @@ from botocore.exceptions import ClientError
 ROOT = Path(__file__).resolve().parent.parent
 REGION = "us-east-1"
 BUCKET = "tollgate-artifacts"
-INPUTS = ("template.yaml", "samconfig.toml", "functions", "layers")
+INPUTS = ("template.yaml", "samconfig.toml", "pyproject.toml", "functions", "layers")
 
 
 class SamError(RuntimeError):
@@ -31,12 +31,20 @@ class SamError(RuntimeError):
 
 def local_parameters() -> dict[str, str]:
     """What the template must be told so that its functions run on this machine's own Python."""
-    arm = platform.machine().lower() in ("arm64", "aarch64")
     return {
         "PythonRuntime": f"python{sys.version_info.major}.{sys.version_info.minor}",
-        "Architecture": "arm64" if arm else "x86_64",
+        "Architecture": "arm64" if _is_arm() else "x86_64",
         "SnapStart": "false",
         "ArchiveDays": "0",  # the emulator's CloudFormation knows no archives; its EventBridge does
+    }
+
+
+def layer_settings() -> dict[str, str]:
+    """The same for layers/tollgate/Makefile, which SAM hands no parameters."""
+    system = "apple-darwin" if platform.system() == "Darwin" else "manylinux2014"
+    return {
+        "TOLLGATE_RUNTIME": local_parameters()["PythonRuntime"],
+        "TOLLGATE_PLATFORM": f"{'aarch64' if _is_arm() else 'x86_64'}-{system}",
     }
 
 
@@ -54,7 +62,7 @@ def build(root: Path = ROOT) -> bool:
     inputs = _hash(_contents(root), parameters)
     if stamp.is_file() and stamp.read_text() == inputs:
         return False
-    _sam(root, {}, "build", "--config-env", "local", "--parameter-overrides", *_overrides(parameters))
+    _sam(root, layer_settings(), "build", "--config-env", "local", "--parameter-overrides", *_overrides(parameters))
     _write(stamp, inputs)
     return True
 
@@ -83,6 +91,10 @@ def deploy(
         raise SamError(f"sam deploy succeeded, but stack {stack_name} is not complete")
     _write(record, json.dumps({"stack": deployed[0], "inputs": inputs}))
     return deployed[1]
+
+
+def _is_arm() -> bool:
+    return platform.machine().lower() in ("arm64", "aarch64")
 
 
 def _environment(endpoint_url: str) -> dict[str, str]:

@@ -1,58 +1,114 @@
-"""The operator's command line: `python -m cli --help`."""
+"""The operator's command line: `tollgate --help`."""
 
 from __future__ import annotations
 
 import json
+import sys
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
+from typer.core import TyperGroup
 
-from cli import dead, deploy, schemas, servers, stack
-from cli import demo as demonstration
-from cli.api import Api, apply_catalog
 from tollgate.domain.api_keys import Scope
 from tollgate.domain.environments import Environment
 from tollgate.domain.errors import TollgateError
 from tollgate.runtime import clock
+from tollgate_cli import dead, deploy, schemas, servers, stack
+from tollgate_cli import demo as demonstration
+from tollgate_cli.api import Api, ApiError, apply_catalog
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
-stack_app = typer.Typer(no_args_is_help=True, help="The local stack.")
-keys_app = typer.Typer(
-    no_args_is_help=True, help="API keys, straight on the table (TOLLGATE_TABLE, or the local stack)."
+SECTIONS = {
+    "Local stack": ("stack", "demo"),
+    "Catalog and API keys": ("catalog", "keys"),
+    "Dead letters: usage and events that were given up on": ("dead-letters",),
+    "Working on Tollgate": ("events", "tools"),
+}
+NOTES = """\
+They work on the local stack. For one in AWS, with your credentials, set:
+  TOLLGATE_TABLE        the output TableName, for `keys`
+  TOLLGATE_STACK        the stack's name, for `dead-letters`
+
+Example:
+  $ tollgate stack up
+  $ tollgate keys create --scope publishable --name shop
+
+Options of a command: `tollgate COMMAND --help`. More: docs/commands.md.
+"""
+
+
+class Overview(TyperGroup):
+    """The command line as a whole, whose help shows every command on a line of its own."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - as the framework calls it
+        formatter.write(f"Usage: tollgate COMMAND [OPTIONS]\n\n{self.help}\n")
+        for title, names in SECTIONS.items():
+            lines = (f"  {words:<20}  {help}\n" for name in names for words, help in self._lines(name))
+            formatter.write(f"\n{title}:\n{''.join(lines)}")
+        formatter.write(f"\n{NOTES}")
+
+    def _lines(self, name: str) -> list[tuple[str, str]]:
+        command: Any = self.commands[name]
+        children = getattr(command, "commands", None)
+        if children is None:
+            return [(name, command.get_short_help_str(80))]
+        return [(f"{name} {child}", each.get_short_help_str(80)) for child, each in children.items()]
+
+
+app = typer.Typer(
+    cls=Overview,
+    help="Tollgate's command line: runs it on this machine, and looks after it anywhere.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
 )
-catalog_app = typer.Typer(no_args_is_help=True, help="Features and plans, through the API.")
-dead_app = typer.Typer(
-    no_args_is_help=True, help="What was given up on (TOLLGATE_STACK names the stack, or the local one is asked)."
-)
-events_app = typer.Typer(no_args_is_help=True, help="Tollgate's events on the bus.")
-tools_app = typer.Typer(no_args_is_help=True, help="What the tests need beside Python packages.")
-app.add_typer(stack_app, name="stack")
-app.add_typer(keys_app, name="keys")
-app.add_typer(catalog_app, name="catalog")
-app.add_typer(dead_app, name="dead-letters")
-app.add_typer(events_app, name="events")
-app.add_typer(tools_app, name="tools")
+
+
+def _group(name: str, help: str) -> typer.Typer:
+    group = typer.Typer(no_args_is_help=True, help=help, rich_markup_mode=None)
+    app.add_typer(group, name=name)
+    return group
+
+
+stack_app = _group("stack", "The local stack: the real template on an emulator of AWS.")
+catalog_app = _group("catalog", "Features and plans, through the API of the local stack.")
+keys_app = _group("keys", "API keys, straight on the table: TOLLGATE_TABLE's, or the local stack's.")
+dead_app = _group("dead-letters", "What was given up on, in the stack TOLLGATE_STACK or the local one.")
+events_app = _group("events", "Tollgate's events on the bus.")
+tools_app = _group("tools", "What the tests need beside Python packages.")
 
 console = Console()
 
 Port = Annotated[int, typer.Option(help="The emulator's port on 127.0.0.1.")]
-Env = Annotated[Environment, typer.Option(help="Which world.")]
+Env = Annotated[Environment, typer.Option(help="The environment whose keys are meant.")]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"tollgate {version('tollgate')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(_: Annotated[bool, typer.Option("--version", is_eager=True, callback=_print_version)] = False) -> None:
+    """Nothing by itself: what follows says what is done."""
 
 
 @stack_app.command("build")
 def stack_build() -> None:
-    """Only build functions and layer, where they changed."""
+    """Build functions and layer, where they changed."""
     with console.status("Building"):
         deploy.build()
 
 
 @stack_app.command("run")
 def stack_run(port: Port = 4566) -> None:
-    """Build, start, deploy, fill; stay until Ctrl-C."""
+    """Build, start, deploy and fill it; stay until Ctrl-C."""
     with console.status("Building and deploying the stack"):
         running, server = stack.start(port, detached=False)
     _greet(running)
@@ -63,7 +119,7 @@ def stack_run(port: Port = 4566) -> None:
 
 @stack_app.command("up")
 def stack_up(port: Port = 4566) -> None:
-    """The same in the background."""
+    """The same, in the background."""
     with console.status("Building and deploying the stack"):
         running, _ = stack.start(port, detached=True)
     _greet(running)
@@ -71,7 +127,7 @@ def stack_up(port: Port = 4566) -> None:
 
 @stack_app.command("down")
 def stack_down() -> None:
-    """Stop what `up` left running."""
+    """Stop what `stack up` left running; state stays."""
     console.print("Stopped." if stack.stop() else "Nothing was running.")
 
 
@@ -84,7 +140,11 @@ def demo(
     workers: Annotated[int, typer.Option(min=1, max=32)] = 4,
     limit: Annotated[int | None, typer.Option(min=1, help="Replay only so many rows.")] = None,
 ) -> None:
-    """Replay real LLM traffic as check-and-track calls, and prove that nothing was lost or counted twice."""
+    """Replay real LLM traffic, and prove that each is counted.
+
+    Each row of the trace is one check-and-track call. Afterwards three numbers must be equal, or the exit code is 1:
+    granted - remaining, the tokens that were allowed, and the tokens in the events on the bus.
+    """
     running = stack.current()
     tokens = demonstration.read_trace(trace, limit)
     api = Api(running.url, running.secret_key, workers)
@@ -95,7 +155,7 @@ def demo(
 
 @keys_app.command("create")
 def keys_create(env: Env = Environment.SANDBOX, scope: Scope = Scope.SECRET, name: str = "") -> None:
-    """Create a key and print it: the only time it can be seen."""
+    """Create a key and print it, which is done only once."""
     key, text = stack.management(stack.environment_table()).create_key(env, scope, name, clock())
     console.print(f"{key.id}  {key.environment.value}  {key.scope.value}")
     console.print(text, soft_wrap=True)
@@ -103,7 +163,7 @@ def keys_create(env: Env = Environment.SANDBOX, scope: Scope = Scope.SECRET, nam
 
 @keys_app.command("list")
 def keys_list(env: Env = Environment.SANDBOX) -> None:
-    """The environment's keys, oldest first."""
+    """List the environment's keys, oldest first."""
     table = Table("id", "scope", "name", "key")
     for key in stack.management(stack.environment_table()).keys(env):
         table.add_row(key.id, key.scope.value, key.name, key.hint)
@@ -112,7 +172,10 @@ def keys_list(env: Env = Environment.SANDBOX) -> None:
 
 @keys_app.command("revoke")
 def keys_revoke(key_id: str, env: Env = Environment.SANDBOX) -> None:
-    """Revoke a key for good. API Gateway may remember it for a minute."""
+    """Revoke a key for good.
+
+    API Gateway may remember it for a minute.
+    """
     try:
         stack.management(stack.environment_table()).revoke_key(env, key_id)
     except TollgateError as error:
@@ -122,7 +185,7 @@ def keys_revoke(key_id: str, env: Env = Environment.SANDBOX) -> None:
 
 @dead_app.command("list")
 def dead_list(as_json: Annotated[bool, typer.Option("--json", help="A line of JSON for each.")] = False) -> None:
-    """The letters, each with its reason; all stay where they are."""
+    """List them with their reasons; all stay."""
     table = Table("sent", "kind", "reason", "what")
     for letter in dead.of_environment(stack.current).all():
         sent = datetime.fromtimestamp(letter.sent / 1000, UTC).isoformat(timespec="seconds")
@@ -136,7 +199,10 @@ def dead_list(as_json: Annotated[bool, typer.Option("--json", help="A line of JS
 
 @dead_app.command("redrive")
 def dead_redrive() -> None:
-    """Send each letter where it came from; one that cannot be sent stays. What was counted before is not counted again."""
+    """Send each where it came from.
+
+    One that cannot be sent stays, and the exit code is 1. What was counted before is not counted again.
+    """
     done = dead.of_environment(stack.current).redrive()
     for letter, problem in done.failed:
         console.print(f"{letter.kind.value}: {problem}", soft_wrap=True, markup=False)
@@ -150,14 +216,14 @@ def dead_redrive() -> None:
 
 @events_app.command("schemas")
 def events_schemas(path: Path = schemas.FOLDER) -> None:
-    """Write the JSON Schema of each event's detail."""
+    """Write the JSON Schema of each event to docs/events/."""
     for name in schemas.write(path):
         console.print(name)
 
 
 @catalog_app.command("apply")
 def catalog_apply(path: Annotated[Path, typer.Argument(exists=True)] = stack.CATALOG) -> None:
-    """Create the features and plans of a JSON file that the local stack has not."""
+    """Create a JSON file's features and plans, if missing."""
     running = stack.current()
     created, kept = apply_catalog(Api(running.url, running.secret_key), path)
     console.print(f"{created} created, {kept} there already.")
@@ -182,5 +248,13 @@ def _greet(running: stack.Stack) -> None:
     )
 
 
+def main() -> None:
+    """Runs the command line; what went wrong outside of it is told in a line, without a traceback."""
+    try:
+        app(prog_name="tollgate")
+    except (ApiError, ConnectionError, deploy.SamError, servers.ServerError) as error:
+        sys.exit(f"tollgate: {error}")
+
+
 if __name__ == "__main__":
-    app()
+    main()

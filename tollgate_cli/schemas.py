@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from cli.servers import ROOT
 from tollgate.dialects.events_models import MODELS, REPORTED, schema_of
+from tollgate_cli.servers import ROOT
 
 FOLDER = ROOT / "docs" / "events"
 

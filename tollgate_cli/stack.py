@@ -18,9 +18,6 @@ from typing import Any
 import botocore.session
 import httpx
 
-from cli import deploy
-from cli.api import Api, ApiError, apply_catalog
-from cli.servers import HOST, REGION, ROOT, Server, ministack, stop_detached
 from tollgate.domain.api_keys import Scope
 from tollgate.domain.environments import Environment
 from tollgate.runtime import clock
@@ -30,6 +27,9 @@ from tollgate.store.features import FeatureStore
 from tollgate.store.plans import PlanStore
 from tollgate.store.table import Table
 from tollgate.usecases.management import Management
+from tollgate_cli import deploy
+from tollgate_cli.api import Api, ApiError, apply_catalog
+from tollgate_cli.servers import HOST, REGION, ROOT, Server, ministack, stop_detached
 
 LOCAL = ROOT / ".local"
 ENV = "env"
@@ -110,10 +110,11 @@ def stop(state: Path = LOCAL) -> bool:
 
 
 def current(state: Path = LOCAL) -> Stack:
-    """The stack that runs; raises FileNotFoundError or ConnectionError where none does."""
-    record = json.loads((state / RECORD).read_text())
-    if not _answers(record["endpoint"]):
-        raise ConnectionError("no stack answers: start one with `make up`")
+    """The stack that runs; raises ConnectionError where none does."""
+    path = state / RECORD
+    record = json.loads(path.read_text()) if path.exists() else {}
+    if not (record and _answers(record["endpoint"])):
+        raise ConnectionError("no local stack runs: start one with `tollgate stack up`")
     keys = _read_env(state / ENV)
     return Stack(
         record["endpoint"],
@@ -185,7 +186,7 @@ def _write_env(stack: Stack, state: Path) -> None:
     path = state / ENV
     path.touch()
     path.chmod(0o600)
-    path.write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
+    path.write_text("".join(f"export {name}={value}\n" for name, value in lines.items()))
 
 
 def function_variables(stack: Stack, host: str) -> dict[str, str]:
@@ -205,7 +206,8 @@ def function_variables(stack: Stack, host: str) -> dict[str, str]:
 
 
 def _read_env(path: Path) -> dict[str, str]:
-    return dict(line.split("=", 1) for line in path.read_text().splitlines() if "=" in line)
+    lines = (line.removeprefix("export ") for line in path.read_text().splitlines())
+    return dict(line.split("=", 1) for line in lines if "=" in line)
 
 
 def _answers(endpoint: str) -> bool:

@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from cli.api import Api
+from tollgate_cli.api import Api
 
 FEATURE = "llm_tokens"
 PLANS = ("free", "pro", "scale")
