@@ -1,4 +1,4 @@
-"""A small world to test in: a table with a catalog and customers, and the use cases over it."""
+"""A small service to test in: a table with a catalog and customers, and the use cases over it."""
 
 from __future__ import annotations
 

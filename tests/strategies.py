@@ -78,7 +78,7 @@ def limits(draw: st.DrawFn) -> Limits:
 
 @st.composite
 def balances(draw: st.DrawFn, bounded: bool = True) -> Balance:
-    """A folded balance, or one that the fast path has been drawing from since."""
+    """A balance with nothing spent, or one that the fast path has been drawing from since."""
     held = draw(st.lists(grants(), min_size=1, max_size=4, unique_by=lambda grant: grant.id))
     all_as_of = balance_of(BalanceKey("messages"), held)
     if bounded and draw(st.booleans()):

@@ -323,7 +323,7 @@ def test_a_use_from_the_future_counts_now(here: Service, usage_queue: UsageQueue
 
 
 def test_an_accepted_track_keeps_its_own_rules(here: Service, usage_queue: UsageQueue) -> None:
-    """`cap` stops at the grant, `reject` refuses what is too much and is settled, an idempotency key holds."""
+    """`cap` stops at the grant, `reject` refuses what is too much and is done with, an idempotency key holds."""
     here.customer("c1", [item(10)])
     key = IdempotencyKey("track", "k1")
     uses = [

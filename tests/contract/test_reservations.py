@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from tollgate_cli.servers import Server
 from tests.conftest import Spent, create_table, dynamodb_client
 from tests.service import CALLER, FIXTURE, HOUR, HOURLY, NOW, SANDBOX, Service, item, service
 from tollgate.domain.decisions import Overage
@@ -21,6 +20,7 @@ from tollgate.domain.periods import Interval, Reset
 from tollgate.store.locks import LockStore, digest_of
 from tollgate.usecases.commands import Outcome, UseCommand
 from tollgate.usecases.reservations import Finalization, LockTerms, Reservations
+from tollgate_cli.servers import Server
 
 LIFETIME = Reset(Interval.ONE_OFF)
 DAY = 24 * HOUR

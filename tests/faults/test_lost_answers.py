@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tollgate_cli.servers import Server, set_rules
 from tests.conftest import dynamodb_client
 from tests.faults.conftest import CUT, THROTTLED
 from tests.service import SANDBOX, Service, item
@@ -29,6 +28,7 @@ from tollgate.store.balances import BalanceStore
 from tollgate.store.keys import balance
 from tollgate.store.table import Busy, Lost
 from tollgate.usecases.commands import Outcome
+from tollgate_cli.servers import Server, set_rules
 
 
 def test_one_lost_answer_is_resolved_and_counted_once(here: Service, proxy: Server, backend: Server) -> None:

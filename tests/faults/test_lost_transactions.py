@@ -16,7 +16,6 @@ from typing import Any
 
 import pytest
 
-from tollgate_cli.servers import Server, set_rules
 from tests.conftest import dynamodb_client
 from tests.faults.conftest import CUT, THROTTLED
 from tests.service import CALLER, NOW, Service, item
@@ -27,6 +26,7 @@ from tollgate.domain.errors import DuplicateRequest, OutcomeUnknown, Unavailable
 from tollgate.store.idempotency import IdempotencyKey
 from tollgate.store.table import Lost
 from tollgate.usecases.commands import UseCommand
+from tollgate_cli.servers import Server, set_rules
 
 CUT_TRANSACTION = {**CUT, "operation": "TransactWriteItems"}
 THROTTLED_TRANSACTION = {**THROTTLED, "operation": "TransactWriteItems"}

@@ -1,4 +1,4 @@
-"""The usage queue's consumer: what is settled, what comes again, and what is put aside with its reason.
+"""The usage queue's consumer: what is counted, what comes again, and what is put aside with its reason.
 
 Rules: autumn.md 3.12.
 """

@@ -45,7 +45,7 @@ class Track:
             key, balance = fast
             assert after.keys() <= {key}
             assert_as(slow, before, key, balance, state.now)
-            after = {key: balance}  # not folded: the next operation finds it as the fast write left it
+            after = {key: balance}  # as it is stored: the next operation finds it as the fast write left it
         state.holdings = replace(state.holdings, balances={**state.holdings.balances, **after})
 
 

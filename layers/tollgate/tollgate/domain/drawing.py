@@ -177,7 +177,7 @@ class Totals(NamedTuple):
 
 
 def totals(grants: Iterable[Grant]) -> Totals:
-    """The sums over settled grants and their rollovers; what a grant is overdrawn by does not reduce what another holds
+    """The sums over grants and their rollovers, nothing spent beside them; what a grant is overdrawn by does not reduce what another holds
     (autumn.md 1.2)."""
     grants = tuple(grants)
     usage = sum((grant.consumed for grant in grants), ZERO)

@@ -26,7 +26,7 @@ class EntitledUsage(NamedTuple):
 
 
 def usage_of(entitled: Entitled, pools: Sequence[Pool], balances: Balances) -> EntitledUsage:
-    """The usage of one feature; `balances` holds all balances of the customer, folded, and decides as any check does."""
+    """The usage of one feature; `balances` holds all balances of the customer as of now, and decides as any check does."""
     grants = [grant for source in entitled.sources for grant in source.grants]
     used = sum((grant.consumed for grant in grants), ZERO)
     resets = [

@@ -35,7 +35,7 @@ class EntitlementSource(NamedTuple):
     """One grant of one feature. `limit` None is no limit; `soft`: use past it is counted, not denied; `reset` None never.
 
     `subscription_id` is empty for a balance that no subscription gave. `entity_id` is the plan's or add-on's id, or, of a
-    grant to one subscription alone, that subscription's. `grants` are where it is counted, folded.
+    grant to one subscription alone, that subscription's. `grants` are where it is counted, as of now.
     """
 
     id: str

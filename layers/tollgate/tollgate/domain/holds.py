@@ -1,7 +1,7 @@
-"""Reservations: units that are held before the cost is known, and settled or given back after.
+"""Reservations: units that are held before the cost is known, and used or given back after.
 
-A hold draws its units at once, so that nobody else can use them, and each balance item remembers what of it was drawn
-there and until when. At `expires_at` the units are back, by the fold of the item alone: nobody has to write anything.
+A hold draws its units at once, so that nobody else can use them, and each balance remembers what of it was drawn there
+and until when. From `expires_at` on the units are back whenever the balance is looked at: nobody has to write anything.
 
 A grant's reset makes it whole, held units and all, so what was held of that grant is no longer part of the hold.
 """
@@ -22,9 +22,9 @@ LONGEST_MS = DAY_MS  # a hold lives a day at most, and a day where nothing is sa
 
 
 class Part(NamedTuple):
-    """What a hold moved on one grant, in the order of `seq` over all the items that it touched.
+    """What a hold moved on one grant, in the order of `seq` over all the balances that it touched.
 
-    `amount` above zero was drawn, below zero given back, in units of the item. `rollover` is the expiry of the rollover it
+    `amount` above zero was drawn, below zero given back, in units of the balance. `rollover` is the expiry of the rollover it
     was drawn from (-1: one that never expires); None: from the grant itself.
     """
 
@@ -43,8 +43,12 @@ class CountedInWindow(NamedTuple):
 
 
 class Hold(NamedTuple):
-    """What one reservation holds of one balance item. `id` is its lock id's digest. `used_elsewhere`: what grants count of it that
-    others paid for (`Grant.beside`), by grant."""
+    """What one reservation holds of one balance.
+
+    - `id`: its lock id's digest. `expires_at`: when its units are back (ms).
+    - `parts`: what it moved on grants; `counted`: what it counted in usage limits.
+    - `used_elsewhere`: what grants count of it that others paid for (`Grant.used_elsewhere`), by the grant's id.
+    """
 
     id: str
     expires_at: int

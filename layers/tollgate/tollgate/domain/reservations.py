@@ -1,6 +1,6 @@
-"""Holding units before the cost is known, and settling the true amount after (autumn.md 2.8, 3.11).
+"""Holding units before the cost is known, and using the true amount after (autumn.md 2.8, 3.11).
 
-A hold is a use with rejecting semantics (unless told otherwise) that every item it touched remembers. Confirming it
+A hold is a use that is refused as a whole where it is not covered (unless told otherwise), and that every balance it touched remembers. Confirming it
 forgets that; a different amount moves the difference, the last units drawn going back first; releasing undoes it all.
 """
 

@@ -6,7 +6,7 @@ slots. An id that may have been applied is never sent again.
     write       condition                                                       update
     spend       headroom (or ceiling) >= v, fresh_until > now, fence < id,      headroom -= v, ceiling -= v, spent += v,
                 not before (a pool that pays for another feature)               version += 1, event, slot = id
-    replace     version = the one decided on, fence < id                        the folded state, version += 1,
+    replace     version = the one decided on, fence < id                        the decided state, version += 1,
                                                                                 event, slot = id
     commit      of every item: version = the one decided on                     the same, of several items in one
                                                                                 transaction, with idempotency keys
