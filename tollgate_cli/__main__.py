@@ -149,7 +149,7 @@ def demo(
     tokens = demonstration.read_trace(trace, limit)
     api = Api(running.url, running.secret_key, workers)
     bus = running.outputs["BusName"]
-    proof = demonstration.run(api, bus, running.client, tokens, customers, workers, console)
+    proof = demonstration.run(api, bus, running.client, demonstration.Load(tokens, customers, workers), console)
     raise typer.Exit(0 if proof.holds else 1)
 
 

@@ -46,15 +46,25 @@ class Proof:
 def read_trace(path: Path, limit: int | None) -> list[int]:
     """Tokens of each request, in order of arrival."""
     with path.open() as file:
-        grants = [int(grant["ContextTokens"]) + int(grant["GeneratedTokens"]) for grant in csv.DictReader(file)]
-    return grants[:limit]
+        rows = [int(row["ContextTokens"]) + int(row["GeneratedTokens"]) for row in csv.DictReader(file)]
+    return rows[:limit]
 
 
-def run(api: Api, bus: str, aws: Any, tokens: Sequence[int], customers: int, workers: int, console: Console) -> Proof:
-    """Replays `tokens` over new customers of the example plans and prints what became of them.
+@dataclass(frozen=True)
+class Load:
+    """What is replayed: the tokens of each request, spread over so many new customers, by so many workers at once."""
+
+    tokens: Sequence[int]
+    customers: int
+    workers: int
+
+
+def run(api: Api, bus: str, aws: Any, load: Load, console: Console) -> Proof:
+    """Replays a load over new customers of the example plans and prints what became of them.
 
     `aws(service)` makes a client of the account or emulator that holds `bus`.
     """
+    tokens, customers, workers = load.tokens, load.customers, load.workers
     run_id = f"demo-{uuid.uuid4().hex[:8]}"
     names = [f"{run_id}-{number:02d}" for number in range(1, customers + 1)]
     for number, name in enumerate(names):

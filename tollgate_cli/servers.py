@@ -18,7 +18,7 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -132,7 +132,7 @@ def ministack(port: int, state: Path | None, log: Path, *, detached: bool = Fals
         settings |= {"S3_PERSIST": "1", "S3_DATA_DIR": str(state / "s3")}
         _rewind_stream_readers(state)
     command: Command = [EMULATOR_PYTHON, "-m", "ministack"]
-    return _start("ministack", command, port, log, "/_ministack/health", env=settings | env, detached=detached)
+    return _start(Program("ministack", command, "/_ministack/health", settings | env), port, log, detached=detached)
 
 
 def dynamodb_local(log: Path, *, home: Path = DYNAMODB_LOCAL) -> Server:
@@ -154,7 +154,7 @@ def dynamodb_local(log: Path, *, home: Path = DYNAMODB_LOCAL) -> Server:
         "org.eclipse.jetty.xml.XmlConfiguration",
         launch,
     ]
-    return _start("DynamoDB Local", command, port, log, "/", env={"DDB_LOCAL_TELEMETRY": "0"})
+    return _start(Program("DynamoDB Local", command, "/", {"DDB_LOCAL_TELEMETRY": "0"}), port, log)
 
 
 def microburst(upstream: str, rules: Sequence[Mapping[str, object]], log: Path) -> Server:
@@ -164,7 +164,7 @@ def microburst(upstream: str, rules: Sequence[Mapping[str, object]], log: Path) 
     """
     port = free_port()
     command: Command = [TOOLS / "microburst", "--host", HOST, "--port", str(port), "--upstream", upstream]
-    server = _start("microburst", command, port, log, "/_microburst/health")
+    server = _start(Program("microburst", command, "/_microburst/health"), port, log)
     # A dotted host makes it read every AWS service model (5 s) at the first request, to see if the name is an AWS one.
     server = replace(server, url=f"http://localhost:{port}")
     try:
@@ -251,23 +251,25 @@ def _extract(archive: Path, folder: str, target: Path) -> None:
         tar.extractall(target, inside, filter="data")
 
 
-def _start(
-    name: str,
-    command: Command,
-    port: int,
-    log: Path,
-    health: str,
-    *,
-    env: Mapping[str, str] | None = None,
-    detached: bool = False,
-) -> Server:
-    """Run `command` with its output in `log`, and wait until it answers on `health` with anything but a 5xx."""
+@dataclass(frozen=True)
+class Program:
+    """A server's program: what it is called, how it is started, and the path on which it answers when it is up."""
+
+    name: str
+    command: Command
+    health: str
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+def _start(program: Program, port: int, log: Path, *, detached: bool = False) -> Server:
+    """Run a program with its output in `log`, and wait until it answers on its health path with anything but a 5xx."""
+    name = program.name
     _require_free(port, name)
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
         process = subprocess.Popen(
-            command,
-            env=_bare_environment() | dict(env or {}),
+            program.command,
+            env=_bare_environment() | dict(program.env),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -275,7 +277,7 @@ def _start(
         )
     server = Server(name, f"http://{HOST}:{port}", log, process)
     try:
-        _wait_until_answering(server, health)
+        _wait_until_answering(server, program.health)
     except BaseException:
         server.stop()
         raise

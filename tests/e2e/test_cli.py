@@ -25,7 +25,7 @@ def test_the_demo_proves_its_three_numbers(stack: Stack) -> None:
     assert tokens[:3] == [4818, 3188, 137]  # the source's first grants: 4808 + 10, 3180 + 8, 110 + 27
     api, output = Api(stack.url, stack.secret_key), io.StringIO()
     console = Console(file=output, width=120)
-    proof = demo.run(api, stack.outputs["BusName"], stack.client, tokens[:150], 2, 3, console)
+    proof = demo.run(api, stack.outputs["BusName"], stack.client, demo.Load(tokens[:150], 2, 3), console)
     assert proof.holds, output.getvalue()
     assert proof.allowed.total() > 0
     assert "All three are equal" in output.getvalue()
