@@ -1,7 +1,7 @@
-"""What each subscription of a customer still lets it use of a feature: a line for each, whatever else pays.
+"""What each subscription of a customer still lets it use of a feature: one allowance for each, whatever else pays.
 
 management.md 10 (one domain in three dialects): included units are free; bought ones, and overage that is allowed,
-are what may be used in all; None is no limit. A balance that no subscription gave is no line and changes none.
+are what may be used in all; None is no limit. A balance that no subscription gave gives no allowance and changes none.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ class SubscriptionAllowance(NamedTuple):
 
 
 def allowances(feature_id: str, balances: Mapping[BalanceKey, Balance]) -> dict[str, SubscriptionAllowance]:
-    """The lines of a balances as of one instant by subscription. Shares that a plan grants to each entity add up.
+    """What each subscription allows, by its id, of balances as of one instant. An entity's shares of a plan add up.
 
-    A plan that grants a feature twice (units each month, say, and some once) makes one line: the limits together, and the
+    A plan that grants a feature twice (units each month, say, and some once) makes one allowance: the limits together, and the
     usage of the longer period.
     """
     found: dict[str, SubscriptionAllowance] = {}

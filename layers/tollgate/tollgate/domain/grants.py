@@ -39,17 +39,29 @@ class Rollover(NamedTuple):
 
 
 class Grant(NamedTuple):
-    """One grant. `used` was drawn from it since it was granted or last reset: over its total, it is overdrawn; below
-    zero, more was put in than was granted (autumn.md 3.8).
+    """Units of one feature from one origin: a plan's item, or set by hand. Times are epoch milliseconds.
 
-    `total` is `granted` (included), `prepaid` (bought on top) and `adjustment` (set by hand, until the next reset).
-    `overage` says that it may be overdrawn, by at most `max_purchase`. `entity_share`: one entity's share of a customer's plan,
-    which the customer may draw as well. `next_reset_at` is a boundary of `anchor` and `reset`; None never resets.
-    `starts_at` is set until the grant has started. `price` is carried for display alone.
+    What it holds:
 
-    `filters`: it pays for, and counts, only the uses whose properties have these values. What was used of the feature in
-    the grant's own period is `counted`: `used`, and `used_elsewhere` it what other grants paid for. `meters` is what a feature's
-    aggregation remembers of the period (`domain.meters`), by feature.
+    - `granted` (included), `prepaid` (bought on top) and `adjustment` (set by hand, until the next reset): its `total`.
+    - `used`: drawn from it since it was granted or last reset. Over its total, it is overdrawn; below zero, more was put
+      in than was granted (autumn.md 3.8).
+    - `overage`: it may be overdrawn, by at most `max_purchase` units (None: without end). `unlimited`: it has no number.
+    - `rollovers`: units left from earlier periods, as `rollover` allows. `value`: what a static feature says.
+
+    How it changes by itself:
+
+    - `reset` and `anchor`: its boundaries are the anchor and each period after it. `next_reset_at`: the next boundary;
+      None where it never resets. `keeps_overage`: a free grant that is overdrawn at a reset stays so by as much.
+    - `starts_at`: when it starts, until it has. `expires_at`: when it is gone.
+
+    What it counts, and for whom:
+
+    - `entity_share`: one entity's share of its customer's plan, which the customer may draw too.
+    - `filters`: it pays for, and counts, only uses whose properties have these values.
+    - `used_elsewhere`: what was used of the feature in the grant's own period and other grants paid for.
+    - `meters`: what a feature's aggregation remembers of the period (`domain.meters`), by feature.
+    - `plan_id`, `subscription_id`, `add_on`, `created_at`: where it came from. `price` is carried for display alone.
     """
 
     id: str
@@ -128,11 +140,11 @@ class Grant(NamedTuple):
 
 
 def deduction_order(grant: Grant) -> tuple[Any, ...]:
-    """The order in which an item's grants are drawn, first to last (autumn.md 3.1 (steps 4 to 11)).
+    """The order in which a balance's grants are drawn, first to last (autumn.md 3.1 (steps 4 to 11)).
 
     Unlimited grants (they absorb everything), then grants that reset before those that don't, shorter periods first, sooner
     expiry first, main plans before add-ons, included and prepaid before pay-per-use, older grants first. Steps 1 to 3
-    order the items (`decisions.sources_of`).
+    order the balances (`decisions.sources_of`).
     """
     return (
         not grant.unlimited,

@@ -84,7 +84,7 @@ def forgotten(holds: Iterable[Hold], grant_ids: set[str]) -> tuple[Hold, ...]:
 
 
 def parts_of(before: Sequence[Grant], after: Sequence[Grant], seq: int) -> tuple[list[Part], list[Part]]:
-    """What moved between two states of an item's grants: the parts drawn from what the grants held (rollovers first), and the
+    """What moved between two states of a balance's grants: the parts drawn from what the grants held (rollovers first), and the
     overage after them; numbered from `seq` on, the overage as if it followed directly."""
     old = {grant.id: grant for grant in before}
     rolled: list[tuple[int, Part]] = []
@@ -111,7 +111,7 @@ def parts_of(before: Sequence[Grant], after: Sequence[Grant], seq: int) -> tuple
 
 
 def used_elsewhere_of(before: Sequence[Grant], after: Sequence[Grant]) -> tuple[tuple[str, Decimal], ...]:
-    """By how much each grant counts more, between two states of an item's grants, that others paid for."""
+    """By how much each grant counts more, between two states of a balance's grants, that others paid for."""
     old = {grant.id: grant.used_elsewhere for grant in before}
     return tuple(
         (grant.id, grant.used_elsewhere - old[grant.id]) for grant in after if grant.used_elsewhere != old[grant.id]

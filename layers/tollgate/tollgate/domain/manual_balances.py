@@ -223,7 +223,7 @@ def _move_reset(grants: _Selected, next_reset_at: int, now: int) -> None:
 
 
 class _Selected:
-    """The grants that a change works on, in deduction order over all the items that hold them."""
+    """The grants that a change works on, in deduction order over all the balances that hold them."""
 
     def __init__(self, holdings: Holdings, which: BalanceFilter, now: int) -> None:
         assert which.feature_id is not None

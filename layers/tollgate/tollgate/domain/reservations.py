@@ -1,7 +1,8 @@
 """Holding units before the cost is known, and using the true amount after (autumn.md 2.8, 3.11).
 
-A hold is a use that is refused as a whole where it is not covered (unless told otherwise), and that every balance it touched remembers. Confirming it
-forgets that; a different amount moves the difference, the last units drawn going back first; releasing undoes it all.
+A hold is a use that is refused as a whole where it is not covered (unless told otherwise), and that every balance it
+touched remembers. Confirming it forgets that; a different amount moves the difference, the last units drawn going back
+first; releasing it gives everything back.
 """
 
 from __future__ import annotations
@@ -38,8 +39,12 @@ from tollgate.domain.quantities import ZERO, converted, unconverted
 
 
 class Reservation(NamedTuple):
-    """A lock as its record keeps it. `held` is what it drew in units of the feature, `drawn_from` what of it in each item
-    in that item's units; times in ms."""
+    """A reservation as its record keeps it; times are epoch milliseconds.
+
+    - `lock_id`: the caller's name for it; `id`: that name's digest.
+    - `value`: what was asked for; `held`: what was drawn, in units of the feature.
+    - `drawn_from`: the balances that it was drawn from, and how much of each in its own units.
+    """
 
     lock_id: str
     id: str

@@ -1,4 +1,4 @@
-"""What a customer or an entity sees of a feature: grants gathered over the items of a balances as of one instant."""
+"""What a customer or an entity sees of a feature: grants gathered over its balances, as of one instant."""
 
 from __future__ import annotations
 
