@@ -49,6 +49,7 @@ class Sent:
         return {"Entries": [{} for _ in Entries]}
 
     def send_message(self, QueueUrl: str, MessageBody: str, **more: Any) -> None:  # noqa: N803 - botocore's names
+        assert QueueUrl
         body = json.loads(MessageBody)
         self.messages.append({"reason": body["reason"]} if "reason" in body else {"body": body, **more})
 
