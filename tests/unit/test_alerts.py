@@ -13,7 +13,6 @@ from tollgate.domain.alerts import (
     LimitType,
     Reached,
     State,
-    as_written,
     crossed,
     feature_alerts,
     is_closed,
@@ -21,7 +20,7 @@ from tollgate.domain.alerts import (
     windows_reached,
 )
 from tollgate.domain.balances import Balance, BalanceKey, as_of, recomputed
-from tollgate.domain.changes import instant_of
+from tollgate.domain.changes import as_written, instant_of
 from tollgate.domain.controls import AlertControl, Controls, SpendControl, UsageControl, limits_for
 from tollgate.domain.decisions import Balances, Overage, use
 from tollgate.domain.features import Feature, FeatureType, Pool
