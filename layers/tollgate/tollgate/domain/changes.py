@@ -152,9 +152,9 @@ def _before(write: BalanceWrite, previous: Balance | None, after: Balance | None
     if after is None:
         return as_of(previous, write.at)
     kept = {hold.id for hold in after.holds}
-    gone = sorted((hold for hold in previous.holds if hold.id not in kept), key=lambda hold: hold.expires_at)
+    gone = [hold for hold in previous.holds if hold.id not in kept]
     if gone:
-        ended = gone[-1]  # a write ends one reservation at most
+        ended = sorted(gone, key=lambda hold: hold.expires_at)[-1]  # a write ends one reservation at most
         holds = tuple(hold for hold in previous.holds if hold is not ended)
         before = as_of(previous._replace(holds=holds), instant)
         if _consumed(after.grants) - _consumed(before.grants) == (write.event.drawn if write.event else ZERO):
@@ -244,7 +244,8 @@ def _grant_changes(
         base = was if moved_boundary else due.get(grant.id, was)
         if not moved_boundary and was.next_reset_at is not None and (grant.next_reset_at or 0) > was.next_reset_at:
             yield GrantChange(What.RESET, grant, was.used - base.used, was.next_reset_at)
-        if numberless:
+        only_drawn = write.event is not None and grant == base._replace(used=grant.used)
+        if numberless or only_drawn:
             continue
         more = max(ZERO, grant.total - base.total)
         if more:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _NAMESPACE = uuid.UUID("6f1d6f0e-6d0b-5a53-9b0e-2f6b1c1f7d11")
 # In place of a balance item's binary values, which only its next write needs: a stream's image has them as base64 text.
 _NO_IDS: Item = {name: {"B": NO_ID} for name in ("fence", *(f"s{number}" for number in range(SLOTS)))}
+_NUMBERS = ("headroom", "ceiling", "spent")  # a balance item's, that the fast path moves
+_PASSED_OVER = frozenset((*_NUMBERS, *_NO_IDS, "version", "event"))
 
 
 class SubscriptionWrite(NamedTuple):
@@ -69,7 +71,7 @@ def change_of(record: Mapping[str, Any]) -> Change | None:
     if kind == keys.BALANCE:
         if new is not None and old is not None and old["version"] == new["version"]:
             return None
-        before, after = _balance(old), _balance(new)
+        before, after = _balances(old, new)
     elif event is None:
         return None
     feature_id, _, entity_id = rest.partition("#")
@@ -88,8 +90,21 @@ def change_of(record: Mapping[str, Any]) -> Change | None:
     return read_change(write)
 
 
-def _balance(image: Item | None) -> Balance | None:
-    return None if image is None else decode({**image, **_NO_IDS}).balance
+def _balances(old: Item | None, new: Item | None) -> tuple[Balance | None, Balance | None]:
+    """The balances of both images. On the fast path a write moves nothing but numbers: then the rest is decoded once."""
+    after = None if new is None else _decoded(new)
+    if old is None or new is None or after is None or _without_numbers(old) != _without_numbers(new):
+        return None if old is None else _decoded(old), after
+    headroom, ceiling, spent = (Decimal(old[name]["N"]) for name in _NUMBERS)
+    return after._replace(headroom=headroom, ceiling=ceiling, spent=spent), after
+
+
+def _decoded(image: Item) -> Balance:
+    return decode({**image, **_NO_IDS}).balance
+
+
+def _without_numbers(image: Item) -> Item:
+    return {name: value for name, value in image.items() if name not in _PASSED_OVER}
 
 
 def subscription_write(record: Mapping[str, Any]) -> SubscriptionWrite | None:
