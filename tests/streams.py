@@ -30,11 +30,11 @@ def recorded(dynamodb: DynamoDBClient, table_name: str) -> list[RecordedUse]:
     """Every use that the table's stream tells of, in order."""
     found = []
     for change in filter(None, map(change_of, records(dynamodb, table_name))):
-        event, after = change.event, change.after
+        write, event, after = change.write, change.write.event, change.after
         if event is not None and after is not None:
-            entity_id = event.entity_id or change.key.entity_id or None
-            id = record_id(change, event.id)
-            found.append(RecordedUse(id, change.environment, change.customer_id, entity_id, event, after))
+            entity_id = event.entity_id or write.key.entity_id or None
+            id = record_id(write, event.id)
+            found.append(RecordedUse(id, write.environment, write.customer_id, entity_id, event, after))
     return found
 
 

@@ -1,8 +1,9 @@
-"""The table's stream, told: to the history of usage, and to the bus, in order, with ids that redelivery does not change.
+"""Consumes the table's stream: what each record changed goes into the history of usage and, in order, to the bus.
 
-Delivery is at least once: a batch that fails half-way is sent again, halved each time (BisectBatchOnFunctionError), and
-each step may be repeated. A record that can never be read goes to the dead-letter queue with its reason and does not stop
-the shard. What was given up on and is sent again by hand says that it is `overtaken`.
+Delivery is at least once: a batch that fails half-way is sent again, halved each time (BisectBatchOnFunctionError). Every
+step may be repeated, and an event that is sent again has the same id. A record that can never be read goes to the
+dead-letter queue with the reason and does not stop the shard. A batch that was given up on and is sent again by hand says
+that it is `overtaken`: later records were consumed before it.
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from tollgate import runtime
 from tollgate.dialects.events import entries_for, reservation_entry, subscription_entry
 from tollgate.dialects.reservations import due_message
-from tollgate.domain.changes import Change, uses_of
+from tollgate.domain.changes import Change
 from tollgate.domain.environments import Environment
 from tollgate.domain.errors import TollgateError, Unavailable
 from tollgate.packing import packed
 from tollgate.store.locks import HELD, RecordedLock
 from tollgate.store.stream import change_of, lapsed_uses, recorded_lock, subscription_write
-from tollgate.usecases.alerts import StreamBatch, StreamStores
+from tollgate.usecases.alerts import Alerts
+from tollgate.usecases.history_writes import write_history
 
 logger = Logger()
 metrics = Metrics()
@@ -39,7 +41,9 @@ _TRIES = 3
 _UNREADABLE = (KeyError, ValueError, IndexError, TypeError, ArithmeticError, AssertionError, TollgateError)
 _events = runtime.client("events")
 _queue = runtime.client("sqs")
-_stores = StreamStores(runtime.history(), runtime.ledger(), runtime.alert_states())
+_history = runtime.history()
+_ledger = runtime.ledger()
+_alert_states = runtime.alert_states()
 
 
 class NotAccepted(Exception):
@@ -51,33 +55,33 @@ class NotAccepted(Exception):
 def handler(event: dict[str, Any], context: LambdaContext) -> None:
     records = event["Records"]
     metrics.add_metric("StreamRecords", MetricUnit.Count, len(records))
-    batch = StreamBatch(_stores)
-    entries = [entry for record in records for entry in _entries(batch, record)]
-    batch.keep(overtaken=event.get("overtaken", False))
+    alerts = Alerts(_ledger.features, _ledger.store, _alert_states)
+    changes: list[Change] = []
+    entries: list[dict[str, Any]] = []
+    for record in records:
+        read, told = _read(record, alerts)
+        changes += read
+        entries += told
+    write_history(_history, changes, overtaken=event.get("overtaken", False))
     for part in packed(entries, _MOST, _size, _MOST_BYTES):
         _put(part)
     metrics.add_metric("UsageEventsPublished", MetricUnit.Count, len(entries))
 
 
-def _changes(record: Mapping[str, Any]) -> list[Change]:
-    """What a record says of balances. Raises what it is given up for."""
-    change = change_of(record)
-    return lapsed_uses(record) if change is None else [change]
-
-
-def _entries(batch: StreamBatch, record: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _read(record: Mapping[str, Any], alerts: Alerts) -> tuple[list[Change], list[dict[str, Any]]]:
+    """What a record changed, and its entries for the bus. A record that cannot be read goes to the dead letters and has
+    neither."""
     try:
         subscription = subscription_write(record)
         if subscription is not None:
-            return [subscription_entry(subscription, _BUS)]
-        changes, entries = _changes(record), []
-        reservation = recorded_lock(record)
-        if reservation is not None:
-            entries.append(_reservation(reservation))
+            return [], [subscription_entry(subscription, _BUS)]
+        change = change_of(record)
+        changes = lapsed_uses(record) if change is None else [change]
+        reservation = recorded_lock(record) if change is None else None
+        entries = [] if reservation is None else [_reservation(reservation)]
         for change in changes:
-            entries += entries_for(change, _BUS, batch.warnings(change, uses_of(change)))
-            batch.told(change)
-        return entries
+            entries += entries_for(change, _BUS, alerts.raised_by(change))
+        return changes, entries
     except Unavailable:
         raise
     except _UNREADABLE as error:
@@ -87,7 +91,7 @@ def _entries(batch: StreamBatch, record: Mapping[str, Any]) -> list[dict[str, An
             MessageBody=json.dumps({"reason": f"{type(error).__name__}: {error}", "record": record}),
         )
         metrics.add_metric("UsageEventsPoisoned", MetricUnit.Count, 1)
-        return []
+        return [], []
 
 
 def _size(entry: Mapping[str, Any]) -> int:

@@ -15,7 +15,6 @@ import pytest
 from tests.conftest import Spent, dynamodb_client
 from tests.service import HOUR, HOURLY, NOW, SANDBOX, Service, item, pay_per_use
 from tests.streams import records
-from tollgate.domain.changes import grant_changes
 from tollgate.domain.controls import Controls, SpendControl, UsageControl
 from tollgate.domain.customers import Customer
 from tollgate.domain.decisions import Overage
@@ -260,7 +259,7 @@ def told_of_rows(here: Service, backend: Server) -> list[tuple[str, Decimal | No
     found = [
         change for record in records(dynamodb_client(backend.url), here.table.name) if (change := change_of(record))
     ]
-    return [(changed.what.value, changed.value) for change in found for changed in grant_changes(change)]
+    return [(changed.what.value, changed.value) for change in found for changed in change.grant_changes]
 
 
 @pytest.mark.parametrize("rollover", [None, RolloverRule(months=1)], ids=["plain", "rolls over"])

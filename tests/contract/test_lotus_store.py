@@ -19,7 +19,6 @@ from tests.service import HOUR, NOW, SANDBOX, Service, item, service
 from tests.streams import records
 from tollgate.domain.allowances import SubscriptionAllowance, allowances
 from tollgate.domain.balances import BalanceKey
-from tollgate.domain.changes import uses_of
 from tollgate.domain.customers import Customer
 from tollgate.domain.environments import CustomerRef
 from tollgate.domain.errors import NotFound
@@ -243,9 +242,11 @@ def test_events_together_count_as_one_after_another(here: Service, backend: Serv
     stream = records(dynamodb_client(backend.url), here.table.name)
     moved: dict[str, list[tuple[str, str, Decimal, Decimal]]] = {"alone": [], "together": []}
     for change in filter(None, map(change_of, stream)):
-        for use in uses_of(change):
+        for use in change.uses:
             drawn = sum((deduction.value for deduction in use.deductions), Decimal(0))
-            moved[change.customer_id].append((use.use_id.removeprefix("alone-"), use.feature_id, use.value, drawn))
+            moved[change.write.customer_id].append(
+                (use.use_id.removeprefix("alone-"), use.feature_id, use.value, drawn)
+            )
     assert len(moved["together"]) == 3 + 6 * 3
     assert sorted(moved["together"]) == sorted(moved["alone"])
 

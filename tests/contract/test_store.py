@@ -14,7 +14,6 @@ from tests.service import CALLER, HOUR, HOURLY, MONTHLY, NOW, SANDBOX, Service, 
 from tests.streams import records
 from tollgate.domain.api_keys import Scope, digest
 from tollgate.domain.balances import BalanceKey
-from tollgate.domain.changes import uses_of
 from tollgate.domain.controls import Controls, SpendControl, UsageControl
 from tollgate.domain.customers import Customer
 from tollgate.domain.decisions import Overage
@@ -47,7 +46,7 @@ def told_uses(here: Service) -> list[tuple[str, Decimal, dict[str, Decimal], boo
     found = [
         (use.feature_id, use.value, {d.feature_id: d.value for d in use.deductions}, use.part)
         for change in changes
-        for use in uses_of(change)
+        for use in change.uses
     ]
     return sorted(found, key=lambda use: (use[0], use[3]))
 

@@ -1,8 +1,5 @@
 """Limits and thresholds are told once each, however late the stream is read and however it is cut: also where a customer's
-balance, its entities' and credit pools count together. On every backend that is atomic.
-
-Rules: autumn.md 7.1; flexprice.md 3.
-"""
+balance, its entities' and credit pools count together. On every backend that is atomic."""
 
 from __future__ import annotations
 
@@ -17,16 +14,14 @@ import pytest
 from tests.conftest import dynamodb_client
 from tests.service import MONTHLY, NOW, SANDBOX, Service, item
 from tests.streams import records
-from tollgate.domain.alerts import LimitWarning, StateWarning, ThresholdWarning, Warned
-from tollgate.domain.changes import uses_of
+from tollgate.domain.alerts import LimitAlert, RaisedAlert, StateAlert, ThresholdAlert
 from tollgate.domain.controls import AlertControl, Controls, UsageControl
 from tollgate.domain.features import Feature, FeatureType
 from tollgate.domain.periods import Interval
 from tollgate.domain.plans import PlanItem
 from tollgate.store.alert_states import AlertStateStore
-from tollgate.store.history import HistoryStore
 from tollgate.store.stream import change_of, lapsed_uses
-from tollgate.usecases.alerts import StreamBatch, StreamStores
+from tollgate.usecases.alerts import Alerts
 from tollgate_cli.servers import Server
 
 SHARED = PlanItem("messages", Decimal(100), reset=MONTHLY, entity_feature_id="users")
@@ -44,25 +39,20 @@ class Listener:
         """What the records since the last time warn of, delivered in batches of these sizes (the last takes the rest)."""
         new = records(self._client, self._here.table.name)[self._done :]
         self._done += len(new)
-        found: list[Warned] = []
+        found: list[RaisedAlert] = []
         for batch in _cut(new, sizes):
-            once, again = self._warned(batch), self._warned(batch)
+            once, again = self._raised(batch), self._raised(batch)
             assert once == again
             found += once
-        return [_text(warned) for warned in found]
+        return [_text(alert) for alert in found]
 
-    def _warned(self, batch: Sequence[dict[str, Any]]) -> list[Warned]:
+    def _raised(self, batch: Sequence[dict[str, Any]]) -> list[RaisedAlert]:
         here = self._here
-        stores = StreamStores(HistoryStore(here.table, 400), here.ledger, AlertStateStore(here.table))
         changes = [
             c for record in batch for c in ([change_of(record)] if change_of(record) else lapsed_uses(record)) if c
         ]
-        told = StreamBatch(stores)
-        found = []
-        for change in changes:
-            found += told.warnings(change, uses_of(change))
-            told.told(change)
-        return found
+        alerts = Alerts(here.ledger.features, here.ledger.store, AlertStateStore(here.table))
+        return [alert for change in changes for alert in alerts.raised_by(change)]
 
 
 def _cut(records: Sequence[dict[str, Any]], sizes: Sequence[int]) -> Iterator[Sequence[dict[str, Any]]]:
@@ -73,13 +63,13 @@ def _cut(records: Sequence[dict[str, Any]], sizes: Sequence[int]) -> Iterator[Se
     yield records[start:]
 
 
-def _text(warned: Warned) -> str:
-    if isinstance(warned, LimitWarning):
-        return f"{warned.feature_id}{f' of {warned.entity_id}' if warned.entity_id else ''}: {warned.reached.type}"
-    if isinstance(warned, StateWarning):
-        return f"{warned.feature_id} is {warned.state} at {warned.value}"
-    assert isinstance(warned, ThresholdWarning)
-    return f"{warned.feature_id} passes {warned.passed.alert.threshold}"
+def _text(alert: RaisedAlert) -> str:
+    if isinstance(alert, LimitAlert):
+        return f"{alert.feature_id}{f' of {alert.entity_id}' if alert.entity_id else ''}: {alert.reached.type}"
+    if isinstance(alert, StateAlert):
+        return f"{alert.feature_id} is {alert.state} at {alert.value}"
+    assert isinstance(alert, ThresholdAlert)
+    return f"{alert.feature_id} passes {alert.passed.alert.threshold}"
 
 
 def usage(*thresholds: int) -> Controls:

@@ -69,3 +69,7 @@ def here() -> Iterator[Here]:
             sys.modules.pop(f"functions.{function}.app", None)
             handlers[function] = importlib.import_module(f"functions.{function}.app").handler
         yield Here(handlers, service(client, name))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--write-recorded", action="store_true", help="write what the stream's consumer tells anew")

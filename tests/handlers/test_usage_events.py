@@ -272,9 +272,9 @@ def test_a_consumer_that_dies_between_its_steps_tells_all_when_it_comes_again(
     bus = Bus()
     with monkeypatch.context() as patch:
         if step == "before the history":
-            patch.setattr(module._stores.history, "write", die)
+            patch.setattr(module._history, "write", die)
         elif step == "between its entries and its sums":
-            patch.setattr(module._stores.history, "add", die)
+            patch.setattr(module._history, "add", die)
         elif step == "before the bus":
             patch.setattr(module, "packed", die)
         else:
@@ -285,7 +285,7 @@ def test_a_consumer_that_dies_between_its_steps_tells_all_when_it_comes_again(
     consume(records, bus)
     told_once = {detail["id"]: detail["value"] for _, detail in told(bus)}
     assert sorted(told_once.values()) == list(range(1, 26))
-    history = module._stores.history
+    history = module._history
     hour = Segment(From.HOURS, NOW, NOW + HOUR_MS)
     sums = list(history.sums(Environment.SANDBOX, customer, ["messages"], [hour], ReadBudget(100)))
     assert [(one.uses, one.sum) for one in sums] == [(25, 325)]
@@ -327,7 +327,7 @@ def test_a_features_own_thresholds_tell_each_change_of_state(here: Here, consume
     )
     here.service.management.create_feature(Environment.SANDBOX, feature)
     module: Any = sys.modules["functions.usage_events.app"]
-    module._stores.ledger.features.catalog(Environment.SANDBOX, fresh=True)
+    module._tracking.features.catalog(Environment.SANDBOX, fresh=True)
     balance = held(monthly(100), key=BalanceKey("wallet"))
     records = uses(balance, [49, 1, 46, 3], "w1")
     refilled = held(monthly(100)._replace(adjustment=Decimal(100)), key=BalanceKey("wallet"))
@@ -365,7 +365,7 @@ def test_a_hold_that_is_confirmed_moves_nothing_and_one_that_is_settled_moves_th
 def test_a_reservation_whose_time_ran_out_is_the_return_of_what_it_held(
     consume: Any, monkeypatch: pytest.MonkeyPatch, ends: str
 ) -> None:
-    """S197: events [-8, 8]; here 3 of its own balance, and 5 that cost half a credit."""
+    """autumn.md S197: events [-8, 8]; here 3 of its own balance, and 5 that cost half a credit."""
     module: Any = sys.modules["functions.usage_events.app"]
     monkeypatch.setattr(module, "due_message", lambda *_: Delayed("{}", 5))
     monkeypatch.setattr(Letters, "send_message", lambda *_, **__: None)

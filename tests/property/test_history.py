@@ -18,10 +18,9 @@ from tests.service import SANDBOX, service
 from tollgate.domain.balances import BalanceKey
 from tollgate.domain.environments import Environment
 from tollgate.domain.history import DAY_MS, HOUR_MS, Addition, From, Segment, SumKey
-from tollgate.store.alert_states import AlertStateStore
 from tollgate.store.history import HistoryStore, ReadBudget
 from tollgate.store.stream import change_of
-from tollgate.usecases.alerts import StreamBatch, StreamStores
+from tollgate.usecases.history_writes import write_history
 from tollgate_cli.servers import Server
 
 PLACES = (BalanceKey("messages"), BalanceKey("messages", "e1"), BalanceKey("words"))
@@ -47,10 +46,9 @@ class Crashing(HistoryStore):
 
 
 @pytest.fixture(scope="module")
-def stores(servers: dict[str, Server]) -> StreamStores:
+def history(servers: dict[str, Server]) -> Crashing:
     client = dynamodb_client(servers["DynamoDB Local"].url)
-    here = service(client, create_table(client))
-    return StreamStores(Crashing(here.table, 400), here.ledger, AlertStateStore(here.table))
+    return Crashing(service(client, create_table(client)).table, 400)
 
 
 writes = st.lists(st.tuples(st.sampled_from(PLACES), st.integers(1, 9), st.integers(0, 30 * HOUR_MS)), max_size=25)
@@ -59,7 +57,7 @@ writes = st.lists(st.tuples(st.sampled_from(PLACES), st.integers(1, 9), st.integ
 @given(writes, st.data())
 @settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 def test_any_interleaving_of_records_gives_the_same_sums(
-    stores: StreamStores, writes: list[tuple[BalanceKey, int, int]], data: st.DataObject
+    history: Crashing, writes: list[tuple[BalanceKey, int, int]], data: st.DataObject
 ) -> None:
     customer = f"c{next(_customers)}"
     queues: dict[BalanceKey, list[dict[str, Any]]] = defaultdict(list)
@@ -79,18 +77,13 @@ def test_any_interleaving_of_records_gives_the_same_sums(
     while any(queues.values()):  # each item's own order is the stream's promise
         balance_key = data.draw(st.sampled_from([balance_key for balance_key, queue in queues.items() if queue]))
         merged.append(queues[balance_key].pop(0))
-    assert isinstance(stores.history, Crashing)
-    history = stores.history
 
     def keep(records: Sequence[dict[str, Any]], *, overtaken: bool) -> bool:
         """Whether the consumer lived to the end of the batch."""
         history.left = data.draw(st.none() | st.integers(0, 4))
         changes = [change for one in records if (change := change_of(one))]
-        batch = StreamBatch(stores)
-        for change in changes:
-            batch.told(change)
         try:
-            batch.keep(overtaken=overtaken)
+            write_history(history, changes, overtaken=overtaken)
         except Crash:
             return False
         return True
@@ -111,13 +104,13 @@ def test_any_interleaving_of_records_gives_the_same_sums(
     for source, unit in ((From.HOURS, HOUR_MS), (From.DAYS, DAY_MS)):
         end = NOW + 2 * DAY_MS
         parts = [Segment(source, NOW, end)]
-        sums = stores.history.sums(SANDBOX, customer, ["messages", "words"], parts, ReadBudget(1000))
+        sums = history.sums(SANDBOX, customer, ["messages", "words"], parts, ReadBudget(1000))
         found = {(s.feature_id, s.entity_id, s.at): (s.uses, s.sum) for s in sums}
         wanted: dict[tuple[str, str | None, int], list[Decimal]] = defaultdict(list)
         for (feature, entity, at), values in expected.items():
             wanted[feature, entity, at - at % unit] += values
         assert found == {key: (len(values), sum(values)) for key, values in wanted.items()}
-    listed = [entry for _, entry in stores.history.entries(SANDBOX, customer, NOW, NOW + 2 * DAY_MS)]
+    listed = [entry for _, entry in history.entries(SANDBOX, customer, NOW, NOW + 2 * DAY_MS)]
     assert [entry.at for entry in listed] == sorted((NOW + late for _, _, late in writes), reverse=True)
     assert sum(entry.value for entry in listed) == sum(value for _, value, _ in writes)
     assert all(sum(taken.value for taken in entry.deductions) == entry.value for entry in listed)

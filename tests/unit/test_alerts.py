@@ -1,4 +1,4 @@
-"""What a write reaches and crosses: Autumn's limits and thresholds (autumn.md 7.1, S263), a feature's own (flexprice.md 3)."""
+"""What a write reaches and crosses: Autumn's limits and thresholds (autumn.md S263, 7.1), a feature's own (flexprice.md 3)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from tollgate.domain.alerts import (
     LimitType,
     Reached,
     State,
-    as_written,
     crossed,
     feature_alerts,
     is_closed,
@@ -21,7 +20,7 @@ from tollgate.domain.alerts import (
     windows_reached,
 )
 from tollgate.domain.balances import Balance, BalanceKey, Balances, as_of, recomputed
-from tollgate.domain.changes import instant_of
+from tollgate.domain.changes import as_written, instant_of
 from tollgate.domain.controls import AlertControl, Controls, SpendControl, UsageControl, limits_for
 from tollgate.domain.decisions import Overage, UseRequest, use
 from tollgate.domain.features import Feature, FeatureType, Pool

@@ -91,12 +91,12 @@ def retired_phrases(text: str, allowed: set[str] = frozenset()) -> list[str]:  #
     ]
 
 
-@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("path", list(sources()), ids=lambda path: str(path.relative_to(ROOT)))
 def test_code_says_what_the_glossary_says(path: Path) -> None:
     assert retired_in(path) == []
 
 
-@pytest.mark.parametrize("page", documents(), ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("page", list(documents()), ids=lambda path: str(path.relative_to(ROOT)))
 def test_documents_say_what_the_glossary_says(page: Path) -> None:
     allowed = ALLOWED.get(str(page.relative_to(ROOT)), set())
     assert retired_phrases(page.read_text(), allowed) == []

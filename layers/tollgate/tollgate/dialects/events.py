@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from tollgate.dialects import events_models as models
-from tollgate.domain.alerts import LimitWarning, StateWarning, ThresholdWarning, Warned
-from tollgate.domain.balances import Balance, apply_spent
-from tollgate.domain.changes import Change, GrantChange, RecordedUse, grant_changes, uses_of
+from tollgate.domain.alerts import LimitAlert, RaisedAlert, StateAlert, ThresholdAlert
+from tollgate.domain.balances import Balance
+from tollgate.domain.changes import BalanceWrite, Change, GrantChange, RecordedUse
 from tollgate.domain.decisions import Deduction
 from tollgate.domain.drawing import totals
 from tollgate.domain.grants import Grant
@@ -20,19 +20,19 @@ from tollgate.store.stream import SubscriptionWrite, record_id
 SOURCE = "tollgate"
 
 
-def entries_for(change: Change, bus: str, warnings: Iterable[Warned]) -> Iterator[dict[str, Any]]:
-    """All that a write of a balance tells, in order: what was granted or reset, what was used, what it warns of."""
-    for number, changed in enumerate(grant_changes(change) if change.before or change.after else ()):
-        yield _entry(bus, f"balance.{changed.what}", _grant_changed(change, changed, number))
-    used = uses_of(change)
-    for use in used:
-        yield _entry(bus, "usage.recorded", _use_recorded(change, use, len(used) > 1))
-    cause = used[-1] if used else None
-    for warned in warnings:
-        if isinstance(warned, LimitWarning):
-            yield _entry(bus, "balance.limit_reached", _limit_reached(change, cause, warned))
+def entries_for(change: Change, bus: str, alerts: Iterable[RaisedAlert]) -> Iterator[dict[str, Any]]:
+    """The entries of one write of a balance, in order: what became of its grants, each use, each alert that it raised."""
+    write, uses, balance = change.write, change.uses, _balance(change.after)
+    for number, changed in enumerate(change.grant_changes):
+        yield _entry(bus, f"balance.{changed.what}", _grant_changed(write, changed, number, balance))
+    for use in uses:
+        yield _entry(bus, "usage.recorded", _use_recorded(write, use, len(uses) > 1, balance))
+    cause = uses[-1] if uses else None
+    for alert in alerts:
+        if isinstance(alert, LimitAlert):
+            yield _entry(bus, "balance.limit_reached", _limit_reached(write, cause, alert, balance))
         else:
-            yield _entry(bus, "balance.alert_triggered", _alert_triggered(change, cause, warned))
+            yield _entry(bus, "balance.alert_triggered", _alert_triggered(write, cause, alert, balance))
 
 
 def subscription_entry(write: SubscriptionWrite, bus: str) -> dict[str, Any]:
@@ -104,65 +104,72 @@ def _entry(bus: str, detail_type: str, detail: models.Detail) -> dict[str, Any]:
     }
 
 
-def _use_recorded(change: Change, use: RecordedUse, several: bool) -> models.UsageRecorded:
-    id = record_id(change, use.use_id, *((use.feature_id,) if several else ()))
+def _use_recorded(write: BalanceWrite, use: RecordedUse, several: bool, balance: Any) -> models.UsageRecorded:
+    id = record_id(write, use.use_id, *((use.feature_id,) if several else ()))
     return models.UsageRecorded(
-        **_whose(change, id, use.at, use.entity_id),
+        **_whose(write, id, use.at, use.entity_id),
         feature_id=use.feature_id,
         value=use.value,
         deducted=use.drawn,
         part=use.part,
         properties=dict(use.properties),
         deductions=[_moved(moved) for moved in use.deductions],
-        balance=_balance(change.after),
+        balance=balance,
         cause=_cause(use),
     )
 
 
-def _grant_changed(change: Change, changed: GrantChange, number: int) -> models.BalanceChanged:
+def _grant_changed(write: BalanceWrite, changed: GrantChange, number: int, balance: Any) -> models.BalanceChanged:
     model: Any = models.MODELS[f"balance.{changed.what}"]
     detail: models.BalanceChanged = model(
-        **_whose(change, record_id(change, changed.what, str(number), changed.grant.id), changed.at),
-        feature_id=change.key.feature_id,
+        **_whose(
+            write,
+            record_id(write, changed.what, str(number), changed.grant.id),
+            changed.at,
+            write.key.entity_id or None,
+        ),
+        feature_id=write.key.feature_id,
         value=changed.value,
         grant=_grant(changed.grant),
-        balance=_balance(change.after),
+        balance=balance,
     )
     return detail
 
 
-def _limit_reached(change: Change, cause: RecordedUse | None, warned: LimitWarning) -> models.LimitReached:
+def _limit_reached(
+    write: BalanceWrite, cause: RecordedUse | None, alert: LimitAlert, balance: Any
+) -> models.LimitReached:
     assert cause is not None
-    limit = warned.reached
-    id = record_id(change, "limit", warned.feature_id, limit.type, str(limit.filter))
+    limit = alert.reached
+    id = record_id(write, "limit", alert.feature_id, limit.type, str(limit.filter))
     return models.LimitReached(
-        **_whose(change, id, cause.at, warned.entity_id),
-        feature_id=warned.feature_id,
+        **_whose(write, id, cause.at, alert.entity_id),
+        feature_id=alert.feature_id,
         limit_type=limit.type.value,
         filter=dict(limit.filter) or None,
-        balance=_balance(change.after),
+        balance=balance,
         cause=_cause(cause),
     )
 
 
 def _alert_triggered(
-    change: Change, cause: RecordedUse | None, warned: ThresholdWarning | StateWarning
+    write: BalanceWrite, cause: RecordedUse | None, raised: ThresholdAlert | StateAlert, balance: Any
 ) -> models.AlertTriggered:
-    if isinstance(warned, StateWarning):
-        level, value, entity_id = warned.level, warned.value, None
-        id = record_id(change, "state", warned.state)
+    if isinstance(raised, StateAlert):
+        level, value, entity_id = raised.level, raised.value, None
+        id = record_id(write, "state", raised.state)
         crossed = models.CrossedAlert(
             scope="feature",
             name=None,
             threshold=level[0] if level else None,
             threshold_type="remaining",
-            state=warned.state.value,
+            state=raised.state.value,
             condition=None if level is None else "above" if level[1] else "below",
         )
     else:
-        alert, value, entity_id = warned.passed.alert, warned.passed.value, warned.entity_id
+        alert, value, entity_id = raised.passed.alert, raised.passed.value, raised.entity_id
         parts = (entity_id or "", alert.type, str(alert.threshold), alert.basis, alert.name or "")
-        id = record_id(change, "alert", *parts)
+        id = record_id(write, "alert", *parts)
         crossed = models.CrossedAlert(
             scope="plan" if alert.of_plan else "entity" if entity_id else "customer",
             name=alert.name,
@@ -172,21 +179,21 @@ def _alert_triggered(
             condition=None,
         )
     return models.AlertTriggered(
-        **_whose(change, id, cause.at if cause else change.at, entity_id),
-        feature_id=warned.feature_id,
+        **_whose(write, id, cause.at if cause else write.at, entity_id),
+        feature_id=raised.feature_id,
         alert=crossed,
         value=value,
-        balance=_balance(change.after),
+        balance=balance,
         cause=_cause(cause) if cause else None,
     )
 
 
-def _whose(change: Change, id: str, at: int, entity_id: str | None = "") -> dict[str, Any]:
+def _whose(write: BalanceWrite, id: str, at: int, entity_id: str | None) -> dict[str, Any]:
     return {
         "id": id,
-        "environment": change.environment,
-        "customer_id": change.customer_id,
-        "entity_id": (change.key.entity_id or None) if entity_id == "" else entity_id,
+        "environment": write.environment.value,
+        "customer_id": write.customer_id,
+        "entity_id": entity_id,
         "timestamp": at,
     }
 
@@ -230,7 +237,7 @@ def _balance(balance: Balance | None) -> Any:
     """None for a flag, and where there is no balance any more."""
     if balance is None or balance.flag:
         return None
-    grants = [grant for grant in apply_spent(balance) if grant.starts_at is None]
+    grants = balance.live_grants
     return models.BalanceAfter(
         feature_id=balance.feature_id,
         entity_id=balance.key.entity_id or None,

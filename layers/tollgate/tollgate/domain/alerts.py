@@ -1,9 +1,9 @@
-"""When to warn: a limit that is reached, and thresholds that are passed.
+"""Which limits are reached and which thresholds are passed, at balances as they stand.
 
-Which thresholds an item watches is resolved where its limits are (`controls.limits_for`); a feature's own
-(`FeatureAlerts`) are the catalog's. Here is what stands at balances, and what a write changed of it: a balance as it stood
-before a write and after it says what the write alone crossed. Where several balances count together, the others are only
-known as they are when the write is told, and what was told last says whether something was crossed (`usecases/telling`).
+Three things are looked at: limits (a check of the least use is denied), thresholds (`limits.Alert`: a customer, an entity or
+a plan states them, and each balance holds those that it watches), and a feature's own thresholds (`FeatureAlerts`, in the
+catalog). A write raises an alert for what holds after it and did not hold before it; how that is decided where several
+balances count together is said in `usecases/alerts.py`. All balances here have `spent` applied (`changes.as_written`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from tollgate.domain.balances import Balance, BalanceKey, Balances, apply_spent
+from tollgate.domain.balances import Balance, BalanceKey, Balances
 from tollgate.domain.decisions import UseRequest, check, limits_of
 from tollgate.domain.drawing import overage_cap, totals
 from tollgate.domain.features import Feature, Pool
@@ -34,14 +34,14 @@ class LimitType(StrEnum):
 
 
 class Reached(NamedTuple):
-    """A limit that denies a check of the least use. `filter`: of a usage limit."""
+    """A limit that denies a check of the least use. `filter`: the properties (name, value) that a usage limit is for."""
 
     type: LimitType
     filter: tuple[tuple[str, str], ...] = ()
 
 
 class Passed(NamedTuple):
-    """A threshold that is passed, and where the measured number stands."""
+    """A threshold that is passed. `value`: the number that is compared with it, in units or in percent."""
 
     alert: Alert
     value: Decimal
@@ -51,7 +51,7 @@ class Passed(NamedTuple):
 
 
 def windows_reached(before: Balance | None, after: Balance | None) -> Iterator[Reached]:
-    """The usage limits of an item that a write has reached."""
+    """The usage limits of a balance that had room for the least use before a write, and have none after it."""
     old_windows = _windows(before)
     for window in _windows(after):
         old = next((w for w in old_windows if _same(w, window)), None)
@@ -60,12 +60,16 @@ def windows_reached(before: Balance | None, after: Balance | None) -> Iterator[R
 
 
 def is_closed(balance: Balance | None) -> bool:
-    """Whether a usage limit of this item lets no use through at all."""
+    """Whether a usage limit of the balance denies every use, whatever its properties."""
     return any(window.room < EPSILON and not window.filter for window in _windows(balance))
 
 
 def reached(feature: Feature, pools: Sequence[Pool], entity_id: str, balances: Balances) -> Reached | None:
-    """What a customer (or an entity of it) has reached of what it may use, usage limits aside; None where it may use more."""
+    """The limit that denies the least use of a feature to a customer (or to its entity), usage limits aside; None where a
+    use is allowed. `pools`: the credit systems that pay for the feature."""
+    own = balances.get(BalanceKey(feature.id, entity_id))
+    if own is not None and _pays_alone(own):
+        return None
     open_balances = _windowless(balances)
     if check(UseRequest(feature, pools, entity_id, EPSILON), open_balances).allowed:
         return None
@@ -79,8 +83,17 @@ def reached(feature: Feature, pools: Sequence[Pool], entity_id: str, balances: B
     return Reached(found)
 
 
+def _pays_alone(balance: Balance) -> bool:
+    """Whether one of its grants pays for the least use of any properties, so that a check is allowed whatever else is held."""
+    return any(
+        grant.starts_at is None and not grant.filters and (grant.unlimited or grant.remaining >= EPSILON)
+        for grant in balance.grants
+    )
+
+
 def _windows(balance: Balance | None) -> Sequence[Window]:
-    if balance is None or any(grant.unlimited for grant in balance.live_grants):
+    """The usage limits that bound a balance: none where it is unlimited."""
+    if balance is None or not balance.limits.windows or any(grant.unlimited for grant in balance.live_grants):
         return ()
     return balance.limits.windows
 
@@ -104,16 +117,20 @@ def _of(feature_id: str, balances: Balances) -> list[Balance]:
 
 
 def crossed(key: BalanceKey, before: Balances, after: Balances) -> Iterator[Passed]:
-    """The thresholds of this place that are passed after a write, and were not before it. Source: autumn.md 7.1."""
-    earlier = {alert for alert, passed in standing(key, before) if passed is None}
-    yield from (passed for alert, passed in standing(key, after) if passed is not None and alert in earlier)
+    """The thresholds of a customer's or an entity's balance that are passed after a write and were not before it
+    (autumn.md 7.1)."""
+    earlier = {alert for alert, passed in thresholds(key, before) if passed is None}
+    yield from (passed for alert, passed in thresholds(key, after) if passed is not None and alert in earlier)
 
 
-def standing(key: BalanceKey, balances: Balances) -> Iterator[tuple[Alert, Passed | None]]:
-    """The thresholds that this place watches, and of each whether it is passed: a customer's look at all its balances of
-    the feature, its entities' among them, an entity's at the entity's own. What has no such number is left out."""
-    subject = balances.get(key)
-    for alert in subject.limits.alerts if subject else ():
+def thresholds(key: BalanceKey, balances: Balances) -> Iterator[tuple[Alert, Passed | None]]:
+    """The thresholds that the balance of this key watches; with each, where the number stands if it is passed, else None.
+
+    A customer's thresholds measure all balances of the feature, those of its entities too; an entity's, the entity's own.
+    A threshold is left out where there is no such number (nothing is granted, or without limit).
+    """
+    watching = balances.get(key)
+    for alert in watching.limits.alerts if watching else ():
         number = _measured(alert, grants_at(key, balances), _limits(key, balances))
         if number is not None:
             over = number >= alert.threshold if alert.type in _USAGE else number <= alert.threshold
@@ -121,7 +138,7 @@ def standing(key: BalanceKey, balances: Balances) -> Iterator[tuple[Alert, Passe
 
 
 def grants_at(key: BalanceKey, balances: Balances) -> list[Grant]:
-    """The grants that a place's thresholds look at."""
+    """The grants that the thresholds of this key measure."""
     if key.entity_id:
         return list(balances[key].live_grants) if key in balances else []
     return [grant for balance in _of(key.feature_id, balances) for grant in balance.live_grants]
@@ -158,7 +175,7 @@ def _measured(alert: Alert, grants: Sequence[Grant], limits: Limits) -> Decimal 
 
 
 class State(StrEnum):
-    """The most severe threshold that holds (flexprice.md 3)."""
+    """The state of a feature for a customer: the most severe of the feature's own thresholds that holds (flexprice.md 3)."""
 
     OK = "ok"
     INFO = "info"
@@ -167,12 +184,16 @@ class State(StrEnum):
 
 
 class FeatureAlerts(NamedTuple):
-    """Thresholds on what remains, the most severe first; `above` or `below`, each reached when it is equalled."""
+    """A feature's own thresholds on the units that remain, the most severe first.
+
+    Each level is (state, threshold, above): it holds where what remains is at or above the threshold, or, not `above`, at
+    or below it.
+    """
 
     levels: tuple[tuple[State, Decimal, bool], ...]
 
     def state(self, grants: Iterable[Grant]) -> tuple[State, Decimal]:
-        """The state at what these grants hold, and that."""
+        """The state, and the units that remain of these grants: below zero where they are overdrawn."""
         grants = list(grants)
         sums = totals(grants)
         if sums.unlimited:
@@ -200,42 +221,28 @@ def feature_alerts(extra: Mapping[str, Any]) -> FeatureAlerts | None:
     return FeatureAlerts(tuple(levels)) if levels else None
 
 
-# ------------------------------------------------------------------ as it was written
+# ------------------------------------------------------------------ alerts that are raised
 
 
-def as_written(balance: Balance) -> Balance:
-    """A balance as it was written, with what was spent settled into its grants."""
-    return balance._replace(grants=apply_spent(balance), spent=ZERO, limits=_counted(balance))
-
-
-def _counted(balance: Balance) -> Limits:
-    if not balance.spent or any(grant.unlimited for grant in balance.live_grants):
-        return balance.limits
-    windows = tuple(window._replace(used=window.used + balance.spent) for window in balance.limits.windows)
-    return balance.limits._replace(windows=windows)
-
-
-# ------------------------------------------------------------------ what is told
-
-
-class LimitWarning(NamedTuple):
-    """Who (an entity, or None for the customer itself) has reached a limit of which feature."""
+class LimitAlert(NamedTuple):
+    """The customer (`entity_id` None), or an entity, has reached a limit of the feature."""
 
     feature_id: str
     entity_id: str | None
     reached: Reached
 
 
-class ThresholdWarning(NamedTuple):
-    """A threshold of the customer (None), or of an entity, that was crossed."""
+class ThresholdAlert(NamedTuple):
+    """A threshold of the customer (`entity_id` None), or of an entity, is passed."""
 
     feature_id: str
     entity_id: str | None
     passed: Passed
 
 
-class StateWarning(NamedTuple):
-    """A feature's own thresholds have led to another state; `level` is the threshold that holds now, and whether above."""
+class StateAlert(NamedTuple):
+    """The customer is in another state of a feature's own thresholds. `value`: the units that remain. `level`: the threshold
+    that holds now, and whether it is an upper one (`above`); None in the state `ok`."""
 
     feature_id: str
     state: State
@@ -243,4 +250,4 @@ class StateWarning(NamedTuple):
     level: tuple[Decimal, bool] | None
 
 
-Warned = LimitWarning | ThresholdWarning | StateWarning
+RaisedAlert = LimitAlert | ThresholdAlert | StateAlert

@@ -1,7 +1,9 @@
-"""What a write of a balance item says, read from the item before and after it: uses, resets, grants, lapses.
+"""What one write of a balance changed, read once, for the three that take it: the history of usage, the bus and alerts.
 
-A write that only the clock caused does not exist: a reset or an expiry is taken in by the first write after it, and told
-then. Times are epoch milliseconds.
+The table's stream gives a balance item as it was stored before a write and after it (`BalanceWrite`). `read_change` works out
+what lies between them (`Change`): the balance right before the write, the uses that were counted, and what became of each
+grant beside being used. Nothing is written when the clock alone changes a balance: a reset or an expiry is part of the
+first write after it. Times are epoch milliseconds; amounts are in units of the balance's feature.
 """
 
 from __future__ import annotations
@@ -13,32 +15,43 @@ from typing import Any, NamedTuple
 
 from tollgate.domain.balances import Balance, BalanceKey, apply_spent, as_of
 from tollgate.domain.decisions import Deduction
+from tollgate.domain.environments import Environment
 from tollgate.domain.grants import FOREVER, Grant
+from tollgate.domain.limits import Limits
 from tollgate.domain.quantities import ZERO
 from tollgate.domain.use_records import NO_PROPERTIES, UseRecord
 
 _LATEST = 253_370_764_799_999  # the end of the year 9998: the last instant that every interval can be counted from
 
 
-class Change(NamedTuple):
-    """One write of one balance item. `event` is set where it counted something; `at` is when it was written.
+class BalanceWrite(NamedTuple):
+    """One write of one balance, as it was recorded.
 
-    Where both balances are None, `source` names what else told of it: a use of what nothing grants, or a reservation.
+    `old` and `new` are the balance as stored before the write and after it; None where there was none, or is none any
+    more. `version` counts the writes of the balance; a removal has the version of the write before it. `event` is set
+    where the write counted a use. `at` is when it was written.
+
+    A use can also be recorded without a balance: where nothing grants the feature, and when a reservation lapses. Then
+    `old` and `new` are None, and `source` says which item recorded it (empty: the balance's own).
     """
 
-    environment: str
+    environment: Environment
     customer_id: str
     key: BalanceKey
     version: int
-    before: Balance | None
-    after: Balance | None
+    old: Balance | None
+    new: Balance | None
     event: UseRecord | None
     at: int
     source: str = ""
 
 
 class RecordedUse(NamedTuple):
-    """One use, as far as it moved one item. `part`: another item's record tells of the same use, and is its first."""
+    """One use, as far as it moved one balance.
+
+    `value` was asked for, in units of `feature_id`; `drawn` moved on the balance, and `deductions` says on which of its
+    grants. A use that moves several balances is recorded at each of them under the same `use_id`: all but one are a `part`.
+    """
 
     use_id: str
     feature_id: str
@@ -62,8 +75,8 @@ class What(StrEnum):
 
 
 class GrantChange(NamedTuple):
-    """`value`: units that a reset put back, that were granted, that lapsed, or by which a hand changed what remains. None
-    where the grant has no number (a flag, an unlimited grant)."""
+    """What became of a grant, at which instant. `value`: the units that a reset put back, that were granted, that lapsed, or
+    by which what remains was set higher by hand. None where the grant has no number (a flag, an unlimited grant)."""
 
     what: What
     grant: Grant
@@ -71,141 +84,173 @@ class GrantChange(NamedTuple):
     at: int
 
 
-def uses_of(change: Change) -> list[RecordedUse]:
-    """The uses that a write counted, in the order in which they were."""
-    event = change.event
-    if event is None:
-        return []
-    if event.uses:
-        return [
-            RecordedUse(
-                use.id,
-                use.feature_id or event.feature_id or change.key.feature_id,
-                use.entity_id or event.entity_id or change.key.entity_id or None,
-                use.value,
-                use.drawn,
-                use.at,
-                use.key_id or event.key_id,
-                use.properties,
-                tuple(_deductions(change, use.moved)),
-                use.part,
-            )
-            for use in event.uses
-        ]
-    return [
-        RecordedUse(
-            event.id,
-            event.feature_id or change.key.feature_id,
-            event.entity_id or change.key.entity_id or None,
-            event.value,
-            event.drawn,
-            event.at,
-            event.key_id,
-            event.properties,
-            tuple(_moved(change)),
-            event.part,
-        )
-    ]
+class Change(NamedTuple):
+    """What one write of a balance changed. All balances here have `spent` applied to their grants and usage limits.
+
+    `previous`: as the write before this one left it; None where there was none.
+    `before`: as it stood at the instant of this write, before it: `previous` with the resets, expiries and lapsed
+    reservations that were due. A balance without grants where there was none.
+    `after`: as this write left it; None where the balance is gone.
+    `uses`: the uses that the write counted, in their order.
+    `grant_changes`: the other changes of its grants, in deduction order; those of grants that are gone come first.
+    """
+
+    write: BalanceWrite
+    previous: Balance | None
+    before: Balance
+    after: Balance | None
+    uses: tuple[RecordedUse, ...]
+    grant_changes: tuple[GrantChange, ...]
+
+    @property
+    def was_reset(self) -> bool:
+        """Whether a period of one of the grants ended."""
+        return any(changed.what is What.RESET for changed in self.grant_changes)
 
 
-def base_of(change: Change) -> Balance:
-    """The balance as it stood right before the write, with what was due by then done: resets, expiries, and holds whose
-    time was over. A hold that is gone because the write settled it had not lapsed: what the write counted tells."""
-    if change.before is None:
-        return Balance(change.key, limits=change.after.limits) if change.after else Balance(change.key)
-    if change.after is None:
-        return as_of(change.before, change.at)
-    now, kept = instant_of(change.after), {hold.id for hold in change.after.holds}
-    gone = sorted((h for h in change.before.holds if h.id not in kept), key=lambda hold: hold.expires_at)
-    counted = change.event.drawn if change.event else ZERO
-    after = _consumed(apply_spent(change.after))
-    for settled in gone[-1:], []:
-        base = as_of(change.before._replace(holds=tuple(h for h in change.before.holds if h not in settled)), now)
-        if after - _consumed(base.grants) == counted:
-            break
-    return base
+def read_change(write: BalanceWrite) -> Change:
+    """What a write changed. Raises AssertionError where more was spent than the balance could hold."""
+    previous = None if write.old is None else as_written(write.old)
+    after = None if write.new is None else as_written(write.new)
+    instant = _LATEST if after is None else instant_of(after)
+    before = _before(write, previous, after, instant)
+    consumed = {grant.id: grant.consumed for grant in before.grants}
+    moved = {} if after is None else {g.id: g.consumed - consumed.get(g.id, ZERO) for g in after.grants}
+    uses = tuple(_uses(write, previous, after, moved)) if write.event else ()
+    grant_changes = tuple(_grant_changes(write, previous, before, after, instant)) if previous or after else ()
+    return Change(write, previous, before, after, uses, grant_changes)
+
+
+def as_written(balance: Balance) -> Balance:
+    """A balance as it was written, with what was spent applied to its grants and its usage limits."""
+    if not balance.spent:
+        return balance
+    return balance._replace(grants=apply_spent(balance), spent=ZERO, limits=_with_spent_counted(balance))
+
+
+def instant_of(balance: Balance) -> int:
+    """The last instant at which a balance still is as it was written. What was due before the write had been done by it,
+    and nothing falls due until then: it stands for the time of the write."""
+    moments = [grant.changes_at for grant in balance.grants] + [window.ends_at for window in balance.limits.windows]
+    moments += [hold.expires_at for hold in balance.holds]
+    return min(_LATEST, min(moments, default=FOREVER) - 1)
+
+
+def _with_spent_counted(balance: Balance) -> Limits:
+    if not balance.limits.windows or any(grant.unlimited for grant in balance.live_grants):
+        return balance.limits  # an unlimited balance counts nothing (autumn.md 3.7)
+    windows = tuple(window._replace(used=window.used + balance.spent) for window in balance.limits.windows)
+    return balance.limits._replace(windows=windows)
+
+
+def _before(write: BalanceWrite, previous: Balance | None, after: Balance | None, instant: int) -> Balance:
+    """`Change.before`. Holds that `after` no longer has lapsed before the write, but the write itself may have ended the last
+    of them. It did if the amounts add up that way: what moved, without that hold's units given back, is what was counted.
+    """
+    if previous is None:
+        return Balance(write.key, limits=after.limits) if after else Balance(write.key)
+    if after is None:
+        return as_of(previous, write.at)
+    kept = {hold.id for hold in after.holds}
+    gone = [hold for hold in previous.holds if hold.id not in kept]
+    if gone:
+        ended = sorted(gone, key=lambda hold: hold.expires_at)[-1]  # a write ends one reservation at most
+        holds = tuple(hold for hold in previous.holds if hold is not ended)
+        before = as_of(previous._replace(holds=holds), instant)
+        if _consumed(after.grants) - _consumed(before.grants) == (write.event.drawn if write.event else ZERO):
+            return before
+    return as_of(previous, instant)
 
 
 def _consumed(grants: Iterable[Grant]) -> Decimal:
     return sum((grant.consumed for grant in grants), ZERO)
 
 
-def instant_of(balance: Balance) -> int:
-    """The last instant at which a written balance is still as it was written: what was due before its write was due by
-    then, and nothing more."""
-    moments = [grant.changes_at for grant in balance.grants] + [window.ends_at for window in balance.limits.windows]
-    moments += [hold.expires_at for hold in balance.holds]
-    return min(_LATEST, min(moments, default=FOREVER) - 1)
+# ------------------------------------------------------------------ uses
 
 
-def grant_changes(change: Change) -> Iterator[GrantChange]:
-    """What the write did to grants beside what it counted, in deduction order; what is gone first."""
-    after = change.after or Balance(change.key)
-    now = instant_of(after)
-    old = {grant.id: grant for grant in apply_spent(change.before)} if change.before else {}
-    new = {grant.id: grant for grant in apply_spent(after)}
-    bases = {grant.id: grant for grant in base_of(change).grants}
+def _uses(
+    write: BalanceWrite, previous: Balance | None, after: Balance | None, moved: Mapping[str, Decimal]
+) -> Iterator[RecordedUse]:
+    """The uses that a write counted. `moved`: what the write drew from each grant in all, by the grant's id."""
+    event, key = write.event, write.key
+    assert event is not None
+    feature_id, entity_id = event.feature_id or key.feature_id, event.entity_id or key.entity_id or None
+    if not event.uses:
+        deductions: tuple[Deduction, ...] = ()
+        if previous is not None and after is not None:
+            deductions = tuple(
+                Deduction(key.feature_id, grant, moved[grant.id]) for grant in after.grants if moved[grant.id]
+            )
+        yield RecordedUse(
+            event.id,
+            feature_id,
+            entity_id,
+            event.value,
+            event.drawn,
+            event.at,
+            event.key_id,
+            event.properties,
+            deductions,
+            event.part,
+        )
+        return
+    # Each of several uses has its own parts; of the grants, only how they stood after all of them is known.
+    grants = {grant.id: grant for balance in (previous, after) if balance for grant in balance.grants}
+    for use in event.uses:
+        yield RecordedUse(
+            use.id,
+            use.feature_id or feature_id,
+            use.entity_id or entity_id,
+            use.value,
+            use.drawn,
+            use.at,
+            use.key_id or event.key_id,
+            use.properties,
+            tuple(Deduction(key.feature_id, grants[id], value) for id, value in use.moved if id in grants),
+            use.part,
+        )
+
+
+# ------------------------------------------------------------------ grants
+
+
+def _grant_changes(
+    write: BalanceWrite,
+    previous: Balance | None,
+    before: Balance,
+    after: Balance | None,
+    instant: int,
+) -> Iterator[GrantChange]:
+    """What a write did to grants beside drawing from them. `instant` stands for the time of the write (`instant_of`)."""
+    old = {grant.id: grant for grant in previous.grants} if previous else {}
+    new = {grant.id: grant for grant in after.grants} if after else {}
+    due = {grant.id: grant for grant in before.grants}
+    flag = (after or previous or before).flag
     for grant in old.values():
         if grant.id not in new:
-            value = None if _numberless(change, grant) else max(ZERO, grant.remaining) + grant.rolled
-            yield GrantChange(What.LAPSED, grant, value, change.at if grant.expires_at is None else grant.expires_at)
+            value = None if flag or grant.unlimited else max(ZERO, grant.remaining) + grant.rolled
+            yield GrantChange(What.LAPSED, grant, value, write.at if grant.expires_at is None else grant.expires_at)
     for grant in new.values():
-        before = old.get(grant.id)
-        if before is None:
-            value = None if _numberless(change, grant) else grant.total
-            yield GrantChange(What.GRANTED, grant, value, change.at)
+        was = old.get(grant.id)
+        numberless = flag or grant.unlimited
+        if was is None:
+            yield GrantChange(What.GRANTED, grant, None if numberless else grant.total, write.at)
             continue
-        lapsed = sum((r.remaining for r in before.rollovers if r.expires_at is not None and r.expires_at <= now), ZERO)
+        lapsed = sum((r.remaining for r in was.rollovers if r.expires_at is not None and r.expires_at <= instant), ZERO)
         if lapsed:
-            yield GrantChange(What.LAPSED, grant, lapsed, change.at)
-        base = _base(before, grant, bases)
-        if was_reset(before, grant) and before.next_reset_at is not None:
-            yield GrantChange(What.RESET, grant, before.used - base.used, before.next_reset_at)
-        if _numberless(change, grant):
+            yield GrantChange(What.LAPSED, grant, lapsed, write.at)
+        moved_boundary = (was.anchor, was.reset) != (grant.anchor, grant.reset)  # by hand: it starts a new count
+        base = was if moved_boundary else due.get(grant.id, was)
+        if not moved_boundary and was.next_reset_at is not None and (grant.next_reset_at or 0) > was.next_reset_at:
+            yield GrantChange(What.RESET, grant, was.used - base.used, was.next_reset_at)
+        only_drawn = write.event is not None and grant == base._replace(used=grant.used)
+        if numberless or only_drawn:
             continue
-        if (more := grant.total - base.total) > 0:
-            yield GrantChange(What.GRANTED, grant, more, change.at)
-        counted = ZERO if change.event is None else grant.consumed - base.consumed
-        by_hand = (grant.remaining + grant.rolled) - (base.remaining + base.rolled) + counted - max(ZERO, more)
+        more = max(ZERO, grant.total - base.total)
+        if more:
+            yield GrantChange(What.GRANTED, grant, more, write.at)
+        drawn = ZERO if write.event is None else grant.consumed - base.consumed
+        by_hand = (grant.remaining + grant.rolled) - (base.remaining + base.rolled) + drawn - more
         if by_hand:
-            yield GrantChange(What.ADJUSTED, grant, by_hand, change.at)
-
-
-def was_reset(before: Grant, after: Grant) -> bool:
-    """Whether the boundary moved on by itself: a boundary that was set by hand starts a new count."""
-    return (
-        before.next_reset_at is not None
-        and (before.anchor, before.reset) == (after.anchor, after.reset)
-        and (after.next_reset_at or 0) > before.next_reset_at
-    )
-
-
-def _base(before: Grant, after: Grant, bases: Mapping[str, Grant]) -> Grant:
-    """The grant right before the write; as it was, where the write set it a new boundary."""
-    if (before.anchor, before.reset) != (after.anchor, after.reset):
-        return before
-    return bases.get(before.id, before)
-
-
-def _numberless(change: Change, grant: Grant) -> bool:
-    balance = change.after or change.before
-    return grant.unlimited or bool(balance and balance.flag)
-
-
-def _moved(change: Change) -> Iterator[Deduction]:
-    if change.after is None or change.before is None:
-        return
-    bases = {grant.id: grant for grant in base_of(change).grants}
-    for grant in apply_spent(change.after):
-        value = grant.consumed - (bases[grant.id].consumed if grant.id in bases else ZERO)
-        if value:
-            yield Deduction(change.key.feature_id, grant, value)
-
-
-def _deductions(change: Change, moved: tuple[tuple[str, Decimal], ...]) -> Iterator[Deduction]:
-    """What several uses of one write moved: the grants as they stood after all of them."""
-    balances = [balance for balance in (change.before, change.after) if balance]
-    grants = {grant.id: grant for balance in balances for grant in apply_spent(balance)}
-    for id, value in moved:
-        if id in grants:
-            yield Deduction(change.key.feature_id, grants[id], value)
+            yield GrantChange(What.ADJUSTED, grant, by_hand, write.at)

@@ -13,7 +13,8 @@ from enum import StrEnum
 from itertools import groupby, pairwise
 from typing import Any, NamedTuple
 
-from tollgate.domain.changes import Change, uses_of
+from tollgate.domain.changes import Change
+from tollgate.domain.decisions import Deduction
 from tollgate.domain.errors import InvalidInput
 from tollgate.domain.quantities import ZERO
 from tollgate.domain.use_records import NO_PROPERTIES
@@ -25,7 +26,8 @@ LAST = int(datetime(9999, 1, 1, tzinfo=UTC).timestamp()) * 1000  # later bins wo
 
 
 class Taken(NamedTuple):
-    """What a use moved on one grant. `reset`: interval, count and the boundary that followed; `entity_id` owns the grant."""
+    """What a use moved on one grant. `reset`: the interval, how many of them make a period, and the next boundary after the
+    use; None where the grant never resets. `entity_id`: the entity whose balance holds the grant."""
 
     balance_id: str
     feature_id: str
@@ -36,8 +38,8 @@ class Taken(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """One use of one feature, with all that it moved. `part`: what another item than the use's first has of it. `item` and
-    `version` are the write that told of it."""
+    """One use of one feature, and what it moved. A use that moved several items has an entry for each: all but one are a
+    `part`. `item` and `version` are the write that recorded it."""
 
     use_id: str
     at: int
@@ -71,46 +73,38 @@ def merged(parts: Iterable[Entry]) -> Iterator[Entry]:
 
 
 def entries_of(change: Change) -> list[Entry]:
-    """The history's entries of one write: one for each use, as far as it moved this item."""
-    entity_id = change.key.entity_id or None
+    """The history's entries of one write: one for each use, as far as it moved this balance."""
+    write = change.write
+    entity_id = write.key.entity_id or None
+    item = "#".join((*write.key, write.source))
     return [
         Entry(
             used.use_id,
             used.at,
-            change.customer_id,
+            write.customer_id,
             used.feature_id,
             used.entity_id,
             used.value,
             used.properties,
-            tuple(
-                Taken(
-                    moved.grant.id,
-                    moved.feature_id,
-                    moved.grant.plan_id,
-                    moved.value,
-                    (moved.grant.reset.interval.value, moved.grant.reset.count, moved.grant.next_reset_at)
-                    if moved.grant.reset
-                    else None,
-                    entity_id,
-                )
-                for moved in used.deductions
-            ),
+            tuple(_taken(moved, entity_id) for moved in used.deductions),
             used.part,
-            _item(change),
-            change.version,
+            item,
+            write.version,
         )
-        for used in uses_of(change)
+        for used in change.uses
     ]
 
 
-def _item(change: Change) -> str:
-    """What the versions of a change are those of."""
-    return "#".join((*change.key, change.source))
+def _taken(moved: Deduction, entity_id: str | None) -> Taken:
+    grant, reset = moved.grant, moved.grant.reset
+    period = (reset.interval.value, reset.count, grant.next_reset_at) if reset else None
+    return Taken(grant.id, moved.feature_id, grant.plan_id, moved.value, period, entity_id)
 
 
 class SumKey(NamedTuple):
-    """What one write adds to one sum. Sums are kept for each item that told of uses, so that the item's version says
-    what has been added already, however often and in what company its record comes."""
+    """Which sum: the uses of one feature by one customer (for one entity), in the hour or the day (UTC) that starts at `at`,
+    as far as one item recorded them. One sum for each item, as the item's versions then say what was added already,
+    however often and in whatever batch its records come."""
 
     at: int
     daily: bool
@@ -130,25 +124,28 @@ class SumKey(NamedTuple):
 
 
 class Addition(NamedTuple):
+    """What one write of an item adds to a sum: so many uses, and so many units in all."""
+
     version: int
     uses: int
     sum: Decimal
 
 
-def additions(changes: Iterable[Change]) -> dict[SumKey, list[Addition]]:
-    """What writes add to the sums, by line in the order of their versions."""
+def additions(entries: Iterable[Entry]) -> dict[SumKey, list[Addition]]:
+    """What entries add to the sums: for each sum one addition a write, in the order of the versions."""
     found: dict[SumKey, dict[int, Addition]] = {}
-    for change in changes:
-        for entry in entries_of(change):
-            if entry.part:
-                continue
-            for unit, daily in ((HOUR_MS, False), (DAY_MS, True)):
-                line = SumKey(
-                    entry.at - entry.at % unit, daily, entry.customer_id, entry.feature_id, entry.entity_id, entry.item
-                )
-                known = found.setdefault(line, {}).get(change.version, Addition(change.version, 0, ZERO))
-                found[line][change.version] = Addition(change.version, known.uses + 1, known.sum + entry.value)
-    return {line: [by_version[version] for version in sorted(by_version)] for line, by_version in found.items()}
+    for entry in entries:
+        if entry.part:
+            continue
+        for unit, daily in ((HOUR_MS, False), (DAY_MS, True)):
+            key = SumKey(
+                entry.at - entry.at % unit, daily, entry.customer_id, entry.feature_id, entry.entity_id, entry.item
+            )
+            by_version = found.setdefault(key, {})
+            known = by_version.get(entry.version)
+            uses, total = (known.uses, known.sum) if known else (0, ZERO)
+            by_version[entry.version] = Addition(entry.version, uses + 1, total + entry.value)
+    return {key: [by_version[version] for version in sorted(by_version)] for key, by_version in found.items()}
 
 
 class Sum(NamedTuple):

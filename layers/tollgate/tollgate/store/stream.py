@@ -1,30 +1,33 @@
 """The table's stream as the outbox: what a record says was written.
 
-A balance item carries its last event, so a record whose event is not the one before it tells of one deduction (or of the
-several that one write counted).
+A balance item carries its last event: where a record's event is not that of the image before it, the write counted one use
+(or the several that came through the queue together).
 """
 
 from __future__ import annotations
 
-import base64
 import uuid
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tollgate.domain.balances import BalanceKey
-from tollgate.domain.changes import Change
+from tollgate.domain.balances import Balance, BalanceKey
+from tollgate.domain.changes import BalanceWrite, Change, read_change
 from tollgate.domain.environments import Environment
 from tollgate.domain.use_records import UseRecord
 from tollgate.exact_json import loads
 from tollgate.store import keys
-from tollgate.store.balance_items import decode, decode_event
+from tollgate.store.balance_items import NO_ID, SLOTS, decode, decode_event
 from tollgate.store.locks import HELD, RecordedLock, decode_lock
 
 if TYPE_CHECKING:
     from tollgate.store.table import Item
 
 _NAMESPACE = uuid.UUID("6f1d6f0e-6d0b-5a53-9b0e-2f6b1c1f7d11")
+# In place of a balance item's binary values, which only its next write needs: a stream's image has them as base64 text.
+_NO_IDS: Item = {name: {"B": NO_ID} for name in ("fence", *(f"s{number}" for number in range(SLOTS)))}
+_NUMBERS = ("headroom", "ceiling", "spent")  # a balance item's, that the fast path moves
+_PASSED_OVER = frozenset((*_NUMBERS, *_NO_IDS, "version", "event"))
 
 
 class SubscriptionWrite(NamedTuple):
@@ -38,46 +41,70 @@ class SubscriptionWrite(NamedTuple):
     at: int
 
 
-def record_id(change: Change, *parts: str) -> str:
-    """An id that the same record always gives: of its item, its version (which its removal shares with the write before it),
-    and what of it is told."""
-    gone = "" if change.source or change.after is not None else "REMOVED#"
-    item = f"{gone}{change.source or keys.BALANCE}{change.key.feature_id}"
-    start = f"{change.environment}#customer#{change.customer_id}\n{item}"
-    return str(uuid.uuid5(_NAMESPACE, "\n".join([f"{start}#{change.key.entity_id}\n{change.version}", *parts])))
+def record_id(write: BalanceWrite, *parts: str) -> str:
+    """The id of what is told of a write: the same record always gives the same. It is made of the item, its version and
+    `parts`; a removal has the version of the write before it, so it says that it is one."""
+    gone = "" if write.source or write.new is not None else "REMOVED#"
+    item = f"{gone}{write.source or keys.BALANCE}{write.key.feature_id}"
+    start = f"{write.environment}#customer#{write.customer_id}\n{item}"
+    return str(uuid.uuid5(_NAMESPACE, "\n".join([f"{start}#{write.key.entity_id}\n{write.version}", *parts])))
 
 
 def change_of(record: Mapping[str, Any]) -> Change | None:
-    """The write of a balance, or of a use of what nothing grants; None where it changed nothing that is told (a fence,
+    """What the write of a balance changed, or of a use of what nothing grants; None where nothing did that is told (a fence,
     another item, what TTL removed).
 
-    Raises KeyError, ValueError, ArithmeticError or a TollgateError where the record's image is not a balance item's.
+    Raises KeyError, ValueError, AssertionError, ArithmeticError or a TollgateError where an image is not a balance item's.
     """
-    change = record["dynamodb"]
-    kind, _, rest = change["Keys"]["sk"]["S"].partition("#")
-    if f"{kind}#" not in (keys.BALANCE, keys.USE):
+    recorded = record["dynamodb"]
+    kind, _, rest = recorded["Keys"]["sk"]["S"].partition("#")
+    kind += "#"
+    if kind not in (keys.BALANCE, keys.USE):
         return None
-    new, old = change.get("NewImage"), change.get("OldImage")
-    if new is None and (old is None or f"{kind}#" == keys.USE):
+    new, old = recorded.get("NewImage"), recorded.get("OldImage")
+    item = new or old
+    if item is None or (new is None and kind == keys.USE):
         return None
-    item = _from_wire(new or old)
-    event = decode_event(item) if new is not None and (old is None or old.get("event") != new.get("event")) else None
-    feature_id, _, entity_id = rest.partition("#")
-    version = int(item["version"]["N"])
+    used = new is not None and (old is None or old.get("event") != new.get("event"))
+    event = decode_event(new) if used else None
     before = after = None
-    if f"{kind}#" == keys.BALANCE:
-        before = decode(_from_wire(old)).balance if old is not None else None
-        after = decode(item).balance if new is not None else None
+    if kind == keys.BALANCE:
         if new is not None and old is not None and old["version"] == new["version"]:
             return None
+        before, after = _balances(old, new)
     elif event is None:
         return None
+    feature_id, _, entity_id = rest.partition("#")
     environment, _, customer_id = item["pk"]["S"].split("#")
-    at = int(change.get("ApproximateCreationDateTime", 0) * 1000)
-    source = "" if f"{kind}#" == keys.BALANCE else keys.USE
-    return Change(
-        environment, customer_id, BalanceKey(feature_id, entity_id), version, before, after, event, at, source
+    write = BalanceWrite(
+        Environment(environment),
+        customer_id,
+        BalanceKey(feature_id, entity_id),
+        int(item["version"]["N"]),
+        before,
+        after,
+        event,
+        int(recorded.get("ApproximateCreationDateTime", 0) * 1000),
+        "" if kind == keys.BALANCE else keys.USE,
     )
+    return read_change(write)
+
+
+def _balances(old: Item | None, new: Item | None) -> tuple[Balance | None, Balance | None]:
+    """The balances of both images. On the fast path a write moves nothing but numbers: then the rest is decoded once."""
+    after = None if new is None else _decoded(new)
+    if old is None or new is None or after is None or _without_numbers(old) != _without_numbers(new):
+        return None if old is None else _decoded(old), after
+    headroom, ceiling, spent = (Decimal(old[name]["N"]) for name in _NUMBERS)
+    return after._replace(headroom=headroom, ceiling=ceiling, spent=spent), after
+
+
+def _decoded(image: Item) -> Balance:
+    return decode({**image, **_NO_IDS}).balance
+
+
+def _without_numbers(image: Item) -> Item:
+    return {name: value for name, value in image.items() if name not in _PASSED_OVER}
 
 
 def subscription_write(record: Mapping[str, Any]) -> SubscriptionWrite | None:
@@ -107,7 +134,7 @@ def recorded_lock(record: Mapping[str, Any]) -> RecordedLock | None:
     new, old = change.get("NewImage"), change.get("OldImage")
     if new is None or change["Keys"]["sk"]["S"] != keys.LOCK:
         return None
-    item = _from_wire(new)
+    item = new
     lock = decode_lock(item)
     if old is not None and (old["state"], old["expires_at"]) == (new["state"], new["expires_at"]):
         return None
@@ -130,22 +157,22 @@ def new_holders(records: Sequence[Mapping[str, Any]]) -> list[tuple[Environment,
 
 
 def lapsed_uses(record: Mapping[str, Any]) -> list[Change]:
-    """A reservation whose time ran out, as the return of what it held, item by item: it was told to have ended, its lock id
-    was taken anew, or TTL removed it. Nothing where the record tells of nothing like it.
+    """The return of what a reservation held, one change for each balance, where the record says that its time ran out: its
+    state became `expired`, its lock id was taken anew, or TTL removed it. Empty where the record says nothing like it.
 
-    Its balances gave the units back by themselves, whenever they were next written; this is when it is told.
+    The units came back by the clock alone, so no write of the balances records their return: the reservation's does.
     """
     change = record["dynamodb"]
     new, old = change.get("NewImage"), change.get("OldImage")
     if old is None or change["Keys"]["sk"]["S"] != keys.LOCK:
         return []
-    item = _from_wire(old)
+    item = old
     lock = decode_lock(item)
     reservation = lock.reservation
     again = new is not None and new["state"] == old["state"] and new["expires_at"] != old["expires_at"]
     if lock.state != HELD or not (new is None or new["state"]["S"] == "expired" or again):
         return []
-    environment = item["pk"]["S"].partition("#")[0]
+    environment = Environment(item["pk"]["S"].partition("#")[0])
     id, version = f"{reservation.id}-{reservation.created_at}-expired", reservation.expires_at
     at = int(change.get("ApproximateCreationDateTime", 0) * 1000)
     found = []
@@ -162,16 +189,6 @@ def lapsed_uses(record: Mapping[str, Any]) -> list[Change]:
             number > 0,
         )
         source = f"{keys.LOCK}#{reservation.id}"
-        found.append(Change(environment, reservation.customer_id, key, version, None, None, event, at, source))
+        write = BalanceWrite(environment, reservation.customer_id, key, version, None, None, event, at, source)
+        found.append(read_change(write))
     return found
-
-
-def _from_wire(image: Mapping[str, Any]) -> Item:
-    """A stream's image holds binary values as base64 text; an item, as bytes."""
-    return cast(
-        "Item",
-        {
-            name: {"B": base64.b64decode(value["B"])} if isinstance(value.get("B"), str) else dict(value)
-            for name, value in image.items()
-        },
-    )

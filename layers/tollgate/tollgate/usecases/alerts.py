@@ -1,254 +1,242 @@
-"""A batch of the table's stream, on its way to the history and the bus."""
+"""Which alerts a write of a balance raises: limits that are reached, thresholds that are passed, states of a feature.
+
+Whether something is reached or passed is the domain's to say (`domain/alerts.py`); here it is decided whether this write is the
+one that raises the alert, so that each crossing raises one.
+
+- A balance that counts alone says by itself what stood before the write and after it.
+- Where several balances count together (entities, credit systems), no record tells what the others held at the time of the
+  write. All are read as they are now, and the alert states (`store/alert_states.py`) say whether the alert was raised before.
+  A crossing that came and went between two reads raises none.
+"""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 
 from tollgate.domain.alerts import (
-    LimitWarning,
+    FeatureAlerts,
+    LimitAlert,
+    RaisedAlert,
     State,
-    StateWarning,
-    ThresholdWarning,
-    Warned,
-    as_written,
+    StateAlert,
+    ThresholdAlert,
     crossed,
     feature_alerts,
     grants_at,
     is_closed,
     reached,
-    standing,
+    thresholds,
     windows_reached,
 )
-from tollgate.domain.balances import ENTITIES, Balance, BalanceKey, Balances, apply_spent, as_of
-from tollgate.domain.changes import Change, RecordedUse, base_of, instant_of, was_reset
+from tollgate.domain.balances import ENTITIES, Balance, BalanceKey, Balances, as_of
+from tollgate.domain.changes import BalanceWrite, Change, as_written, instant_of
 from tollgate.domain.environments import CustomerRef, Environment
-from tollgate.domain.features import Catalog, Feature
-from tollgate.domain.history import additions, entries_of
+from tollgate.domain.features import Catalog
 from tollgate.domain.limits import Alert
 from tollgate.store.alert_states import AlertStateStore, AlertSubject, Standing, digest
-from tollgate.store.history import HistoryStore
-from tollgate.usecases.ledger import Ledger
+from tollgate.store.balances import BalanceStore
+from tollgate.usecases.features import FeatureCache
 
-_Held = tuple[str, str, str]
+_LIMIT, _STATE = "limit", "state"  # the keys of alert states that are no threshold's
 _PASSED = "passed"
 
 
-@dataclass(frozen=True, slots=True)
-class StreamStores:
-    history: HistoryStore
-    ledger: Ledger
-    alert_states: AlertStateStore
+class AlertStates:
+    """Which alerts stand, by subject (who watches which feature) and key (the limit, a threshold, or the feature's state).
 
-
-class StreamBatch:
-    """Writes in the order of the stream.
-
-    An item that counts alone says itself, before and after the write, what was crossed. Where several count together, no
-    record tells what the others held then: all are read as they are now, and what was warned of last (`store/watches`) says
-    whether it is crossed anew. A state that came and went between two looks is not told, and none is told twice.
+    A subject is read once for a batch of the stream. Every method raises Unavailable.
     """
 
-    def __init__(self, stores: StreamStores) -> None:
-        self._stores = stores
-        self._told: list[Change] = []
-        self._read: dict[_Held, dict[BalanceKey, Balance]] = {}
-        self._stands: dict[AlertSubject, dict[str, Standing]] = {}
+    def __init__(self, store: AlertStateStore) -> None:
+        self._store = store
+        self._known: dict[AlertSubject, dict[str, Standing]] = {}
 
-    # -------------------------------------------------------------- warnings
+    def state(self, subject: AlertSubject, key: str) -> Standing | None:
+        if subject not in self._known:
+            self._known[subject] = self._store.read(subject)
+        return self._known[subject].get(digest(key))
 
-    def warnings(self, change: Change, used: Sequence[RecordedUse]) -> list[Warned]:
-        """What the write is to warn of: limits that a use has reached, thresholds that it crossed, and a feature's own
-        state. Raises Unavailable; asked again of the same write it says the same."""
-        if change.after is None or change.after.flag:
+    def mark(self, write: BalanceWrite, subject: AlertSubject, key: str, state: str, *, anew: bool) -> bool:
+        """Marks that the alert stands in this state, and returns whether this write raises it.
+
+        It does not where another write has raised it in the same state, unless the state begins `anew` with this write.
+        Marked again by the same write, the answer is the same.
+        """
+        now = Standing(state, _cause(write))
+        if not anew:
+            known = self.state(subject, key)
+            if known is not None and known.state == state:
+                return known == now
+        raised = self._store.mark(subject, key, now, write.at, anew=anew)
+        if raised and subject in self._known:
+            self._known[subject][digest(key)] = now
+        return raised
+
+    def clear(self, subject: AlertSubject, key: str) -> None:
+        """Clears the alert, if it stands."""
+        if self.state(subject, key) is not None:
+            self.clear_standing(subject, key)
+
+    def clear_standing(self, subject: AlertSubject, key: str) -> None:
+        """Clears an alert that is known to stand, without reading it first."""
+        self._store.clear(subject, key)
+        self._known.get(subject, {}).pop(digest(key), None)
+
+    def clear_all(self, subject: AlertSubject, key: str) -> None:
+        """Clears the alert for the customer of this subject and for all its entities."""
+        for entity_id in self._store.subjects(subject):
+            self.clear(subject._replace(entity_id=entity_id), key)
+
+
+class Alerts:
+    """The alerts that the writes of one batch of the stream raise, in the stream's order."""
+
+    def __init__(self, features: FeatureCache, balances: BalanceStore, states: AlertStateStore) -> None:
+        self._features = features
+        self._balances = balances
+        self._states = AlertStates(states)
+        self._read: dict[tuple[Environment, str, str], dict[BalanceKey, Balance]] = {}
+
+    def raised_by(self, change: Change) -> list[RaisedAlert]:
+        """The alerts that a write raises: limits that a use reached, thresholds that it passed, and a feature's new state.
+        Raises Unavailable; asked again about the same write, the answer is the same."""
+        after = change.after
+        if after is None or after.flag:
             return []
-        found: list[Warned] = list(self._of_item(change, used))
-        catalog = self._stores.ledger.features.catalog(Environment(change.environment), change.key.feature_id)
-        found += self._of_limits(change, used, catalog)
-        found += self._of_thresholds(change, used)
-        feature = catalog.features.get(change.key.feature_id)
-        return found + (self._of_state(change, feature) if feature else [])
+        catalog = self._features.catalog(change.write.environment, change.write.key.feature_id)
+        found: list[RaisedAlert] = list(_of_balance(change, after))
+        found += self._of_limits(change, after, catalog)
+        found += self._of_thresholds(change, after)
+        feature = catalog.features.get(change.write.key.feature_id)
+        own = feature_alerts(feature.extra) if feature else None
+        return found + (self._of_state(change, after, own) if own else [])
 
-    def _of_item(self, change: Change, used: Sequence[RecordedUse]) -> Iterator[Warned]:
-        """What the item says alone: its usage limits, and what its entity watches."""
-        assert change.after is not None
-        if not used:
-            return
-        key, before, after = change.key, base_of(change), as_written(change.after)
-        for window in windows_reached(before, after):
-            yield LimitWarning(key.feature_id, used[-1].entity_id, window)
-        if key.entity_id:
-            for passed in crossed(key, {key: before}, {key: after}):
-                yield ThresholdWarning(key.feature_id, key.entity_id, passed)
-
-    def _of_limits(self, change: Change, used: Sequence[RecordedUse], catalog: Catalog) -> Iterator[Warned]:
-        """What may be used no more, of the feature used and of the one that paid; and, where a grant or a reset changed
-        what there is, of all that it pays for."""
-        assert change.after is not None
-        key = change.key
-        again = not used or _reset(change)
-        ids = {key.feature_id: None, **({used[-1].feature_id: None} if used else {})}
-        if again and key.feature_id in catalog.features:
-            ids |= {member: None for member, _ in catalog.features[key.feature_id].credit_schema}
-        entity_id = (used[-1].entity_id if used else None) or key.entity_id
+    def _of_limits(self, change: Change, after: Balance, catalog: Catalog) -> Iterator[RaisedAlert]:
+        """The limits of the feature that was used and of the one whose balance paid. Where a grant or a reset put units into a
+        credit system, also those of all features that it pays for, to be cleared."""
+        key, used = change.write.key, change.uses[-1] if change.uses else None
+        more = used is None or change.was_reset
+        ids = dict.fromkeys((key.feature_id, used.feature_id) if used else (key.feature_id,))
+        if more and key.feature_id in catalog.features:
+            ids |= dict.fromkeys(member for member, _ in catalog.features[key.feature_id].credit_schema)
+        entity_id = (used.entity_id if used else None) or key.entity_id
         for id in ids:
             feature = catalog.features.get(id)
             if feature is None:
                 continue
             pools = catalog.pools(id)
-            subject = AlertSubject(Environment(change.environment), change.customer_id, id, entity_id)
-            alone = _alone(change, entity_id) and not pools and id == key.feature_id
+            alone = id == key.feature_id and not pools and _counts_alone(change, after, entity_id)
             names = (id, *(pool.feature_id for pool in pools))
-            balances: Balances = {key: as_written(change.after)} if alone else self._balances(change, names)
+            balances: Balances = {key: after} if alone else self._all(change, after, names)
             if any(is_closed(balances.get(at)) for at in (BalanceKey(id, entity_id), BalanceKey(id))):
-                continue  # which was told, and nothing may be used whatever there is
+                continue  # a usage limit raised its own alert; what else there is makes no difference
+            subject = AlertSubject(change.write.environment, change.write.customer_id, id, entity_id)
             found = reached(feature, pools, entity_id, balances)
-            was = reached(feature, pools, entity_id, {**balances, key: base_of(change)})
+            was = reached(feature, pools, entity_id, {**balances, key: change.before})
             if found is not None:
-                anew = was is None and (alone or again)
-                if used and (anew or not alone) and self._mark(change, subject, "limit", _PASSED, anew=anew):
-                    yield LimitWarning(id, entity_id or None, found)
-            elif not alone and again:
-                for other in self._stores.alert_states.subjects(subject):
-                    self._clear(subject._replace(entity_id=other), "limit")
-            elif not alone or was is not None:
-                self._clear(subject, "limit", known=alone)
+                anew = was is None and (alone or more)
+                if (
+                    used
+                    and (anew or not alone)
+                    and self._states.mark(change.write, subject, _LIMIT, _PASSED, anew=anew)
+                ):
+                    yield LimitAlert(id, entity_id or None, found)
+            elif alone:
+                if was is not None:
+                    self._states.clear_standing(subject, _LIMIT)
+            elif more:
+                self._states.clear_all(subject, _LIMIT)
+            else:
+                self._states.clear(subject, _LIMIT)
 
-    def _of_thresholds(self, change: Change, used: Sequence[RecordedUse]) -> Iterator[Warned]:
-        """What the customer watches: all that it and its entities hold of the feature."""
-        assert change.after is not None
-        balance_key, customer, alone = change.key, BalanceKey(change.key.feature_id), _alone(change, "")
-        subject = AlertSubject(Environment(change.environment), change.customer_id, *customer)
-        balances: Balances = (
-            {balance_key: as_written(change.after)} if alone else self._balances(change, (customer.feature_id,))
-        )
-        before = dict(standing(customer, {**balances, balance_key: base_of(change)}))
-        for alert, passed in standing(customer, balances):
-            key, below = _key_of(alert), alert in before and before[alert] is None
+    def _of_thresholds(self, change: Change, after: Balance) -> Iterator[RaisedAlert]:
+        """The customer's thresholds: they measure all that it and its entities hold of the feature."""
+        write = change.write
+        customer, alone = BalanceKey(write.key.feature_id), _counts_alone(change, after, "")
+        balances: Balances = {write.key: after} if alone else self._all(change, after, (customer.feature_id,))
+        if customer not in balances or not balances[customer].limits.alerts:
+            return
+        subject = AlertSubject(write.environment, write.customer_id, *customer)
+        before = dict(thresholds(customer, {**balances, write.key: change.before}))
+        for alert, passed in thresholds(customer, balances):
+            key, was_below = _key_of(alert), alert in before and before[alert] is None
             if passed is None:
-                if not alone or before.get(alert) is not None:
-                    self._clear(subject, key, known=alone)
-            elif used and (below or not alone):
-                if self._mark(change, subject, key, _PASSED, anew=alone or (below and _reset(change))):
-                    yield ThresholdWarning(customer.feature_id, None, passed)
-            elif not used and alert not in before:  # it is watched from now on
-                self._mark(change, subject, key, _PASSED, anew=True)
+                if not alone:
+                    self._states.clear(subject, key)
+                elif before.get(alert) is not None:
+                    self._states.clear_standing(subject, key)
+            elif change.uses and (was_below or not alone):
+                anew = alone or (was_below and change.was_reset)
+                if self._states.mark(write, subject, key, _PASSED, anew=anew):
+                    yield ThresholdAlert(customer.feature_id, None, passed)
+            elif not change.uses and alert not in before:  # stated by this write, when it was passed already: silent
+                self._states.mark(write, subject, key, _PASSED, anew=True)
 
-    def _of_state(self, change: Change, feature: Feature) -> list[Warned]:
-        """The state of a feature's own thresholds, at every change of what the customer holds of it."""
-        assert change.after is not None
-        own = feature_alerts(feature.extra)
-        if own is None:
-            return []
-        customer, alone = BalanceKey(feature.id), _alone(change, "")
-        balances: Balances = {change.key: as_written(change.after)} if alone else self._balances(change, (feature.id,))
+    def _of_state(self, change: Change, after: Balance, own: FeatureAlerts) -> list[RaisedAlert]:
+        """The state of the feature's own thresholds, at every change of what the customer and its entities hold of it."""
+        write = change.write
+        customer, alone = BalanceKey(write.key.feature_id), _counts_alone(change, after, "")
+        balances: Balances = {write.key: after} if alone else self._all(change, after, (customer.feature_id,))
         grants = grants_at(customer, balances)
         if not grants:  # nothing is held: there is no such number
             return []
         state, value = own.state(grants)
-        subject = AlertSubject(Environment(change.environment), change.customer_id, *customer)
-        before = grants_at(customer, {change.key: as_written(change.before)}) if alone and change.before else []
+        subject = AlertSubject(write.environment, write.customer_id, *customer)
+        before = grants_at(customer, {write.key: change.previous}) if alone and change.previous else []
         if before:
             if own.state(before)[0] is state:
                 return []
         else:
-            known = self._standing(subject).get(digest("state"))
-            if (known is None and state is State.OK) or (known is not None and _is_later(known, change)):
+            known = self._states.state(subject, _STATE)
+            if (known is None and state is State.OK) or (known is not None and _is_later(known, write)):
                 return []
-        if not self._mark(change, subject, "state", state, anew=bool(before)):
+        if not self._states.mark(write, subject, _STATE, state, anew=bool(before)):
             return []
         level = next(((threshold, above) for one, threshold, above in own.levels if one is state), None)
-        return [StateWarning(feature.id, state, value, level)]
+        return [StateAlert(customer.feature_id, state, value, level)]
 
-    # -------------------------------------------------------------- what stands
-
-    def _mark(self, change: Change, subject: AlertSubject, key: str, state: str, *, anew: bool) -> bool:
-        """Whether this write is the one to tell that a key stands so; it is, whenever it is asked again."""
-        now = Standing(state, _cause(change))
-        if not anew:
-            known = self._standing(subject).get(digest(key))
-            if known is not None and known.state == state:
-                return known == now
-        told = self._stores.alert_states.mark(subject, key, now, change.at, anew=anew)
-        if told and subject in self._stands:
-            self._stands[subject][digest(key)] = now
-        return told
-
-    def _clear(self, subject: AlertSubject, key: str, *, known: bool = False) -> None:
-        """Notes that a key does not stand; it is looked up whether it did, unless that is `known`."""
-        if not known and digest(key) not in self._standing(subject):
-            return
-        self._stores.alert_states.clear(subject, key)
-        self._stands.get(subject, {}).pop(digest(key), None)
-
-    def _standing(self, subject: AlertSubject) -> dict[str, Standing]:
-        if subject not in self._stands:
-            self._stands[subject] = self._stores.alert_states.read(subject)
-        return self._stands[subject]
-
-    # -------------------------------------------------------------- the balances around a write
-
-    def _balances(self, change: Change, features: Iterable[str]) -> Balances:
-        """All balances that the customer and its entities hold of these features now, with what is due done; no later than
-        the written item itself is as it was written."""
-        assert change.after is not None
+    def _all(self, change: Change, after: Balance, features: Iterable[str]) -> Balances:
+        """All balances that the customer and its entities hold of these features and of the written one, as they are now, with
+        `spent` applied. Resets and expiries are done as far as they were due when the balance was written, and no further."""
+        write = change.write
         found: dict[BalanceKey, Balance] = {}
-        now = min(change.at, instant_of(change.after))
-        for id in dict.fromkeys((*features, change.key.feature_id)):
-            held = change.environment, change.customer_id, id
+        now = min(write.at, instant_of(after))
+        for id in dict.fromkeys((*features, write.key.feature_id)):
+            held = write.environment, write.customer_id, id
             if held not in self._read:
-                stored = self._stores.ledger.store.of_feature(CustomerRef(Environment(held[0]), held[1]), id)
+                stored = self._balances.of_feature(CustomerRef(*held[:2]), id)
                 self._read[held] = {key: item.balance for key, item in stored.items() if not item.balance.flag}
             for key, balance in self._read[held].items():
                 found[key] = as_written(balance) if balance.has_test_clock else as_written(as_of(balance, now))
         return found
 
-    # -------------------------------------------------------------- the history
 
-    def told(self, change: Change) -> None:
-        """Notes that the write could be read: it goes into the history."""
-        self._told.append(change)
-
-    def keep(self, *, overtaken: bool = False) -> None:
-        """Writes the history of what was told. `overtaken`: later writes may have been told before, as these were given up
-        on. Raises Unavailable; it may all be repeated."""
-        by_env: dict[Environment, list[Change]] = defaultdict(list)
-        for change in self._told:
-            by_env[Environment(change.environment)].append(change)
-        history = self._stores.history
-        history.write(
-            (env, entry, change.at)
-            for env, changes in by_env.items()
-            for change in changes
-            for entry in entries_of(change)
-        )
-        for env, changes in by_env.items():
-            history.add(env, additions(changes), changes[-1].at, overtaken=overtaken)
+def _of_balance(change: Change, after: Balance) -> Iterator[RaisedAlert]:
+    """What a use reached or passed of the balance's own: its usage limits, and its entity's thresholds."""
+    if not change.uses:
+        return
+    key = change.write.key
+    for window in windows_reached(change.before, after):
+        yield LimitAlert(key.feature_id, change.uses[-1].entity_id, window)
+    if key.entity_id:
+        for passed in crossed(key, {key: change.before}, {key: after}):
+            yield ThresholdAlert(key.feature_id, key.entity_id, passed)
 
 
-def _alone(change: Change, entity_id: str) -> bool:
-    """Whether the item is all that is looked at: no entity shares in the feature."""
-    entities = change.after is not None and ENTITIES in change.after.paid_first
-    return not change.key.entity_id and not entity_id and not entities
+def _counts_alone(change: Change, after: Balance, entity_id: str) -> bool:
+    """Whether the written balance is all that counts: it is the customer's own, and no entity has one of the feature."""
+    return not change.write.key.entity_id and not entity_id and ENTITIES not in after.paid_first
 
 
-def _reset(change: Change) -> bool:
-    if change.before is None or change.after is None:
-        return False
-    old = {grant.id: grant for grant in apply_spent(change.before)}
-    return any(grant.id in old and was_reset(old[grant.id], grant) for grant in apply_spent(change.after))
-
-
-def _cause(change: Change) -> str:
+def _cause(write: BalanceWrite) -> str:
     """The write, by its item and version."""
-    return f"{change.version}#{change.key.feature_id}#{change.key.entity_id}"
+    return f"{write.version}#{write.key.feature_id}#{write.key.entity_id}"
 
 
-def _is_later(known: Standing, change: Change) -> bool:
-    """Whether what is known was told of a later write of the same item: this one has come again."""
+def _is_later(known: Standing, write: BalanceWrite) -> bool:
+    """Whether a later write of the same balance made this state: the write at hand has come again."""
     version, _, item = known.cause.partition("#")
-    return item == _cause(change).partition("#")[2] and int(version) > change.version
+    return item == _cause(write).partition("#")[2] and int(version) > write.version
 
 
 def _key_of(alert: Alert) -> str:
