@@ -40,7 +40,9 @@ from tollgate.domain.ids import id_text, id_time, time_ordered_id
 from tollgate.domain.use_records import UseRecord
 from tollgate.exact_json import loads
 from tollgate.store import keys
-from tollgate.store.balance_items import StoredBalance, decode, encode_event, slot_number, state_update
+from tollgate.store.codecs.balances import StoredBalance, slot_number, state_update
+from tollgate.store.codecs.balances import decode_balance as decode
+from tollgate.store.codecs.use_records import encode_use_record as encode_event
 from tollgate.store.table import Busy, Lost, Refused, Table
 from tollgate.store.ungranted_uses import ungranted_use_write
 

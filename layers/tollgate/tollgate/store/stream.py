@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import uuid
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from tollgate.domain.balances import BalanceKey
@@ -18,7 +17,9 @@ from tollgate.domain.environments import Environment
 from tollgate.domain.use_records import UseRecord
 from tollgate.exact_json import loads
 from tollgate.store import keys
-from tollgate.store.balance_items import decode, decode_event
+from tollgate.store.codecs.balances import decode_balance
+from tollgate.store.codecs.reservations import decode_settled
+from tollgate.store.codecs.use_records import UNGRANTED_USE, decode_use_record
 from tollgate.store.locks import HELD, RecordedLock, decode_lock
 
 if TYPE_CHECKING:
@@ -61,17 +62,21 @@ def change_of(record: Mapping[str, Any]) -> Change | None:
     if new is None and (old is None or f"{kind}#" == keys.USE):
         return None
     item = _from_wire(new or old)
-    event = decode_event(item) if new is not None and (old is None or old.get("event") != new.get("event")) else None
+    event = (
+        decode_use_record(item) if new is not None and (old is None or old.get("event") != new.get("event")) else None
+    )
     feature_id, _, entity_id = rest.partition("#")
     version = int(item["version"]["N"])
     before = after = None
     if f"{kind}#" == keys.BALANCE:
-        before = decode(_from_wire(old)).balance if old is not None else None
-        after = decode(item).balance if new is not None else None
+        before = decode_balance(_from_wire(old)).balance if old is not None else None
+        after = decode_balance(item).balance if new is not None else None
         if new is not None and old is not None and old["version"] == new["version"]:
             return None
-    elif event is None:
-        return None
+    else:
+        UNGRANTED_USE.version_of(item)
+        if event is None:
+            return None
     environment, _, customer_id = item["pk"]["S"].split("#")
     at = int(change.get("ApproximateCreationDateTime", 0) * 1000)
     source = "" if f"{kind}#" == keys.BALANCE else keys.USE
@@ -113,8 +118,8 @@ def recorded_lock(record: Mapping[str, Any]) -> RecordedLock | None:
         return None
     environment = item["pk"]["S"].partition("#")[0]
     id = uuid.uuid5(_NAMESPACE, f"{item['pk']['S']}\n{lock.reservation.created_at}\n{lock.state}")
-    final = Decimal(item["settled_value"]["N"]) if "settled_value" in item else None
-    at = int(item["settled_at"]["N"]) if "settled_at" in item else lock.reservation.created_at
+    settled = decode_settled(item)
+    final, at = settled or (None, lock.reservation.created_at)
     return RecordedLock(str(id), environment, lock, final, at)
 
 

@@ -30,8 +30,8 @@ from tollgate.domain.features import Catalog, Feature, Pool
 from tollgate.domain.ids import id_text
 from tollgate.domain.quantities import ZERO, converted
 from tollgate.domain.use_records import NO_PROPERTIES, CountedUse, UseRecord
-from tollgate.store.balance_items import StoredBalance
 from tollgate.store.balances import Applied, BalanceStore, BalanceWrite
+from tollgate.store.codecs.balances import StoredBalance
 from tollgate.usecases.features import CACHE_SECONDS, FeatureCache
 
 if TYPE_CHECKING:
