@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from tollgate.domain.balances import BalanceKey
 from tollgate.domain.changes import Change
+from tollgate.domain.customers import Subscription
 from tollgate.domain.environments import Environment
 from tollgate.domain.use_records import UseRecord
-from tollgate.exact_json import loads
 from tollgate.store import keys
 from tollgate.store.codecs.balances import decode_balance
+from tollgate.store.codecs.customers import decode_subscription
 from tollgate.store.codecs.reservations import decode_settled
 from tollgate.store.codecs.use_records import UNGRANTED_USE, decode_use_record
 from tollgate.store.locks import HELD, RecordedLock, decode_lock
@@ -29,13 +30,13 @@ _NAMESPACE = uuid.UUID("6f1d6f0e-6d0b-5a53-9b0e-2f6b1c1f7d11")
 
 
 class SubscriptionWrite(NamedTuple):
-    """One write of a subscription, as JSON before and after; None where there was none, or is none any more."""
+    """One write of a subscription, as it was before and after; None where there was none, or is none any more."""
 
     id: str
     environment: str
     customer_id: str
-    before: Mapping[str, Any] | None
-    after: Mapping[str, Any] | None
+    before: Subscription | None
+    after: Subscription | None
     at: int
 
 
@@ -86,12 +87,15 @@ def change_of(record: Mapping[str, Any]) -> Change | None:
 
 
 def subscription_write(record: Mapping[str, Any]) -> SubscriptionWrite | None:
-    """The write of a subscription; None where the record tells of something else, or of no change."""
+    """The write of a subscription; None where the record tells of something else, or of no change.
+
+    Raises KeyError, ValueError or a TollgateError where the record's image is not a subscription's.
+    """
     change = record["dynamodb"]
     if not change["Keys"]["sk"]["S"].startswith(keys.SUBSCRIPTION):
         return None
     before, after = (
-        loads(image["data"]["S"]) if (image := change.get(name)) is not None else None
+        decode_subscription(image) if (image := change.get(name)) is not None else None
         for name in ("OldImage", "NewImage")
     )
     if before == after:
