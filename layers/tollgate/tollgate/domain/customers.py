@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import Any
 
 from tollgate.domain.balances import ENTITIES, Balance, BalanceKey, as_of, recomputed
@@ -65,7 +66,7 @@ class Subscription:
     created_at: int = 0
     entity_id: str | None = None
     items: tuple[PlanItem, ...] = ()
-    quantities: Mapping[str, Any] = field(default_factory=dict)
+    quantities: Mapping[str, Decimal] = field(default_factory=dict)
     controls: Controls = NO_CONTROLS
     price: BasePrice | None = None
     cycle: Reset | None = None
