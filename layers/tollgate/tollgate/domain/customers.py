@@ -151,6 +151,23 @@ def with_grants(
     return linked(replace(holdings, balances=balances), catalog, now)
 
 
+def grants_of(holdings: Holdings, now: int) -> dict[BalanceKey, tuple[Grant, ...]]:
+    """The grants of every balance as they stand at `now`."""
+    return {key: as_of(balance, now).grants for key, balance in holdings.balances.items()}
+
+
+def changed_grants(
+    holdings: Holdings, grants: Mapping[BalanceKey, tuple[Grant, ...]], now: int
+) -> dict[BalanceKey, tuple[Grant, ...]]:
+    """Those of these grants, by balance, that are not the holdings' own (in whatever order)."""
+    held = grants_of(holdings, now)
+    return {
+        key: found
+        for key, found in grants.items()
+        if key not in held or {grant.id: grant for grant in found} != {grant.id: grant for grant in held[key]}
+    }
+
+
 def linked(holdings: Holdings, catalog: Catalog, now: int) -> Holdings:
     """The holdings with each balance knowing what the customer's controls and other balances mean for it.
 
