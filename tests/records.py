@@ -12,7 +12,8 @@ from tollgate.domain.grants import Grant
 from tollgate.domain.periods import Interval, Reset
 from tollgate.domain.use_records import UseRecord
 from tollgate.store import keys
-from tollgate.store.balance_items import encode_event, new_item
+from tollgate.store.codecs.balances import new_item
+from tollgate.store.codecs.use_records import encode_use_record
 
 SANDBOX = Environment.SANDBOX
 NOW = 1_767_225_600_000  # 2026-01-01
@@ -89,7 +90,7 @@ def record(
 def _image(key: keys.Key, balance: Balance, version: int, event: UseRecord | None) -> dict[str, Any]:
     item = new_item(dict(key), balance, version)
     if event is not None:
-        item["event"] = {"S": encode_event(event)}
+        item["event"] = {"S": encode_use_record(event)}
     wire: dict[str, Any] = {}
     for name, value in item.items():
         binary: Any = value.get("B")

@@ -22,8 +22,9 @@ from tollgate.domain.quantities import ZERO
 from tollgate.domain.subscriptions import NO_TERMS, Terms
 from tollgate.domain.use_records import NO_PROPERTIES
 from tollgate.store.api_keys import ApiKeyStore
-from tollgate.store.balance_items import StoredBalance, decode_event
 from tollgate.store.balances import BalanceStore
+from tollgate.store.codecs.balances import StoredBalance
+from tollgate.store.codecs.use_records import decode_use_record
 from tollgate.store.customers import CustomerStore
 from tollgate.store.features import FeatureStore
 from tollgate.store.idempotency import IdempotencyKey, IdempotencyStore
@@ -179,7 +180,7 @@ class Service:
     def last_event_id(self, customer_id: str, key: BalanceKey = BalanceKey("messages")) -> str | None:  # noqa: B008 - a tuple
         found = self.table.get(balance(CustomerRef(SANDBOX, customer_id), key))
         assert found
-        event = decode_event(found)
+        event = decode_use_record(found)
         return event and event.id
 
 

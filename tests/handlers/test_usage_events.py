@@ -218,6 +218,8 @@ STARTED = {
     "id": "sub_1",
     "plan_id": "pro",
     "plan_version": 1,
+    "group": None,
+    "auto_enable": False,
     "add_on": False,
     "entity_id": None,
     "started_at": NOW,

@@ -22,7 +22,7 @@ from tollgate.domain.balances import BalanceKey
 from tollgate.domain.environments import CustomerRef
 from tollgate.domain.errors import NotFound, Unavailable
 from tollgate.domain.features import Feature, FeatureType
-from tollgate.store.balance_items import decode_event
+from tollgate.store.codecs.use_records import decode_use_record
 from tollgate.store.keys import balance
 
 NUMBER = iter(range(10_000))
@@ -100,7 +100,7 @@ def test_two_sources_that_use_one_id_are_two_uses_in_one_write(here: Here, custo
     assert used(here, customer) == 6
     remembered = here.service.table.get(balance(CustomerRef(SANDBOX, customer), BalanceKey("messages")))
     assert remembered is not None
-    last = decode_event(remembered)
+    last = decode_use_record(remembered)
     assert last is not None
     assert sorted(use.id for use in last.uses) == sorted([f"shop:{id}", f"bakery:{id}", unnamed["id"]])
     assert letters.sent == []

@@ -14,9 +14,9 @@ from tollgate.domain import manual_balances
 from tollgate.domain.balances import Balance, BalanceKey, all_as_of, as_of
 from tollgate.domain.customers import Entity
 from tollgate.domain.decisions import Decision, Overage, UseRequest, allows_negative, drawn_by, fast_path, use
+from tollgate.domain.entities import add_entity
 from tollgate.domain.periods import Reset
 from tollgate.domain.quantities import ZERO, converted
-from tollgate.domain.subscriptions import add_entity
 
 
 @dataclass(frozen=True)

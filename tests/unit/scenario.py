@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from tollgate.domain import manual_balances, subscriptions, views
+from tollgate.domain import entities, manual_balances, subscriptions, views
 from tollgate.domain.balances import Balance, BalanceKey, all_as_of, as_of
 from tollgate.domain.controls import NO_CONTROLS, Controls, OverageControl, SpendControl, UsageControl
 from tollgate.domain.customers import Customer, Entity, Holdings, Subscription, linked
@@ -223,12 +223,12 @@ class Scenario:
         self.holdings = subscriptions.update_quantities(self.holdings, CATALOG, subscription, bought, self.now)
 
     def entity(self, id: str, feature: str = "users") -> None:
-        self.holdings = subscriptions.add_entity(
+        self.holdings = entities.add_entity(
             self.holdings, CATALOG, Entity(id, feature), self.now, keeps_overage=self.keeps_overage
         )
 
     def remove_entity(self, id: str) -> None:
-        self.holdings = subscriptions.remove_entity(self.holdings, CATALOG, id, self.now)
+        self.holdings = entities.remove_entity(self.holdings, CATALOG, id, self.now)
 
     def control(self, *all: Control, entity: str | None = None) -> None:
         """Sets the customer's (or an entity's) billing controls."""

@@ -14,6 +14,7 @@ import pytest
 from tollgate.domain.balances import all_as_of
 from tollgate.domain.customers import Customer, Entity, Holdings
 from tollgate.domain.decisions import Overage, UseRequest, use
+from tollgate.domain.entities import add_entity
 from tollgate.domain.entitlement_usage import EntitledUsage, usage_of
 from tollgate.domain.entitlements import (
     Entitled,
@@ -31,7 +32,7 @@ from tollgate.domain.manual_balances import create as grant
 from tollgate.domain.periods import Interval, Reset
 from tollgate.domain.plans import PREPAID, USAGE_BASED, FreeTrial, ItemPrice, Plan, PlanItem
 from tollgate.domain.quantities import ZERO
-from tollgate.domain.subscriptions import Terms, add_entity, attach, cancel
+from tollgate.domain.subscriptions import Terms, attach, cancel
 
 NOW = 1_767_225_600_000  # 2026-01-01
 DAY = 86_400_000

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from tollgate.dialects import events_models as models
 from tollgate.domain.alerts import LimitAlert, RaisedAlert, StateAlert, ThresholdAlert
 from tollgate.domain.balances import Balance
 from tollgate.domain.changes import BalanceWrite, Change, GrantChange, RecordedUse
+from tollgate.domain.customers import Subscription
 from tollgate.domain.decisions import Deduction
 from tollgate.domain.drawing import totals
 from tollgate.domain.grants import Grant
@@ -36,28 +37,29 @@ def entries_for(change: Change, bus: str, alerts: Iterable[RaisedAlert]) -> Iter
 
 
 def subscription_entry(write: SubscriptionWrite, bus: str) -> dict[str, Any]:
-    now = write.after or write.before or {}
-    before = write.before
+    before, after = write.before, write.after
+    now = after or before
+    assert now is not None
     # what time it is for the customer: a test clock may be ahead, and the subscription says how far
-    at = max(write.at + 1000, now.get("created_at", 0), now["canceled_at"] or 0)
-    if write.after is None:
+    at = max(write.at + 1000, now.created_at, now.canceled_at or 0)
+    if after is None:
         what = "ended"
     elif before is None:
-        what = "scheduled" if now["started_at"] > at else "started"
-    elif _ended(write.after, at) and not _ended(before, write.at):
+        what = "scheduled" if now.started_at > at else "started"
+    elif _ended(after, at) and not _ended(before, write.at):
         what = "ended"
-    elif (before["canceled_at"] is None) != (now["canceled_at"] is None):
-        what = "uncanceled" if now["canceled_at"] is None else "canceled"
+    elif (before.canceled_at is None) != (now.canceled_at is None):
+        what = "uncanceled" if now.canceled_at is None else "canceled"
     else:
         what = "updated"
     detail = models.SubscriptionChanged(
         id=write.id,
         environment=write.environment,
         customer_id=write.customer_id,
-        entity_id=now["entity_id"],
+        entity_id=now.entity_id,
         timestamp=write.at,
         subscription=_subscription(now),
-        previous=_subscription(before) if before and write.after else None,
+        previous=_subscription(before) if before and after else None,
     )
     return _entry(bus, f"subscription.{what}", detail)
 
@@ -87,12 +89,22 @@ def reservation_entry(recorded: RecordedLock, bus: str) -> dict[str, Any]:
     return _entry(bus, f"reservation.{lock.state}", detail)
 
 
-def _ended(subscription: Mapping[str, Any], at: int) -> bool:
-    return subscription["expires_at"] is not None and subscription["expires_at"] <= at
+def _ended(subscription: Subscription, at: int) -> bool:
+    return subscription.expires_at is not None and subscription.expires_at <= at
 
 
-def _subscription(data: Mapping[str, Any]) -> models.SubscriptionState:
-    return models.SubscriptionState(**{name: data[name] for name in models.SubscriptionState.model_fields})
+def _subscription(subscription: Subscription) -> models.SubscriptionState:
+    return models.SubscriptionState(
+        id=subscription.id,
+        plan_id=subscription.plan_id,
+        plan_version=subscription.plan_version,
+        add_on=subscription.add_on,
+        started_at=subscription.started_at,
+        trial_ends_at=subscription.trial_ends_at,
+        canceled_at=subscription.canceled_at,
+        expires_at=subscription.expires_at,
+        quantities=dict(subscription.quantities),
+    )
 
 
 def _entry(bus: str, detail_type: str, detail: models.Detail) -> dict[str, Any]:

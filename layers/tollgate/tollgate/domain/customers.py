@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import Any
 
 from tollgate.domain.balances import ENTITIES, Balance, BalanceKey, as_of, recomputed
@@ -65,7 +66,7 @@ class Subscription:
     created_at: int = 0
     entity_id: str | None = None
     items: tuple[PlanItem, ...] = ()
-    quantities: Mapping[str, Any] = field(default_factory=dict)
+    quantities: Mapping[str, Decimal] = field(default_factory=dict)
     controls: Controls = NO_CONTROLS
     price: BasePrice | None = None
     cycle: Reset | None = None
@@ -148,6 +149,23 @@ def with_grants(
         old = balances.get(key) or Balance(key, flag=flag)
         balances[key] = recomputed(as_of(old, now)._replace(grants=grants))
     return linked(replace(holdings, balances=balances), catalog, now)
+
+
+def grants_of(holdings: Holdings, now: int) -> dict[BalanceKey, tuple[Grant, ...]]:
+    """The grants of every balance as they stand at `now`."""
+    return {key: as_of(balance, now).grants for key, balance in holdings.balances.items()}
+
+
+def changed_grants(
+    holdings: Holdings, grants: Mapping[BalanceKey, tuple[Grant, ...]], now: int
+) -> dict[BalanceKey, tuple[Grant, ...]]:
+    """Those of these grants, by balance, that are not the holdings' own (in whatever order)."""
+    held = grants_of(holdings, now)
+    return {
+        key: found
+        for key, found in grants.items()
+        if key not in held or {grant.id: grant for grant in found} != {grant.id: grant for grant in held[key]}
+    }
 
 
 def linked(holdings: Holdings, catalog: Catalog, now: int) -> Holdings:

@@ -90,6 +90,11 @@ def after(at: int, interval: Interval, count: int) -> int:
     return _plus_months(at, _utc(at), _MONTHS[interval] * count)
 
 
+def sooner(one: int | None, other: int) -> int:
+    """The sooner of two instants; None never comes."""
+    return other if one is None else min(one, other)
+
+
 def utc_end(interval: Interval, at: int) -> int:
     """The end of the UTC day, week (from Monday), month or year that holds `at`."""
     day = _utc(at).replace(hour=0, minute=0, second=0)

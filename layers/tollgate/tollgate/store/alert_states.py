@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from tollgate.domain.environments import CustomerRef, Environment
 from tollgate.store import keys
+from tollgate.store.codecs.alert_states import ALERT_STATES, decode_alert_states, encode_alert_state
 from tollgate.store.table import Item, Refused, Table
 
 _KEPT_SECONDS = 400 * 86_400
@@ -42,8 +43,11 @@ class AlertStateStore:
 
     def mark(self, subject: AlertSubject, key: str, standing: Standing, now: int, *, anew: bool) -> bool:
         """Notes how a key stands. False where it stood so already, for another cause, and is not to begin `anew`."""
-        value, ttl = f"{standing.state} {standing.cause}", now // 1000 + _KEPT_SECONDS
-        values: Item = {":value": {"S": value}, ":ttl": {"N": str(ttl)}}
+        values: Item = {
+            ":value": encode_alert_state(*standing),
+            ":ttl": {"N": str(now // 1000 + _KEPT_SECONDS)},
+            **{f":{name}": value for name, value in ALERT_STATES.mark.items()},
+        }
         condition: dict[str, Any] = {
             "ConditionExpression": "attribute_not_exists(#key) OR NOT begins_with(#key, :state)"
         }
@@ -52,7 +56,7 @@ class AlertStateStore:
                 self._table.client.update_item,
                 TableName=self._table.name,
                 Key=_key(subject),
-                UpdateExpression="SET #key = :value, #ttl = :ttl",
+                UpdateExpression="SET #key = :value, #ttl = :ttl, v = if_not_exists(v, :v)",
                 ExpressionAttributeNames={"#key": digest(key), "#ttl": "ttl"},
                 ExpressionAttributeValues=values if anew else {**values, ":state": {"S": f"{standing.state} "}},
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
@@ -93,5 +97,4 @@ def _key(subject: AlertSubject) -> keys.Key:
 
 
 def _decoded(item: Item) -> dict[str, Standing]:
-    standing = ((name, value["S"].partition(" ")) for name, value in item.items() if name.startswith("w"))
-    return {name: Standing(state, cause) for name, (state, _, cause) in standing}
+    return {name: Standing(*found) for name, found in decode_alert_states(item).items()}

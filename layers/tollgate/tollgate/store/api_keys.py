@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import uuid
 
-from tollgate.domain.api_keys import ApiKey, Scope
+from tollgate.domain.api_keys import ApiKey
 from tollgate.domain.environments import Environment
 from tollgate.domain.errors import NotFound
 from tollgate.store import keys
-from tollgate.store.table import Item, Refused, Table, put_new
+from tollgate.store.codecs.api_keys import decode_api_key, encode_api_key
+from tollgate.store.table import Refused, Table, put_new
 
 
 class ApiKeyStore:
@@ -20,25 +21,16 @@ class ApiKeyStore:
     def find(self, digest: str) -> ApiKey | None:
         """The key with that SHA-256, unless it was revoked."""
         item = self._table.get(keys.api_key(digest))
-        return _read(item) if item else None
+        return decode_api_key(item) if item else None
 
     def list(self, env: Environment) -> list[ApiKey]:
         """The environment's keys, oldest first."""
-        listed = [_read(item) for item in self._table.query(keys.api_key_partition(env))]
+        listed = [decode_api_key(item) for item in self._table.query(keys.api_key_partition(env))]
         return sorted(listed, key=lambda key: (key.created_at, key.id))
 
     def add(self, key: ApiKey) -> None:
-        fields: Item = {
-            "id": {"S": key.id},
-            "digest": {"S": key.digest},
-            "environment": {"S": key.environment.value},
-            "scope": {"S": key.scope.value},
-            "name": {"S": key.name},
-            "hint": {"S": key.hint},
-            "created_at": {"N": str(key.created_at)},
-        }
-        balance_keys = keys.api_key(key.digest), keys.api_key_listing(key.environment, key.id)
-        writes = [put_new(self._table.name, {**balance_key, **fields}) for balance_key in balance_keys]
+        places = keys.api_key(key.digest), keys.api_key_listing(key.environment, key.id)
+        writes = [put_new(self._table.name, {**place, **encode_api_key(key)}) for place in places]
         self._table.transact(writes, str(uuid.uuid4()))
 
     def revoke(self, env: Environment, key_id: str) -> None:
@@ -47,7 +39,7 @@ class ApiKeyStore:
         item = self._table.get(listing)
         if item is None:
             raise NotFound("key", key_id)
-        balance_keys = keys.api_key(item["digest"]["S"]), listing
+        places = keys.api_key(decode_api_key(item).digest), listing
         try:
             self._table.transact(
                 [
@@ -58,21 +50,9 @@ class ApiKeyStore:
                             "ConditionExpression": "attribute_exists(pk)",
                         }
                     }
-                    for key in balance_keys
+                    for key in places
                 ],
                 str(uuid.uuid4()),
             )
         except Refused as refused:
             raise NotFound("key", key_id) from refused
-
-
-def _read(item: Item) -> ApiKey:
-    return ApiKey(
-        item["id"]["S"],
-        item["digest"]["S"],
-        Environment(item["environment"]["S"]),
-        Scope(item["scope"]["S"]),
-        item["name"]["S"],
-        item["hint"]["S"],
-        int(item["created_at"]["N"]),
-    )

@@ -40,7 +40,9 @@ from tollgate.domain.ids import id_text, id_time, time_ordered_id
 from tollgate.domain.use_records import UseRecord
 from tollgate.exact_json import loads
 from tollgate.store import keys
-from tollgate.store.balance_items import StoredBalance, decode, encode_event, slot_number, state_update
+from tollgate.store.codecs.balances import StoredBalance, slot_number, state_update
+from tollgate.store.codecs.balances import decode_balance as decode
+from tollgate.store.codecs.use_records import encode_use_record as encode_event
 from tollgate.store.table import Busy, Lost, Refused, Table
 from tollgate.store.ungranted_uses import ungranted_use_write
 
@@ -85,7 +87,7 @@ class Deduct(NamedTuple):
     pays_for: str | None = None
 
 
-class BalanceWrite(NamedTuple):
+class Replacement(NamedTuple):
     """One balance of a transaction: as it was read, what becomes of it, and the use that it remembers, if it was one."""
 
     stored: StoredBalance
@@ -186,7 +188,7 @@ class BalanceStore:
         assert item is not None
         return Applied(decode(item), id_text(id))
 
-    def replace(self, customer: CustomerRef, write: BalanceWrite) -> Applied | Declined:
+    def replace(self, customer: CustomerRef, write: Replacement) -> Applied | Declined:
         """The slow path's write of one balance: the state that was decided, if nothing was written since it was read.
 
         Raises Unavailable or OutcomeUnknown.
@@ -213,7 +215,7 @@ class BalanceStore:
     def commit(
         self,
         customer: CustomerRef,
-        writes: Sequence[BalanceWrite],
+        writes: Sequence[Replacement],
         unchanged: Sequence[StoredBalance] = (),
         idempotency: Sequence[TransactWriteItemTypeDef] = (),
         extra_writes: Sequence[TransactWriteItemTypeDef] = (),
@@ -273,7 +275,7 @@ class BalanceStore:
         except Refused as refused:
             raise DuplicateRequest from refused
 
-    def _update_of(self, customer: CustomerRef, write: BalanceWrite, id: str) -> dict[str, Any]:
+    def _update_of(self, customer: CustomerRef, write: Replacement, id: str) -> dict[str, Any]:
         update = state_update(write.balance)
         record = write.record.with_id(id) if write.record else None
         return {

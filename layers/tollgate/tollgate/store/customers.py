@@ -6,18 +6,24 @@ import time
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING, Any
-
-from pydantic import TypeAdapter
+from typing import TYPE_CHECKING
 
 from tollgate.domain.balances import BalanceKey
 from tollgate.domain.customers import Customer, Entity, Holdings, Subscription
 from tollgate.domain.environments import CustomerRef, Environment
 from tollgate.domain.errors import InvalidRequest, NotFound
-from tollgate.exact_json import dumps, loads
 from tollgate.store import keys
-from tollgate.store.balance_items import StoredBalance, decode, new_item, state_update
+from tollgate.store.codecs.balances import StoredBalance, decode_balance, new_item, state_update
+from tollgate.store.codecs.customers import (
+    decode_customer,
+    decode_entity,
+    decode_listed_customer,
+    decode_subscription,
+    encode_customer,
+    encode_entity,
+    encode_listed_customer,
+    encode_subscription,
+)
 from tollgate.store.table import Item, Table, delete_existing, put_existing, put_new
 
 if TYPE_CHECKING:
@@ -25,12 +31,6 @@ if TYPE_CHECKING:
 
 MAX_WRITES = 100  # in one transaction
 TURNS = 24
-
-
-@cache
-def _json(of: Any) -> TypeAdapter[Any]:
-    """Built when first needed: most checks never read a customer."""
-    return TypeAdapter(of)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +66,15 @@ class CustomerStore:
         for item in items:
             sk = item["sk"]["S"]
             if sk == keys.CUSTOMER:
-                customer = _json(Customer).validate_python(loads(item["data"]["S"])), int(item["version"]["N"])
+                customer = decode_customer(item)
             elif sk.startswith(keys.ENTITY):
-                entity = _json(Entity).validate_python(loads(item["data"]["S"]))
+                entity = decode_entity(item)
                 entities[entity.id] = entity
             elif sk.startswith(keys.SUBSCRIPTION):
-                subscription = _json(Subscription).validate_python(loads(item["data"]["S"]))
+                subscription = decode_subscription(item)
                 subscriptions[subscription.id] = subscription
             elif sk.startswith(keys.BALANCE):
-                stored = decode(item)
+                stored = decode_balance(item)
                 balances[stored.balance.key] = stored
         if customer is None:
             raise NotFound("customer", customer_id)
@@ -98,13 +98,12 @@ class CustomerStore:
     def subscriptions(self, env: Environment, customer_id: str) -> dict[str, Subscription]:
         """All subscriptions of a customer, in one Query."""
         items = self._table.query(keys.customer_partition(CustomerRef(env, customer_id)), keys.SUBSCRIPTION)
-        found = [_json(Subscription).validate_python(loads(item["data"]["S"])) for item in items]
-        return {subscription.id: subscription for subscription in found}
+        return {subscription.id: subscription for subscription in map(decode_subscription, items)}
 
     def page(self, env: Environment, after: str, limit: int, *, newest_first: bool = False) -> list[tuple[str, str]]:
         """Up to `limit` customers in order of creation that follow a position: (position, customer id)."""
         items = self._table.page(keys.customer_list(env), after, limit, newest_first=newest_first)
-        return [(item["sk"]["S"], item["sk"]["S"].partition("#")[2]) for item in items]
+        return [decode_listed_customer(item) for item in items]
 
     def add(self, env: Environment, holdings: Holdings) -> None:
         """Writes a new customer with all it holds; raises Refused where the customer exists."""
@@ -144,17 +143,19 @@ class CustomerStore:
         customer_id = after.customer.id
         writes = [self._customer_write(env, before, after.customer)]
         if before is None:
-            writes.append(
-                put_new(self._table.name, dict(keys.listed_customer(env, after.customer.created_at, customer_id)))
-            )
+            listed = keys.listed_customer(env, after.customer.created_at, customer_id)
+            writes.append(put_new(self._table.name, {**listed, **encode_listed_customer()}))
         old = before.holdings if before else Holdings(after.customer)
         for id, subscription in after.subscriptions.items():
-            key = keys.subscription(CustomerRef(env, customer_id), id)
-            writes += self._differing(key, old.subscriptions.get(id), subscription)
+            if subscription != old.subscriptions.get(id):
+                item = {**keys.subscription(CustomerRef(env, customer_id), id), **encode_subscription(subscription)}
+                writes.append(self._put(item, new=id not in old.subscriptions))
         for id, entity in after.entities.items():
-            writes += self._differing(keys.entity(CustomerRef(env, customer_id), id), old.entities.get(id), entity)
-        for id in old.entities.keys() - after.entities.keys():
-            writes.append(delete_existing(self._table.name, keys.entity(CustomerRef(env, customer_id), id)))
+            if entity != old.entities.get(id):
+                item = {**keys.entity(CustomerRef(env, customer_id), id), **encode_entity(entity)}
+                writes.append(self._put(item, new=id not in old.entities))
+        gone = old.entities.keys() - after.entities.keys()
+        writes += [delete_existing(self._table.name, keys.entity(CustomerRef(env, customer_id), id)) for id in gone]
         for balance_key, balance in after.balances.items():
             stored = before.balances.get(balance_key) if before else None
             key = keys.balance(CustomerRef(env, customer_id), balance_key)
@@ -189,24 +190,14 @@ class CustomerStore:
             raise InvalidRequest(f"This would change {len(writes)} things of a customer at once: at most {MAX_WRITES}")
         self._table.transact(writes, str(uuid.uuid4()))
 
-    def _differing(self, key: keys.Key, old: Any, new: Any) -> list[TransactWriteItemTypeDef]:
-        """The write of a record that is new or has changed; none where it is as it was."""
-        if old == new:
-            return []
-        put = put_new if old is None else put_existing
-        of: Any = type(new)
-        data = dumps(_json(of).dump_python(new))
-        return [put(self._table.name, {**key, "data": {"S": data}})]
+    def _put(self, item: Item, *, new: bool) -> TransactWriteItemTypeDef:
+        return (put_new if new else put_existing)(self._table.name, item)
 
     def _customer_write(
         self, env: Environment, before: StoredHoldings | None, customer: Customer
     ) -> TransactWriteItemTypeDef:
         version = before.version if before else 0
-        item: Item = {
-            **keys.customer(CustomerRef(env, customer.id)),
-            "data": {"S": dumps(_json(Customer).dump_python(customer))},
-            "version": {"N": str(version + 1)},
-        }
+        item: Item = {**keys.customer(CustomerRef(env, customer.id)), **encode_customer(customer, version + 1)}
         if before is None:
             return put_new(self._table.name, item)
         return {

@@ -30,10 +30,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tollgate.domain.environments import CustomerRef, Environment
 from tollgate.domain.errors import InvalidRequest, Unavailable
-from tollgate.domain.history import DAY_MS, Addition, Entry, From, Segment, Sum, SumKey, Taken, merged
+from tollgate.domain.history import DAY_MS, Addition, Entry, From, Segment, Sum, SumKey, merged
 from tollgate.domain.ids import is_id
-from tollgate.exact_json import dumps, loads
 from tollgate.store import keys
+from tollgate.store.codecs.history import SumState, decode_entry, decode_sum, encode_entry, encode_sum
 from tollgate.store.table import Item, Refused, Table
 
 if TYPE_CHECKING:
@@ -62,6 +62,21 @@ class ReadBudget:
                 raise InvalidRequest(f"This would read more than {self._most} events or sums: ask for a shorter range")
 
 
+_AS_FOUND = "through = :known"
+_NOT_YET = "attribute_not_exists(through) OR through < :known"
+
+
+class _Change(NamedTuple):
+    """A write of a sum: its new state, or, `added`, what it grows by and the version it has then taken in. `at` (ms) is
+    when it is recorded; `condition` is about the version `known`."""
+
+    state: SumState
+    at: int
+    known: int
+    condition: str
+    added: bool
+
+
 class _Page(NamedTuple):
     entries: list[tuple[str, Entry]]
     more: bool
@@ -80,9 +95,9 @@ class HistoryStore:
         """Writes entries, each with the instant (ms) that it was recorded at. Raises Unavailable."""
         puts: dict[tuple[str, str], WriteRequestTypeDef] = {}
         for env, entry, at in entries:
-            sk, data = _sort_key(entry), {"data": {"S": _encoded(entry)}, "ttl": self._ttl(at)}
+            sk, stored = _sort_key(entry), encode_entry(entry, self._ttl(at))
             for pk in (keys.history(CustomerRef(env, entry.customer_id)), _all(env, entry.at, entry.customer_id)):
-                item: Item = {"pk": {"S": pk}, "sk": {"S": sk}, **data}
+                item: Item = {"pk": {"S": pk}, "sk": {"S": sk}, **stored}
                 puts[pk, sk] = {"PutRequest": {"Item": item}}
         requests = list(puts.values())
         batches = [requests[start : start + _PUTS] for start in range(0, len(requests), _PUTS)]
@@ -116,7 +131,7 @@ class HistoryStore:
         """Makes a sum anew from the entries up to the last version that it has taken in."""
         for _ in self._table.tries():
             stored = self._table.get(_line_key(env, line))
-            through = int(stored["through"]["N"]) if stored else 0
+            through = decode_sum(stored).through if stored else 0
             if through < additions[0].version:
                 return self._add(env, line, additions, at)
             last = max(through, additions[-1].version)
@@ -125,10 +140,9 @@ class HistoryStore:
                 e for _, e in self._down(keys.history(CustomerRef(env, line.customer_id)), low, high, consistent=True)
             )
             counted = [entry.value for entry in parts if line.counts(entry) and entry.version <= last]
+            total = SumState(len(counted), sum(counted, Decimal(0)), last)
             try:
-                total = len(counted), sum(counted, Decimal(0))
-                change = "SET through = :last, #ttl = :ttl, #count = :count, #sum = :sum"
-                return self._sum(env, line, change, "through = :known", through, last, total, at)
+                return self._write_sum(env, line, _Change(total, at, through, _AS_FOUND, added=False))
             except Refused:
                 continue
         raise Unavailable("The sum is being added to too often: try again")
@@ -136,48 +150,35 @@ class HistoryStore:
     def _add(self, env: Environment, line: SumKey, additions: Sequence[Addition], at: int) -> None:
         new = list(additions)
         while new:
+            units = sum((addition.sum for addition in new), Decimal(0))
+            more = SumState(sum(addition.uses for addition in new), units, new[-1].version)
             try:
-                more = sum(addition.uses for addition in new), sum((addition.sum for addition in new), Decimal(0))
-                change = "SET through = :last, #ttl = :ttl ADD #count :count, #sum :sum"
-                condition = "attribute_not_exists(through) OR through < :known"
-                return self._sum(env, line, change, condition, new[0].version, new[-1].version, more, at)
+                return self._write_sum(env, line, _Change(more, at, new[0].version, _NOT_YET, added=True))
             except Refused as refused:
-                through = int(refused.item["through"]["N"]) if refused.item else 0
+                through = decode_sum(refused.item).through if refused.item else 0
                 new = [addition for addition in new if addition.version > through]
         return None
 
-    def _sum(
-        self,
-        env: Environment,
-        line: SumKey,
-        change: str,
-        condition: str,
-        known: int,
-        last: int,
-        total: tuple[int, Decimal],
-        at: int,
-    ) -> None:
-        """One write of a sum: `total` uses and units, taken in up to the version `last`. Raises Refused where the condition,
-        on the version `known`, does not hold."""
+    def _write_sum(self, env: Environment, line: SumKey, change: _Change) -> None:
+        """Raises Refused where the condition does not hold."""
+        stored = encode_sum(change.state, self._ttl(change.at))
+        grow = " ADD #count :count, #sum :sum" if change.added else ", #count = :count, #sum = :sum"
         self._table.repeated(
             self._table.client.update_item,
             TableName=self._table.name,
             Key=_line_key(env, line),
-            UpdateExpression=change,
-            ConditionExpression=condition,
-            ExpressionAttributeNames={"#count": "count", "#sum": "sum", "#ttl": "ttl"},
+            UpdateExpression=f"SET #through = :through, #ttl = :ttl, #v = if_not_exists(#v, :v){grow}",
+            ConditionExpression=change.condition,
+            ExpressionAttributeNames={f"#{name}": name for name in stored},
             ExpressionAttributeValues={
-                ":known": {"N": str(known)},
-                ":last": {"N": str(last)},
-                ":count": {"N": str(total[0])},
-                ":sum": {"N": str(total[1])},
-                ":ttl": self._ttl(at),
+                ":known": {"N": str(change.known)},
+                **{f":{name}": value for name, value in stored.items()},
             },
             ReturnValuesOnConditionCheckFailure="ALL_OLD",
         )
 
-    def _ttl(self, at: int) -> Any:
-        return {"N": str(at // 1000 + self.retention_days * _DAY_SECONDS)}
+    def _ttl(self, at: int) -> int:
+        return at // 1000 + self.retention_days * _DAY_SECONDS
 
     # -------------------------------------------------------------- reading
 
@@ -247,8 +248,8 @@ class HistoryStore:
             ConsistentRead=consistent,
             **most,
         )
-        found = [(item["sk"]["S"], item["data"]["S"]) for item in answer["Items"]]
-        return _Page([(sk, _decoded(data)) for sk, data in found if sk < high], "LastEvaluatedKey" in answer)
+        items = [item for item in answer["Items"] if item["sk"]["S"] < high]
+        return _Page([(item["sk"]["S"], decode_entry(item)) for item in items], "LastEvaluatedKey" in answer)
 
     def span(self, env: Environment, customer_id: str, start: int, end: int) -> tuple[int, int] | None:
         """The times of a customer's first and last entry in a range [start, end)."""
@@ -293,8 +294,8 @@ class HistoryStore:
                 for item in page:
                     customer, feature, entity, at, *_ = item["sk"]["S"].split("#")
                     if feature in features and any(part.start <= int(at) < part.end for part in ranges):
-                        count, total = int(item["count"]["N"]), Decimal(item["sum"]["N"])
-                        found.append(Sum(int(at), customer, feature, entity or None, count, total))
+                        state = decode_sum(item)
+                        found.append(Sum(int(at), customer, feature, entity or None, state.uses, state.sum))
             return found
 
         reads = [(source, name, shard) for source, name in by_partition for shard in shards]
@@ -367,40 +368,3 @@ def _sort_key(entry: Entry) -> str:
     use_id = entry.use_id if is_id(entry.use_id) else str(uuid.uuid5(_NAMESPACE, entry.use_id))
     part = _digest("\n".join(f"{t.feature_id}#{t.entity_id or ''}" for t in entry.deductions[:1])) if entry.part else ""
     return f"{entry.at:014d}#{use_id}#{entry.feature_id}#{entry.customer_id}#{part}"
-
-
-def _encoded(entry: Entry) -> str:
-    full = {
-        "id": entry.use_id,
-        "at": entry.at,
-        "customer": entry.customer_id,
-        "feature": entry.feature_id,
-        "entity": entry.entity_id,
-        "value": entry.value,
-        "properties": entry.properties or None,
-        "deductions": [list(taken) for taken in entry.deductions] or None,
-        "part": entry.part or None,
-        "item": entry.item,
-        "version": entry.version,
-    }
-    return dumps({name: value for name, value in full.items() if value is not None})
-
-
-def _decoded(text: str) -> Entry:
-    data = loads(text)
-    get = data.get
-    return Entry(
-        data["id"],
-        data["at"],
-        data["customer"],
-        data["feature"],
-        get("entity"),
-        Decimal(data["value"]),
-        get("properties", {}),
-        tuple(
-            Taken(t[0], t[1], t[2], Decimal(t[3]), tuple(t[4]) if t[4] else None, t[5]) for t in get("deductions", ())
-        ),
-        get("part", False),
-        get("item", ""),
-        get("version", 0),
-    )

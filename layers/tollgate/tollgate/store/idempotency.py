@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from tollgate.domain.environments import Environment
 from tollgate.store import keys
-from tollgate.store.table import Item, Refused, Table
+from tollgate.store.codecs.idempotency import decode_idempotency_key, encode_idempotency_key
+from tollgate.store.table import Refused, Table
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
@@ -45,15 +46,13 @@ class IdempotencyStore:
 
     def write(self, env: Environment, idempotency_keys: IdempotencyKey, now: int) -> TransactWriteItemTypeDef:
         """A write, for a transaction, that is refused where the key is in use."""
-        about: Item = {"about": {"S": idempotency_keys.about}} if idempotency_keys.about else {}
+        kept_until = now + idempotency_keys.kept_ms
         return {
             "Put": {
                 "TableName": self._table.name,
                 "Item": {
                     **keys.idempotency_key(env, idempotency_keys.digest),
-                    "kept_until": {"N": str(now + idempotency_keys.kept_ms)},
-                    "ttl": {"N": str((now + idempotency_keys.kept_ms) // 1000 + 3600)},
-                    **about,
+                    **encode_idempotency_key(kept_until, idempotency_keys.about, kept_until // 1000 + 3600),
                 },
                 "ConditionExpression": "attribute_not_exists(pk) OR kept_until <= :now",
                 "ExpressionAttributeValues": {":now": {"N": str(now)}},
@@ -63,19 +62,18 @@ class IdempotencyStore:
     def used(self, env: Environment, wanted: Sequence[IdempotencyKey], now: int) -> dict[str, tuple[int, str]]:
         """Of these keys, those in use, by their text: when each was used (ms), and about whom. One request for 100."""
         return {
-            idempotency_keys.text: (
-                int(item["kept_until"]["N"]) - idempotency_keys.kept_ms,
-                item["about"]["S"] if "about" in item else "",
-            )
-            for idempotency_keys, item in self._kept(env, wanted, now)
+            idempotency_keys.text: (kept_until - idempotency_keys.kept_ms, about)
+            for idempotency_keys, kept_until, about in self._kept(env, wanted, now)
         }
 
     def in_use(self, env: Environment, wanted: Sequence[IdempotencyKey], now: int) -> set[IdempotencyKey]:
         """Those of these keys that are in use. One request for 100."""
-        return {idempotency_keys for idempotency_keys, _ in self._kept(env, wanted, now)}
+        return {idempotency_keys for idempotency_keys, _, _ in self._kept(env, wanted, now)}
 
-    def _kept(self, env: Environment, wanted: Sequence[IdempotencyKey], now: int) -> list[tuple[IdempotencyKey, Item]]:
-        """Those in use with their items, read consistently."""
+    def _kept(
+        self, env: Environment, wanted: Sequence[IdempotencyKey], now: int
+    ) -> Iterator[tuple[IdempotencyKey, int, str]]:
+        """Those in use, each with the time (ms) that it is kept until and what it is about. Read consistently."""
         by_pk = {
             keys.idempotency_key(env, idempotency_keys.digest)["pk"]["S"]: idempotency_keys
             for idempotency_keys in wanted
@@ -87,7 +85,10 @@ class IdempotencyStore:
             if by_pk
             else []
         )
-        return [(by_pk[item["pk"]["S"]], item) for item in found if int(item["kept_until"]["N"]) > now]
+        for item in found:
+            kept_until, about = decode_idempotency_key(item)
+            if kept_until > now:
+                yield by_pk[item["pk"]["S"]], kept_until, about
 
     def claim(self, env: Environment, idempotency_keys: IdempotencyKey, now: int) -> bool:
         """Takes a key while its call runs; False where it is in use. Raises Unavailable or OutcomeUnknown."""

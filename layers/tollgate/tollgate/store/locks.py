@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from tollgate.domain.balances import BalanceKey
 from tollgate.domain.environments import Environment
 from tollgate.domain.reservations import Reservation
-from tollgate.exact_json import dumps, loads
 from tollgate.store import keys
+from tollgate.store.codecs import reservations as codec
+from tollgate.store.codecs.reservations import Settled
 from tollgate.store.table import Table
 
 if TYPE_CHECKING:
@@ -68,27 +68,13 @@ class LockStore:
     def write(self, env: Environment, lock: Lock, now: int) -> TransactWriteItemTypeDef:
         """A write, for a transaction, that is refused while a reservation of that lock id lives."""
         reservation = lock.reservation
-        data = {
-            "lock_id": reservation.lock_id,
-            "customer_id": reservation.customer_id,
-            "feature_id": reservation.feature_id,
-            "entity_id": reservation.entity_id,
-            "value": reservation.value,
-            "held": reservation.held,
-            "places": [[*key, moved] for key, moved in reservation.drawn_from],
-            "created_at": reservation.created_at,
-            "properties": reservation.properties,
-            "key": lock.key_id,
-        }
+        ttl = reservation.expires_at // 1000 + KEPT_SECONDS
         return {
             "Put": {
                 "TableName": self._table.name,
                 "Item": {
                     **keys.lock(env, reservation.id),
-                    "data": {"S": dumps(data)},
-                    "state": {"S": HELD},
-                    "expires_at": {"N": str(reservation.expires_at)},
-                    "ttl": {"N": str(reservation.expires_at // 1000 + KEPT_SECONDS)},
+                    **codec.encode_lock(reservation, HELD, lock.key_id, ttl),
                 },
                 "ConditionExpression": "attribute_not_exists(pk) OR #state <> :held OR expires_at <= :now",
                 "ExpressionAttributeNames": {"#state": "state"},
@@ -98,17 +84,17 @@ class LockStore:
 
     def finalize(self, env: Environment, lock: Lock, state: str, final: Decimal, now: int) -> TransactWriteItemTypeDef:
         """A write, for a transaction, that is refused where the reservation was settled already."""
+        settled = codec.encode_settled(Settled(final, now))
         return {
             "Update": {
                 "TableName": self._table.name,
                 "Key": keys.lock(env, lock.reservation.id),
-                "UpdateExpression": "SET #state = :state, settled_value = :final, settled_at = :now",
+                "UpdateExpression": "SET #state = :state, settled_value = :settled_value, settled_at = :settled_at",
                 "ConditionExpression": "#state = :held AND expires_at = :expires_at",
                 "ExpressionAttributeNames": {"#state": "state"},
                 "ExpressionAttributeValues": {
                     ":state": {"S": state},
-                    ":final": {"N": str(final)},
-                    ":now": {"N": str(now)},
+                    **{f":{name}": value for name, value in settled.items()},
                     ":held": {"S": HELD},
                     ":expires_at": {"N": str(lock.reservation.expires_at)},
                 },
@@ -117,18 +103,4 @@ class LockStore:
 
 
 def decode_lock(item: Item) -> Lock:
-    data: dict[str, Any] = loads(item["data"]["S"])
-    reservation = Reservation(
-        data["lock_id"],
-        item["pk"]["S"].rpartition("#")[2],
-        data["customer_id"],
-        data["feature_id"],
-        data["entity_id"],
-        Decimal(data["value"]),
-        Decimal(data["held"]),
-        tuple((BalanceKey(feature, entity), Decimal(moved)) for feature, entity, moved in data["places"]),
-        data["created_at"],
-        int(item["expires_at"]["N"]),
-        data["properties"],
-    )
-    return Lock(reservation, item["state"]["S"], data["key"])
+    return Lock(*codec.decode_lock(item))

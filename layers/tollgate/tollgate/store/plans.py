@@ -1,4 +1,4 @@
-"""Plans in the table: one item for each version, its fields as JSON in `data`."""
+"""Plans in the table: one item for each version."""
 
 from __future__ import annotations
 
@@ -6,19 +6,15 @@ import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pydantic import TypeAdapter
-
 from tollgate.domain.environments import Environment
 from tollgate.domain.errors import AlreadyExists, NotFound, Unavailable
 from tollgate.domain.plans import Plan
-from tollgate.exact_json import dumps, loads
 from tollgate.store import keys
+from tollgate.store.codecs.plans import decode_plan, encode_plan
 from tollgate.store.table import Item, Refused, Table, delete_existing, put_existing, put_new
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
-
-_json = TypeAdapter(Plan)
 
 
 class PlanStore:
@@ -41,7 +37,7 @@ class PlanStore:
 
     def add(self, env: Environment, plan: Plan) -> None:
         """Raises AlreadyExists where that version exists."""
-        item: Item = {**keys.plan(env, plan.id, plan.version), "data": {"S": dumps(_json.dump_python(plan))}}
+        item: Item = {**keys.plan(env, plan.id, plan.version), **encode_plan(plan)}
         try:
             self._table.transact([put_new(self._table.name, item)], str(uuid.uuid4()))
         except Refused as refused:
@@ -76,12 +72,12 @@ class PlanStore:
         """Writes a version in place of what was read; raises Refused where it is no longer that."""
         key = keys.plan(env, old.id, old.version)
         item = self._table.get(key)
-        if item is None or _json.validate_python(loads(item["data"]["S"])) != old:
+        if item is None or decode_plan(item) != old:
             raise Refused(item)
         write: TransactWriteItemTypeDef = {
             "Put": {
                 "TableName": self._table.name,
-                "Item": {**key, "data": {"S": dumps(_json.dump_python(new))}},
+                "Item": {**key, **encode_plan(new)},
                 "ConditionExpression": "#data = :data",
                 "ExpressionAttributeNames": {"#data": "data"},
                 "ExpressionAttributeValues": {":data": item["data"]},
@@ -91,7 +87,7 @@ class PlanStore:
 
     def replace(self, env: Environment, plan: Plan) -> None:
         """Writes a version anew (to archive it); raises NotFound."""
-        item: Item = {**keys.plan(env, plan.id, plan.version), "data": {"S": dumps(_json.dump_python(plan))}}
+        item: Item = {**keys.plan(env, plan.id, plan.version), **encode_plan(plan)}
         try:
             self._table.transact([put_existing(self._table.name, item)], str(uuid.uuid4()))
         except Refused as refused:
@@ -107,5 +103,4 @@ class PlanStore:
             raise NotFound("plan", plan.id) from refused
 
     def _read(self, env: Environment, prefix: str) -> list[Plan]:
-        items = self._table.query(keys.catalog_partition(env), prefix)
-        return [_json.validate_python(loads(item["data"]["S"])) for item in items]
+        return [decode_plan(item) for item in self._table.query(keys.catalog_partition(env), prefix)]

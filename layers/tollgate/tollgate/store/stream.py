@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tollgate.domain.balances import Balance, BalanceKey
 from tollgate.domain.changes import BalanceWrite, Change, read_change
+from tollgate.domain.customers import Subscription
 from tollgate.domain.environments import Environment
 from tollgate.domain.use_records import UseRecord
-from tollgate.exact_json import loads
 from tollgate.store import keys
-from tollgate.store.balance_items import NO_ID, SLOTS, decode, decode_event
+from tollgate.store.codecs.balances import NO_ID, SLOTS, decode_balance
+from tollgate.store.codecs.customers import decode_subscription
+from tollgate.store.codecs.reservations import decode_settled
+from tollgate.store.codecs.use_records import UNGRANTED_USE, decode_use_record
 from tollgate.store.locks import HELD, RecordedLock, decode_lock
 
 if TYPE_CHECKING:
@@ -31,13 +34,13 @@ _PASSED_OVER = frozenset((*_NUMBERS, *_NO_IDS, "version", "event"))
 
 
 class SubscriptionWrite(NamedTuple):
-    """One write of a subscription, as JSON before and after; None where there was none, or is none any more."""
+    """One write of a subscription, as it was before and after; None where there was none, or is none any more."""
 
     id: str
     environment: str
     customer_id: str
-    before: Mapping[str, Any] | None
-    after: Mapping[str, Any] | None
+    before: Subscription | None
+    after: Subscription | None
     at: int
 
 
@@ -66,14 +69,16 @@ def change_of(record: Mapping[str, Any]) -> Change | None:
     if item is None or (new is None and kind == keys.USE):
         return None
     used = new is not None and (old is None or old.get("event") != new.get("event"))
-    event = decode_event(new) if used else None
+    event = decode_use_record(new) if used else None
     before = after = None
     if kind == keys.BALANCE:
         if new is not None and old is not None and old["version"] == new["version"]:
             return None
         before, after = _balances(old, new)
-    elif event is None:
-        return None
+    else:
+        UNGRANTED_USE.version_of(item)
+        if event is None:
+            return None
     feature_id, _, entity_id = rest.partition("#")
     environment, _, customer_id = item["pk"]["S"].split("#")
     write = BalanceWrite(
@@ -100,7 +105,7 @@ def _balances(old: Item | None, new: Item | None) -> tuple[Balance | None, Balan
 
 
 def _decoded(image: Item) -> Balance:
-    return decode({**image, **_NO_IDS}).balance
+    return decode_balance({**image, **_NO_IDS}).balance
 
 
 def _without_numbers(image: Item) -> Item:
@@ -108,12 +113,15 @@ def _without_numbers(image: Item) -> Item:
 
 
 def subscription_write(record: Mapping[str, Any]) -> SubscriptionWrite | None:
-    """The write of a subscription; None where the record tells of something else, or of no change."""
+    """The write of a subscription; None where the record tells of something else, or of no change.
+
+    Raises KeyError, ValueError or a TollgateError where the record's image is not a subscription's.
+    """
     change = record["dynamodb"]
     if not change["Keys"]["sk"]["S"].startswith(keys.SUBSCRIPTION):
         return None
     before, after = (
-        loads(image["data"]["S"]) if (image := change.get(name)) is not None else None
+        decode_subscription(image) if (image := change.get(name)) is not None else None
         for name in ("OldImage", "NewImage")
     )
     if before == after:
@@ -140,8 +148,8 @@ def recorded_lock(record: Mapping[str, Any]) -> RecordedLock | None:
         return None
     environment = item["pk"]["S"].partition("#")[0]
     id = uuid.uuid5(_NAMESPACE, f"{item['pk']['S']}\n{lock.reservation.created_at}\n{lock.state}")
-    final = Decimal(item["settled_value"]["N"]) if "settled_value" in item else None
-    at = int(item["settled_at"]["N"]) if "settled_at" in item else lock.reservation.created_at
+    settled = decode_settled(item)
+    final, at = settled or (None, lock.reservation.created_at)
     return RecordedLock(str(id), environment, lock, final, at)
 
 

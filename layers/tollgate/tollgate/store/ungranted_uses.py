@@ -12,7 +12,7 @@ from tollgate.domain.balances import BalanceKey
 from tollgate.domain.environments import CustomerRef
 from tollgate.domain.use_records import UseRecord
 from tollgate.store import keys
-from tollgate.store.balance_items import encode_event
+from tollgate.store.codecs.use_records import encode_ungranted_use
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
@@ -24,20 +24,19 @@ def ungranted_use_write(
     table_name: str, customer: CustomerRef, key: BalanceKey, record: UseRecord, now: int
 ) -> TransactWriteItemTypeDef:
     """A write, for a transaction, that remembers the use; refused where it was remembered just before."""
+    stored = encode_ungranted_use(record, now // 1000 + KEPT_SECONDS)
+    sets = ", ".join(f"#{name} = :{name}" for name in stored)
     return {
         "Update": {
             "TableName": table_name,
             "Key": keys.ungranted_use(customer, key),
-            "UpdateExpression": "SET version = if_not_exists(version, :now) + :one, event = :event, last_id = :id,"
-            " #ttl = :ttl",
-            "ConditionExpression": "attribute_not_exists(last_id) OR last_id <> :id",
-            "ExpressionAttributeNames": {"#ttl": "ttl"},
+            "UpdateExpression": f"SET version = if_not_exists(version, :now) + :one, {sets}",
+            "ConditionExpression": "attribute_not_exists(last_id) OR last_id <> :last_id",
+            "ExpressionAttributeNames": {f"#{name}": name for name in stored},
             "ExpressionAttributeValues": {
                 ":now": {"N": str(now)},
                 ":one": {"N": "1"},
-                ":event": {"S": encode_event(record)},
-                ":id": {"S": record.id},
-                ":ttl": {"N": str(now // 1000 + KEPT_SECONDS)},
+                **{f":{name}": value for name, value in stored.items()},
             },
         }
     }

@@ -1,11 +1,10 @@
 """What reported events need in the table beside the balances: who is known, which values were counted, and the events of
 customers to come.
 
-    item     holds                                             written
-    unique   `seen`, JSON: grant -> end of the period in which   if it is as it was read, in the transaction that counts
-             it counted the value last
-    waiting  `data`, JSON: the event                           with its idempotency key, if there is no such customer
-                                                               still; it goes in the transaction that counts it
+    item     holds                                  written
+    unique   the periods that counted a value       if it is as it was read, in the transaction that counts it
+    waiting  an event of a customer to come         with its idempotency key, if there is no such customer still; it
+                                                    goes in the transaction that counts it
 
 A customer's creation and the wait for it meet on the customer's item: an event either waits before there is a customer,
 and is found when the first balances are made, or is counted at once.
@@ -15,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tollgate.domain.balances import BalanceKey
@@ -23,9 +22,15 @@ from tollgate.domain.environments import CustomerRef, Environment
 from tollgate.domain.errors import DuplicateRequest
 from tollgate.domain.meters import PeriodsCounted
 from tollgate.domain.usage_events import UsageEvent
-from tollgate.exact_json import dumps, loads
 from tollgate.store import keys
-from tollgate.store.balance_items import StoredBalance, decode
+from tollgate.store.codecs.balances import StoredBalance, decode_balance
+from tollgate.store.codecs.customers import decode_frozen_time
+from tollgate.store.codecs.usage_events import (
+    decode_unique_value,
+    decode_waiting_event,
+    encode_unique_value,
+    encode_waiting_event,
+)
 from tollgate.store.idempotency import DAY_MS
 from tollgate.store.table import Item, Refused, Table, delete_existing
 
@@ -55,7 +60,7 @@ class EventRead(NamedTuple):
 
     def counted_in(self, value: Value) -> PeriodsCounted:
         item = self.unique_values.get(value)
-        return loads(item["seen"]["S"]) if item else {}
+        return decode_unique_value(item) if item else {}
 
 
 class Waiting(NamedTuple):
@@ -85,12 +90,12 @@ class UsageEventStore:
             if sk == keys.CUSTOMER:
                 profile = item
             elif sk.startswith(keys.BALANCE):
-                balance = decode(item)
+                balance = decode_balance(item)
                 stored[balance.balance.key] = balance
             else:
                 counted_in[item["pk"]["S"]] = item
         by_value = {v: counted_in[pk] for v in values if (pk := keys.unique(env, v.digest)["pk"]["S"]) in counted_in}
-        frozen: int | None = loads(profile["data"]["S"]).get("frozen_time") if profile else None
+        frozen = decode_frozen_time(profile) if profile else None
         return EventRead(profile is not None, frozen, stored, by_value)
 
     def count_value(
@@ -98,11 +103,9 @@ class UsageEventStore:
     ) -> TransactWriteItemTypeDef:
         """A write, for a transaction, of the periods that have counted a value now, if it is as it was found."""
         old = found.unique_values.get(value)
-        ends = set(counted_in.values())
-        ttl: Item = {} if 0 in ends or not ends else {"ttl": {"N": str(max(ends) // 1000 + 86_400)}}
         put: dict[str, Any] = {
             "TableName": self._table.name,
-            "Item": {**keys.unique(env, value.digest), "seen": {"S": dumps(dict(sorted(counted_in.items())))}, **ttl},
+            "Item": {**keys.unique(env, value.digest), **encode_unique_value(counted_in)},
             "ConditionExpression": "seen = :old" if old else "attribute_not_exists(pk)",
         }
         if old:
@@ -113,11 +116,9 @@ class UsageEventStore:
         self, customer: CustomerRef, event: UsageEvent, key_id: str, idempotency: TransactWriteItemTypeDef, now: int
     ) -> bool:
         """Keeps an event until its customer is made; False where it was made meanwhile. Raises DuplicateRequest."""
-        data = {"id": event.id, "name": event.name, "at": event.at, "properties": event.properties, "key": key_id}
         item: Item = {
             **keys.waiting(customer, event.at, hashlib.sha256(event.id.encode()).hexdigest()),
-            "data": {"S": dumps(data)},
-            "ttl": {"N": str((now + KEPT_MS) // 1000)},
+            **encode_waiting_event(event, key_id, (now + KEPT_MS) // 1000),
         }
         writes: list[TransactWriteItemTypeDef] = [
             idempotency,
@@ -141,7 +142,7 @@ class UsageEventStore:
     def waiting(self, customer: CustomerRef, after: str, limit: int) -> list[Waiting]:
         """Up to `limit` events that wait for a customer, by their time, from a position on."""
         items = self._table.page(keys.waiting_partition(customer), after, limit)
-        return [_waiting(customer.id, item) for item in items]
+        return [Waiting(*decode_waiting_event(item), {"pk": item["pk"], "sk": item["sk"]}) for item in items]
 
     def counted(self, waiting: Waiting) -> TransactWriteItemTypeDef:
         """A write, for a transaction, that ends an event's wait: refused where it has ended."""
@@ -150,9 +151,3 @@ class UsageEventStore:
 
 def position(waiting: Sequence[Waiting]) -> str:
     return str(waiting[-1].key["sk"]["S"])
-
-
-def _waiting(customer_id: str, item: Item) -> Waiting:
-    data: Mapping[str, Any] = loads(item["data"]["S"])
-    event = UsageEvent(data["id"], customer_id, data["name"], data["at"], data["properties"])
-    return Waiting(event, data["key"], {"pk": item["pk"], "sk": item["sk"]})

@@ -11,8 +11,8 @@ from tollgate.domain.decisions import Decision, Overage, UseRequest, fast_path, 
 from tollgate.domain.environments import CustomerRef, Environment
 from tollgate.domain.ids import id_text
 from tollgate.domain.quantities import ZERO
-from tollgate.store.balance_items import StoredBalance
-from tollgate.store.balances import Applied, BalanceStore, BalanceWrite, Deduct
+from tollgate.store.balances import Applied, BalanceStore, Deduct, Replacement
+from tollgate.store.codecs.balances import StoredBalance
 from tollgate.usecases.commands import UseCall
 from tollgate.usecases.reading import ReadState
 
@@ -75,18 +75,18 @@ class Committer:
             or len(balance.holds) != len(read.stored[key].balance.holds)
         ]
         order = list(drawn)
-        writes: list[BalanceWrite] = []
+        writes: list[Replacement] = []
         for key in sorted(changed, key=lambda key: order.index(key) if key in drawn else len(order)):
             part = any(write.record for write in writes)
             record = call.record(key, drawn[key], read.now, part=part) if key in drawn else None
-            writes.append(BalanceWrite(read.stored[key], decision.balances[key], record))
+            writes.append(Replacement(read.stored[key], decision.balances[key], record))
         idempotency = [*extra, *self.key_writes(call)]
         unchanged = depended_on(read.stored, decision.balances, changed)
         if len(writes) == 1 and not idempotency and not unchanged:
             return self._commit_one(call.customer, writes[0], read.now)
         return self.store.commit(call.customer, writes, unchanged, idempotency) is not None
 
-    def _commit_one(self, customer: CustomerRef, write: BalanceWrite, now: int) -> bool:
+    def _commit_one(self, customer: CustomerRef, write: Replacement, now: int) -> bool:
         """Writes one balance without a transaction. Where the fast path's write gives the same state it is taken: it
         succeeds whatever else was used since the balance was read, as long as there is enough."""
         assert write.record is not None
@@ -115,7 +115,7 @@ class Committer:
         before, after, batch = decided
         batch.check_size()
         changed = [key for key, balance in after.items() if key in batch or before[key] != balance]
-        writes = [BalanceWrite(stored[key], after[key], batch.record_of(key)) for key in changed]
+        writes = [Replacement(stored[key], after[key], batch.record_of(key)) for key in changed]
         ungranted = [
             self.store.ungranted_use(customer, key, record, now)
             for key, record in batch.ungranted(lambda: id_text(self.store.new_id()))

@@ -12,6 +12,7 @@ from tollgate.domain import api_keys, manual_balances
 from tollgate.domain.api_keys import ApiKey, Scope
 from tollgate.domain.controls import Controls
 from tollgate.domain.customers import Customer, Entity, Holdings, Subscription, linked
+from tollgate.domain.entities import add_entity, remove_entity
 from tollgate.domain.environments import Environment
 from tollgate.domain.errors import AlreadyExists, Forbidden, InvalidInput, InvalidRequest, NotFound, Unavailable
 from tollgate.domain.features import Catalog, Feature, FeatureType, checked_feature, feature_of
@@ -19,10 +20,8 @@ from tollgate.domain.plans import MAX_ITEMS, Plan, check_controls, checked_plan
 from tollgate.domain.subscriptions import (
     NO_TERMS,
     Terms,
-    add_entity,
     attach,
     cancel,
-    remove_entity,
     uncancel,
     update_quantities,
 )

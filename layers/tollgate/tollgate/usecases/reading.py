@@ -9,8 +9,8 @@ from tollgate.domain.balances import ENTITIES, Balance, BalanceKey
 from tollgate.domain.decisions import UseRequest
 from tollgate.domain.environments import CustomerRef
 from tollgate.domain.errors import NotFound
-from tollgate.store.balance_items import StoredBalance
 from tollgate.store.balances import BalanceStore
+from tollgate.store.codecs.balances import StoredBalance
 
 
 class ReadState(NamedTuple):

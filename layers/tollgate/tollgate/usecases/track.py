@@ -24,8 +24,8 @@ from tollgate.domain.environments import CustomerRef
 from tollgate.domain.errors import InsufficientBalance, InvalidRequest, NotFound, UsageLimitExceeded
 from tollgate.domain.quantities import ZERO, converted
 from tollgate.domain.use_records import CountedUse
-from tollgate.store.balance_items import StoredBalance
 from tollgate.store.balances import Applied, Deduct
+from tollgate.store.codecs.balances import StoredBalance
 from tollgate.usecases.commands import Outcome, UseCall, UseCommand, outcome_of
 from tollgate.usecases.committing import BatchDecision, Extra
 from tollgate.usecases.features import CACHE_SECONDS

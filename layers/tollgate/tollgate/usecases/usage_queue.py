@@ -27,7 +27,7 @@ from tollgate.domain.meters import counting
 from tollgate.domain.use_records import MAX_PROPERTIES_BYTES, NO_PROPERTIES, CountedUse
 from tollgate.exact_json import dumps
 from tollgate.packing import packed
-from tollgate.store.balance_items import StoredBalance
+from tollgate.store.codecs.balances import StoredBalance
 from tollgate.store.idempotency import IdempotencyKey, IdempotencyStore
 from tollgate.usecases.committing import BatchDecision, Extra
 from tollgate.usecases.ledger import Ledger

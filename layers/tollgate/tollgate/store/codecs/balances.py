@@ -1,21 +1,52 @@
-"""The balance item's layout: what each attribute holds, in both directions.
+"""The balance item: what the fast path moves, the grants as of the last fold, and what makes a write safe.
 
 | attribute | type | holds |
 |---|---|---|
-| `headroom` | N | what the grants hold: may be deducted without thinking |
-| `ceiling` | N | that and the overage the grants allow: likewise, where nothing else pays for the feature |
-| `spent` | N | deducted since the grants were last folded |
-| `fresh_until` | N | the first instant (ms) at which the item changes by itself |
+| `headroom` | N | units the grants hold: may be deducted without thinking |
+| `ceiling` | N | those and the overage the grants allow, in units: likewise, where nothing else pays for the feature |
+| `spent` | N | units deducted since the grants were last folded |
+| `fresh_until` | N | the first instant (ms) at which the item changes by itself; 0: it is never fresh |
 | `version` | N | counts the writes |
-| `grants` | S | JSON: the grants as of the last fold, in deduction order |
-| `flag` | BOOL | present where the feature is boolean or static |
-| `limits` | S | JSON: spend and usage limits; absent where there are none |
-| `before` | SS | what is drawn before this item, or beside it; absent where nothing is |
-| `holds` | S | JSON: what reservations hold of it; absent where none does |
-| `marks` | SS | `counted_by_customer`, `has_test_clock`, `unpooled`; absent where none holds |
-| `event` | S | JSON: the last use; absent until the first |
-| `fence` | B | no deduction with an id at or below it can be applied any more |
-| `s0` … `s7` | B | the id of the last deduction of each slot |
+| `rows` | S | JSON array: the grants as of the last fold, in deduction order; below |
+| `flag` | BOOL | true where the feature is boolean or static; absent elsewhere |
+| `limits` | S | JSON object: spend and usage limits and alerts, below; absent where there are none |
+| `before` | SS | features that pay before this item; `@`: entities hold balances too; absent where nothing does |
+| `holds` | S | JSON array: what reservations hold of it, below; absent where none does |
+| `marks` | SS | `governed` (its uses count in the customer's usage limit), `clocked` (the customer has a test clock), `unpooled` (entities do not share it); absent where none holds |
+| `event` | S | JSON: the last use (`codecs.use_records`); absent until the first |
+| `fence` | B | 16 bytes: no deduction with an id at or below it can be applied any more |
+| `s0` … `s7` | B | 16 bytes: the id of the last deduction of each slot |
+| `v` | N | the layout's version |
+
+The fast path moves `headroom`, `ceiling` and `spent`, counts `version` and sets `event` and a slot, of items that it has
+not read: these attributes (and `fresh_until` and `fence`, which it compares) mean the same in every version
+(docs/decisions/0007).
+
+| field of a grant | type | holds (absent: nothing, zero or false) |
+|---|---|---|
+| `id`, `plan` | string | |
+| `sub` | string | the subscription, where the id does not start with it; empty: none |
+| `granted`, `prepaid`, `adjusted`, `used`, `beside`, `max` | number | units; `beside` is what others paid for, `max` the most overage that is sold |
+| `unlimited`, `overage`, `add_on`, `slot`, `keeps` | bool | `slot`: one entity's share; `keeps`: overage outlives a reset |
+| `every` | array | `[interval, count]` |
+| `anchor`, `next`, `starts`, `expires` | number | ms; `next` is the next reset |
+| `created` | number | ms; absent where it is the anchor |
+| `rollover` | array | the rule: `[max, max_percentage, months]`: units, percent, months |
+| `rolled` | array | `[granted, used, expires_at]`: units, units, ms |
+| `price`, `value` | object, string | what is shown of a price; a static feature's value |
+| `only` | array | pairs of a property's name and the value it must have |
+| `meters` | object | by feature, the numbers that its aggregation remembers |
+
+| field of `limits` | type | holds |
+|---|---|---|
+| `overage` | bool | whether it may be overdrawn; absent: each grant says so |
+| `spend` | array | `[limit, whether in percent]`; else in units |
+| `windows` | array | `[limit, interval, ends_at, anchor or null, filter, used]`: units, ms, ms, pairs, units |
+| `alerts` | array | `[type, threshold, name, of_plan, basis]`, cut after the last that is not as usual |
+
+A hold is `[id, expires_at (ms), parts, counted]`, and what grants count that others paid for, where anything is: pairs
+of a grant and units. A part is `[seq, grant, units, the rollover's expiry (ms) or null]`; what is counted in a window,
+`[interval, utc, filter, ends_at (ms), units]`.
 """
 
 from __future__ import annotations
@@ -30,14 +61,16 @@ from tollgate.domain.holds import Hold, Part
 from tollgate.domain.limits import NO_LIMITS, Alert, Basis, Limits, SpendLimit, Threshold, Window
 from tollgate.domain.periods import Interval, Reset
 from tollgate.domain.quantities import ZERO
-from tollgate.domain.use_records import CountedUse, UseRecord
 from tollgate.exact_json import dumps, loads
+from tollgate.store.codecs.layout import Layout
+from tollgate.store.codecs.values import optional_number, pairs_json, pairs_of, present
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
 
     from tollgate.store.table import Item
 
+BALANCE = Layout("balance", 1)
 SLOTS = 8
 NO_ID = bytes(16)
 MARKS = {"governed": "counted_by_customer", "clocked": "has_test_clock", "unpooled": "unpooled"}  # stored: the field
@@ -61,7 +94,8 @@ def slot_number(id: bytes) -> int:
     return id[-1] % SLOTS
 
 
-def decode(item: Item) -> StoredBalance:
+def decode_balance(item: Item) -> StoredBalance:
+    BALANCE.version_of(item)
     _, feature_id, entity_id = item["sk"]["S"].split("#")
     marks = item["marks"]["SS"] if "marks" in item else ()
     balance = Balance(
@@ -83,32 +117,12 @@ def decode(item: Item) -> StoredBalance:
     return StoredBalance(balance, int(item["version"]["N"]), _bytes(item["fence"]["B"]), slots)
 
 
-def decode_event(item: Item) -> UseRecord | None:
-    if "event" not in item:
-        return None
-    event = loads(item["event"]["S"])
-    get = event.get
-    value, drawn = Decimal(event["value"]), Decimal(event["drawn"])
-    return UseRecord(
-        event["id"],
-        value,
-        drawn,
-        event["at"],
-        event["key"],
-        get("properties", {}),
-        get("feature"),
-        get("entity"),
-        get("part", False),
-        tuple(_counted_use(use) for use in get("uses", ())),
-    )
-
-
 def new_item(key: Item, balance: Balance, version: int = 1) -> Item:
     """The whole item of a balance that had none. `version`: later than that of any item that was there before it, so
     that an item made anew goes on counting where the old one stopped."""
     slots: Item = {f"s{n}": {"B": NO_ID} for n in range(SLOTS)}
-    present = {name: value for name, value in state_values(balance).items() if value is not None}
-    return {**key, **present, "version": {"N": str(version)}, "fence": {"B": NO_ID}, **slots}
+    state: Item = {name: value for name, value in state_values(balance).items() if value is not None}
+    return {**key, **state, "version": {"N": str(version)}, "fence": {"B": NO_ID}, **slots}
 
 
 def state_values(balance: Balance) -> dict[str, AttributeValueTypeDef | None]:
@@ -125,6 +139,7 @@ def state_values(balance: Balance) -> dict[str, AttributeValueTypeDef | None]:
         "before": {"SS": sorted(balance.paid_first)} if balance.paid_first else None,
         "marks": {"SS": marks} if marks else None,
         "holds": {"S": dumps(_holds_json(balance.holds))} if balance.holds else None,
+        **BALANCE.mark,
     }
 
 
@@ -146,87 +161,42 @@ def state_update(balance: Balance) -> Update:
     return Update(", ".join(sets), f" REMOVE {', '.join(removes)}" if removes else "", names, values)
 
 
-def encode_event(event: UseRecord) -> str:
-    full = {
-        "id": event.id,
-        "value": event.value,
-        "drawn": event.drawn,
-        "at": event.at,
-        "key": event.key_id,
-        "properties": event.properties or None,
-        "feature": event.feature_id,
-        "entity": event.entity_id,
-        "part": event.part or None,
-        "uses": [_counted_use_json(use) for use in event.uses] or None,
-    }
-    return dumps({name: value for name, value in full.items() if value is not None})
-
-
-def _counted_use_json(use: CountedUse) -> dict[str, Any]:
-    full = {
-        "id": use.id,
-        "value": use.value,
-        "at": use.at,
-        "moved": [list(moved) for moved in use.moved] or None,
-        "properties": use.properties or None,
-        "feature": use.feature_id,
-        "entity": use.entity_id,
-        "part": use.part or None,
-        "key": use.key_id,
-    }
-    return {name: value for name, value in full.items() if value is not None}
-
-
-def _counted_use(data: dict[str, Any]) -> CountedUse:
-    get = data.get
-    return CountedUse(
-        data["id"],
-        Decimal(data["value"]),
-        data["at"],
-        tuple((grant, Decimal(value)) for grant, value in get("moved", ())),
-        get("properties", {}),
-        get("feature"),
-        get("entity"),
-        get("part", False),
-        get("key"),
-    )
-
-
 def _bytes(value: Any) -> bytes:
     return bytes(value)
 
 
 def _grant_json(grant: Grant) -> dict[str, Any]:
     """A grant without what is empty: the item must stay within one kilobyte, the size of one write unit."""
-    full = {
-        "id": grant.id,
-        "plan": grant.plan_id,
-        "sub": None if grant.subscription_id == _owner(grant) else grant.subscription_id or "",
-        "granted": grant.granted or None,
-        "prepaid": grant.prepaid or None,
-        "adjusted": grant.adjustment or None,
-        "used": grant.used or None,
-        "unlimited": grant.unlimited or None,
-        "overage": grant.overage or None,
-        "max": grant.max_purchase,
-        "every": [grant.reset.interval.value, grant.reset.count] if grant.reset else None,
-        "anchor": grant.anchor,
-        "next": grant.next_reset_at,
-        "starts": grant.starts_at,
-        "expires": grant.expires_at,
-        "created": grant.created_at if grant.created_at != grant.anchor else None,
-        "add_on": grant.add_on or None,
-        "slot": grant.entity_share or None,
-        "keeps": grant.keeps_overage or None,
-        "rollover": list(grant.rollover) if grant.rollover else None,
-        "rolled": [list(rollover) for rollover in grant.rollovers] or None,
-        "price": grant.price,
-        "value": grant.value,
-        "only": [list(pair) for pair in grant.filters] or None,
-        "beside": grant.used_elsewhere or None,
-        "meters": {id: list(memory) for id, memory in grant.meters.items()} or None,
-    }
-    return {name: value for name, value in full.items() if value is not None}
+    return present(
+        {
+            "id": grant.id,
+            "plan": grant.plan_id,
+            "sub": None if grant.subscription_id == _owner(grant) else grant.subscription_id or "",
+            "granted": grant.granted or None,
+            "prepaid": grant.prepaid or None,
+            "adjusted": grant.adjustment or None,
+            "used": grant.used or None,
+            "unlimited": grant.unlimited or None,
+            "overage": grant.overage or None,
+            "max": grant.max_purchase,
+            "every": [grant.reset.interval.value, grant.reset.count] if grant.reset else None,
+            "anchor": grant.anchor,
+            "next": grant.next_reset_at,
+            "starts": grant.starts_at,
+            "expires": grant.expires_at,
+            "created": grant.created_at if grant.created_at != grant.anchor else None,
+            "add_on": grant.add_on or None,
+            "slot": grant.entity_share or None,
+            "keeps": grant.keeps_overage or None,
+            "rollover": list(grant.rollover) if grant.rollover else None,
+            "rolled": [list(rollover) for rollover in grant.rollovers] or None,
+            "price": grant.price,
+            "value": grant.value,
+            "only": pairs_json(grant.filters) or None,
+            "beside": grant.used_elsewhere or None,
+            "meters": {id: list(memory) for id, memory in grant.meters.items()} or None,
+        }
+    )
 
 
 def _grant(data: dict[str, Any]) -> Grant:
@@ -242,7 +212,7 @@ def _grant(data: dict[str, Any]) -> Grant:
         Decimal(get("used", 0)),
         get("unlimited", False),
         get("overage", False),
-        _number(get("max")),
+        optional_number(get("max")),
         Reset(Interval(every[0]), every[1]) if every else None,
         data["anchor"],
         get("next"),
@@ -252,11 +222,11 @@ def _grant(data: dict[str, Any]) -> Grant:
         get("add_on", False),
         get("slot", False),
         get("keeps", False),
-        RolloverRule(_number(rule[0]), _number(rule[1]), rule[2]) if rule else None,
+        RolloverRule(optional_number(rule[0]), optional_number(rule[1]), rule[2]) if rule else None,
         tuple(Rollover(Decimal(r[0]), Decimal(r[1]), r[2]) for r in get("rolled", ())),
         get("price"),
         get("value"),
-        tuple((name, value) for name, value in data["only"]) if "only" in data else (),
+        pairs_of(get("only", ())),
         Decimal(data["beside"]) if "beside" in data else ZERO,
         {id: tuple(map(Decimal, memory)) for id, memory in data["meters"].items()} if "meters" in data else {},
     )
@@ -269,22 +239,18 @@ def _owner(grant: Grant) -> str | None:
     return grant.id.partition(":")[0] if grant.plan_id else None
 
 
-def _number(value: Any) -> Decimal | None:
-    return None if value is None else Decimal(value)
-
-
 def _limits_json(limits: Limits) -> dict[str, Any]:
-    full = {
-        "overage": limits.overage_allowed,
-        "spend": [limits.spend.limit, limits.spend.percentage] if limits.spend else None,
-        "windows": [
-            [w.limit, w.interval.value, w.ends_at, w.anchor, [list(pair) for pair in w.filter], w.used]
-            for w in limits.windows
-        ]
-        or None,
-        "alerts": [_alert_json(alert) for alert in limits.alerts] or None,
-    }
-    return {name: value for name, value in full.items() if value is not None}
+    return present(
+        {
+            "overage": limits.overage_allowed,
+            "spend": [limits.spend.limit, limits.spend.percentage] if limits.spend else None,
+            "windows": [
+                [w.limit, w.interval.value, w.ends_at, w.anchor, pairs_json(w.filter), w.used] for w in limits.windows
+            ]
+            or None,
+            "alerts": [_alert_json(alert) for alert in limits.alerts] or None,
+        }
+    )
 
 
 def _limits(data: dict[str, Any]) -> Limits:
@@ -293,7 +259,7 @@ def _limits(data: dict[str, Any]) -> Limits:
         data.get("overage"),
         SpendLimit(Decimal(spend[0]), spend[1]) if spend else None,
         tuple(
-            Window(Decimal(w[0]), Interval(w[1]), w[2], w[3], tuple((k, v) for k, v in w[4]), Decimal(w[5]))
+            Window(Decimal(w[0]), Interval(w[1]), w[2], w[3], pairs_of(w[4]), Decimal(w[5]))
             for w in data.get("windows", ())
         ),
         tuple(_alert(alert) for alert in data.get("alerts", ())),
@@ -302,8 +268,9 @@ def _limits(data: dict[str, Any]) -> Limits:
 
 def _alert_json(alert: Alert) -> list[Any]:
     """What is not as usual comes last, and is left out where it is."""
-    full = [alert.type.value, alert.threshold, alert.name, alert.of_plan or None, alert.basis.value]
-    while full[-1] in (None, Basis.BALANCE.value):
+    basis = None if alert.basis is Basis.BALANCE else alert.basis.value
+    full = [alert.type.value, alert.threshold, alert.name, alert.of_plan or None, basis]
+    while full[-1] is None:
         full.pop()
     return full
 
@@ -319,10 +286,7 @@ def _holds_json(holds: tuple[Hold, ...]) -> list[Any]:
             hold.id,
             hold.expires_at,
             [[part.seq, part.grant_id, part.amount, part.rollover] for part in hold.parts],
-            [
-                [c.window[0], c.window[1], [list(pair) for pair in c.window[2]], c.ends_at, c.amount]
-                for c in hold.counted
-            ],
+            [[c.window[0], c.window[1], pairs_json(c.window[2]), c.ends_at, c.amount] for c in hold.counted],
             *([[list(entry) for entry in hold.used_elsewhere]] if hold.used_elsewhere else []),
         ]
         for hold in holds
@@ -336,7 +300,7 @@ def _holds(data: list[Any]) -> tuple[Hold, ...]:
             expires_at,
             tuple(Part(seq, grant_id, Decimal(amount), rollover) for seq, grant_id, amount, rollover in parts),
             tuple(
-                held.CountedInWindow((interval, utc, tuple((k, v) for k, v in filter)), ends_at, Decimal(amount))
+                held.CountedInWindow((interval, utc, pairs_of(filter)), ends_at, Decimal(amount))
                 for interval, utc, filter, ends_at, amount in counted
             ),
             tuple((grant_id, Decimal(amount)) for entries in used_elsewhere for grant_id, amount in entries),

@@ -1,0 +1,77 @@
+"""Adding and removing a customer's entities: what they are granted, and the seats that they take up.
+
+`now` is the customer's time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+from tollgate.domain.balances import BalanceKey
+from tollgate.domain.customers import Entity, Holdings, changed_grants, grants_of, with_grants
+from tollgate.domain.drawing import draw, pay_back_overage, push, refill, started, with_usage_counted
+from tollgate.domain.errors import AlreadyExists
+from tollgate.domain.features import Catalog, Feature
+from tollgate.domain.grants import Grant, deduction_order
+from tollgate.domain.periods import sooner
+from tollgate.domain.plan_grants import granted_by
+
+
+def add_entity(
+    holdings: Holdings, catalog: Catalog, entity: Entity, now: int, *, keeps_overage: bool = False
+) -> Holdings:
+    """The holdings with one more entity: its share of each plan that grants per entity, and one seat of its feature used.
+
+    Raises AlreadyExists, or NotFound for its feature.
+    """
+    if entity.id in holdings.entities:
+        raise AlreadyExists("entity", entity.id)
+    feature = catalog.feature(entity.feature_id)
+    holdings = replace(holdings, entities={**holdings.entities, entity.id: entity})
+    changes = grants_of(holdings, now)
+    for subscription in holdings.subscriptions.values():
+        if subscription.status(now) == "expired" or subscription.entity_id is not None:
+            continue
+        for key, grants in granted_by(subscription, (entity,), catalog, now, keeps_overage).items():
+            if key.entity_id == entity.id:
+                changes[key] = (*changes.get(key, ()), *grants)
+    _count_seat(changes, feature, Decimal(1))
+    return with_grants(holdings, catalog, changed_grants(holdings, changes, now), now)
+
+
+def remove_entity(holdings: Holdings, catalog: Catalog, entity_id: str, now: int) -> Holdings:
+    """The holdings without an entity, what it held and what was attached to it; its seat is given back.
+
+    Raises NotFound.
+    """
+    entity = holdings.entity(entity_id)
+    entities = {id: other for id, other in holdings.entities.items() if id != entity_id}
+    subscriptions = {
+        id: replace(s, canceled_at=s.canceled_at or now, expires_at=sooner(s.expires_at, now))
+        if s.entity_id == entity_id
+        else s
+        for id, s in holdings.subscriptions.items()
+    }
+    balances = {key: balance for key, balance in holdings.balances.items() if key.entity_id != entity_id}
+    holdings = replace(holdings, entities=entities, subscriptions=subscriptions, balances=balances)
+    changes = grants_of(holdings, now)
+    if entity.feature_id in catalog.features:
+        _count_seat(changes, catalog.features[entity.feature_id], Decimal(-1))
+    return with_grants(holdings, catalog, changed_grants(holdings, changes, now), now)
+
+
+def _count_seat(changes: dict[BalanceKey, tuple[Grant, ...]], feature: Feature, amount: Decimal) -> None:
+    """Counts one entity more (or less) as a use of its feature, where the customer holds it; in place."""
+    key = BalanceKey(feature.id)
+    grants = tuple(sorted(changes.get(key, ()), key=deduction_order))
+    if feature.consumable or not any(grant.starts_at is None for grant in grants):
+        return
+    if amount > 0:
+        drawn, left = draw(grants, amount)
+        drawn = push(drawn, left, started) if left else drawn
+    else:
+        drawn, left = pay_back_overage(grants, -amount)
+        drawn, left = refill(drawn, left)
+        amount += left
+    changes[key] = with_usage_counted(grants, drawn, amount)

@@ -1,0 +1,33 @@
+"""What a feature's limits and thresholds were found to be, last.
+
+| attribute | type | holds |
+|---|---|---|
+| `w` and 16 hex digits | S | one limit or threshold, by the digest of its key: its state, a space, and the write that was told to have caused it |
+| `ttl` | N | seconds |
+| `v` | N | the layout's version |
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tollgate.store.codecs.layout import Layout
+from tollgate.store.table import Item
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
+
+ALERT_STATES = Layout("alert state", 1)
+_PREFIX = "w"
+
+
+def encode_alert_state(state: str, cause: str) -> AttributeValueTypeDef:
+    """The value of the attribute of one limit or threshold."""
+    return {"S": f"{state} {cause}"}
+
+
+def decode_alert_states(item: Item) -> dict[str, tuple[str, str]]:
+    """State and cause, by attribute."""
+    ALERT_STATES.version_of(item)
+    texts = ((name, value["S"].partition(" ")) for name, value in item.items() if name.startswith(_PREFIX))
+    return {name: (state, cause) for name, (state, _, cause) in texts}

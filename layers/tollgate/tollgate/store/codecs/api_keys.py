@@ -1,0 +1,46 @@
+"""API keys: each in two items, by its hash and in its environment's list, with the same attributes.
+
+| attribute | type | holds |
+|---|---|---|
+| `id`, `name`, `hint` | S | |
+| `digest` | S | the key's SHA-256, hex |
+| `environment` | S | `sandbox` or `live` |
+| `scope` | S | `secret` or `publishable` |
+| `created_at` | N | ms |
+| `v` | N | the layout's version |
+"""
+
+from __future__ import annotations
+
+from tollgate.domain.api_keys import ApiKey, Scope
+from tollgate.domain.environments import Environment
+from tollgate.store.codecs.layout import Layout
+from tollgate.store.table import Item
+
+API_KEY = Layout("API key", 1)
+
+
+def encode_api_key(key: ApiKey) -> Item:
+    return {
+        "id": {"S": key.id},
+        "digest": {"S": key.digest},
+        "environment": {"S": key.environment.value},
+        "scope": {"S": key.scope.value},
+        "name": {"S": key.name},
+        "hint": {"S": key.hint},
+        "created_at": {"N": str(key.created_at)},
+        **API_KEY.mark,
+    }
+
+
+def decode_api_key(item: Item) -> ApiKey:
+    API_KEY.version_of(item)
+    return ApiKey(
+        item["id"]["S"],
+        item["digest"]["S"],
+        Environment(item["environment"]["S"]),
+        Scope(item["scope"]["S"]),
+        item["name"]["S"],
+        item["hint"]["S"],
+        int(item["created_at"]["N"]),
+    )

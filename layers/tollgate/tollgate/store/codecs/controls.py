@@ -1,0 +1,68 @@
+"""Controls (spend limits, usage limits, overage, alerts) inside the JSON of plans, customers, entities and subscriptions.
+They have no version of their own: a change of them is one of each item that holds them.
+
+| field | type | holds |
+|---|---|---|
+| `spend` | array | `{feature_id, enabled, percentage, limit}`; `limit` in units, or percent where `percentage` |
+| `usage` | array | `{feature_id, limit, interval, enabled, utc, filter}`; `limit` in units, `filter` pairs of name and value |
+| `overage` | array | `{feature_id, enabled}` |
+| `alerts` | array | `{data}`: an alert as it was sent |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from tollgate.domain.controls import NO_CONTROLS, AlertControl, Controls, OverageControl, SpendControl, UsageControl
+from tollgate.domain.periods import Interval
+from tollgate.store.codecs.values import optional_number, pairs_json, pairs_of
+
+
+def controls_json(controls: Controls) -> dict[str, Any]:
+    return {
+        "spend": [
+            {"feature_id": c.feature_id, "enabled": c.enabled, "percentage": c.percentage, "limit": c.limit}
+            for c in controls.spend
+        ],
+        "usage": [
+            {
+                "feature_id": c.feature_id,
+                "limit": c.limit,
+                "interval": c.interval.value,
+                "enabled": c.enabled,
+                "utc": c.utc,
+                "filter": pairs_json(c.filter),
+            }
+            for c in controls.usage
+        ],
+        "overage": [{"feature_id": c.feature_id, "enabled": c.enabled} for c in controls.overage],
+        "alerts": [{"data": dict(c.data)} for c in controls.alerts],
+    }
+
+
+def controls_of(data: Mapping[str, Any] | None) -> Controls:
+    if not data or not any(data.values()):
+        return NO_CONTROLS
+    return Controls(
+        tuple(
+            SpendControl(
+                c.get("feature_id"), c.get("enabled", True), c.get("percentage", False), optional_number(c.get("limit"))
+            )
+            for c in data.get("spend", ())
+        ),
+        tuple(
+            UsageControl(
+                c["feature_id"],
+                Decimal(c["limit"]),
+                Interval(c["interval"]),
+                c.get("enabled", True),
+                c.get("utc", False),
+                pairs_of(c.get("filter", ())),
+            )
+            for c in data.get("usage", ())
+        ),
+        tuple(OverageControl(c["feature_id"], c.get("enabled", True)) for c in data.get("overage", ())),
+        tuple(AlertControl(c["data"]) for c in data.get("alerts", ())),
+    )

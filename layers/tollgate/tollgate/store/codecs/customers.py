@@ -1,0 +1,182 @@
+"""Customers, their entities and their subscriptions, and a customer's entry in the list of all.
+
+| attribute | type | of | holds |
+|---|---|---|---|
+| `data` | S | customer, entity, subscription | JSON, below |
+| `version` | N | customer | counts the changes of what the customer holds |
+| `v` | N | all | the layout's version |
+
+| field of a customer's `data` | type | holds |
+|---|---|---|
+| `id`, `name`, `email`, `fingerprint` | string, all but the first may be null | |
+| `metadata` | object | as it was sent |
+| `created_at`, `frozen_time` | number, the second may be null | ms; the second is its test clock's time |
+| `send_email_receipts`, `unpooled` | bool | |
+| `controls` | object | `codecs.controls` |
+
+An entity has `id`, `feature_id`, `name`, `created_at` (ms) and `controls`.
+
+| field of a subscription's `data` | type | holds |
+|---|---|---|
+| `id`, `plan_id`, `group`, `entity_id`, `parent_id` | string, the last three may be null | |
+| `plan_version` | number | |
+| `add_on`, `auto_enable` | bool | |
+| `started_at`, `created_at`, `anchor` | number | ms |
+| `canceled_at`, `expires_at`, `ends_at`, `trial_ends_at` | number or null | ms |
+| `items` | array | plan items, as in `codecs.plans` |
+| `quantities` | object | units bought, by feature |
+| `controls` | object | `codecs.controls` |
+| `price` | object or null | `{amount, interval, interval_count}`; `amount` in the currency |
+| `cycle` | object or null | `{interval, count}` |
+| `filters` | array | pairs of a property's name and the value it must have |
+| `extra` | object | what only dialects show |
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from tollgate.domain.customers import Customer, Entity, Subscription
+from tollgate.exact_json import dumps, loads
+from tollgate.store.codecs.controls import controls_json, controls_of
+from tollgate.store.codecs.layout import Layout
+from tollgate.store.codecs.plans import base_price_json, base_price_of, plan_item_json, plan_item_of
+from tollgate.store.codecs.values import pairs_json, pairs_of, reset_json, reset_of
+from tollgate.store.table import Item
+
+CUSTOMER = Layout("customer", 1)
+ENTITY = Layout("entity", 1)
+SUBSCRIPTION = Layout("subscription", 1)
+LISTED_CUSTOMER = Layout("customer's entry in the list", 1)
+
+
+def encode_customer(customer: Customer, version: int) -> Item:
+    """`version` counts the changes of what the customer holds."""
+    data = {
+        "id": customer.id,
+        "name": customer.name,
+        "email": customer.email,
+        "fingerprint": customer.fingerprint,
+        "metadata": dict(customer.metadata),
+        "created_at": customer.created_at,
+        "send_email_receipts": customer.send_email_receipts,
+        "controls": controls_json(customer.controls),
+        "unpooled": customer.unpooled,
+        "frozen_time": customer.frozen_time,
+    }
+    return {"data": {"S": dumps(data)}, "version": {"N": str(version)}, **CUSTOMER.mark}
+
+
+def decode_customer(item: Item) -> tuple[Customer, int]:
+    """The customer, and the version of what it holds."""
+    CUSTOMER.version_of(item)
+    data = loads(item["data"]["S"])
+    get = data.get
+    customer = Customer(
+        data["id"],
+        get("name"),
+        get("email"),
+        get("fingerprint"),
+        get("metadata", {}),
+        get("created_at", 0),
+        get("send_email_receipts", False),
+        controls_of(get("controls")),
+        get("unpooled", False),
+        get("frozen_time"),
+    )
+    return customer, int(item["version"]["N"])
+
+
+def decode_frozen_time(item: Item) -> int | None:
+    """The time (ms) of a customer's test clock; None where it has none."""
+    CUSTOMER.version_of(item)
+    frozen: int | None = loads(item["data"]["S"]).get("frozen_time")
+    return frozen
+
+
+def encode_entity(entity: Entity) -> Item:
+    data = {
+        "id": entity.id,
+        "feature_id": entity.feature_id,
+        "name": entity.name,
+        "created_at": entity.created_at,
+        "controls": controls_json(entity.controls),
+    }
+    return {"data": {"S": dumps(data)}, **ENTITY.mark}
+
+
+def decode_entity(item: Item) -> Entity:
+    ENTITY.version_of(item)
+    data = loads(item["data"]["S"])
+    get = data.get
+    return Entity(data["id"], data["feature_id"], get("name"), get("created_at", 0), controls_of(get("controls")))
+
+
+def encode_subscription(subscription: Subscription) -> Item:
+    data = {
+        "id": subscription.id,
+        "plan_id": subscription.plan_id,
+        "plan_version": subscription.plan_version,
+        "group": subscription.group,
+        "add_on": subscription.add_on,
+        "auto_enable": subscription.auto_enable,
+        "started_at": subscription.started_at,
+        "created_at": subscription.created_at,
+        "entity_id": subscription.entity_id,
+        "items": [plan_item_json(item) for item in subscription.items],
+        "quantities": dict(subscription.quantities),
+        "controls": controls_json(subscription.controls),
+        "price": base_price_json(subscription.price),
+        "cycle": reset_json(subscription.cycle),
+        "anchor": subscription.anchor,
+        "canceled_at": subscription.canceled_at,
+        "expires_at": subscription.expires_at,
+        "ends_at": subscription.ends_at,
+        "trial_ends_at": subscription.trial_ends_at,
+        "parent_id": subscription.parent_id,
+        "filters": pairs_json(subscription.filters),
+        "extra": dict(subscription.extra),
+    }
+    return {"data": {"S": dumps(data)}, **SUBSCRIPTION.mark}
+
+
+def decode_subscription(item: Item) -> Subscription:
+    SUBSCRIPTION.version_of(item)
+    data = loads(item["data"]["S"])
+    get = data.get
+    return Subscription(
+        data["id"],
+        data["plan_id"],
+        data["plan_version"],
+        data["group"],
+        data["add_on"],
+        data["auto_enable"],
+        data["started_at"],
+        get("created_at", 0),
+        get("entity_id"),
+        tuple(plan_item_of(plan_item) for plan_item in get("items", ())),
+        {feature_id: Decimal(units) for feature_id, units in get("quantities", {}).items()},
+        controls_of(get("controls")),
+        base_price_of(get("price")),
+        reset_of(get("cycle")),
+        get("anchor", 0),
+        get("canceled_at"),
+        get("expires_at"),
+        get("ends_at"),
+        get("trial_ends_at"),
+        get("parent_id"),
+        pairs_of(get("filters", ())),
+        get("extra", {}),
+    )
+
+
+def encode_listed_customer() -> Item:
+    """The key alone says who it is, and when it was created."""
+    return LISTED_CUSTOMER.mark
+
+
+def decode_listed_customer(item: Item) -> tuple[str, str]:
+    """A customer's position in the list, and its id."""
+    LISTED_CUSTOMER.version_of(item)
+    position = item["sk"]["S"]
+    return position, position.partition("#")[2]

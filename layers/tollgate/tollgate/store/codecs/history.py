@@ -1,0 +1,103 @@
+"""The history of usage: entries, and sums by hour and day.
+
+| attribute | type | of | holds |
+|---|---|---|---|
+| `data` | S | entry | JSON, below |
+| `count` | N | sum | uses |
+| `sum` | N | sum | units of the feature |
+| `through` | N | sum | the last version of the item that it has taken in |
+| `ttl` | N | both | seconds |
+| `v` | N | both | the layout's version |
+
+| field of `data` | type | holds |
+|---|---|---|
+| `id` | string | the use's |
+| `at` | number | ms |
+| `customer`, `feature`, `entity` | string | `entity` is absent for the customer itself |
+| `value` | number | units of the feature |
+| `properties` | object | absent where there are none |
+| `deductions` | array | `[grant, feature, plan or null, units of the grant, reset or null, entity or null]`; a reset is `[interval, count, the boundary that followed (ms) or null]` |
+| `part` | bool | absent where this is the use's first item |
+| `item`, `version` | string, number | the item whose write told of it, and its version |
+
+What a sum is of is in the item's key.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import NamedTuple
+
+from tollgate.domain.history import Entry, Taken
+from tollgate.exact_json import dumps, loads
+from tollgate.store.codecs.layout import Layout
+from tollgate.store.codecs.values import present
+from tollgate.store.table import Item
+
+ENTRY = Layout("entry of the history", 1)
+SUM = Layout("sum of the history", 1)
+
+
+class SumState(NamedTuple):
+    """What a sum holds: so many `uses`, so many units (`sum`), of the writes up to the item's version `through`."""
+
+    uses: int
+    sum: Decimal
+    through: int
+
+
+def encode_entry(entry: Entry, ttl: int) -> Item:
+    """`ttl` in seconds."""
+    data = present(
+        {
+            "id": entry.use_id,
+            "at": entry.at,
+            "customer": entry.customer_id,
+            "feature": entry.feature_id,
+            "entity": entry.entity_id,
+            "value": entry.value,
+            "properties": entry.properties or None,
+            "deductions": [list(taken) for taken in entry.deductions] or None,
+            "part": entry.part or None,
+            "item": entry.item,
+            "version": entry.version,
+        }
+    )
+    return {"data": {"S": dumps(data)}, "ttl": {"N": str(ttl)}, **ENTRY.mark}
+
+
+def decode_entry(item: Item) -> Entry:
+    ENTRY.version_of(item)
+    data = loads(item["data"]["S"])
+    get = data.get
+    return Entry(
+        data["id"],
+        data["at"],
+        data["customer"],
+        data["feature"],
+        get("entity"),
+        Decimal(data["value"]),
+        get("properties", {}),
+        tuple(
+            Taken(t[0], t[1], t[2], Decimal(t[3]), tuple(t[4]) if t[4] else None, t[5]) for t in get("deductions", ())
+        ),
+        get("part", False),
+        get("item", ""),
+        get("version", 0),
+    )
+
+
+def encode_sum(state: SumState, ttl: int) -> Item:
+    """`ttl` in seconds."""
+    return {
+        "count": {"N": str(state.uses)},
+        "sum": {"N": str(state.sum)},
+        "through": {"N": str(state.through)},
+        "ttl": {"N": str(ttl)},
+        **SUM.mark,
+    }
+
+
+def decode_sum(item: Item) -> SumState:
+    SUM.version_of(item)
+    return SumState(int(item["count"]["N"]), Decimal(item["sum"]["N"]), int(item["through"]["N"]))

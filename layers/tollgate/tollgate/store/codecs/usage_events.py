@@ -1,0 +1,57 @@
+"""Reported events: the values that were counted once (COUNT_UNIQUE), and events of customers to come.
+
+| attribute | type | of | holds |
+|---|---|---|---|
+| `seen` | S | unique value | JSON: by grant, the end (ms) of the period in which it counted the value last; 0: for ever |
+| `data` | S | waiting event | JSON, below |
+| `ttl` | N | both | seconds; absent of a unique value that is kept for ever |
+| `v` | N | both | the layout's version |
+
+| field of `data` | type | holds |
+|---|---|---|
+| `id`, `name` | string | the event's own |
+| `at` | number | ms |
+| `properties` | object | as they were sent |
+| `key` | string | the API key that sent it |
+
+The customer of a waiting event is in the item's key.
+"""
+
+from __future__ import annotations
+
+from tollgate.domain.meters import PeriodsCounted
+from tollgate.domain.usage_events import UsageEvent
+from tollgate.exact_json import dumps, loads
+from tollgate.store.codecs.layout import Layout
+from tollgate.store.table import Item
+
+UNIQUE_VALUE = Layout("unique value", 1)
+WAITING_EVENT = Layout("event", 1)
+_DAY_SECONDS = 86_400
+
+
+def encode_unique_value(counted_in: PeriodsCounted) -> Item:
+    """It is kept for a day after the last of its periods."""
+    ends = set(counted_in.values())
+    ttl: Item = {} if 0 in ends or not ends else {"ttl": {"N": str(max(ends) // 1000 + _DAY_SECONDS)}}
+    return {"seen": {"S": dumps(dict(sorted(counted_in.items())))}, **ttl, **UNIQUE_VALUE.mark}
+
+
+def decode_unique_value(item: Item) -> PeriodsCounted:
+    UNIQUE_VALUE.version_of(item)
+    counted_in: PeriodsCounted = loads(item["seen"]["S"])
+    return counted_in
+
+
+def encode_waiting_event(event: UsageEvent, key_id: str, ttl: int) -> Item:
+    """`key_id` sent it; `ttl` in seconds."""
+    data = {"id": event.id, "name": event.name, "at": event.at, "properties": dict(event.properties), "key": key_id}
+    return {"data": {"S": dumps(data)}, "ttl": {"N": str(ttl)}, **WAITING_EVENT.mark}
+
+
+def decode_waiting_event(item: Item) -> tuple[UsageEvent, str]:
+    """The event, and the id of the API key that sent it."""
+    WAITING_EVENT.version_of(item)
+    data = loads(item["data"]["S"])
+    customer_id = item["pk"]["S"].rpartition("#")[2]
+    return UsageEvent(data["id"], customer_id, data["name"], data["at"], data["properties"]), data["key"]

@@ -1,0 +1,127 @@
+"""A use as the item that it moved remembers it (`event` of a balance), and the item of a use that nothing grants.
+
+| attribute | type | of | holds |
+|---|---|---|---|
+| `event` | S | balance, ungranted use | JSON, below: the last use |
+| `last_id` | S | ungranted use | the id of the last use |
+| `version` | N | ungranted use | counts the writes, from the time (ms) of the first on |
+| `ttl` | N | ungranted use | seconds |
+| `v` | N | ungranted use | the item's layout's version |
+
+| field of `event` | type | holds |
+|---|---|---|
+| `id`, `key` | string | the use's id; the API key that sent it |
+| `value`, `drawn` | number | what was asked for, in units of the feature; what moved here, in the item's units |
+| `at` | number | ms |
+| `properties` | object | absent where there are none |
+| `feature`, `entity` | string | absent where they are the item's own |
+| `part` | bool | absent where this is the use's first item |
+| `uses` | array | where one write counted several: `{id, value, at, moved, properties, feature, entity, part, key}`; `moved` is pairs of a grant and units of the item |
+| `v` | number | the record's own version; absent: 0 |
+
+The record has a version of its own, because the fast path writes it into items that it has not read.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from tollgate.domain.use_records import CountedUse, UseRecord
+from tollgate.exact_json import dumps, loads
+from tollgate.store.codecs.layout import ATTRIBUTE, Layout
+from tollgate.store.codecs.values import present
+from tollgate.store.table import Item
+
+USE_RECORD = Layout("use", 0)
+UNGRANTED_USE = Layout("use of what nothing grants", 1)
+
+
+def encode_use_record(use: UseRecord) -> str:
+    return dumps(
+        present(
+            {
+                "id": use.id,
+                "value": use.value,
+                "drawn": use.drawn,
+                "at": use.at,
+                "key": use.key_id,
+                "properties": use.properties or None,
+                "feature": use.feature_id,
+                "entity": use.entity_id,
+                "part": use.part or None,
+                "uses": [_counted_use_json(counted) for counted in use.uses] or None,
+                ATTRIBUTE: USE_RECORD.version or None,
+            }
+        )
+    )
+
+
+def decode_use_record(item: Item) -> UseRecord | None:
+    """The last use of a balance, or of what nothing grants; None where there was none yet."""
+    if "event" not in item:
+        return None
+    data = loads(item["event"]["S"])
+    get = data.get
+    USE_RECORD.known(get(ATTRIBUTE, 0))
+    return UseRecord(
+        data["id"],
+        Decimal(data["value"]),
+        Decimal(data["drawn"]),
+        data["at"],
+        data["key"],
+        get("properties", {}),
+        get("feature"),
+        get("entity"),
+        get("part", False),
+        tuple(_counted_use(counted) for counted in get("uses", ())),
+    )
+
+
+def encode_ungranted_use(use: UseRecord, ttl: int) -> Item:
+    """All but `version`, which the write counts. `ttl` in seconds."""
+    return {
+        "event": {"S": encode_use_record(use)},
+        "last_id": {"S": use.id},
+        "ttl": {"N": str(ttl)},
+        **UNGRANTED_USE.mark,
+    }
+
+
+def decode_ungranted_use(item: Item) -> tuple[UseRecord, int]:
+    """The last use, and the item's version."""
+    UNGRANTED_USE.version_of(item)
+    use = decode_use_record(item)
+    assert use is not None
+    return use, int(item["version"]["N"])
+
+
+def _counted_use_json(use: CountedUse) -> dict[str, Any]:
+    return present(
+        {
+            "id": use.id,
+            "value": use.value,
+            "at": use.at,
+            "moved": [list(moved) for moved in use.moved] or None,
+            "properties": use.properties or None,
+            "feature": use.feature_id,
+            "entity": use.entity_id,
+            "part": use.part or None,
+            "key": use.key_id,
+        }
+    )
+
+
+def _counted_use(data: dict[str, Any]) -> CountedUse:
+    get = data.get
+    return CountedUse(
+        data["id"],
+        Decimal(data["value"]),
+        data["at"],
+        tuple((grant, Decimal(value)) for grant, value in get("moved", ())),
+        get("properties", {}),
+        get("feature"),
+        get("entity"),
+        get("part", False),
+        get("key"),
+    )

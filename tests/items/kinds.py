@@ -1,0 +1,266 @@
+"""Every kind of stored item: its layout's version, and how a whole item is read and written.
+
+A value is the tuple of what one item holds, `(a plan,)` or `(a customer, a version)`, with the item's key beside it.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tollgate.domain.api_keys import ApiKey
+from tollgate.domain.balances import Balance
+from tollgate.domain.customers import Customer, Entity, Subscription
+from tollgate.domain.environments import CustomerRef, Environment
+from tollgate.domain.features import Feature
+from tollgate.domain.history import Entry
+from tollgate.domain.plans import Plan
+from tollgate.domain.reservations import Reservation
+from tollgate.domain.usage_events import UsageEvent
+from tollgate.domain.use_records import UseRecord
+from tollgate.store import keys
+from tollgate.store.codecs import (
+    alert_states,
+    api_keys,
+    balances,
+    customers,
+    features,
+    history,
+    idempotency,
+    plans,
+    reservations,
+    usage_events,
+    use_records,
+)
+from tollgate.store.codecs.layout import Layout
+
+ROOT = Path(__file__).parent
+SANDBOX = Environment.SANDBOX
+
+Item = dict[str, Any]
+Value = tuple[Any, ...]
+
+
+class Kind(NamedTuple):
+    """`name` is the file's; `holds` are the types of a value. `key` makes the key of an item that a value could have."""
+
+    name: str
+    layout: Layout
+    holds: tuple[Any, ...]
+    read: Callable[[Item], Value]
+    write: Callable[..., Item]
+    key: Callable[..., Any] = lambda *_: {"pk": {"S": "partition"}, "sk": {"S": "sort"}}
+    marked: bool = True  # the version is the item's attribute `v`
+
+    def item(self, key: Mapping[str, Any], value: Value) -> Item:
+        return {**key, **self.write(*value)}
+
+    def sample(self, value: Value) -> Item:
+        return self.item(self.key(*value), value)
+
+    def rewritten(self, item: Item) -> Item:
+        """An item as today's code writes what it holds."""
+        return self.item({name: item[name] for name in ("pk", "sk") if name in item}, self.read(item))
+
+    def path(self, version: int) -> Path:
+        return ROOT / str(version) / f"{self.name}.json"
+
+    @property
+    def versions(self) -> list[int]:
+        """The versions that items are kept of, oldest first."""
+        found = (int(path.parent.name) for path in ROOT.glob(f"*/{self.name}.json"))
+        return sorted(found)
+
+    def items(self, version: int) -> list[Item]:
+        found: list[Item] = json.loads(self.path(version).read_text(), object_hook=_binary)
+        return found
+
+
+class FullBalance(NamedTuple):
+    """A balance item whole: its state, what makes writes safe, and its last use."""
+
+    balance: Balance
+    version: int
+    fence: bytes
+    slots: tuple[bytes, bytes, bytes, bytes, bytes, bytes, bytes, bytes]
+    use: UseRecord | None
+
+
+def text_of(items: list[Item]) -> str:
+    return json.dumps(items, indent=1, sort_keys=True, default=_text) + "\n"
+
+
+def without_use(item: Item) -> Item:
+    """An item without the use that it remembers, whose record has a version of its own."""
+    return {name: value for name, value in item.items() if name != "event"}
+
+
+def _text(value: Any) -> Any:
+    assert isinstance(value, bytes)
+    return {"__b64__": base64.b64encode(value).decode()}
+
+
+def _binary(data: dict[str, Any]) -> Any:
+    return base64.b64decode(data["__b64__"]) if "__b64__" in data else data
+
+
+def _ttl(item: Item) -> int:
+    return int(item["ttl"]["N"])
+
+
+def _read_balance(item: Item) -> Value:
+    stored: Any = balances.decode_balance(item)._asdict()
+    return (FullBalance(**stored, use=use_records.decode_use_record(item)),)
+
+
+def _write_balance(full: FullBalance) -> Item:
+    item: Item = {**balances.new_item({}, full.balance, full.version), "fence": {"B": full.fence}}
+    item |= {f"s{number}": {"B": slot} for number, slot in enumerate(full.slots)}
+    return item | ({"event": {"S": use_records.encode_use_record(full.use)}} if full.use else {})
+
+
+def _write_ungranted_use(use: UseRecord, version: int, ttl: int) -> Item:
+    return {**use_records.encode_ungranted_use(use, ttl), "version": {"N": str(version)}}
+
+
+def _write_lock(
+    reservation: Reservation, state: str, key_id: str, ttl: int, settled: reservations.Settled | None
+) -> Item:
+    more = reservations.encode_settled(settled) if settled else {}
+    return {**reservations.encode_lock(reservation, state, key_id, ttl), **more}
+
+
+def _write_alert_states(states: Mapping[str, tuple[str, str]], ttl: int) -> Item:
+    found = {f"w{name}": alert_states.encode_alert_state(*state) for name, state in states.items()}
+    return {**found, "ttl": {"N": str(ttl)}, **alert_states.ALERT_STATES.mark}
+
+
+def _read_alert_states(item: Item) -> Value:
+    states = alert_states.decode_alert_states(item)
+    return {name[1:]: state for name, state in states.items()}, _ttl(item)
+
+
+CUSTOMER = CustomerRef(SANDBOX, "c1")
+
+KINDS = [
+    Kind(
+        "catalog_feature",
+        features.FEATURE,
+        (Feature,),
+        lambda item: (features.decode_feature(item),),
+        features.encode_feature,
+    ),
+    Kind("catalog_plan", plans.PLAN, (Plan,), lambda item: (plans.decode_plan(item),), plans.encode_plan),
+    Kind(
+        "customer_customer", customers.CUSTOMER, (Customer, int), customers.decode_customer, customers.encode_customer
+    ),
+    Kind(
+        "customer_entity",
+        customers.ENTITY,
+        (Entity,),
+        lambda item: (customers.decode_entity(item),),
+        customers.encode_entity,
+    ),
+    Kind(
+        "customer_subscription",
+        customers.SUBSCRIPTION,
+        (Subscription,),
+        lambda item: (customers.decode_subscription(item),),
+        customers.encode_subscription,
+    ),
+    Kind(
+        "customer_balance",
+        balances.BALANCE,
+        (FullBalance,),
+        _read_balance,
+        _write_balance,
+        lambda full: keys.balance(CUSTOMER, full.balance.key),
+    ),
+    Kind(
+        "customer_use",
+        use_records.UNGRANTED_USE,
+        (UseRecord, int, int),
+        lambda item: (*use_records.decode_ungranted_use(item), _ttl(item)),
+        _write_ungranted_use,
+    ),
+    Kind(
+        "use_record",
+        use_records.USE_RECORD,
+        (UseRecord,),
+        lambda item: (use_records.decode_use_record(item),),
+        lambda use: {"event": {"S": use_records.encode_use_record(use)}},
+        lambda _: {},
+        marked=False,
+    ),
+    Kind(
+        "customers",
+        customers.LISTED_CUSTOMER,
+        (),
+        lambda item: customers.decode_listed_customer(item) and (),
+        customers.encode_listed_customer,
+    ),
+    Kind(
+        "lock",
+        reservations.LOCK,
+        (Reservation, str, str, int, reservations.Settled),
+        lambda item: (*reservations.decode_lock(item), _ttl(item), reservations.decode_settled(item)),
+        _write_lock,
+        lambda reservation, *_: keys.lock(SANDBOX, reservation.id),
+    ),
+    Kind(
+        "once",
+        idempotency.IDEMPOTENCY_KEY,
+        (int, str, int),
+        lambda item: (*idempotency.decode_idempotency_key(item), _ttl(item)),
+        idempotency.encode_idempotency_key,
+    ),
+    Kind(
+        "unique",
+        usage_events.UNIQUE_VALUE,
+        (Mapping[str, int],),
+        lambda item: (usage_events.decode_unique_value(item),),
+        usage_events.encode_unique_value,
+    ),
+    Kind(
+        "waiting",
+        usage_events.WAITING_EVENT,
+        (UsageEvent, str, int),
+        lambda item: (*usage_events.decode_waiting_event(item), _ttl(item)),
+        usage_events.encode_waiting_event,
+        lambda event, *_: keys.waiting(CustomerRef(SANDBOX, event.customer_id), event.at, "digest"),
+    ),
+    *(
+        Kind(
+            name,
+            history.ENTRY,
+            (Entry, int),
+            lambda item: (history.decode_entry(item), _ttl(item)),
+            history.encode_entry,
+        )
+        for name in ("history", "events")
+    ),
+    *(
+        Kind(
+            name,
+            history.SUM,
+            (history.SumState, int),
+            lambda item: (history.decode_sum(item), _ttl(item)),
+            history.encode_sum,
+        )
+        for name in ("hours", "days")
+    ),
+    Kind(
+        "watch",
+        alert_states.ALERT_STATES,
+        (Mapping[str, tuple[str, str]], int),
+        _read_alert_states,
+        _write_alert_states,
+    ),
+    *(
+        Kind(name, api_keys.API_KEY, (ApiKey,), lambda item: (api_keys.decode_api_key(item),), api_keys.encode_api_key)
+        for name in ("KEY", "KEYS")
+    ),
+]
