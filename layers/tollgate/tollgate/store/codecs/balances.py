@@ -59,11 +59,11 @@ from tollgate.domain.balances import Balance, BalanceKey
 from tollgate.domain.grants import Grant, Rollover, RolloverRule
 from tollgate.domain.holds import Hold, Part
 from tollgate.domain.limits import NO_LIMITS, Alert, Basis, Limits, SpendLimit, Threshold, Window
-from tollgate.domain.periods import Interval, Reset
+from tollgate.domain.periods import Interval
 from tollgate.domain.quantities import ZERO
 from tollgate.exact_json import dumps, loads
 from tollgate.store.codecs.layout import Layout
-from tollgate.store.codecs.values import optional_number, pairs_json, pairs_of, present
+from tollgate.store.codecs.values import optional_number, pairs_json, pairs_of, present, reset
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
@@ -213,7 +213,7 @@ def _grant(data: dict[str, Any]) -> Grant:
         get("unlimited", False),
         get("overage", False),
         optional_number(get("max")),
-        Reset(Interval(every[0]), every[1]) if every else None,
+        reset(every[0], every[1]) if every else None,
         data["anchor"],
         get("next"),
         get("starts"),

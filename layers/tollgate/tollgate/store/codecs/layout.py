@@ -18,10 +18,14 @@ ATTRIBUTE = "v"
 
 
 class Layout(NamedTuple):
-    """How one kind of item is stored. `version` is the newest layout: that is written, and it and all before it are read."""
+    """How one kind of item is stored: `version` is written, it and all before it are read.
+
+    `reads`, where it is more: the newest that is read. So a release can read a layout before any release writes it.
+    """
 
     kind: str
     version: int
+    reads: int = 0
 
     @property
     def mark(self) -> Item:
@@ -34,9 +38,8 @@ class Layout(NamedTuple):
 
     def known(self, version: int) -> int:
         """`version`. Raises Unavailable where it is newer than this code."""
-        if version > self.version:
+        if version > self.version and version > self.reads:
             raise Unavailable(
-                f"A newer release of Tollgate wrote this {self.kind} (layout {version}; layouts up to {self.version} are"
-                " read here): try again"
+                f"A newer release of Tollgate wrote this {self.kind} (its layout is {version}): try again"
             )
         return version

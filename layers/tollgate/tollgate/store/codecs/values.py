@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from tollgate.domain.periods import Interval, Reset
@@ -19,12 +20,18 @@ def optional_interval(value: Any) -> Interval | None:
     return None if value is None else Interval(value)
 
 
-def reset_json(reset: Reset | None) -> dict[str, Any] | None:
-    return {"interval": reset.interval.value, "count": reset.count} if reset else None
+def reset_json(period: Reset | None) -> dict[str, Any] | None:
+    return {"interval": period.interval.value, "count": period.count} if period else None
 
 
 def reset_of(data: Mapping[str, Any] | None) -> Reset | None:
-    return Reset(Interval(data["interval"]), data.get("count", 1)) if data else None
+    return reset(data["interval"], data.get("count", 1)) if data else None
+
+
+@lru_cache(256)
+def reset(interval: str, count: int) -> Reset:
+    """A customer's many grants and items share a few reset periods, and each is checked when it is made."""
+    return Reset(Interval(interval), count)
 
 
 def pairs_json(pairs: Pairs) -> list[list[str]]:
