@@ -158,8 +158,9 @@ def walks(aws: Aws) -> list[Walk]:
         "TOLLGATE_USAGE_QUEUE_URL": queues.create_queue(QueueName="usage")["QueueUrl"],
         "TOLLGATE_DEAD_LETTER_QUEUE_URL": queues.create_queue(QueueName="dead")["QueueUrl"],
     }
-    importlib.import_module("tollgate.store.history").THREADS = 1  # type: ignore[attr-defined] # moto does one at a time
-    importlib.import_module("tollgate.usecases.usage_queue").THREADS = 1  # type: ignore[attr-defined]
+    for module in ("tollgate.store.history", "tollgate.usecases.usage_queue"):
+        with contextlib.suppress(ModuleNotFoundError):
+            importlib.import_module(module).THREADS = 1  # type: ignore[attr-defined] # moto can do one thing at a time
     service(client, name)
     functions = ("manage", "check", "track", "metric_access", "usage_events")
     handlers = {one: importlib.import_module(f"functions.{one}.app").handler for one in functions}

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.records import MESSAGES, MONTH_END, NOW, SANDBOX, held, monthly, spent, used
+from tests.records import MESSAGES, MONTH_END, NOW, SANDBOX, held, monthly, spent, used, with_limits
 from tollgate.domain.alerts import EPSILON, reached
 from tollgate.domain.balances import Balance, recomputed
 from tollgate.domain.changes import BalanceWrite, Change, What, as_written, read_change
@@ -20,6 +20,8 @@ from tollgate.domain.decisions import UseRequest, check
 from tollgate.domain.features import Feature, FeatureType
 from tollgate.domain.grants import Grant, Rollover
 from tollgate.domain.holds import Hold, Part
+from tollgate.domain.limits import Window
+from tollgate.domain.periods import Interval
 from tollgate.domain.use_records import CountedUse, UseRecord
 from tollgate.store import stream
 
@@ -142,6 +144,39 @@ def test_a_use_of_what_nothing_grants_is_recorded_and_changes_nothing() -> None:
     found = change(None, None, used("u", 3, drawn=Decimal(0)))
     assert [(use.value, use.drawn, use.deductions) for use in found.uses] == [(3, 0, ())]
     assert (found.before, found.after, found.grant_changes) == (Balance(MESSAGES), None, ())
+
+
+def test_a_reset_puts_back_what_was_used_but_for_overage_that_is_kept() -> None:
+    old = held(monthly(100, used=Decimal(130), keeps_overage=True))
+    new = held(monthly(100, used=Decimal(30), keeps_overage=True)._replace(next_reset_at=MARCH))
+    assert whats(change(old, new)) == [(What.RESET, 100)]
+
+
+def test_uses_of_one_write_may_have_drawn_on_a_grant_that_is_gone_and_come_from_other_keys() -> None:
+    part = CountedUse("u1", Decimal(2), NOW, (("sub_2:0", Decimal(2)),), key_id="key_other")
+    old = held(monthly(100), monthly(5, "sub_2:0", expires_at=NOW + 500))
+    found = change(old, held(monthly(100)), UseRecord("u1", Decimal(2), Decimal(2), NOW, "key_test", uses=(part,)))
+    ((use,), (gone,)) = found.uses, found.grant_changes
+    assert [(moved.grant.id, moved.value) for moved in use.deductions] == [("sub_2:0", 2)]
+    assert (use.key_id, gone.what, gone.at) == ("key_other", What.LAPSED, NOW + 500)
+
+
+def test_before_a_first_write_nothing_was_granted_and_nothing_counted_under_its_limits() -> None:
+    window = Window(Decimal(5), Interval.DAY, MONTH_END)
+    found = change(None, with_limits(held(monthly(100)), windows=(window,)))
+    assert (found.previous, found.before.grants, found.before.limits.windows) == (None, (), (window,))
+
+
+def test_before_a_removal_what_was_due_by_then_is_done() -> None:
+    found = change(held(monthly(100, rollovers=(Rollover(Decimal(3), expires_at=NOW + 10),))), None)
+    assert found.before.grants[0].rollovers == ()
+
+
+@pytest.mark.parametrize(("unlimited", "counted"), [(False, 3), (True, 0)])
+def test_usage_limits_count_what_was_spent_but_for_an_unlimited_balance(unlimited: bool, counted: int) -> None:
+    window = Window(Decimal(5), Interval.DAY, MONTH_END)
+    balance = with_limits(held(monthly(100, unlimited=unlimited)), windows=(window,))
+    assert [one.used for one in as_written(spent(balance, 3)).limits.windows] == [counted]
 
 
 # ------------------------------------------------------------------ over records that were kept

@@ -30,7 +30,7 @@ _NAMESPACE = uuid.UUID("6f1d6f0e-6d0b-5a53-9b0e-2f6b1c1f7d11")
 # In place of a balance item's binary values, which only its next write needs: a stream's image has them as base64 text.
 _NO_IDS: Item = {name: {"B": NO_ID} for name in ("fence", *(f"s{number}" for number in range(SLOTS)))}
 _NUMBERS = ("headroom", "ceiling", "spent")  # a balance item's, that the fast path moves
-_PASSED_OVER = frozenset((*_NUMBERS, *_NO_IDS, "version", "event"))
+_MOVED_BY_FAST_WRITES = frozenset((*_NUMBERS, *_NO_IDS, "version", "event"))
 
 
 class SubscriptionWrite(NamedTuple):
@@ -109,7 +109,7 @@ def _decoded(image: Item) -> Balance:
 
 
 def _without_numbers(image: Item) -> Item:
-    return {name: value for name, value in image.items() if name not in _PASSED_OVER}
+    return {name: value for name, value in image.items() if name not in _MOVED_BY_FAST_WRITES}
 
 
 def subscription_write(record: Mapping[str, Any]) -> SubscriptionWrite | None:
