@@ -15,6 +15,7 @@ from tollgate.domain.customers import Customer, Entity
 from tollgate.domain.decisions import Overage, sources_of
 from tollgate.domain.environments import Environment
 from tollgate.domain.features import Feature, FeatureType
+from tollgate.domain.idempotency import IdempotencyKey
 from tollgate.domain.periods import Interval, Reset
 from tollgate.domain.plans import USAGE_BASED, ItemPrice, Plan, PlanItem
 from tollgate.domain.quantities import ZERO
@@ -25,7 +26,7 @@ from tollgate.store.balance_items import StoredBalance, decode_event
 from tollgate.store.balances import BalanceStore
 from tollgate.store.customers import CustomerStore
 from tollgate.store.features import FeatureStore
-from tollgate.store.idempotency import IdempotencyKey, IdempotencyStore
+from tollgate.store.idempotency import IdempotencyStore
 from tollgate.store.keys import balance
 from tollgate.store.plans import PlanStore
 from tollgate.store.table import Table

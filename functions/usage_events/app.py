@@ -22,8 +22,9 @@ from tollgate.dialects.reservations import due_message
 from tollgate.domain.changes import Change, uses_of
 from tollgate.domain.environments import Environment
 from tollgate.domain.errors import TollgateError, Unavailable
+from tollgate.domain.recorded_writes import RecordedLock
+from tollgate.domain.reservations import HELD
 from tollgate.packing import packed
-from tollgate.store.locks import HELD, RecordedLock
 from tollgate.store.stream import change_of, lapsed_uses, recorded_lock, subscription_write
 from tollgate.usecases.alerts import StreamBatch, StreamStores
 

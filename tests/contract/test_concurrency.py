@@ -21,11 +21,11 @@ from tollgate.domain.controls import Controls, SpendControl, UsageControl
 from tollgate.domain.customers import Customer
 from tollgate.domain.decisions import Overage
 from tollgate.domain.errors import AlreadyExists, DuplicateRequest, InsufficientBalance, InvalidRequest
+from tollgate.domain.idempotency import IdempotencyKey
 from tollgate.domain.manual_balances import BalanceFilter, BalanceUpdate, NewBalance
 from tollgate.domain.periods import Interval, Reset
 from tollgate.domain.plans import Plan, PlanItem
 from tollgate.domain.quantities import ZERO
-from tollgate.store.idempotency import IdempotencyKey
 
 Answer = TypeVar("Answer")
 CAP, REJECT = Overage.CAP, Overage.REJECT

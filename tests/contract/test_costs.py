@@ -16,9 +16,9 @@ from tests.service import CALLER, HOUR, HOURLY, NOW, SANDBOX, Service, item, pay
 from tollgate.domain.balances import BalanceKey
 from tollgate.domain.controls import Controls, SpendControl, UsageControl
 from tollgate.domain.decisions import Overage
+from tollgate.domain.idempotency import IdempotencyKey
 from tollgate.domain.periods import Interval, Reset
 from tollgate.domain.plans import PlanItem
-from tollgate.store.idempotency import IdempotencyKey
 from tollgate.usecases.tracking import UseCommand
 
 CAP = Overage.CAP

@@ -21,9 +21,10 @@ from tollgate.domain.errors import InvalidRequest, NotFound, Unavailable
 from tollgate.domain.features import Feature, FeatureType
 from tollgate.domain.grants import RolloverRule
 from tollgate.domain.history import Entry, entries_of
+from tollgate.domain.idempotency import DAY_MS, IdempotencyKey
 from tollgate.domain.periods import Interval
 from tollgate.domain.usage_events import UsageEvent
-from tollgate.store.idempotency import DAY_MS, IdempotencyKey, IdempotencyStore
+from tollgate.store.idempotency import IdempotencyStore
 from tollgate.store.stream import change_of
 from tollgate.store.usage_events import UsageEventStore
 from tollgate.usecases.usage_events import QueuedEvent, UsageEvents

@@ -15,7 +15,8 @@ from tests.service import CALLER, FIXTURE, HOUR, HOURLY, NOW, SANDBOX, Service, 
 from tollgate.domain.decisions import Overage
 from tollgate.domain.errors import Conflict, InvalidInput, InvalidRequest, LockAlreadyExists
 from tollgate.domain.periods import Interval, Reset
-from tollgate.store.locks import LockStore, digest_of
+from tollgate.domain.reservations import digest_of
+from tollgate.store.locks import LockStore
 from tollgate.usecases.reservations import LockTerms, Reservations
 from tollgate.usecases.tracking import Outcome, UseCommand
 

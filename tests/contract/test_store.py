@@ -26,11 +26,11 @@ from tollgate.domain.errors import (
 )
 from tollgate.domain.features import Feature, FeatureType
 from tollgate.domain.grants import RolloverRule
+from tollgate.domain.idempotency import IdempotencyKey
 from tollgate.domain.manual_balances import BalanceFilter, BalanceUpdate, NewBalance
 from tollgate.domain.periods import Interval
 from tollgate.domain.plans import PREPAID, ItemPrice, Plan, PlanItem
 from tollgate.domain.subscriptions import Terms
-from tollgate.store.idempotency import IdempotencyKey
 from tollgate.store.stream import change_of
 from tollgate.usecases.tracking import UseCommand
 

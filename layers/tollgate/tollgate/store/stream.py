@@ -10,41 +10,21 @@ import base64
 import uuid
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from tollgate.domain.balances import BalanceKey
 from tollgate.domain.changes import Change
 from tollgate.domain.environments import Environment
+from tollgate.domain.recorded_writes import NAMESPACE, RecordedLock, SubscriptionWrite
+from tollgate.domain.reservations import HELD
 from tollgate.domain.use_records import UseRecord
 from tollgate.exact_json import loads
 from tollgate.store import keys
 from tollgate.store.balance_items import decode, decode_event
-from tollgate.store.locks import HELD, RecordedLock, decode_lock
+from tollgate.store.locks import decode_lock
 
 if TYPE_CHECKING:
     from tollgate.store.table import Item
-
-_NAMESPACE = uuid.UUID("6f1d6f0e-6d0b-5a53-9b0e-2f6b1c1f7d11")
-
-
-class SubscriptionWrite(NamedTuple):
-    """One write of a subscription, as JSON before and after; None where there was none, or is none any more."""
-
-    id: str
-    environment: str
-    customer_id: str
-    before: Mapping[str, Any] | None
-    after: Mapping[str, Any] | None
-    at: int
-
-
-def record_id(change: Change, *parts: str) -> str:
-    """An id that the same record always gives: of its item, its version (which its removal shares with the write before it),
-    and what of it is told."""
-    gone = "" if change.source or change.after is not None else "REMOVED#"
-    item = f"{gone}{change.source or keys.BALANCE}{change.key.feature_id}"
-    start = f"{change.environment}#customer#{change.customer_id}\n{item}"
-    return str(uuid.uuid5(_NAMESPACE, "\n".join([f"{start}#{change.key.entity_id}\n{change.version}", *parts])))
 
 
 def change_of(record: Mapping[str, Any]) -> Change | None:
@@ -93,7 +73,7 @@ def subscription_write(record: Mapping[str, Any]) -> SubscriptionWrite | None:
         return None
     pk = change["Keys"]["pk"]["S"]
     environment, _, customer_id = pk.split("#")
-    id = uuid.uuid5(_NAMESPACE, f"{pk}\n{change['Keys']['sk']['S']}\n{change['SequenceNumber']}")
+    id = uuid.uuid5(NAMESPACE, f"{pk}\n{change['Keys']['sk']['S']}\n{change['SequenceNumber']}")
     at = int(change.get("ApproximateCreationDateTime", 0) * 1000)
     return SubscriptionWrite(str(id), environment, customer_id, before, after, at)
 
@@ -112,7 +92,7 @@ def recorded_lock(record: Mapping[str, Any]) -> RecordedLock | None:
     if old is not None and (old["state"], old["expires_at"]) == (new["state"], new["expires_at"]):
         return None
     environment = item["pk"]["S"].partition("#")[0]
-    id = uuid.uuid5(_NAMESPACE, f"{item['pk']['S']}\n{lock.reservation.created_at}\n{lock.state}")
+    id = uuid.uuid5(NAMESPACE, f"{item['pk']['S']}\n{lock.reservation.created_at}\n{lock.state}")
     final = Decimal(item["settled_value"]["N"]) if "settled_value" in item else None
     at = int(item["settled_at"]["N"]) if "settled_at" in item else lock.reservation.created_at
     return RecordedLock(str(id), environment, lock, final, at)

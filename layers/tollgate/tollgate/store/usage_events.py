@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tollgate.domain.balances import BalanceKey
 from tollgate.domain.environments import Environment
 from tollgate.domain.errors import DuplicateRequest
+from tollgate.domain.idempotency import DAY_MS
 from tollgate.domain.meters import PeriodsCounted
 from tollgate.domain.usage_events import UsageEvent
 from tollgate.exact_json import dumps, loads
 from tollgate.store import keys
 from tollgate.store.balance_items import StoredBalance, decode
-from tollgate.store.idempotency import DAY_MS
 from tollgate.store.table import Item, Refused, Table, delete_existing
 
 if TYPE_CHECKING:

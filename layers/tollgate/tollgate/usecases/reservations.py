@@ -21,9 +21,9 @@ from tollgate.domain.errors import (
 from tollgate.domain.features import Catalog, Feature
 from tollgate.domain.holds import LONGEST_MS
 from tollgate.domain.quantities import ZERO
-from tollgate.domain.reservations import Reservation, finalize_hold, hold
+from tollgate.domain.reservations import Lock, Reservation, digest_of, finalize_hold, hold
 from tollgate.domain.use_records import NO_PROPERTIES
-from tollgate.store.locks import Lock, LockStore, digest_of
+from tollgate.store.locks import LockStore
 from tollgate.usecases.tracking import Outcome, ReadState, Tracking, UseCommand, granted, keys_of
 
 NOT_FOUND = "Lock not found for ID: "

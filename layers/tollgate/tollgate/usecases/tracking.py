@@ -35,7 +35,8 @@ from tollgate.store.balances import Applied, BalanceStore, BalanceWrite
 from tollgate.usecases.features import CACHE_SECONDS, FeatureCache
 
 if TYPE_CHECKING:
-    from tollgate.store.idempotency import IdempotencyKey, IdempotencyStore
+    from tollgate.domain.idempotency import IdempotencyKey
+    from tollgate.store.idempotency import IdempotencyStore
     from tollgate.usecases.use_batch import UseBatch
 
 MOST_HINTS = 10_000

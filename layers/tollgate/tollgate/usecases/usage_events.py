@@ -15,12 +15,13 @@ from tollgate.domain.decisions import Balances, all_as_of
 from tollgate.domain.environments import Environment
 from tollgate.domain.errors import DuplicateRequest, Unavailable
 from tollgate.domain.features import Catalog, Feature
+from tollgate.domain.idempotency import IdempotencyKey
 from tollgate.domain.meters import PeriodsCounted, counting, unique_value
 from tollgate.domain.usage_events import UsageEvent, record
 from tollgate.domain.use_records import CountedUse
 from tollgate.exact_json import dumps
 from tollgate.store.balances import BalanceStore, BalanceWrite
-from tollgate.store.idempotency import IdempotencyKey, IdempotencyStore
+from tollgate.store.idempotency import IdempotencyStore
 from tollgate.store.usage_events import KEPT_MS, EventRead, UsageEventStore, Value, Waiting, position
 from tollgate.usecases.features import FeatureCache
 from tollgate.usecases.use_batch import UseBatch

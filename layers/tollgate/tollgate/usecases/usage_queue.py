@@ -24,6 +24,7 @@ from tollgate.domain.decisions import Balances, Overage, sources_of, use
 from tollgate.domain.environments import Environment
 from tollgate.domain.errors import DuplicateRequest, NotFound, TollgateError, Unavailable
 from tollgate.domain.features import Catalog, Feature, Pool
+from tollgate.domain.idempotency import IdempotencyKey
 from tollgate.domain.ids import id_text
 from tollgate.domain.meters import counting
 from tollgate.domain.use_records import MAX_PROPERTIES_BYTES, NO_PROPERTIES, CountedUse
@@ -31,7 +32,7 @@ from tollgate.exact_json import dumps
 from tollgate.packing import packed
 from tollgate.store.balance_items import StoredBalance
 from tollgate.store.balances import BalanceWrite
-from tollgate.store.idempotency import IdempotencyKey, IdempotencyStore
+from tollgate.store.idempotency import IdempotencyStore
 from tollgate.usecases.tracking import ReadState, Tracking, depended_on
 from tollgate.usecases.usage_events import QueuedEvent, UsageEvents, before_a_change
 from tollgate.usecases.use_batch import UseBatch

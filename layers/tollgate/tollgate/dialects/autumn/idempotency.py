@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 
 from tollgate.dialects.http import Answer, Request
 from tollgate.domain.errors import DuplicateRequest
-from tollgate.store.idempotency import IdempotencyKey, IdempotencyStore
+from tollgate.domain.idempotency import IdempotencyKey
+from tollgate.store.idempotency import IdempotencyStore
 
 
 def guarded(

@@ -9,7 +9,7 @@ from pydantic import Field
 from tollgate.dialects.autumn.fields import Id, Number, Params, Properties
 from tollgate.dialects.http import Answer, Request
 from tollgate.domain.decisions import all_as_of
-from tollgate.store.locks import Lock
+from tollgate.domain.reservations import Lock
 from tollgate.usecases.management import Management
 from tollgate.usecases.reservations import Reservations
 

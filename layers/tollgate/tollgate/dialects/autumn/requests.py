@@ -10,7 +10,7 @@ from tollgate.dialects.autumn.balances import FeatureStore, balance_json
 from tollgate.dialects.autumn.versions import FLAGS, Version
 from tollgate.dialects.http import Request
 from tollgate.domain.errors import InvalidInput, NotFound
-from tollgate.store.idempotency import IdempotencyKey
+from tollgate.domain.idempotency import IdempotencyKey
 from tollgate.usecases.tracking import Outcome
 
 if TYPE_CHECKING:

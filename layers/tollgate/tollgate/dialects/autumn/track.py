@@ -18,7 +18,7 @@ from tollgate.dialects.http import Answer, Request
 from tollgate.dialects.queue import messages
 from tollgate.domain.decisions import Overage
 from tollgate.domain.errors import InvalidInput, InvalidRequest
-from tollgate.store.idempotency import KEPT_MS, IdempotencyKey
+from tollgate.domain.idempotency import KEPT_MS, IdempotencyKey
 from tollgate.usecases.tracking import Outcome, Tracking, UseCommand
 
 if TYPE_CHECKING:
