@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from functools import partial
 from typing import Any, cast
 
@@ -12,7 +11,7 @@ from tollgate.dialects.lotus import access, customers, events, legacy, plans, su
 from tollgate.dialects.lotus.edge import handle
 from tollgate.dialects.lotus.routes import Route, dispatch
 
-_policy = cast(access.Policy, os.environ.get("METRIC_ACCESS_POLICY") or "all")
+_policy = cast(access.Policy, runtime.settings().metric_access_policy)
 _access = runtime.access()
 _management = runtime.management()
 

@@ -8,7 +8,6 @@ the shard. What was given up on and is sent again by hand says that it is `overt
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,9 +30,10 @@ from tollgate.usecases.alerts import StreamBatch, StreamStores
 logger = Logger()
 metrics = Metrics()
 
-_BUS = os.environ["TOLLGATE_BUS"]
-_DEAD_LETTERS = os.environ["TOLLGATE_DEAD_LETTER_QUEUE_URL"]
-_USAGE = os.environ["TOLLGATE_USAGE_QUEUE_URL"]
+_settings = runtime.settings()
+_BUS = _settings.required("bus")
+_DEAD_LETTERS = _settings.required("dead_letter_queue_url")
+_USAGE = _settings.required("usage_queue_url")
 _MOST = 10  # entries in one PutEvents
 _MOST_BYTES = 240_000
 _TRIES = 3

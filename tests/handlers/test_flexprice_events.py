@@ -76,7 +76,7 @@ def deliver(stocked: Here) -> Callable[..., list[str]]:
             {"messageId": str(n), "body": body, "eventSource": "aws:sqs", "attributes": {}, "messageAttributes": {}}
             for n, body in enumerate(taken() if bodies is None else bodies)
         ]
-        failed = stocked.handlers["track"]({"Records": records}, CONTEXT)["batchItemFailures"] if records else []
+        failed = stocked.handlers["usage_queue"]({"Records": records}, CONTEXT)["batchItemFailures"] if records else []
         return [entry["itemIdentifier"] for entry in failed]
 
     return run

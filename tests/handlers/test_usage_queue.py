@@ -46,7 +46,7 @@ def customer(here: Here) -> str:
 @pytest.fixture
 def letters(here: Here, monkeypatch: pytest.MonkeyPatch) -> Letters:
     found = Letters()
-    monkeypatch.setattr(sys.modules["functions.track.app"], "_queue", found)
+    monkeypatch.setattr(runtime.client("sqs"), "send_message", found.send_message)
     assert here
     return found
 
@@ -69,7 +69,7 @@ def event(customer: str, **detail: Any) -> dict[str, Any]:
 
 def take_in(here: Here, *messages: dict[str, Any]) -> list[str]:
     """The ids of the messages that are to come again."""
-    answer = here.handlers["track"]({"Records": list(messages)}, CONTEXT)
+    answer = here.handlers["usage_queue"]({"Records": list(messages)}, CONTEXT)
     return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
 
 
@@ -204,7 +204,7 @@ def test_what_may_succeed_later_comes_again_until_the_last_time(
     again: bool,
     error: Exception,
 ) -> None:
-    usage_queue = sys.modules["functions.track.app"]._usage_queue
+    usage_queue = sys.modules["functions.usage_queue.app"]._consumer.usage_queue
     monkeypatch.setattr(usage_queue, "count", lambda queued, _: [error for _ in queued])
     assert take_in(here, message(event(customer), "m1", receives)) == (["m1"] if again else [])
     assert len(letters.sent) == (0 if again else 1)
@@ -243,7 +243,7 @@ def test_one_message_that_meets_a_defect_does_not_hold_up_the_others(
 def test_a_letter_that_cannot_be_sent_leaves_the_message_in_its_queue(
     here: Here, customer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys.modules["functions.track.app"], "_queue", Letters(broken=True))
+    monkeypatch.setattr(runtime.client("sqs"), "send_message", Letters(broken=True).send_message)
     bad = event(customer, feature_id="nothing")
     assert take_in(here, message(bad, "m1"), message(event(customer), "m2")) == ["m1"]
     assert used(here, customer) == 2

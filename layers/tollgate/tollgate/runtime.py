@@ -16,6 +16,7 @@ import botocore.session
 from botocore.config import Config
 
 from tollgate.domain.errors import Unavailable
+from tollgate.settings import Settings
 
 if TYPE_CHECKING:
     from aws_lambda_powertools import Logger
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from tollgate.usecases.tracking import Tracking
     from tollgate.usecases.usage_events import UsageEvents
     from tollgate.usecases.usage_queue import UsageQueue
+    from tollgate.usecases.waiting_events import WaitingEvents
 
 _CONFIG = Config(
     connect_timeout=1,
@@ -54,10 +56,16 @@ def clock() -> int:
 
 
 @cache
+def settings() -> Settings:
+    """Read once, when first needed: the only look at the environment."""
+    return Settings.from_environment(os.environ)
+
+
+@cache
 def client(service: str) -> Any:
     """A client of an AWS service. DynamoDB's never repeats a request; the others may, up to three times."""
     config = _CONFIG if service == "dynamodb" else _CONFIG.merge(Config(retries={"total_max_attempts": 3}))
-    endpoint = os.environ.get("TOLLGATE_ENDPOINT_URL") or None
+    endpoint = settings().endpoint_url or None
     return botocore.session.get_session().create_client(service, endpoint_url=endpoint, config=config)
 
 
@@ -79,7 +87,7 @@ def table() -> Table:
     from tollgate.store.table import Table
 
     dynamodb: DynamoDBClient = client("dynamodb")
-    return Table(dynamodb, os.environ["TOLLGATE_TABLE"])
+    return Table(dynamodb, settings().required("table"))
 
 
 @cache
@@ -126,6 +134,13 @@ def usage_events() -> UsageEvents:
 
 
 @cache
+def waiting_events() -> WaitingEvents:
+    from tollgate.usecases.waiting_events import WaitingEvents
+
+    return WaitingEvents(usage_events())
+
+
+@cache
 def access() -> Access:
     from tollgate.store.customers import CustomerStore
     from tollgate.store.plans import PlanStore
@@ -145,12 +160,23 @@ def to_usage_queue(bodies: list[str]) -> None:
 def _send(bodies: list[str]) -> None:
     entries = [{"Id": str(number), "MessageBody": body} for number, body in enumerate(bodies)]
     for _ in range(_QUEUE_TRIES):
-        answer = client("sqs").send_message_batch(QueueUrl=os.environ["TOLLGATE_USAGE_QUEUE_URL"], Entries=entries)
+        answer = client("sqs").send_message_batch(QueueUrl=settings().required("usage_queue_url"), Entries=entries)
         failed = {entry["Id"] for entry in answer.get("Failed", ())}
         if not failed:
             return
         entries = [entry for entry in entries if entry["Id"] in failed]
     raise Unavailable(f"The usage queue did not take {len(entries)} of {len(bodies)} parts: try again")
+
+
+def to_usage_queue_later(body: str, seconds: int) -> None:
+    """Puts a message on the usage queue that is delivered after so many seconds (at most 900)."""
+    url = settings().required("usage_queue_url")
+    client("sqs").send_message(QueueUrl=url, MessageBody=body, DelaySeconds=seconds)
+
+
+def to_dead_letters(body: str) -> None:
+    """Puts aside what is given up on."""
+    client("sqs").send_message(QueueUrl=settings().required("dead_letter_queue_url"), MessageBody=body)
 
 
 @cache
@@ -161,7 +187,7 @@ def management() -> Management:
     from tollgate.store.plans import PlanStore
     from tollgate.usecases.management import Management
 
-    keeps_overage = os.environ.get("TOLLGATE_PERSIST_FREE_OVERAGE") == "true"
+    keeps_overage = settings().persists_free_overage
     return Management(
         FeatureStore(table()), PlanStore(table()), CustomerStore(table()), ApiKeyStore(table()), keeps_overage
     )
@@ -178,7 +204,7 @@ def usage_queue() -> UsageQueue:
 def history() -> HistoryStore:
     from tollgate.store.history import HistoryStore
 
-    return HistoryStore(table(), int(os.environ.get("TOLLGATE_RETENTION_DAYS") or 400))
+    return HistoryStore(table(), settings().retention_days)
 
 
 @cache
