@@ -7,10 +7,13 @@ from typing import Any
 
 from tollgate import runtime
 from tollgate.dialects.autumn.check import check
-from tollgate.dialects.autumn.edge import handle
+from tollgate.dialects.autumn.errors import AUTUMN
+from tollgate.dialects.edge import handle
 
-_check = partial(check, runtime.tracking(), runtime.management, runtime.reservations)
+_check = partial(
+    check, runtime.tracking(), runtime.idempotency, runtime.catalogs, runtime.customers, runtime.reservations
+)
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    return handle(event, _check, runtime.clock, runtime.defect)
+    return handle(event, AUTUMN, _check, runtime.clock, runtime.defect)

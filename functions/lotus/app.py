@@ -6,21 +6,23 @@ from functools import partial
 from typing import Any
 
 from tollgate import runtime
+from tollgate.dialects.edge import handle
 from tollgate.dialects.http import Answer, Request
 from tollgate.dialects.lotus import customers, events, subscriptions
-from tollgate.dialects.lotus.edge import handle
-from tollgate.dialects.lotus.routes import Route, dispatch
+from tollgate.dialects.lotus.errors import LOTUS
+from tollgate.dialects.lotus.routes import dispatch
+from tollgate.dialects.routing import Route
 
-_management = runtime.management()
+_customers = runtime.customers()
 _access = runtime.access()
 runtime.client("sqs")  # made here, so that no request waits for it
 
 ROUTES: dict[str, Route] = {
     "/api/track": partial(events.track, runtime.to_usage_queue),
     "/api/verify_idems_received": partial(events.verify, runtime.usage_events()),
-    "/api/customers": partial(customers.create, _management, _access),
-    "/api/subscriptions": partial(subscriptions.create, _management, _access),
-    "/api/subscriptions/{}/cancel": partial(subscriptions.cancel, _management, _access),
+    "/api/customers": partial(customers.create, _customers, _access),
+    "/api/subscriptions": partial(subscriptions.create, runtime.catalogs(), _customers, _access),
+    "/api/subscriptions/{}/cancel": partial(subscriptions.cancel, _customers, _access),
 }
 
 
@@ -29,4 +31,4 @@ def _write(request: Request) -> Answer:
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    return handle(event, _write, runtime.clock, runtime.defect)
+    return handle(event, LOTUS, _write, runtime.clock, runtime.defect)

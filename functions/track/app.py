@@ -6,19 +6,21 @@ from __future__ import annotations
 from typing import Any
 
 from tollgate import runtime
-from tollgate.dialects.autumn.edge import handle
+from tollgate.dialects.autumn.errors import AUTUMN
 from tollgate.dialects.autumn.track import batch_track, track
+from tollgate.dialects.edge import handle
 from tollgate.dialects.http import Answer, Request
 
 _tracking = runtime.tracking()
+_idempotency = runtime.idempotency()
 runtime.client("sqs")  # made here, so that no request waits for it
 
 
 def _track(request: Request) -> Answer:
     if request.route == "POST /v1/balances.batch_track":
-        return batch_track(_tracking, runtime.to_usage_queue, request)
-    return track(_tracking, runtime.management, runtime.to_usage_queue, request)
+        return batch_track(_tracking, _idempotency, runtime.to_usage_queue, request)
+    return track(_tracking, _idempotency, runtime.customers, runtime.to_usage_queue, request)
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    return handle(event, _track, runtime.clock, runtime.defect)
+    return handle(event, AUTUMN, _track, runtime.clock, runtime.defect)

@@ -17,6 +17,7 @@ from tollgate.domain.changes import grant_changes
 from tollgate.domain.controls import Controls, SpendControl, UsageControl
 from tollgate.domain.customers import Customer
 from tollgate.domain.decisions import Overage
+from tollgate.domain.environments import CustomerRef
 from tollgate.domain.errors import InvalidRequest, NotFound, Unavailable
 from tollgate.domain.features import Feature, FeatureType
 from tollgate.domain.grants import RolloverRule
@@ -121,9 +122,9 @@ def one_pool_for(here: Service, features: int) -> None:
     """A customer with credits for so many features that all hear `many`."""
     ids = [f"many{n}" for n in range(features)]
     for id in ids:
-        here.management.create_feature(SANDBOX, Feature(id, id, FeatureType.METERED, event_names=("many",)))
+        here.catalogs.create_feature(SANDBOX, Feature(id, id, FeatureType.METERED, event_names=("many",)))
     schema = tuple((id, Decimal(1)) for id in ids)
-    here.management.create_feature(SANDBOX, Feature("pot", "Pot", FeatureType.CREDIT_SYSTEM, credit_schema=schema))
+    here.catalogs.create_feature(SANDBOX, Feature("pot", "Pot", FeatureType.CREDIT_SYSTEM, credit_schema=schema))
     here.customer("c1", [item(10_000, feature="pot")])
 
 
@@ -225,7 +226,7 @@ def test_an_event_name_is_a_use_of_every_feature_that_lists_it(here: Service, us
 def test_a_use_of_what_nothing_grants_is_an_event_that_moved_nothing(
     here: Service, usage_queue: UsageQueue, backend: Server
 ) -> None:
-    here.management.get_or_create_customer(SANDBOX, Customer("c1"), None, NOW)
+    here.customers.get_or_create(SANDBOX, Customer("c1"), None, NOW)
     for _ in range(2):
         assert usage_queue.count([queued("a", 5), queued("b", 6)], NOW) == [None, None]
     here.track("c1", 7)
@@ -384,6 +385,6 @@ def test_an_item_made_anew_goes_on_counting_its_versions(here: Service) -> None:
     here.customer("c1", [item(10)])
     here.use("c1", 1)
     before = here.stored("c1").version
-    here.management.delete_customer(SANDBOX, "c1")
+    here.customers.delete(CustomerRef(SANDBOX, "c1"))
     here.customer("c1", [item(10)])
     assert here.stored("c1").version > before

@@ -18,6 +18,7 @@ from tests.service import SANDBOX, Service, item
 from tests.streams import used
 from tollgate.domain.balances import BalanceKey
 from tollgate.domain.decisions import Overage
+from tollgate.domain.environments import CustomerRef
 from tollgate.domain.errors import OutcomeUnknown, Unavailable
 from tollgate.domain.ids import time_ordered_id
 from tollgate.runtime import clock
@@ -166,7 +167,7 @@ def test_an_answer_that_was_cut_short_is_no_answer(here: Service, proxy: Server)
             proxy, [{"service": "dynamodb", "operation": operation, "times": 1, "response": {"truncate_frac": 0.5}}]
         )
         assert here.remaining("c1") == 7
-        assert here.management.customer(SANDBOX, "c1").balances[BalanceKey("messages")].spent == 3
+        assert here.customers.get(CustomerRef(SANDBOX, "c1")).balances[BalanceKey("messages")].spent == 3
 
 
 def test_a_black_hole_is_given_up_before_the_function_is(here: Service, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ from tests.handlers.test_events import CONTEXT
 from tests.service import MONTHLY, NOW, SANDBOX
 from tollgate import runtime
 from tollgate.domain.customers import Customer
+from tollgate.domain.environments import CustomerRef
 from tollgate.domain.features import Feature, FeatureType
 from tollgate.domain.plans import Plan, PlanItem
 
@@ -39,19 +40,18 @@ FEATURES = (
 
 @pytest.fixture(scope="module")
 def stocked(here: Here) -> Here:
-    management = here.service.management
     for feature in FEATURES:
-        management.create_feature(SANDBOX, feature)
+        here.service.catalogs.create_feature(SANDBOX, feature)
     items = tuple(PlanItem(feature.id, Decimal(100), reset=MONTHLY) for feature in FEATURES)
-    management.create_plan(SANDBOX, Plan("all", "All", items=items))
+    here.service.catalogs.create_plan(SANDBOX, Plan("all", "All", items=items))
     return here
 
 
 @pytest.fixture
 def customer(stocked: Here, request: pytest.FixtureRequest) -> str:
     id = request.node.name[:100].replace("[", "-").replace("]", "")
-    stocked.service.management.get_or_create_customer(SANDBOX, Customer(id), None, NOW)
-    stocked.service.management.attach(SANDBOX, id, "all", None, runtime.clock())
+    stocked.service.customers.get_or_create(SANDBOX, Customer(id), None, NOW)
+    stocked.service.customers.attach(CustomerRef(SANDBOX, id), "all", None, runtime.clock())
     return str(id)
 
 
@@ -179,8 +179,8 @@ def test_events_of_an_unknown_customer_wait_for_it_and_hold_nothing_up(
     for _ in range(2):
         assert deliver([body]) == []
         assert (used(stocked, customer)["count"], used(stocked, customer)["peak"]) == ("2", "3")
-    stocked.service.management.get_or_create_customer(SANDBOX, Customer(f"{customer}-later"), None, NOW)
-    stocked.service.management.attach(SANDBOX, f"{customer}-later", "all", None, runtime.clock())
+    stocked.service.customers.get_or_create(SANDBOX, Customer(f"{customer}-later"), None, NOW)
+    stocked.service.customers.attach(CustomerRef(SANDBOX, f"{customer}-later"), "all", None, runtime.clock())
     for _ in range(2):
         runtime.usage_events().count_waiting(SANDBOX, f"{customer}-later", runtime.clock())
         assert used(stocked, f"{customer}-later")["count"] == "1"

@@ -127,7 +127,7 @@ def test_an_event_by_name_is_what_the_meters_of_its_features_make_of_its_propert
         Feature("renders", "Renders", FeatureType.METERED, event_names=("render",)),
         Feature("largest", "Largest", FeatureType.METERED, extra={"meter": tracking}),
     ):
-        here.service.management.create_feature(SANDBOX, feature)
+        here.service.catalogs.create_feature(SANDBOX, feature)
         here.service.attach(customer, [item(100, None, feature.id)], add_on=True)
     told = [
         message(event(customer, feature_id=None, event_name="render", value=None, id=f"{customer}-{n}", properties=p))
@@ -213,7 +213,7 @@ def test_what_may_succeed_later_comes_again_until_the_last_time(
 def test_a_use_of_an_entity_that_is_about_to_be_made_waits_for_it(here: Here, customer: str, letters: Letters) -> None:
     early = message(event(customer, entity_id="e1"), "m1")
     assert take_in(here, early, message(event(customer), "m2")) == ["m1"]
-    here.service.management.create_feature(SANDBOX, Feature("users", "Users", FeatureType.METERED, consumable=False))
+    here.service.catalogs.create_feature(SANDBOX, Feature("users", "Users", FeatureType.METERED, consumable=False))
     here.service.entity(customer, "e1")
     assert take_in(here, early) == []
     assert used(here, customer) == 4

@@ -27,9 +27,12 @@ if TYPE_CHECKING:
     from tollgate.store.idempotency import IdempotencyStore
     from tollgate.store.table import Table
     from tollgate.usecases.access import Access
+    from tollgate.usecases.api_keys import ApiKeys
+    from tollgate.usecases.catalog import Catalogs
+    from tollgate.usecases.customers import Customers
     from tollgate.usecases.entitlements import Entitlements
     from tollgate.usecases.history import Usage
-    from tollgate.usecases.management import Management
+    from tollgate.usecases.idempotency import Idempotency
     from tollgate.usecases.reservations import Reservations
     from tollgate.usecases.tracking import Tracking
     from tollgate.usecases.usage_events import UsageEvents
@@ -97,7 +100,7 @@ def tracking() -> Tracking:
     from tollgate.usecases.features import FeatureCache
     from tollgate.usecases.tracking import Tracking
 
-    return Tracking(BalanceStore(table()), FeatureCache(FeatureStore(table())), idempotency())
+    return Tracking(BalanceStore(table()), FeatureCache(FeatureStore(table())), _idempotency_store())
 
 
 @cache
@@ -109,10 +112,17 @@ def reservations() -> Reservations:
 
 
 @cache
-def idempotency() -> IdempotencyStore:
+def _idempotency_store() -> IdempotencyStore:
     from tollgate.store.idempotency import IdempotencyStore
 
     return IdempotencyStore(table())
+
+
+@cache
+def idempotency() -> Idempotency:
+    from tollgate.usecases.idempotency import Idempotency
+
+    return Idempotency(_idempotency_store())
 
 
 @cache
@@ -130,7 +140,7 @@ def usage_events() -> UsageEvents:
     from tollgate.store.usage_events import UsageEventStore
     from tollgate.usecases.usage_events import UsageEvents
 
-    return UsageEvents(tracking().balance_store, tracking().features, idempotency(), UsageEventStore(table()))
+    return UsageEvents(tracking().balance_store, tracking().features, _idempotency_store(), UsageEventStore(table()))
 
 
 @cache
@@ -180,24 +190,35 @@ def to_dead_letters(body: str) -> None:
 
 
 @cache
-def management() -> Management:
-    from tollgate.store.api_keys import ApiKeyStore
-    from tollgate.store.customers import CustomerStore
+def catalogs() -> Catalogs:
     from tollgate.store.features import FeatureStore
     from tollgate.store.plans import PlanStore
-    from tollgate.usecases.management import Management
+    from tollgate.usecases.catalog import Catalogs
 
-    keeps_overage = settings().persists_free_overage
-    return Management(
-        FeatureStore(table()), PlanStore(table()), CustomerStore(table()), ApiKeyStore(table()), keeps_overage
-    )
+    return Catalogs(FeatureStore(table()), PlanStore(table()))
+
+
+@cache
+def customers() -> Customers:
+    from tollgate.store.customers import CustomerStore
+    from tollgate.usecases.customers import Customers
+
+    return Customers(CustomerStore(table()), catalogs(), keeps_overage=settings().persists_free_overage)
+
+
+@cache
+def api_keys() -> ApiKeys:
+    from tollgate.store.api_keys import ApiKeyStore
+    from tollgate.usecases.api_keys import ApiKeys
+
+    return ApiKeys(ApiKeyStore(table()))
 
 
 @cache
 def usage_queue() -> UsageQueue:
     from tollgate.usecases.usage_queue import UsageQueue
 
-    return UsageQueue(tracking(), usage_events(), idempotency(), defect)
+    return UsageQueue(tracking(), usage_events(), _idempotency_store(), defect)
 
 
 @cache
@@ -218,4 +239,4 @@ def alert_states() -> AlertStateStore:
 def usage() -> Usage:
     from tollgate.usecases.history import Usage
 
-    return Usage(history(), management())
+    return Usage(history(), catalogs(), customers())

@@ -10,19 +10,23 @@ from pydantic_core import SchemaValidator, ValidationError
 from pydantic_core import core_schema as schema
 
 from tollgate.dialects.autumn.balances import balance_json, flag_json
+from tollgate.dialects.autumn.errors import invalid_input
 from tollgate.dialects.autumn.features import schema_json
 from tollgate.dialects.autumn.requests import expanded, header_key, shown_balances, with_customer
-from tollgate.dialects.autumn.rules import id_rule, invalid_input, number_rule, properties_rule, time_rule
 from tollgate.dialects.autumn.versions import Version, translated, version_of
+from tollgate.dialects.field_rules import id_rule, number_rule, properties_rule, time_rule
 from tollgate.dialects.http import Answer, Request
 from tollgate.domain.api_keys import Scope
 from tollgate.domain.decisions import Overage
 from tollgate.domain.errors import InvalidInput, InvalidRequest
+from tollgate.domain.features import Catalog
 from tollgate.domain.use_records import NO_PROPERTIES
 from tollgate.usecases.tracking import Outcome, Tracking, UseCommand
 
 if TYPE_CHECKING:
-    from tollgate.usecases.management import Management
+    from tollgate.usecases.catalog import Catalogs
+    from tollgate.usecases.customers import Customers
+    from tollgate.usecases.idempotency import Idempotency
     from tollgate.usecases.reservations import Reservations
 
 _ONE = Decimal(1)
@@ -113,12 +117,14 @@ _PARAMS = SchemaValidator(
 
 def check(
     tracking: Tracking,
-    management: Callable[[], Management],
+    idempotency: Callable[[], Idempotency],
+    catalogs: Callable[[], Catalogs],
+    customers: Callable[[], Customers],
     reservations: Callable[[], Reservations],
     request: Request,
 ) -> Answer:
-    """`management` is called only for what most checks never need: a product, a preview, a customer made on the way;
-    `reservations` for a lock."""
+    """The use cases that most checks never need are made when they are called for: `idempotency` for a key without a use,
+    `catalogs` and `customers` for a product, a preview or a customer made on the way, `reservations` for a lock."""
     version = version_of(request.headers.get("x-api-version"))
     try:
         params = CheckParams(**_PARAMS.validate_python(request.body))
@@ -146,19 +152,25 @@ def check(
             from tollgate.dialects.autumn.products import check_product
 
             return check_product(
-                management(), request, version, params.product_id, params.customer_id, params.entity_id
+                catalogs(), customers(), request, version, params.product_id, params.customer_id, params.entity_id
             )
         if locks:
             outcome = _lock(reservations(), request, params)
         else:
             outcome = _track(tracking, request, params) if sends else _check(tracking, request, params)
-        return Answer(_answer(tracking, management, request, version, params, outcome, sends))
+        catalog = tracking.features.catalog(request.caller.environment)
+        offer = None
+        if params.with_preview and not outcome.allowed:
+            from tollgate.dialects.autumn.products import preview
+
+            offer = preview(catalogs(), customers(), request, params.customer_id, outcome)
+        return Answer(_answer(catalog, request, version, params, outcome, sends, offer))
 
     def call() -> Answer:
         answer: Answer = with_customer(
             version_made,
             request,
-            management,
+            customers,
             params.customer_id,
             params.entity_id,
             params.customer_data,
@@ -167,15 +179,8 @@ def check(
         )
         return answer
 
-    return call() if sends else _once(tracking, request, call)
-
-
-def _once(tracking: Tracking, request: Request, call: Callable[[], Answer]) -> Answer:
-    """A call that changes no balance, under its idempotency key: kept where it succeeds, given back where it fails."""
-    from tollgate.dialects.autumn.idempotency import guarded
-
-    keys = header_key(request)
-    return guarded(tracking.idempotency_keys, request, keys, call) if keys else call()
+    keys = () if sends else header_key(request)  # a use takes its keys with it
+    return idempotency().guarded(request.caller.environment, keys, request.now, call) if keys else call()
 
 
 def _check(tracking: Tracking, request: Request, params: CheckParams) -> Outcome:
@@ -219,16 +224,15 @@ def _lock(reservations: Reservations, request: Request, params: CheckParams) -> 
 
 
 def _answer(
-    tracking: Tracking,
-    management: Callable[[], Management],
+    catalog: Catalog,
     request: Request,
     version: Version,
     params: CheckParams,
     outcome: Outcome,
     sends: bool,
+    offer: dict[str, Any] | None,
 ) -> dict[str, Any]:
     expand = expanded(request, params.expand)
-    catalog = tracking.features.catalog(request.caller.environment)
     features = catalog.features if "balance.feature" in expand else None
     answering = catalog.features.get(outcome.answering, outcome.feature)
     answer: dict[str, Any] = {
@@ -249,7 +253,5 @@ def _answer(
     if sends and len(outcome.features) > 1:
         answer["balances"] = shown_balances(outcome, features)
     if params.with_preview:
-        from tollgate.dialects.autumn.products import preview
-
-        answer["preview"] = None if outcome.allowed else preview(management(), request, params.customer_id, outcome)
+        answer["preview"] = offer
     return translated(version, "check", answer)

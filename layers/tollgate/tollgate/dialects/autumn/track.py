@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, TypeAdapter, ValidationError
 
 from tollgate.dialects.autumn.balances import deduction_json
+from tollgate.dialects.autumn.errors import invalid_input
 from tollgate.dialects.autumn.fields import CustomerData, EntityData, Id, Number, Params, Properties, Text, Time
-from tollgate.dialects.autumn.idempotency import guarded
 from tollgate.dialects.autumn.requests import checked_key, expanded, header_key, shown_balances, with_customer
-from tollgate.dialects.autumn.rules import invalid_input
 from tollgate.dialects.autumn.versions import NEWEST, Version, translated, version_of
 from tollgate.dialects.http import Answer, Request
 from tollgate.dialects.queue import messages
@@ -22,7 +21,8 @@ from tollgate.domain.idempotency import KEPT_MS, IdempotencyKey
 from tollgate.usecases.tracking import Outcome, Tracking, UseCommand
 
 if TYPE_CHECKING:
-    from tollgate.usecases.management import Management
+    from tollgate.usecases.customers import Customers
+from tollgate.usecases.idempotency import Idempotency
 
 _ONE = Decimal(1)
 MAX_BATCH = 1000
@@ -65,7 +65,9 @@ _BATCH: TypeAdapter[list[TrackParams]] = TypeAdapter(
 )
 
 
-def track(tracking: Tracking, management: Callable[[], Management], send: Send, request: Request) -> Answer:
+def track(
+    tracking: Tracking, idempotency: Idempotency, customers: Callable[[], Customers], send: Send, request: Request
+) -> Answer:
     version = version_of(request.headers.get("x-api-version"))
     request.caller.require_secret("track usage")
     params = TrackParams.of(_lifted(version, request.body)).checked(request.now)
@@ -79,13 +81,12 @@ def track(tracking: Tracking, management: Callable[[], Management], send: Send, 
     if params.async_ if params.async_ is not None else version >= NEWEST:
         _known(tracking, request, params)
         keys = [key._replace(kept_ms=KEPT_MS) for key in _keys(request, params)]
-        return guarded(
-            tracking.idempotency_keys,
-            request,
+        accepted = translated(version, "track", {**answer, "balance": None})
+        return idempotency.guarded(
+            request.caller.environment,
             keys,
-            lambda: _accepted(
-                send, tracking, request, keys, params, translated(version, "track", {**answer, "balance": None})
-            ),
+            request.now,
+            lambda: _accepted(send, idempotency, request, keys, params, accepted),
         )
 
     def call() -> list[Outcome]:
@@ -106,7 +107,7 @@ def track(tracking: Tracking, management: Callable[[], Management], send: Send, 
     outcomes: list[Outcome] = with_customer(
         version,
         request,
-        management,
+        customers,
         params.customer_id,
         params.entity_id,
         params.customer_data.model_dump() if params.customer_data else None,
@@ -116,7 +117,7 @@ def track(tracking: Tracking, management: Callable[[], Management], send: Send, 
     return Answer(translated(version, "track", answer | _balances(tracking, request, params, outcomes)))
 
 
-def batch_track(tracking: Tracking, send: Send, request: Request) -> Answer:
+def batch_track(tracking: Tracking, idempotency: Idempotency, send: Send, request: Request) -> Answer:
     """Takes 1 to 1000 uses; they are counted within seconds, each once.
 
     Where not all could be enqueued the answer is an error, and those that were are counted all the same: only under an
@@ -137,10 +138,10 @@ def batch_track(tracking: Tracking, send: Send, request: Request) -> Answer:
     keys = header_key(request)
 
     def accept() -> Answer:
-        _send(send, tracking, request, keys, [_item(params) for params in items])
+        _send(send, idempotency, request, keys, [_item(params) for params in items])
         return Answer({"success": True})
 
-    return guarded(tracking.idempotency_keys, request, keys, accept)
+    return idempotency.guarded(request.caller.environment, keys, request.now, accept)
 
 
 def _lifted(version: Version, body: Any) -> Any:
@@ -170,26 +171,27 @@ def _known(tracking: Tracking, request: Request, params: TrackParams) -> None:
 
 def _accepted(
     send: Send,
-    tracking: Tracking,
+    idempotency: Idempotency,
     request: Request,
     keys: Sequence[IdempotencyKey],
     params: TrackParams,
     body: dict[str, Any],
 ) -> Answer:
     item = {name: value for name, value in _item(params).items() if name != "idempotency_key"}
-    _send(send, tracking, request, keys, [item])
+    _send(send, idempotency, request, keys, [item])
     return Answer(body, status=202)
 
 
 def _send(
-    send: Send, tracking: Tracking, request: Request, keys: Sequence[IdempotencyKey], items: Sequence[dict[str, Any]]
+    send: Send,
+    idempotency: Idempotency,
+    request: Request,
+    keys: Sequence[IdempotencyKey],
+    items: Sequence[dict[str, Any]],
 ) -> None:
     """Puts uses on the queue. Where that fails, some may be on it: with a key, the call's repeat sends them under the same
     ids, and they are counted once."""
-    seed = None
-    if keys:
-        assert tracking.idempotency_keys is not None
-        seed = tracking.idempotency_keys.seed(request.caller.environment, keys[0], request.now)
+    seed = idempotency.seed(request.caller.environment, keys[0], request.now) if keys else None
     send(list(messages(request.caller, request.now, items, seed)))
 
 
