@@ -1,5 +1,5 @@
 """What the usage queue carries, as uses to count: reported events from the bus, and what the HTTP API accepted before it
-counted (`dialects.autumn.queue`).
+counted (`dialects.queue`).
 
 Times of reported events: `time` is when it happened. A late one counts in the period that was running then, where that has
 not been reset yet, else in the one that runs; one from the future counts now. Beyond the bounds a time is taken for a

@@ -181,7 +181,8 @@ def create(catalogs: Catalogs, customers: Customers, request: Request) -> Answer
 def get(catalogs: Catalogs, customers: Customers, request: Request, id: str) -> Answer:
     env = request.caller.environment
     holdings, subscription = found(customers, env, id)
-    return Answer(_shown(catalogs, env, holdings, subscription, request.now))
+    plan = catalogs.plan(env, subscription.plan_id, subscription.plan_version)
+    return Answer(subscription_json(holdings, subscription, plan, env, holdings.time(request.now)))
 
 
 def cancel(customers: Customers, request: Request, id: str) -> Answer:
@@ -244,7 +245,8 @@ def of_customer(catalogs: Catalogs, customers: Customers, request: Request, exte
     at = holdings.time(request.now)
     held = [s for s in holdings.active(at) if s.parent_id is None]
     newest = sorted(held, key=lambda s: (s.created_at, s.started_at, s.id), reverse=True)
-    return whole_list([_shown(catalogs, env, holdings, s, request.now) for s in newest])
+    plans = catalogs.plans_of(env, newest)
+    return whole_list([subscription_json(holdings, s, plans.get(s.id), env, at) for s in newest])
 
 
 def add_addon(catalogs: Catalogs, customers: Customers, request: Request) -> Answer:
@@ -277,12 +279,10 @@ def associations(catalogs: Catalogs, customers: Customers, request: Request, id:
     env = request.caller.environment
     holdings, subscription = found(customers, env, id)
     at = holdings.time(request.now)
-    shown = [
-        association_json(holdings, s, catalogs.plan(env, s.plan_id, s.plan_version), env, at)
-        for s in sorted(holdings.subscriptions.values(), key=lambda s: (s.created_at, s.id), reverse=True)
-        if s.parent_id == subscription.id
-    ]
-    return whole_list(shown)
+    own = [s for s in holdings.subscriptions.values() if s.parent_id == subscription.id]
+    plans = catalogs.plans_of(env, own)
+    newest = sorted(own, key=lambda s: (s.created_at, s.id), reverse=True)
+    return whole_list([association_json(holdings, s, plans[s.id], env, at) for s in newest])
 
 
 # ------------------------------------------------------------------ parts
@@ -360,8 +360,3 @@ def _calendar_start(period: str, at: int) -> int:
     elif period != "DAILY":
         day = day.replace(month=1, day=1)
     return int(day.timestamp()) * 1000
-
-
-def _shown(catalogs: Catalogs, env: Environment, holdings: Holdings, s: Subscription, now: int) -> dict[str, Any]:
-    plan = catalogs.plan(env, s.plan_id, s.plan_version)
-    return subscription_json(holdings, s, plan, env, holdings.time(now))
