@@ -16,6 +16,7 @@ from tollgate.dialects.autumn.versions import CURSORS, translated, version_of
 from tollgate.dialects.http import Answer, Request
 from tollgate.domain.environments import Environment
 from tollgate.domain.errors import InvalidInput
+from tollgate.domain.features import FeatureType
 from tollgate.domain.history import Bin, Entry, GroupOf, Sum, text
 from tollgate.usecases.history import Query, Usage
 
@@ -102,6 +103,13 @@ def aggregate_events(usage: Usage, request: Request) -> Answer:
         by_entry=by_entry,
         max_groups=most,
     )
+    entries: list[Entry] = []
+    types: dict[str, FeatureType] = {}
+    if params.aggregate_on:
+        if params.customer_id is None:
+            raise InvalidInput("customer_id", "is required with aggregate_on")
+        types = {id: feature.type for id, feature in usage.catalog(env).features.items()}
+        entries = usage.all(env, query)
     answer: dict[str, Any] = {
         "list": [
             {"period": at, "values": found.values[at], **({"grouped_values": found.groups[at]} if group_of else {})}
@@ -110,11 +118,8 @@ def aggregate_events(usage: Usage, request: Request) -> Answer:
         "total": {id: {"count": count, "sum": total} for id, (count, total) in found.totals.items()},
     }
     if params.aggregate_on:
-        if params.customer_id is None:
-            raise InvalidInput("customer_id", "is required with aggregate_on")
-        types = {id: feature.type for id, feature in usage.catalog(env).features.items()}
         group = _group_by_name(params.group_by) if params.group_by else None
-        answer["deductions"] = deductions_json(usage.all(env, query), found.bins, size, zone, types, group)
+        answer["deductions"] = deductions_json(entries, found.bins, size, zone, types, group)
     return Answer(translated(version, "aggregate", answer))
 
 
