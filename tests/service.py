@@ -16,6 +16,7 @@ from tollgate.domain.decisions import Overage, sources_of
 from tollgate.domain.drawing import Totals, totals
 from tollgate.domain.environments import CustomerRef, Environment
 from tollgate.domain.features import Feature, FeatureType
+from tollgate.domain.idempotency import IdempotencyKey
 from tollgate.domain.periods import Interval, Reset
 from tollgate.domain.plans import USAGE_BASED, ItemPrice, Plan, PlanItem
 from tollgate.domain.quantities import ZERO
@@ -27,15 +28,17 @@ from tollgate.store.codecs.balances import StoredBalance
 from tollgate.store.codecs.use_records import decode_use_record
 from tollgate.store.customers import CustomerStore
 from tollgate.store.features import FeatureStore
-from tollgate.store.idempotency import IdempotencyKey, IdempotencyStore
+from tollgate.store.idempotency import IdempotencyStore
 from tollgate.store.keys import balance
 from tollgate.store.plans import PlanStore
 from tollgate.store.table import Table
+from tollgate.usecases.api_keys import ApiKeys
+from tollgate.usecases.catalog import Catalogs
 from tollgate.usecases.checks import Checks
 from tollgate.usecases.commands import Outcome, UseCommand
+from tollgate.usecases.customers import Customers
 from tollgate.usecases.features import FeatureCache
 from tollgate.usecases.ledger import Ledger, ledger_of
-from tollgate.usecases.management import Management
 from tollgate.usecases.track import Tracking
 
 if TYPE_CHECKING:
@@ -89,19 +92,21 @@ class Service:
     checks: Checks
     tracking: Tracking
     idempotency: IdempotencyStore
-    management: Management
+    catalogs: Catalogs
+    customers: Customers
+    api_keys: ApiKeys
 
     def plan(self, items: Sequence[PlanItem], *, add_on: bool = False) -> str:
         """The id of a new plan of these items."""
         plan = f"plan-{random.randrange(10**12)}"
-        self.management.create_plan(SANDBOX, Plan(plan, plan, add_on=add_on, items=tuple(items)))
+        self.catalogs.create_plan(SANDBOX, Plan(plan, plan, add_on=add_on, items=tuple(items)))
         return plan
 
     def customer(
         self, customer_id: str, items: Sequence[PlanItem], now: int = NOW, controls: Controls = NO_CONTROLS
     ) -> None:
         """A customer with one plan of these items."""
-        self.management.get_or_create_customer(SANDBOX, Customer(customer_id, controls=controls), None, now)
+        self.customers.get_or_create(SANDBOX, Customer(customer_id, controls=controls), None, now)
         self.attach(customer_id, items, now)
 
     def attach(
@@ -114,12 +119,12 @@ class Service:
         add_on: bool = False,
     ) -> None:
         """Attaches a new plan of these items."""
-        self.management.attach(SANDBOX, customer_id, self.plan(items, add_on=add_on), None, now, terms)
+        self.customers.attach(CustomerRef(SANDBOX, customer_id), self.plan(items, add_on=add_on), None, now, terms)
 
     def entity(self, customer_id: str, *ids: str, now: int = NOW) -> None:
         """Entities of the feature `users`."""
         for id in ids:
-            self.management.create_entity(SANDBOX, customer_id, Entity(id, "users"), now)
+            self.customers.create_entity(CustomerRef(SANDBOX, customer_id), Entity(id, "users"), now)
 
     def use(
         self,
@@ -164,7 +169,7 @@ class Service:
 
     def held(self, customer_id: str, now: int = NOW) -> dict[BalanceKey, Balance]:
         """Every balance of the customer and its entities, as it stands."""
-        held = self.management.customer(SANDBOX, customer_id).balances
+        held = self.customers.get(CustomerRef(SANDBOX, customer_id)).balances
         return {key: as_of(balance, now) for key, balance in held.items()}
 
     def consumed(self, customer_id: str, now: int = NOW) -> dict[BalanceKey, Decimal]:
@@ -188,9 +193,13 @@ def service(client: DynamoDBClient, table_name: str, catalog: Sequence[Feature] 
     """The use cases over an empty table that has the features of this catalog."""
     table = Table(client, table_name)
     features, balances = FeatureStore(table), BalanceStore(table)
-    management = Management(features, PlanStore(table), CustomerStore(table), ApiKeyStore(table))
+    catalogs = Catalogs(features, PlanStore(table))
     for feature in catalog:
-        management.create_feature(SANDBOX, feature)
+        catalogs.create_feature(SANDBOX, feature)
     idempotency = IdempotencyStore(table)
     ledger = ledger_of(balances, FeatureCache(features), idempotency)
-    return Service(table, balances, ledger, Checks(ledger), Tracking(ledger), idempotency, management)
+    customers = Customers(CustomerStore(table), catalogs)
+    api_keys = ApiKeys(ApiKeyStore(table))
+    return Service(
+        table, balances, ledger, Checks(ledger), Tracking(ledger), idempotency, catalogs, customers, api_keys
+    )

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tests.conftest import session
 from tollgate.domain.balances import Balance, BalanceKey
+from tollgate.domain.recorded_writes import record_id
 from tollgate.domain.use_records import UseRecord
-from tollgate.store.stream import change_of, record_id
+from tollgate.store.stream import change_of
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -156,7 +156,7 @@ def demo(
 @keys_app.command("create")
 def keys_create(env: Env = Environment.SANDBOX, scope: Scope = Scope.SECRET, name: str = "") -> None:
     """Create a key and print it, which is done only once."""
-    key, text = stack.management(stack.environment_table()).create_key(env, scope, name, clock())
+    key, text = stack.api_keys(stack.environment_table()).create(env, scope, name, clock())
     console.print(f"{key.id}  {key.environment.value}  {key.scope.value}")
     console.print(text, soft_wrap=True)
 
@@ -165,7 +165,7 @@ def keys_create(env: Env = Environment.SANDBOX, scope: Scope = Scope.SECRET, nam
 def keys_list(env: Env = Environment.SANDBOX) -> None:
     """List the environment's keys, oldest first."""
     table = Table("id", "scope", "name", "key")
-    for key in stack.management(stack.environment_table()).keys(env):
+    for key in stack.api_keys(stack.environment_table()).list(env):
         table.add_row(key.id, key.scope.value, key.name, key.hint)
     console.print(table)
 
@@ -177,7 +177,7 @@ def keys_revoke(key_id: str, env: Env = Environment.SANDBOX) -> None:
     API Gateway may remember it for a minute.
     """
     try:
-        stack.management(stack.environment_table()).revoke_key(env, key_id)
+        stack.api_keys(stack.environment_table()).revoke(env, key_id)
     except TollgateError as error:
         raise typer.BadParameter(str(error)) from error
     console.print(f"Revoked {key_id}.")

@@ -83,7 +83,7 @@ def _sk(record: Mapping[str, Any]) -> str:
 
 
 USAGE_EVENTS = Consumer("UsageEventsFunctionName", 100, _is_told)
-WAITING_EVENTS = Consumer("TrackFunctionName", 10, _is_new_balance)
+WAITING_EVENTS = Consumer("WaitingEventsFunctionName", 10, _is_new_balance)
 
 
 def letter_of(message: Mapping[str, Any]) -> Letter:

@@ -22,11 +22,8 @@ from tollgate.domain.api_keys import Scope
 from tollgate.domain.environments import Environment
 from tollgate.runtime import clock
 from tollgate.store.api_keys import ApiKeyStore
-from tollgate.store.customers import CustomerStore
-from tollgate.store.features import FeatureStore
-from tollgate.store.plans import PlanStore
 from tollgate.store.table import Table
-from tollgate.usecases.management import Management
+from tollgate.usecases.api_keys import ApiKeys
 from tollgate_cli import deploy
 from tollgate_cli.api import Api, ApiError, apply_catalog
 from tollgate_cli.servers import HOST, REGION, ROOT, Server, ministack, stop_detached
@@ -69,9 +66,9 @@ def aws(endpoint: str, service: str) -> Any:
     )
 
 
-def management(table: Table) -> Management:
-    """The management use cases straight on a table: how the first key comes to be."""
-    return Management(FeatureStore(table), PlanStore(table), CustomerStore(table), ApiKeyStore(table))
+def api_keys(table: Table) -> ApiKeys:
+    """The API keys of a table, without an API: how the first key comes to be."""
+    return ApiKeys(ApiKeyStore(table))
 
 
 def start(port: int, state: Path = LOCAL, *, detached: bool) -> tuple[Stack, Server | None]:
@@ -171,8 +168,8 @@ def _demo_keys(url: str, table: Table, env: Path) -> tuple[str, str, str]:
         (Environment.SANDBOX, Scope.PUBLISHABLE),
         (Environment.LIVE, Scope.SECRET),
     )
-    manager = management(table)
-    first, second, third = (manager.create_key(env, scope, "demo", clock())[1] for env, scope in wanted)
+    keys = api_keys(table)
+    first, second, third = (keys.create(env, scope, "demo", clock())[1] for env, scope in wanted)
     return first, second, third
 
 

@@ -5,18 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from tollgate import runtime
-from tollgate.domain.api_keys import digest
-from tollgate.store.api_keys import ApiKeyStore
 
-_keys = ApiKeyStore(runtime.table())
+_api_keys = runtime.api_keys()
 
 _BEARER = "bearer "
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """A simple response (payload format 2.0): the key's environment, scope and id for the functions, or a refusal."""
-    text = _presented(event)
-    key = _keys.find(digest(text)) if text else None
+    key = _api_keys.find(_presented(event))
     if key is None:
         return {"isAuthorized": False}
     return {

@@ -7,7 +7,8 @@ from typing import Any
 
 from tollgate import runtime
 from tollgate.dialects.autumn.check import CheckUseCases, check
-from tollgate.dialects.autumn.edge import handle
+from tollgate.dialects.autumn.errors import AUTUMN
+from tollgate.dialects.edge import handle
 
 _check = partial(
     check,
@@ -15,12 +16,13 @@ _check = partial(
         runtime.checks(),
         runtime.tracking(),
         runtime.ledger().features,
-        runtime.idempotency(),
-        runtime.management,
+        runtime.idempotency,
+        runtime.catalogs,
+        runtime.customers,
         runtime.reservations,
     ),
 )
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    return handle(event, _check, runtime.clock, runtime.defect)
+    return handle(event, AUTUMN, _check, runtime.clock, runtime.defect)

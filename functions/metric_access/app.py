@@ -1,20 +1,23 @@
-"""Lotus's routes that read: access checks (`GET /api/metric_access/` and its kin), customers, subscriptions and plans."""
+"""Lotus's access checks (`GET /api/metric_access/` and its kin), and its other routes that read: customers, subscriptions
+and plans. Those that write are `lotus`'s."""
 
 from __future__ import annotations
 
-import os
 from functools import partial
 from typing import Any, cast
 
 from tollgate import runtime
+from tollgate.dialects.edge import handle
 from tollgate.dialects.http import Answer, Request
 from tollgate.dialects.lotus import access, customers, events, legacy, plans, subscriptions
-from tollgate.dialects.lotus.edge import handle
-from tollgate.dialects.lotus.routes import Route, dispatch
+from tollgate.dialects.lotus.errors import LOTUS
+from tollgate.dialects.lotus.routes import dispatch
+from tollgate.dialects.routing import Route
 
-_policy = cast(access.Policy, os.environ.get("METRIC_ACCESS_POLICY") or "all")
+_policy = cast(access.Policy, runtime.settings().metric_access_policy)
 _access = runtime.access()
-_management = runtime.management()
+_catalogs = runtime.catalogs()
+_customers = runtime.customers()
 
 ROUTES: dict[str, Route] = {
     "/api/metric_access": partial(access.metric_access, _access, _policy),
@@ -23,11 +26,11 @@ ROUTES: dict[str, Route] = {
     "/api/customer_metric_access": partial(legacy.customer_metric_access, _access),
     "/api/customer_feature_access": partial(legacy.customer_feature_access, _access),
     "/api/ping": events.ping,
-    "/api/customers": partial(customers.list_customers, _management, _access),
-    "/api/customers/{}": partial(customers.get, _management, _access),
-    "/api/subscriptions": partial(subscriptions.list_subscriptions, _management, _access),
-    "/api/plans": partial(plans.list_plans, _management, _access),
-    "/api/plans/{}": partial(plans.get, _management, _access),
+    "/api/customers": partial(customers.list_customers, _customers, _access),
+    "/api/customers/{}": partial(customers.get, _customers, _access),
+    "/api/subscriptions": partial(subscriptions.list_subscriptions, _customers, _access),
+    "/api/plans": partial(plans.list_plans, _catalogs, _access),
+    "/api/plans/{}": partial(plans.get, _catalogs, _access),
 }
 
 
@@ -36,4 +39,4 @@ def _read(request: Request) -> Answer:
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    return handle(event, _read, runtime.clock, runtime.defect)
+    return handle(event, LOTUS, _read, runtime.clock, runtime.defect)

@@ -9,7 +9,6 @@ that it is `overtaken`: later records were consumed before it.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,8 +22,9 @@ from tollgate.dialects.reservations import due_message
 from tollgate.domain.changes import Change
 from tollgate.domain.environments import Environment
 from tollgate.domain.errors import TollgateError, Unavailable
+from tollgate.domain.recorded_writes import RecordedLock
+from tollgate.domain.reservations import HELD
 from tollgate.packing import packed
-from tollgate.store.locks import HELD, RecordedLock
 from tollgate.store.stream import change_of, lapsed_uses, recorded_lock, subscription_write
 from tollgate.usecases.alerts import Alerts
 from tollgate.usecases.history_writes import write_history
@@ -32,9 +32,10 @@ from tollgate.usecases.history_writes import write_history
 logger = Logger()
 metrics = Metrics()
 
-_BUS = os.environ["TOLLGATE_BUS"]
-_DEAD_LETTERS = os.environ["TOLLGATE_DEAD_LETTER_QUEUE_URL"]
-_USAGE = os.environ["TOLLGATE_USAGE_QUEUE_URL"]
+_settings = runtime.settings()
+_BUS = _settings.required("bus")
+_DEAD_LETTERS = _settings.required("dead_letter_queue_url")
+_USAGE = _settings.required("usage_queue_url")
 _MOST = 10  # entries in one PutEvents
 _MOST_BYTES = 240_000
 _TRIES = 3

@@ -32,7 +32,18 @@ from tollgate_cli import deploy
 from tollgate_cli.servers import ROOT, dynamodb_local
 
 TARGETS = {"cpu": 1.5, "wall": 1.4, "import": 1.3}
-FUNCTIONS = ("check", "track", "manage", "metric_access", "entitlements", "authorizer", "usage_events")
+FUNCTIONS = (
+    "check",
+    "track",
+    "manage",
+    "metric_access",
+    "lotus",
+    "entitlements",
+    "authorizer",
+    "usage_queue",
+    "usage_events",
+    "waiting_events",
+)
 BARE_CLIENT = "import boto3; boto3.client('dynamodb')"
 
 Call = Callable[[], object]

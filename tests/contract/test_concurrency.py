@@ -22,12 +22,13 @@ from tollgate.domain.balances import BalanceKey
 from tollgate.domain.controls import Controls, SpendControl, UsageControl
 from tollgate.domain.customers import Customer
 from tollgate.domain.decisions import Overage
+from tollgate.domain.environments import CustomerRef
 from tollgate.domain.errors import AlreadyExists, DuplicateRequest, InsufficientBalance, InvalidRequest
+from tollgate.domain.idempotency import IdempotencyKey
 from tollgate.domain.manual_balances import BalanceFilter, BalanceUpdate, NewBalance
 from tollgate.domain.periods import Interval, Reset
 from tollgate.domain.plans import Plan, PlanItem
 from tollgate.domain.quantities import ZERO
-from tollgate.store.idempotency import IdempotencyKey
 
 Answer = TypeVar("Answer")
 CAP, REJECT = Overage.CAP, Overage.REJECT
@@ -250,7 +251,7 @@ class TestManagementAmidUses:
         pack = here.plan([item(500, None)], add_on=True)
 
         def attach() -> None:
-            here.management.attach(SANDBOX, "c1", pack, None, NOW)
+            here.customers.attach(CustomerRef(SANDBOX, "c1"), pack, None, NOW)
 
         def use() -> None:
             assert all(here.use("c1", 1).allowed for _ in range(40))
@@ -276,7 +277,9 @@ class TestManagementAmidUses:
         change = BalanceUpdate(usage=Decimal(50))
         at_once(
             [
-                lambda: here.management.update_balance(SANDBOX, "c1", BalanceFilter("messages"), change, NOW),
+                lambda: here.customers.update_balance(
+                    CustomerRef(SANDBOX, "c1"), BalanceFilter("messages"), change, NOW
+                ),
                 *[lambda: here.use("c1", 1, CAP)] * 3,
             ]
         )
@@ -289,8 +292,8 @@ class TestManagementAmidUses:
         here.customer("c1", [item(100)])
 
         def add() -> None:
-            here.management.update_balance(
-                SANDBOX, "c1", BalanceFilter("messages"), BalanceUpdate(add=Decimal(10)), NOW
+            here.customers.update_balance(
+                CustomerRef(SANDBOX, "c1"), BalanceFilter("messages"), BalanceUpdate(add=Decimal(10)), NOW
             )
 
         at_once([*[add] * 4, *[lambda: here.use("c1", 1)] * 40], threads=8)
@@ -300,7 +303,7 @@ class TestManagementAmidUses:
     def test_a_balance_created_by_several_at_once_exists_once(self, here: Service) -> None:
         here.customer("c1", [item(100)])
         grant = NewBalance("b1", "messages", included=Decimal(50))
-        errors = failures([lambda: here.management.create_balance(SANDBOX, "c1", grant, NOW)] * 4)
+        errors = failures([lambda: here.customers.create_balance(CustomerRef(SANDBOX, "c1"), grant, NOW)] * 4)
         assert (errors.count(None), errors.count(AlreadyExists)) == (1, 3)
         assert here.remaining("c1") == 150
 
@@ -311,20 +314,18 @@ class TestManagementAmidUses:
         assert here.remaining("c1", feature="users") == 4
 
     def test_one_plan_attached_by_several_at_once_is_attached_once(self, here: Service) -> None:
-        here.management.get_or_create_customer(SANDBOX, Customer("c1"), None, NOW)
+        here.customers.get_or_create(SANDBOX, Customer("c1"), None, NOW)
         for items, left in (([item(10)], 10), ([PlanItem("dashboard")], 10)):  # one grants units, one does not
             plan = here.plan(items)
-            attach = [lambda plan=plan: here.management.attach(SANDBOX, "c1", plan, None, NOW)] * 4
+            attach = [lambda plan=plan: here.customers.attach(CustomerRef(SANDBOX, "c1"), plan, None, NOW)] * 4
             errors = failures(attach)
             assert (errors.count(None), errors.count(InvalidRequest)) == (1, 3)
             assert here.remaining("c1") == left
-        assert len(here.management.customer(SANDBOX, "c1").subscriptions) == 2
+        assert len(here.customers.get(CustomerRef(SANDBOX, "c1")).subscriptions) == 2
 
     def test_a_customer_created_by_many_at_once_exists_once(self, here: Service) -> None:
         plan = Plan("free", "Free", auto_enable=True, items=(item(10),))
-        here.management.create_plan(SANDBOX, plan)
-        held = at_once(
-            [lambda: here.management.get_or_create_customer(SANDBOX, Customer("c1"), None, NOW).subscriptions] * 6
-        )
+        here.catalogs.create_plan(SANDBOX, plan)
+        held = at_once([lambda: here.customers.get_or_create(SANDBOX, Customer("c1"), None, NOW).subscriptions] * 6)
         assert {len(subscriptions) for subscriptions in held} == {1}
         assert here.remaining("c1") == 10

@@ -16,9 +16,10 @@ from tests.service import CALLER, HOUR, HOURLY, NOW, SANDBOX, Service, item, pay
 from tollgate.domain.balances import BalanceKey
 from tollgate.domain.controls import Controls, SpendControl, UsageControl
 from tollgate.domain.decisions import Overage
+from tollgate.domain.environments import CustomerRef
+from tollgate.domain.idempotency import IdempotencyKey
 from tollgate.domain.periods import Interval, Reset
 from tollgate.domain.plans import PlanItem
-from tollgate.store.idempotency import IdempotencyKey
 from tollgate.usecases.commands import UseCommand
 
 CAP = Overage.CAP
@@ -199,7 +200,7 @@ class TestLimitsAndKeys:
 
     def test_a_test_clock_is_one_read_more(self, here: Service) -> None:
         here.customer("c1", [item(10)])
-        here.management.advance_test_clock(SANDBOX, "c1", NOW + HOUR, NOW)
+        here.customers.advance_test_clock(CustomerRef(SANDBOX, "c1"), NOW + HOUR, NOW)
         assert_costs(here, lambda: here.use("c1", 1), REFUSED, READ, WRITE)
 
     def test_a_spend_limit_that_entities_share_is_checked_where_it_is_drawn_on(self, here: Service) -> None:

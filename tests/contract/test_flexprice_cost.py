@@ -12,6 +12,7 @@ import pytest
 from tests.conftest import Spent, create_table, dynamodb_client
 from tests.service import MONTHLY, NOW, SANDBOX, Service, service
 from tollgate.domain.customers import Customer
+from tollgate.domain.environments import CustomerRef
 from tollgate.domain.errors import AlreadyExists
 from tollgate.domain.features import Feature, FeatureType
 from tollgate.domain.plans import Plan, PlanItem
@@ -42,30 +43,29 @@ def reader(here: Service) -> Entitlements:
 
 def stock(here: Service, customer: str, features: int) -> None:
     """A customer of so many features, fifty of them in each plan."""
-    management = here.management
-    management.get_or_create_customer(SANDBOX, Customer(customer), None, NOW)
+    here.customers.get_or_create(SANDBOX, Customer(customer), None, NOW)
     ids = [f"feature-{number:03}" for number in range(features)]
     with ThreadPoolExecutor(8) as threads:
         made = [Feature(id, id, FeatureType.METERED, extra={"description": "x" * 200}) for id in ids]
-        list(threads.map(lambda feature: management.create_feature(SANDBOX, feature), made))
+        list(threads.map(lambda feature: here.catalogs.create_feature(SANDBOX, feature), made))
     for start in range(0, features, IN_A_PLAN):
         items = tuple(PlanItem(id, Decimal(100), reset=MONTHLY) for id in ids[start : start + IN_A_PLAN])
-        management.create_plan(SANDBOX, Plan(f"plan-{start}", "Plan", items=items))
-        management.attach(SANDBOX, customer, f"plan-{start}", None, NOW)
+        here.catalogs.create_plan(SANDBOX, Plan(f"plan-{start}", "Plan", items=items))
+        here.customers.attach(CustomerRef(SANDBOX, customer), f"plan-{start}", None, NOW)
 
 
 def test_200_features_cost_one_query_beside_the_cached_catalog(here: Service) -> None:
     stock(here, "c1", MANY)
     entitlements = reader(here)
     spent = Spent(here.table.client)
-    first = spent.of(lambda: entitlements.of(SANDBOX, "c1", NOW))
+    first = spent.of(lambda: entitlements.of(CustomerRef(SANDBOX, "c1"), NOW))
     assert [name for name, _ in first] == ["Query", "Query", "Query"]  # the customer, the features, the plans
-    again = spent.of(lambda: entitlements.of(SANDBOX, "c1", NOW))
+    again = spent.of(lambda: entitlements.of(CustomerRef(SANDBOX, "c1"), NOW))
     assert [name for name, _ in again] == ["Query"]
-    read = entitlements.of(SANDBOX, "c1", NOW)
+    read = entitlements.of(CustomerRef(SANDBOX, "c1"), NOW)
     assert len(read.features) == MANY
     assert sum(found.entitlement.limit or 0 for found in read.features) == 100 * MANY
-    usage = spent.of(lambda: entitlements.of(SANDBOX, "c1", NOW).usage())
+    usage = spent.of(lambda: entitlements.of(CustomerRef(SANDBOX, "c1"), NOW).usage())
     assert [name for name, _ in usage] == ["Query"]
     spent.stop()
 
@@ -73,8 +73,8 @@ def test_200_features_cost_one_query_beside_the_cached_catalog(here: Service) ->
 def test_a_customer_of_few_features_costs_as_many_requests(here: Service) -> None:
     stock(here, "c1", 2)
     entitlements = reader(here)
-    entitlements.of(SANDBOX, "c1", NOW)
-    (request,) = Spent(here.table.client).of(lambda: entitlements.of(SANDBOX, "c1", NOW))
+    entitlements.of(CustomerRef(SANDBOX, "c1"), NOW)
+    (request,) = Spent(here.table.client).of(lambda: entitlements.of(CustomerRef(SANDBOX, "c1"), NOW))
     assert request == ("Query", 1.0)  # of about 3 KB
 
 
@@ -90,17 +90,17 @@ def test_past_one_megabyte_it_is_paged_and_nothing_is_missing(here: Service) -> 
             ExpressionAttributeValues={":x": {"S": "x" * 300_000}},
         )
     entitlements = reader(here)
-    entitlements.of(SANDBOX, "c1", NOW)
-    requests = Spent(here.table.client).of(lambda: entitlements.of(SANDBOX, "c1", NOW))
+    entitlements.of(CustomerRef(SANDBOX, "c1"), NOW)
+    requests = Spent(here.table.client).of(lambda: entitlements.of(CustomerRef(SANDBOX, "c1"), NOW))
     assert [name for name, _ in requests] == ["Query", "Query"]
-    assert len(entitlements.of(SANDBOX, "c1", NOW).features) == MANY
+    assert len(entitlements.of(CustomerRef(SANDBOX, "c1"), NOW).features) == MANY
 
 
 def test_entitlements_added_at_once_are_all_there_and_none_twice(here: Service) -> None:
     ids = [f"f{number}" for number in range(12)]
     for id in ids:
-        here.management.create_feature(SANDBOX, Feature(id, id, FeatureType.METERED))
-    here.management.create_plan(SANDBOX, Plan("pro", "Pro"))
+        here.catalogs.create_feature(SANDBOX, Feature(id, id, FeatureType.METERED))
+    here.catalogs.create_plan(SANDBOX, Plan("pro", "Pro"))
     start = threading.Barrier(6)
 
     def add(id: str) -> None:
@@ -110,22 +110,22 @@ def test_entitlements_added_at_once_are_all_there_and_none_twice(here: Service) 
             return replace(plan, items=(PlanItem(id, Decimal(1)), *plan.items))
 
         start.wait()
-        here.management.edit_plan(SANDBOX, "pro", change, NOW)
+        here.catalogs.edit_plan(SANDBOX, "pro", change, NOW)
 
     with ThreadPoolExecutor(6) as threads:
         list(threads.map(add, ids))
-    plan = here.management.plan(SANDBOX, "pro")
+    plan = here.catalogs.plan(SANDBOX, "pro")
     assert sorted(item.feature_id for item in plan.items) == sorted(ids)
     assert plan.version == 1
     with pytest.raises(AlreadyExists):
-        here.management.edit_plan(SANDBOX, "pro", lambda _: (_ for _ in ()).throw(AlreadyExists("x", "y")), NOW)
+        here.catalogs.edit_plan(SANDBOX, "pro", lambda _: (_ for _ in ()).throw(AlreadyExists("x", "y")), NOW)
 
 
 def test_a_plan_that_somebody_holds_is_changed_as_a_new_version(here: Service) -> None:
-    here.management.create_feature(SANDBOX, Feature("f1", "F1", FeatureType.METERED))
-    here.management.create_plan(SANDBOX, Plan("pro", "Pro"))
-    here.management.get_or_create_customer(SANDBOX, Customer("c1"), None, NOW)
-    here.management.attach(SANDBOX, "c1", "pro", None, NOW)
-    new = here.management.edit_plan(SANDBOX, "pro", lambda p: replace(p, items=(PlanItem("f1", Decimal(1)),)), NOW)
+    here.catalogs.create_feature(SANDBOX, Feature("f1", "F1", FeatureType.METERED))
+    here.catalogs.create_plan(SANDBOX, Plan("pro", "Pro"))
+    here.customers.get_or_create(SANDBOX, Customer("c1"), None, NOW)
+    here.customers.attach(CustomerRef(SANDBOX, "c1"), "pro", None, NOW)
+    new = here.catalogs.edit_plan(SANDBOX, "pro", lambda p: replace(p, items=(PlanItem("f1", Decimal(1)),)), NOW)
     assert (new.version, new.in_use) == (2, False)
-    assert here.management.plan(SANDBOX, "pro", 1).items == ()
+    assert here.catalogs.plan(SANDBOX, "pro", 1).items == ()

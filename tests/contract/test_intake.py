@@ -18,13 +18,14 @@ from tests.streams import records
 from tollgate.domain.controls import Controls, SpendControl, UsageControl
 from tollgate.domain.customers import Customer
 from tollgate.domain.decisions import Overage
+from tollgate.domain.environments import CustomerRef
 from tollgate.domain.errors import InvalidRequest, NotFound, Unavailable
 from tollgate.domain.features import Feature, FeatureType
 from tollgate.domain.grants import RolloverRule
 from tollgate.domain.history import Entry, entries_of
+from tollgate.domain.idempotency import DAY_MS, IdempotencyKey
 from tollgate.domain.periods import Interval
 from tollgate.domain.usage_events import UsageEvent
-from tollgate.store.idempotency import DAY_MS, IdempotencyKey
 from tollgate.store.stream import change_of
 from tollgate.store.usage_events import UsageEventStore
 from tollgate.usecases.commands import UseCommand
@@ -118,9 +119,9 @@ def one_pool_for(here: Service, features: int) -> None:
     """A customer with credits for so many features that all hear `many`."""
     ids = [f"many{n}" for n in range(features)]
     for id in ids:
-        here.management.create_feature(SANDBOX, Feature(id, id, FeatureType.METERED, event_names=("many",)))
+        here.catalogs.create_feature(SANDBOX, Feature(id, id, FeatureType.METERED, event_names=("many",)))
     schema = tuple((id, Decimal(1)) for id in ids)
-    here.management.create_feature(SANDBOX, Feature("pot", "Pot", FeatureType.CREDIT_SYSTEM, credit_schema=schema))
+    here.catalogs.create_feature(SANDBOX, Feature("pot", "Pot", FeatureType.CREDIT_SYSTEM, credit_schema=schema))
     here.customer("c1", [item(10_000, feature="pot")])
 
 
@@ -222,7 +223,7 @@ def test_an_event_name_is_a_use_of_every_feature_that_lists_it(here: Service, us
 def test_a_use_of_what_nothing_grants_is_an_event_that_moved_nothing(
     here: Service, usage_queue: UsageQueue, backend: Server
 ) -> None:
-    here.management.get_or_create_customer(SANDBOX, Customer("c1"), None, NOW)
+    here.customers.get_or_create(SANDBOX, Customer("c1"), None, NOW)
     for _ in range(2):
         assert usage_queue.count([queued("a", 5), queued("b", 6)], NOW) == [None, None]
     here.track("c1", 7)
@@ -381,6 +382,6 @@ def test_an_item_made_anew_goes_on_counting_its_versions(here: Service) -> None:
     here.customer("c1", [item(10)])
     here.use("c1", 1)
     before = here.stored("c1").version
-    here.management.delete_customer(SANDBOX, "c1")
+    here.customers.delete(CustomerRef(SANDBOX, "c1"))
     here.customer("c1", [item(10)])
     assert here.stored("c1").version > before

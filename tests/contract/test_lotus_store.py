@@ -83,7 +83,9 @@ def event(customer: str, name: str = "message", id: str | None = None, **propert
 
 
 def found(here: Service, customer: str, feature: str, now: int = NOW) -> list[SubscriptionAllowance]:
-    return list(allowances(feature, access(here).granting(SANDBOX, customer, [feature], now).balances).values())
+    return list(
+        allowances(feature, access(here).granting(CustomerRef(SANDBOX, customer), [feature], now).balances).values()
+    )
 
 
 def used(here: Service, customer: str, feature: str, now: int = NOW) -> Decimal:
@@ -98,7 +100,7 @@ class TestCosts:
         asked = access(here)
 
         def ask() -> object:
-            return asked.granting(SANDBOX, "c1", ["messages"], NOW)
+            return asked.granting(CustomerRef(SANDBOX, "c1"), ["messages"], NOW)
 
         assert_costs(here, ask, batch(2.0), batch(2.0))
         assert_costs(here, ask, batch(3.0))
@@ -107,12 +109,12 @@ class TestCosts:
     def test_a_new_subscription_costs_one_more_request_once(self, here: Service) -> None:
         here.customer("c1", [item(10)])
         asked = access(here)
-        asked.granting(SANDBOX, "c1", ["messages"], NOW)
+        asked.granting(CustomerRef(SANDBOX, "c1"), ["messages"], NOW)
         here.attach("c1", [item(20)])
         spent = Spent(here.table.client)
         for requests in (2, 1):
-            assert len(spent.of(lambda: asked.granting(SANDBOX, "c1", ["messages"], NOW))) == requests
-        assert len(asked.granting(SANDBOX, "c1", ["messages"], NOW).subscriptions) == 2
+            assert len(spent.of(lambda: asked.granting(CustomerRef(SANDBOX, "c1"), ["messages"], NOW))) == requests
+        assert len(asked.granting(CustomerRef(SANDBOX, "c1"), ["messages"], NOW).subscriptions) == 2
 
     def test_an_event_is_one_read_and_one_transaction(self, here: Service) -> None:
         """Two units for the balance and two for the id."""
@@ -213,7 +215,7 @@ class TestOnce:
 
 def test_what_a_row_remembers_is_stored_and_read_back(here: Service) -> None:
     us = Terms(filters=(("region", "US"),))
-    here.management.get_or_create_customer(SANDBOX, Customer("c1"), None, NOW)
+    here.customers.get_or_create(SANDBOX, Customer("c1"), None, NOW)
     here.attach("c1", [item(10, feature="mean"), item(10, feature="messages")], terms=us)
     here.attach("c1", [PlanItem("messages", Decimal(3))])
     report(here, *(event("c1", "used", n=n, region="US") for n in (3, 4)), event("c1", value=12, region="US"))
@@ -222,7 +224,7 @@ def test_what_a_row_remembers_is_stored_and_read_back(here: Service) -> None:
     assert grant.meters == {"mean": (7, 2)}
     assert grant.counted == Decimal("3.5")
     assert {grant.counted for grant in here.stored("c1").balance.grants} == {Decimal(12)}
-    held = here.management.customer(SANDBOX, "c1").subscriptions.values()
+    held = here.customers.get(CustomerRef(SANDBOX, "c1")).subscriptions.values()
     assert sorted(subscription.filters for subscription in held) == [(), (("region", "US"),)]
 
 

@@ -17,7 +17,8 @@ from tests.service import CALLER, FIXTURE, HOUR, HOURLY, NOW, SANDBOX, Service, 
 from tollgate.domain.decisions import Overage
 from tollgate.domain.errors import Conflict, InvalidInput, InvalidRequest, LockAlreadyExists
 from tollgate.domain.periods import Interval, Reset
-from tollgate.store.locks import LockStore, digest_of
+from tollgate.domain.reservations import digest_of
+from tollgate.store.locks import LockStore
 from tollgate.usecases.commands import Outcome, UseCommand
 from tollgate.usecases.reservations import Finalization, LockTerms, Reservations
 from tollgate_cli.servers import Server

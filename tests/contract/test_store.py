@@ -12,12 +12,12 @@ import pytest
 
 from tests.service import CALLER, HOUR, HOURLY, MONTHLY, NOW, SANDBOX, Service, item
 from tests.streams import records
-from tollgate.domain.api_keys import Scope, digest
+from tollgate.domain.api_keys import Scope
 from tollgate.domain.balances import BalanceKey
 from tollgate.domain.controls import Controls, SpendControl, UsageControl
 from tollgate.domain.customers import Customer
 from tollgate.domain.decisions import Overage
-from tollgate.domain.environments import Environment
+from tollgate.domain.environments import CustomerRef, Environment
 from tollgate.domain.errors import (
     AlreadyExists,
     DuplicateRequest,
@@ -28,11 +28,11 @@ from tollgate.domain.errors import (
 )
 from tollgate.domain.features import Feature, FeatureType
 from tollgate.domain.grants import RolloverRule
+from tollgate.domain.idempotency import IdempotencyKey
 from tollgate.domain.manual_balances import BalanceFilter, BalanceUpdate, NewBalance
 from tollgate.domain.periods import Interval
 from tollgate.domain.plans import PREPAID, ItemPrice, Plan, PlanItem
 from tollgate.domain.subscriptions import Terms
-from tollgate.store.idempotency import IdempotencyKey
 from tollgate.store.stream import change_of
 from tollgate.usecases.commands import UseCommand
 
@@ -190,9 +190,9 @@ class TestSeveralBalances:
     def test_an_event_of_features_that_one_pool_pays_for_is_told_of_each(self, here: Service) -> None:
         for number in (4, 5):
             kind, named = FeatureType.METERED, ("shared-event",)
-            here.management.create_feature(SANDBOX, Feature(f"action{number}", "", kind, event_names=named))
+            here.catalogs.create_feature(SANDBOX, Feature(f"action{number}", "", kind, event_names=named))
         costs = (("action4", Decimal(2)), ("action5", Decimal(3)))
-        here.management.create_feature(SANDBOX, Feature("pool", "", FeatureType.CREDIT_SYSTEM, credit_schema=costs))
+        here.catalogs.create_feature(SANDBOX, Feature("pool", "", FeatureType.CREDIT_SYSTEM, credit_schema=costs))
         here.customer("c1", [item(100, feature="pool"), item(1, feature="action5")])
         here.tracking.track_event(CALLER, "shared-event", UseCommand("c1", "", Decimal(4)), NOW)
         assert here.remaining("c1", feature="pool") == 100 - 4 * 2 - 3 * 3
@@ -219,7 +219,7 @@ class TestSeveralBalances:
         limit = UsageControl("messages", Decimal(50), Interval.MONTH)
         here.customer("c1", [item(100)], controls=Controls(usage=(limit,)))
         here.entity("c1", "e1")
-        here.management.update_entity(SANDBOX, "c1", "e1", Controls(usage=(mine,)), NOW)
+        here.customers.update_entity(CustomerRef(SANDBOX, "c1"), "e1", Controls(usage=(mine,)), NOW)
         assert here.use("c1", 7, entity="e1", properties={"region": "us"}).allowed
         assert here.held("c1")[MESSAGES].limits.windows[0].used == 0
 
@@ -233,7 +233,7 @@ class TestSeveralBalances:
 
     def test_a_key_is_kept_by_the_wall_clock_whatever_the_test_clock_says(self, here: Service) -> None:
         here.customer("c1", [item(10)])
-        here.management.advance_test_clock(SANDBOX, "c1", NOW + 1000 * HOUR, NOW)
+        here.customers.advance_test_clock(CustomerRef(SANDBOX, "c1"), NOW + 1000 * HOUR, NOW)
         keys = (IdempotencyKey("header", "h"),)
         assert not here.use("c1", 11, idempotency_keys=keys).allowed
         with pytest.raises(DuplicateRequest):
@@ -244,7 +244,7 @@ class TestSeveralBalances:
         here.customer("c1", [item(10, HOURLY)])
         here.use("c1", 10)
         assert not here.use("c1", 1).allowed
-        here.management.advance_test_clock(SANDBOX, "c1", NOW + 2 * HOUR, NOW)
+        here.customers.advance_test_clock(CustomerRef(SANDBOX, "c1"), NOW + 2 * HOUR, NOW)
         assert here.use("c1", 4).allowed
         assert here.remaining("c1") == 6
 
@@ -254,18 +254,18 @@ class TestManagement:
         """Invariant 5."""
         here.customer("c1", [item(10)])
         live = Environment.LIVE
-        assert here.management.features(live) == []
-        assert here.management.plans(live) == []
+        assert here.catalogs.features(live) == []
+        assert here.catalogs.plans(live) == []
         with pytest.raises(NotFound):
-            here.management.customer(live, "c1")
-        here.management.create_feature(live, Feature("messages", "Messages", FeatureType.METERED))
+            here.customers.get(CustomerRef(live, "c1"))
+        here.catalogs.create_feature(live, Feature("messages", "Messages", FeatureType.METERED))
         with pytest.raises(NotFound, match="Customer c1"):
             here.checks.check(live, UseCommand("c1", "messages", Decimal(1)), NOW)
 
     def test_what_is_created_twice_exists_once(self, here: Service) -> None:
         with pytest.raises(AlreadyExists):
-            here.management.create_feature(SANDBOX, Feature("messages", "Other", FeatureType.METERED))
-        assert here.management.feature(SANDBOX, "messages").name == "Messages"
+            here.catalogs.create_feature(SANDBOX, Feature("messages", "Other", FeatureType.METERED))
+        assert here.catalogs.feature(SANDBOX, "messages").name == "Messages"
 
     def test_a_catalog_survives_the_round_trip(self, here: Service) -> None:
         feature = Feature(
@@ -285,21 +285,21 @@ class TestManagement:
             False,
             NOW,
         )
-        here.management.create_feature(SANDBOX, feature)
-        here.management.create_feature(SANDBOX, pool)
-        here.management.create_plan(SANDBOX, plan)
-        assert here.management.feature(SANDBOX, "f") == feature
-        assert here.management.feature(SANDBOX, "pool") == pool
-        assert here.management.plan(SANDBOX, "p") == plan
+        here.catalogs.create_feature(SANDBOX, feature)
+        here.catalogs.create_feature(SANDBOX, pool)
+        here.catalogs.create_plan(SANDBOX, plan)
+        assert here.catalogs.feature(SANDBOX, "f") == feature
+        assert here.catalogs.feature(SANDBOX, "pool") == pool
+        assert here.catalogs.plan(SANDBOX, "p") == plan
         with pytest.raises(NotFound):
-            here.management.plan(SANDBOX, "p", 2)
+            here.catalogs.plan(SANDBOX, "p", 2)
 
     def test_a_plan_with_90_items_is_attached_in_one_transaction(self, here: Service) -> None:
         features = [Feature(f"f{n}", f"F{n}", FeatureType.METERED) for n in range(90)]
         for feature in features:
-            here.management.create_feature(SANDBOX, feature)
+            here.catalogs.create_feature(SANDBOX, feature)
         here.customer("c1", [PlanItem(feature.id, Decimal(1)) for feature in features])
-        assert len(here.management.customer(SANDBOX, "c1").balances) == 90
+        assert len(here.customers.get(CustomerRef(SANDBOX, "c1")).balances) == 90
 
     def test_a_balance_survives_the_round_trip(self, here: Service) -> None:
         """Every kind of grant, limits and links: what is read is what was decided."""
@@ -312,33 +312,36 @@ class TestManagement:
         )
         usage = UsageControl("messages", Decimal(500), Interval.DAY, utc=True, filter=(("region", "eu"),))
         controls = Controls(spend=(SpendControl(percentage=True, limit=Decimal(20)),), usage=(usage,))
-        here.management.get_or_create_customer(SANDBOX, Customer("c1", controls=controls), None, NOW)
+        here.customers.get_or_create(SANDBOX, Customer("c1", controls=controls), None, NOW)
         here.entity("c1", "e1")
         terms = Terms(quantities={"messages": Decimal(20)}, ends_at=NOW + 900 * HOUR)
-        here.management.attach(SANDBOX, "c1", here.plan(items), None, NOW, terms)
-        _, decided = here.management.attach(SANDBOX, "c1", here.plan([item(5)], add_on=True), None, NOW)
+        here.customers.attach(CustomerRef(SANDBOX, "c1"), here.plan(items), None, NOW, terms)
+        _, decided = here.customers.attach(CustomerRef(SANDBOX, "c1"), here.plan([item(5)], add_on=True), None, NOW)
         here.use("c1", 1, now=NOW + HOUR)
-        here.management.create_balance(SANDBOX, "c1", NewBalance("g", "messages", included=Decimal(1)), NOW + HOUR)
+        here.customers.create_balance(
+            CustomerRef(SANDBOX, "c1"), NewBalance("g", "messages", included=Decimal(1)), NOW + HOUR
+        )
         change = BalanceUpdate(add=Decimal(500))
-        decided = here.management.update_balance(SANDBOX, "c1", BalanceFilter("messages"), change, NOW + HOUR)
+        decided = here.customers.update_balance(
+            CustomerRef(SANDBOX, "c1"), BalanceFilter("messages"), change, NOW + HOUR
+        )
         assert decided.balances[MESSAGES].grants[0].rollovers
-        assert here.management.customer(SANDBOX, "c1") == decided
+        assert here.customers.get(CustomerRef(SANDBOX, "c1")) == decided
 
     def test_a_key_is_found_by_its_hash_until_it_is_revoked(self, here: Service) -> None:
-        key, text = here.management.create_key(SANDBOX, Scope.PUBLISHABLE, "web", NOW)
-        keys = here.management.api_keys
+        key, text = here.api_keys.create(SANDBOX, Scope.PUBLISHABLE, "web", NOW)
         assert text.startswith("am_pk_test_")
-        assert keys.find(digest(text)) == key
-        assert keys.find(digest(text + "x")) is None
-        assert here.management.keys(SANDBOX) == [key]
-        assert here.management.keys(Environment.LIVE) == []
+        assert here.api_keys.find(text) == key
+        assert here.api_keys.find(text + "x") is None
+        assert here.api_keys.list(SANDBOX) == [key]
+        assert here.api_keys.list(Environment.LIVE) == []
         with pytest.raises(NotFound):
-            here.management.revoke_key(Environment.LIVE, key.id)
-        here.management.revoke_key(SANDBOX, key.id)
-        assert keys.find(digest(text)) is None
-        assert here.management.keys(SANDBOX) == []
+            here.api_keys.revoke(Environment.LIVE, key.id)
+        here.api_keys.revoke(SANDBOX, key.id)
+        assert here.api_keys.find(text) is None
+        assert here.api_keys.list(SANDBOX) == []
 
     def test_a_key_is_nowhere_in_the_table(self, here: Service) -> None:
-        _, text = here.management.create_key(SANDBOX, Scope.SECRET, "server", NOW)
+        _, text = here.api_keys.create(SANDBOX, Scope.SECRET, "server", NOW)
         pages = here.table.client.scan(TableName=here.table.name)["Items"]
         assert text not in repr(pages)

@@ -16,6 +16,7 @@ from tests.service import MONTHLY, NOW, SANDBOX, Service, item
 from tests.streams import records
 from tollgate.domain.alerts import LimitAlert, RaisedAlert, StateAlert, ThresholdAlert
 from tollgate.domain.controls import AlertControl, Controls, UsageControl
+from tollgate.domain.environments import CustomerRef
 from tollgate.domain.features import Feature, FeatureType
 from tollgate.domain.periods import Interval
 from tollgate.domain.plans import PlanItem
@@ -130,7 +131,7 @@ def test_an_alert_that_is_set_when_it_has_passed_is_silent_until_it_passes_again
 ) -> None:
     shared(here, Controls(), item(50))
     here.use("c1", 30)
-    here.management.update_customer(SANDBOX, "c1", lambda customer: replace(customer, controls=usage(20)), NOW)
+    here.customers.update(CustomerRef(SANDBOX, "c1"), lambda customer: replace(customer, controls=usage(20)), NOW)
     here.use("c1", 1)
     assert listener.hear() == []
     here.use("c1", -20)
@@ -187,11 +188,11 @@ def test_a_state_is_told_once_and_survives_a_plan_that_ends(here: Service, liste
         "critical": {"threshold": "5", "condition": "below"},
     }
     alerts: Any = {"alert_settings": {"alert_enabled": True, **levels}}
-    here.management.create_feature(SANDBOX, Feature("wallet", "", FeatureType.METERED, extra=alerts))
+    here.catalogs.create_feature(SANDBOX, Feature("wallet", "", FeatureType.METERED, extra=alerts))
     here.customer("c1", [item(100, feature="wallet")])
     here.use("c1", 96, feature="wallet")
     assert listener.hear() == ["wallet is in_alarm at 4"]
-    here.management.delete_customer(SANDBOX, "c1")
+    here.customers.delete(CustomerRef(SANDBOX, "c1"))
     assert listener.hear() == []
     here.customer("c1", [item(100, feature="wallet")])
     assert listener.hear() == ["wallet is ok at 100"]

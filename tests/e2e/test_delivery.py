@@ -205,15 +205,16 @@ def test_5000_events_in_and_out_agree_to_the_unit(stack: Stack, proxy: Server) -
         details.append({**detail, "id": f"{prefix}-e{number}", "properties": {"model": f"m{value % 3}"}})
     details += chosen.sample(details, DUPLICATES)
     listener = Listener(stack, prefix)
-    functions = [function_name(stack, part) for part in ("TrackFunction", "UsageEventsFunction")]
-    track, usage_events = functions
+    functions = [function_name(stack, part) for part in ("UsageQueueFunction", "UsageEventsFunction")]
+    usage_queue, usage_events = functions
     victims = [
-        (EVENTS * share // 10, name) for share, name in ((1, usage_events), (3, track), (5, usage_events), (7, track))
+        (EVENTS * share // 10, name)
+        for share, name in ((1, usage_events), (3, usage_queue), (5, usage_events), (7, usage_queue))
     ]
     killed = 0
     waiting = depth(stack, stack.outputs["QueueUrl"])  # what other tests left: it is tried for ten minutes
     start = time.monotonic()
-    with through(stack, functions, proxy.url), impatient(stack, 6), two_at_a_time(stack, track):
+    with through(stack, functions, proxy.url), impatient(stack, 6), two_at_a_time(stack, usage_queue):
         set_rules(proxy, FAULTS)
         put(stack, details)
 
@@ -311,7 +312,7 @@ def test_a_reported_use_of_what_is_not_there_waits_among_the_dead_letters_until_
     assert mine() == []
 
 
-@pytest.mark.parametrize("part", ["UsageEventsFunction", "TrackFunction"])
+@pytest.mark.parametrize("part", ["UsageEventsFunction", "WaitingEventsFunction"])
 def test_a_batch_that_was_given_up_on_is_read_from_the_stream_and_sent_to_its_function(stack: Stack, part: str) -> None:
     from tollgate_cli import dead
 

@@ -170,7 +170,7 @@ def test_an_answer_that_was_cut_short_is_no_answer(here: Service, proxy: Server)
             proxy, [{"service": "dynamodb", "operation": operation, "times": 1, "response": {"truncate_frac": 0.5}}]
         )
         assert here.remaining("c1") == 7
-        assert here.management.customer(SANDBOX, "c1").balances[BalanceKey("messages")].spent == 3
+        assert here.customers.get(CustomerRef(SANDBOX, "c1")).balances[BalanceKey("messages")].spent == 3
 
 
 def test_a_black_hole_is_given_up_before_the_function_is(here: Service, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from tests.conftest import create_table, dynamodb_client
 from tests.contract.test_reservations import DAY, Here
 from tests.service import NOW, SANDBOX, item, service
 from tollgate.domain.errors import Conflict, InvalidRequest, Unavailable
-from tollgate.store.locks import digest_of
+from tollgate.domain.reservations import digest_of
 from tollgate_cli.servers import Server, microburst, set_rules
 
 CUT = {"service": "dynamodb", "operation": "TransactWriteItems", "response": {"abort_frac": 0.0}}

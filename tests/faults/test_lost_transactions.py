@@ -23,7 +23,7 @@ from tests.streams import drawn, recorded
 from tollgate.domain.balances import BalanceKey
 from tollgate.domain.decisions import Overage
 from tollgate.domain.errors import DuplicateRequest, OutcomeUnknown, Unavailable
-from tollgate.store.idempotency import IdempotencyKey
+from tollgate.domain.idempotency import IdempotencyKey
 from tollgate.store.table import Lost
 from tollgate.usecases.commands import UseCommand
 from tollgate_cli.servers import Server, set_rules

@@ -18,7 +18,18 @@ from tests.http_events import authorized, http_event
 from tests.service import Service, service
 from tollgate import runtime
 
-HANDLERS = ("check", "track", "manage", "authorizer", "metric_access", "entitlements", "usage_events")
+HANDLERS = (
+    "check",
+    "track",
+    "manage",
+    "authorizer",
+    "metric_access",
+    "lotus",
+    "entitlements",
+    "usage_queue",
+    "usage_events",
+    "waiting_events",
+)
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ class Lotus:
         return self.here.call("metric_access", f"GET /api/{path}", body, query=text, **more)
 
     def post(self, path: str, body: Any, **more: Any) -> tuple[int, Body]:
-        return self.here.call("track", f"POST /api/{path}", body, **more)
+        return self.here.call("lotus", f"POST /api/{path}", body, **more)
 
     def manage(self, rpc: str, **body: Any) -> Body:
         status, answer = self.here.call("manage", f"POST /v1/{rpc}", body)
@@ -104,7 +104,7 @@ class Lotus:
     def deliver(self, bodies: Sequence[str] | None = None) -> None:
         for body in self.bodies() if bodies is None else bodies:
             record = {"messageId": str(uuid.uuid4()), "body": body, "eventSource": "aws:sqs", "attributes": {}}
-            answer = self.here.handlers["track"]({"Records": [record]}, CONTEXT)
+            answer = self.here.handlers["usage_queue"]({"Records": [record]}, CONTEXT)
             assert answer == {"batchItemFailures": []}
 
     def stream(self, customer_id: str) -> None:
@@ -120,7 +120,7 @@ class Lotus:
             for item in items
         ]
         if records:
-            assert self.here.handlers["track"]({"Records": records}, CONTEXT) == {}
+            assert self.here.handlers["waiting_events"]({"Records": records}, CONTEXT) == {}
 
     # -------------------------------------------------------------- answers
 

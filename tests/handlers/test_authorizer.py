@@ -24,7 +24,7 @@ def ask(here: Here, headers: dict[str, str]) -> dict[str, Any]:
 @pytest.mark.parametrize("environment", Environment)
 @pytest.mark.parametrize("scope", Scope)
 def test_a_key_tells_its_environment_and_scope(here: Here, environment: Environment, scope: Scope) -> None:
-    key, text = here.service.management.create_key(environment, scope, "", NOW)
+    key, text = here.service.api_keys.create(environment, scope, "", NOW)
     expected = {
         "isAuthorized": True,
         "context": {"environment": environment.value, "scope": scope.value, "key_id": key.id},
@@ -43,7 +43,7 @@ def test_a_key_tells_its_environment_and_scope(here: Here, environment: Environm
         {"x-api-key": text},
     ):
         assert ask(here, headers) == expected
-    here.service.management.revoke_key(environment, key.id)
+    here.service.api_keys.revoke(environment, key.id)
     assert ask(here, {"x-api-key": text}) == {"isAuthorized": False}
 
 

@@ -12,6 +12,7 @@ import pytest
 from tests.conftest import ROOT
 from tests.handlers.conftest import Here
 from tests.http_events import assert_contains
+from tollgate.dialects.routing import match
 
 EVENTS = ROOT / "events"
 ANSWERS: dict[str, Any] = json.loads((EVENTS / "answers.json").read_text())
@@ -71,6 +72,7 @@ def test_every_path_that_manage_serves_has_a_sample(here: Here) -> None:
     for name, documented in ANSWERS.items():
         if documented["function"] == "ManageFunction" and name != "not_served":
             event = sample(name)
-            route, _ = served["found"](f"{event['requestContext']['http']['method']} {event['rawPath']}")
-            sampled.add(route)
-    assert sampled == set(served["PATHS"].values())
+            found = match(served["ROUTES"], f"{event['requestContext']['http']['method']} {event['rawPath']}")
+            assert found is not None, name
+            sampled.add(found.template)
+    assert sampled == set(served["ROUTES"])

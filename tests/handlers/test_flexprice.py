@@ -17,6 +17,7 @@ from tests.service import MONTHLY, NOW, SANDBOX
 from tollgate import runtime
 from tollgate.domain.customers import Customer
 from tollgate.domain.decisions import Overage
+from tollgate.domain.environments import CustomerRef
 from tollgate.domain.errors import OutcomeUnknown, TollgateError, Unavailable
 from tollgate.domain.features import Feature, FeatureType
 from tollgate.domain.periods import Interval, Reset
@@ -55,9 +56,8 @@ CALLS = PlanItem("calls", Decimal(1000), reset=MONTHLY)
 @pytest.fixture(scope="module")
 def stocked(here: Here) -> Here:
     """`full` holds a plan, an older one, an add-on and nothing else; `bare` no subscription."""
-    management = here.service.management
     for feature in FEATURES:
-        management.create_feature(SANDBOX, feature)
+        here.service.catalogs.create_feature(SANDBOX, feature)
     plans = (
         Plan("old", "Old", items=(PlanItem("storage", Decimal("10.5"), reset=Reset(Interval.DAY)), PlanItem("sso"))),
         Plan("pro", "Pro", items=(CALLS, PlanItem("sla", static_value="gold"))),
@@ -65,12 +65,12 @@ def stocked(here: Here) -> Here:
         Plan("endless", "Endless", items=(PlanItem("storage", unlimited=True),)),
     )
     for plan in plans:
-        management.create_plan(SANDBOX, plan)
+        here.service.catalogs.create_plan(SANDBOX, plan)
     for customer in ("full", "bare"):
-        management.get_or_create_customer(SANDBOX, Customer(customer), None, NOW)
+        here.service.customers.get_or_create(SANDBOX, Customer(customer), None, NOW)
     for number, (plan_id, id) in enumerate([("old", "sub_old"), ("pro", "sub_pro"), ("extra", "sub_extra")]):
         at = runtime.clock() - 10_000 + number * 1000
-        management.attach(SANDBOX, "full", plan_id, None, at, subscription_id=id)
+        here.service.customers.attach(CustomerRef(SANDBOX, "full"), plan_id, None, at, subscription_id=id)
     return here
 
 
@@ -163,10 +163,9 @@ class TestEntitlements:
         assert (pro["plan"]["name"], pro["billing_period"]) == ("Pro", "MONTHLY")
 
     def test_unlimited_has_no_usage_limit(self, stocked: Here) -> None:
-        management = stocked.service.management
-        management.get_or_create_customer(SANDBOX, Customer("endless"), None, NOW)
-        management.attach(SANDBOX, "endless", "endless", None, runtime.clock())
-        management.attach(SANDBOX, "endless", "old", None, runtime.clock())
+        stocked.service.customers.get_or_create(SANDBOX, Customer("endless"), None, NOW)
+        stocked.service.customers.attach(CustomerRef(SANDBOX, "endless"), "endless", None, runtime.clock())
+        stocked.service.customers.attach(CustomerRef(SANDBOX, "endless"), "old", None, runtime.clock())
         _, body = get(stocked, "customers/endless/entitlements", "feature_ids=storage")
         assert_entitlements(body)
         (storage,) = body["features"]
@@ -220,12 +219,13 @@ class TestEntitlements:
         assert_error(*get(stocked, "subscriptions/nope/entitlements"), (404, "not_found"))
 
     def test_a_feature_made_a_moment_ago_is_there(self, stocked: Here) -> None:
-        management = stocked.service.management
         get(stocked, "customers/full/entitlements")  # the catalog is cached now
-        management.create_feature(SANDBOX, Feature("fresh", "Fresh", FeatureType.BOOLEAN, consumable=False))
-        management.create_plan(SANDBOX, Plan("fresh", "Fresh plan", items=(PlanItem("fresh"),)))
-        management.get_or_create_customer(SANDBOX, Customer("fresh"), None, NOW)
-        management.attach(SANDBOX, "fresh", "fresh", None, runtime.clock())
+        stocked.service.catalogs.create_feature(
+            SANDBOX, Feature("fresh", "Fresh", FeatureType.BOOLEAN, consumable=False)
+        )
+        stocked.service.catalogs.create_plan(SANDBOX, Plan("fresh", "Fresh plan", items=(PlanItem("fresh"),)))
+        stocked.service.customers.get_or_create(SANDBOX, Customer("fresh"), None, NOW)
+        stocked.service.customers.attach(CustomerRef(SANDBOX, "fresh"), "fresh", None, runtime.clock())
         _, body = get(stocked, "customers/fresh/entitlements")
         assert names(body) == ["fresh"]
         assert body["features"][0]["sources"][0]["entity_name"] == "Fresh plan"
@@ -280,8 +280,8 @@ class TestUsageSummary:
 
     def test_past_the_limit_it_is_counted_and_denied_as_the_check_denies(self, stocked: Here) -> None:
         service = stocked.service
-        service.management.get_or_create_customer(SANDBOX, Customer("over"), None, NOW)
-        service.management.attach(SANDBOX, "over", "pro", None, runtime.clock())
+        service.customers.get_or_create(SANDBOX, Customer("over"), None, NOW)
+        service.customers.attach(CustomerRef(SANDBOX, "over"), "pro", None, runtime.clock())
         service.use("over", 1500, Overage.OVERFLOW, feature="calls", now=runtime.clock())
         (calls,) = self.summary(stocked, "customer_lookup_key=over&feature_lookup_keys=api_calls")["features"]
         assert (calls["current_usage"], calls["usage_percent"], calls["access"]["allowed"]) == ("1500", "1.5", False)
@@ -369,7 +369,7 @@ class TestErrors:
         for kind in TollgateError.__subclasses__() + Unavailable.__subclasses__():
             if kind.__module__ == "tollgate.domain.errors":  # other dialects have errors of their own
                 error = kind.__new__(kind)
-                assert error_answer(error).status >= 400
+                assert error_answer(error, SANDBOX).status >= 400
 
     def test_live_and_sandbox_never_mix(self, stocked: Here) -> None:
         status, body = get(stocked, "customers/full/entitlements", environment="live")
@@ -377,11 +377,12 @@ class TestErrors:
 
 
 def test_an_override_is_a_source_of_its_subscription(stocked: Here) -> None:
-    management = stocked.service.management
-    management.get_or_create_customer(SANDBOX, Customer("special"), None, NOW)
+    stocked.service.customers.get_or_create(SANDBOX, Customer("special"), None, NOW)
     own = (PlanItem("calls", Decimal(7), reset=MONTHLY), PlanItem("sla", static_value="gold"))
     terms = Terms(items=own)
-    management.attach(SANDBOX, "special", "pro", None, runtime.clock(), terms, "sub_special")
+    stocked.service.customers.attach(
+        CustomerRef(SANDBOX, "special"), "pro", None, runtime.clock(), terms, "sub_special"
+    )
     _, body = get(stocked, "customers/special/entitlements")
     assert_entitlements(body)
     by_name = {entry["feature"]["id"]: entry for entry in body["features"]}

@@ -43,19 +43,18 @@ FEATURES = (
 
 @pytest.fixture(scope="module")
 def stocked(here: Here) -> Here:
-    management = here.service.management
     for feature in FEATURES:
-        management.create_feature(SANDBOX, feature)
+        here.service.catalogs.create_feature(SANDBOX, feature)
     items = tuple(PlanItem(feature.id, Decimal(100), reset=MONTHLY) for feature in FEATURES)
-    management.create_plan(SANDBOX, Plan("all", "All", items=items))
+    here.service.catalogs.create_plan(SANDBOX, Plan("all", "All", items=items))
     return here
 
 
 @pytest.fixture
 def customer(stocked: Here, request: pytest.FixtureRequest) -> str:
     id = request.node.name[:100].replace("[", "-").replace("]", "")
-    stocked.service.management.get_or_create_customer(SANDBOX, Customer(id), None, NOW)
-    stocked.service.management.attach(SANDBOX, id, "all", None, runtime.clock())
+    stocked.service.customers.get_or_create(SANDBOX, Customer(id), None, NOW)
+    stocked.service.customers.attach(CustomerRef(SANDBOX, id), "all", None, runtime.clock())
     return str(id)
 
 
@@ -80,7 +79,7 @@ def deliver(stocked: Here) -> Callable[..., list[str]]:
             {"messageId": str(n), "body": body, "eventSource": "aws:sqs", "attributes": {}, "messageAttributes": {}}
             for n, body in enumerate(taken() if bodies is None else bodies)
         ]
-        failed = stocked.handlers["track"]({"Records": records}, CONTEXT)["batchItemFailures"] if records else []
+        failed = stocked.handlers["usage_queue"]({"Records": records}, CONTEXT)["batchItemFailures"] if records else []
         return [entry["itemIdentifier"] for entry in failed]
 
     return run
@@ -183,8 +182,8 @@ def test_events_of_an_unknown_customer_wait_for_it_and_hold_nothing_up(
     for _ in range(2):
         assert deliver([body]) == []
         assert (used(stocked, customer)["count"], used(stocked, customer)["peak"]) == ("2", "3")
-    stocked.service.management.get_or_create_customer(SANDBOX, Customer(f"{customer}-later"), None, NOW)
-    stocked.service.management.attach(SANDBOX, f"{customer}-later", "all", None, runtime.clock())
+    stocked.service.customers.get_or_create(SANDBOX, Customer(f"{customer}-later"), None, NOW)
+    stocked.service.customers.attach(CustomerRef(SANDBOX, f"{customer}-later"), "all", None, runtime.clock())
     for _ in range(2):
         runtime.usage_events().count_waiting(CustomerRef(SANDBOX, f"{customer}-later"), runtime.clock())
         assert used(stocked, f"{customer}-later")["count"] == "1"

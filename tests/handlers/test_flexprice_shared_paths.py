@@ -64,7 +64,7 @@ class TestAuthorizer:
     @pytest.fixture
     def keys(self, here: Here) -> tuple[str, str]:
         return tuple(  # type: ignore[return-value]
-            here.service.management.create_key(SANDBOX, Scope.SECRET, "", NOW)[1] for _ in range(2)
+            here.service.api_keys.create(SANDBOX, Scope.SECRET, "", NOW)[1] for _ in range(2)
         )
 
     def ask(self, here: Here, headers: dict[str, str], source: str = "POST /v1/events") -> bool:

@@ -22,7 +22,6 @@ from tests.records import NOW, held, monthly, record, spent, used
 from tollgate import runtime
 from tollgate.domain.balances import Balance, BalanceKey
 from tollgate.domain.features import Feature, FeatureType
-from tollgate.usecases.management import Management
 
 HOUR = 3_600_000
 DAY = 24 * HOUR
@@ -39,13 +38,12 @@ USES = [  # (customer, feature, entity, value, at, properties)
 @pytest.fixture(scope="module")
 def told(here: Here) -> Iterator[Here]:
     """The uses above, as the stream tells them; nothing reaches a bus."""
-    management: Management = here.service.management
     from tests.service import SANDBOX
     from tollgate.domain.customers import Customer
 
-    management.create_feature(SANDBOX, Feature("words", "Words", FeatureType.METERED))
+    here.service.catalogs.create_feature(SANDBOX, Feature("words", "Words", FeatureType.METERED))
     for customer in ("ada", "bob"):
-        management.get_or_create_customer(SANDBOX, Customer(customer), None, NOW)
+        here.service.customers.get_or_create(SANDBOX, Customer(customer), None, NOW)
     module = sys.modules["functions.usage_events.app"]
     records: list[dict[str, Any]] = []
     states: dict[tuple[str, BalanceKey], tuple[int, Balance]] = {}
@@ -391,11 +389,10 @@ def test_an_aggregate_to_the_end_of_time_is_refused(told: Here, size: str, start
 def test_a_customer_is_summed_up_wherever_its_test_clock_is(told: Here) -> None:
     """Its uses may lie where no other customer's can."""
     at = NOW + 3000 * DAY + 5
-    management: Management = told.service.management
     from tests.service import SANDBOX
     from tollgate.domain.customers import Customer
 
-    management.get_or_create_customer(SANDBOX, Customer("later"), None, NOW)
+    told.service.customers.get_or_create(SANDBOX, Customer("later"), None, NOW)
     balance = held(monthly(1000))
     event = used("use-later", 9, at)
     told.handlers["usage_events"](

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import sys
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -16,6 +17,8 @@ import pytest
 
 from tests.handlers.conftest import Here
 from tests.handlers.lotus import Lotus, ago, free, paid
+from tollgate import runtime
+from tollgate.settings import Settings
 
 VALIDATION = "https://docs.uselotus.io/errors/error-responses#validation-error"
 
@@ -209,6 +212,7 @@ class TestPolicies:
         self, here: Here, lotus: Lotus, two: tuple[str, str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("METRIC_ACCESS_POLICY", "any")
+        monkeypatch.setattr(runtime, "settings", lambda: Settings.from_environment(os.environ))
         monkeypatch.delitem(sys.modules, "functions.metric_access.app")
         any_of = importlib.import_module("functions.metric_access.app").handler
         monkeypatch.setitem(here.handlers, "metric_access", any_of)

@@ -14,7 +14,7 @@ import pytest
 
 from tests.handlers.conftest import Here
 from tests.handlers.lotus import Lotus, ago, free, paid
-from tollgate.store.idempotency import DAY_MS
+from tollgate.domain.idempotency import DAY_MS
 
 TOO_FAR = (
     "Time created too far in the past or future. Events must be within 30 days before or 1 day ahead of current time."

@@ -84,7 +84,7 @@ def told(here: Here) -> list[dict[str, Any]]:
     """What the consumer makes of the records that were kept."""
     records = [json.loads(line) for line in (FOLDER / "records.jsonl").read_text().splitlines()]
     for feature in CATALOG:
-        here.service.management.create_feature(SANDBOX, feature)
+        here.service.catalogs.create_feature(SANDBOX, feature)
     module: Any = sys.modules["functions.usage_events.app"]
     found = []
     with pytest.MonkeyPatch.context() as patch:

@@ -327,7 +327,7 @@ def test_a_features_own_thresholds_tell_each_change_of_state(here: Here, consume
     feature = Feature(
         "wallet", "Wallet", FeatureType.METERED, extra={"alert_settings": {"alert_enabled": True, **settings}}
     )
-    here.service.management.create_feature(Environment.SANDBOX, feature)
+    here.service.catalogs.create_feature(Environment.SANDBOX, feature)
     module: Any = sys.modules["functions.usage_events.app"]
     module._tracking.features.catalog(Environment.SANDBOX, fresh=True)
     balance = held(monthly(100), key=BalanceKey("wallet"))

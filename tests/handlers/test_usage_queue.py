@@ -50,7 +50,7 @@ def customer(here: Here) -> str:
 @pytest.fixture
 def letters(here: Here, monkeypatch: pytest.MonkeyPatch) -> Letters:
     found = Letters()
-    monkeypatch.setattr(sys.modules["functions.track.app"], "_queue", found)
+    monkeypatch.setattr(runtime.client("sqs"), "send_message", found.send_message)
     assert here
     return found
 
@@ -73,7 +73,7 @@ def event(customer: str, **detail: Any) -> dict[str, Any]:
 
 def take_in(here: Here, *messages: dict[str, Any]) -> list[str]:
     """The ids of the messages that are to come again."""
-    answer = here.handlers["track"]({"Records": list(messages)}, CONTEXT)
+    answer = here.handlers["usage_queue"]({"Records": list(messages)}, CONTEXT)
     return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
 
 
@@ -131,7 +131,7 @@ def test_an_event_by_name_is_what_the_meters_of_its_features_make_of_its_propert
         Feature("renders", "Renders", FeatureType.METERED, event_names=("render",)),
         Feature("largest", "Largest", FeatureType.METERED, extra={"meter": meter}),
     ):
-        here.service.management.create_feature(SANDBOX, feature)
+        here.service.catalogs.create_feature(SANDBOX, feature)
         here.service.attach(customer, [item(100, None, feature.id)], add_on=True)
     told = [
         message(event(customer, feature_id=None, event_name="render", value=None, id=f"{customer}-{n}", properties=p))
@@ -208,7 +208,7 @@ def test_what_may_succeed_later_comes_again_until_the_last_time(
     again: bool,
     error: Exception,
 ) -> None:
-    usage_queue = sys.modules["functions.track.app"]._usage_queue
+    usage_queue = sys.modules["functions.usage_queue.app"]._consumer.usage_queue
     monkeypatch.setattr(usage_queue, "count", lambda queued, _: [error for _ in queued])
     assert take_in(here, message(event(customer), "m1", receives)) == (["m1"] if again else [])
     assert len(letters.sent) == (0 if again else 1)
@@ -217,7 +217,7 @@ def test_what_may_succeed_later_comes_again_until_the_last_time(
 def test_a_use_of_an_entity_that_is_about_to_be_made_waits_for_it(here: Here, customer: str, letters: Letters) -> None:
     early = message(event(customer, entity_id="e1"), "m1")
     assert take_in(here, early, message(event(customer), "m2")) == ["m1"]
-    here.service.management.create_feature(SANDBOX, Feature("users", "Users", FeatureType.METERED, consumable=False))
+    here.service.catalogs.create_feature(SANDBOX, Feature("users", "Users", FeatureType.METERED, consumable=False))
     here.service.entity(customer, "e1")
     assert take_in(here, early) == []
     assert used(here, customer) == 4
@@ -247,7 +247,7 @@ def test_one_message_that_meets_a_defect_does_not_hold_up_the_others(
 def test_a_letter_that_cannot_be_sent_leaves_the_message_in_its_queue(
     here: Here, customer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys.modules["functions.track.app"], "_queue", Letters(broken=True))
+    monkeypatch.setattr(runtime.client("sqs"), "send_message", Letters(broken=True).send_message)
     bad = event(customer, feature_id="nothing")
     assert take_in(here, message(bad, "m1"), message(event(customer), "m2")) == ["m1"]
     assert used(here, customer) == 2

@@ -23,7 +23,7 @@ OUTPUTS = {
     "DeadLetterQueueUrl": "dead",
     "QueueUrl": "usage",
     "UsageEventsFunctionName": "stack-UsageEvents",
-    "TrackFunctionName": "stack-Track",
+    "WaitingEventsFunctionName": "stack-WaitingEvents",
 }
 
 
@@ -203,9 +203,13 @@ STREAMED = [
     [
         ("stack-UsageEvents:live", "stack-UsageEvents:live", ["1", "2", "3", "4", "5", "8"]),
         ("stack-UsageEvents", "stack-UsageEvents", ["1", "2", "3", "4", "5", "8"]),
-        ("stack-Track:live", "stack-Track:live", ["1", "8"]),
-        ("stack-Track:$LATEST", "stack-Track:$LATEST", ["1", "8"]),
-        ("stack-Track:12", "stack-Track", ["1", "8"]),  # a version is gone after the deploy that mends it
+        ("stack-WaitingEvents:live", "stack-WaitingEvents:live", ["1", "8"]),
+        ("stack-WaitingEvents:$LATEST", "stack-WaitingEvents:$LATEST", ["1", "8"]),
+        (
+            "stack-WaitingEvents:12",
+            "stack-WaitingEvents",
+            ["1", "8"],
+        ),  # a version is gone after the deploy that mends it
     ],
 )
 def test_a_batch_goes_to_the_function_that_gave_it_up_with_the_records_that_it_reads(
@@ -269,7 +273,7 @@ def test_a_batch_that_the_function_refuses_stays(here: Here) -> None:
     assert len(here.queue.there) == 1
 
 
-@pytest.mark.parametrize(("function", "most"), [("stack-UsageEvents", 100), ("stack-Track", 10)])
+@pytest.mark.parametrize(("function", "most"), [("stack-UsageEvents", 100), ("stack-WaitingEvents", 10)])
 def test_a_batch_goes_in_parts_no_longer_than_what_the_stream_sends_in_order(
     here: Here, function: str, most: int
 ) -> None:

@@ -16,6 +16,7 @@ import botocore.session
 from botocore.config import Config
 
 from tollgate.domain.errors import Unavailable
+from tollgate.settings import Settings
 
 if TYPE_CHECKING:
     from aws_lambda_powertools import Logger
@@ -26,15 +27,19 @@ if TYPE_CHECKING:
     from tollgate.store.idempotency import IdempotencyStore
     from tollgate.store.table import Table
     from tollgate.usecases.access import Access
+    from tollgate.usecases.api_keys import ApiKeys
+    from tollgate.usecases.catalog import Catalogs
     from tollgate.usecases.checks import Checks
+    from tollgate.usecases.customers import Customers
     from tollgate.usecases.entitlements import Entitlements
     from tollgate.usecases.history import Usage
+    from tollgate.usecases.idempotency import Idempotency
     from tollgate.usecases.ledger import Ledger
-    from tollgate.usecases.management import Management
     from tollgate.usecases.reservations import Reservations
     from tollgate.usecases.track import Tracking
     from tollgate.usecases.usage_events import UsageEvents
     from tollgate.usecases.usage_queue import UsageQueue
+    from tollgate.usecases.waiting_events import WaitingEvents
 
 _CONFIG = Config(
     connect_timeout=1,
@@ -56,10 +61,16 @@ def clock() -> int:
 
 
 @cache
+def settings() -> Settings:
+    """Read once, when first needed: the only look at the environment."""
+    return Settings.from_environment(os.environ)
+
+
+@cache
 def client(service: str) -> Any:
     """A client of an AWS service. DynamoDB's never repeats a request; the others may, up to three times."""
     config = _CONFIG if service == "dynamodb" else _CONFIG.merge(Config(retries={"total_max_attempts": 3}))
-    endpoint = os.environ.get("TOLLGATE_ENDPOINT_URL") or None
+    endpoint = settings().endpoint_url or None
     return botocore.session.get_session().create_client(service, endpoint_url=endpoint, config=config)
 
 
@@ -81,7 +92,7 @@ def table() -> Table:
     from tollgate.store.table import Table
 
     dynamodb: DynamoDBClient = client("dynamodb")
-    return Table(dynamodb, os.environ["TOLLGATE_TABLE"])
+    return Table(dynamodb, settings().required("table"))
 
 
 @cache
@@ -91,7 +102,7 @@ def ledger() -> Ledger:
     from tollgate.usecases.features import FeatureCache
     from tollgate.usecases.ledger import ledger_of
 
-    return ledger_of(BalanceStore(table()), FeatureCache(FeatureStore(table())), idempotency())
+    return ledger_of(BalanceStore(table()), FeatureCache(FeatureStore(table())), _idempotency_store())
 
 
 @cache
@@ -117,10 +128,17 @@ def reservations() -> Reservations:
 
 
 @cache
-def idempotency() -> IdempotencyStore:
+def _idempotency_store() -> IdempotencyStore:
     from tollgate.store.idempotency import IdempotencyStore
 
     return IdempotencyStore(table())
+
+
+@cache
+def idempotency() -> Idempotency:
+    from tollgate.usecases.idempotency import Idempotency
+
+    return Idempotency(_idempotency_store())
 
 
 @cache
@@ -138,7 +156,14 @@ def usage_events() -> UsageEvents:
     from tollgate.store.usage_events import UsageEventStore
     from tollgate.usecases.usage_events import UsageEvents
 
-    return UsageEvents(ledger(), idempotency(), UsageEventStore(table()))
+    return UsageEvents(ledger(), _idempotency_store(), UsageEventStore(table()))
+
+
+@cache
+def waiting_events() -> WaitingEvents:
+    from tollgate.usecases.waiting_events import WaitingEvents
+
+    return WaitingEvents(usage_events())
 
 
 @cache
@@ -161,7 +186,7 @@ def to_usage_queue(bodies: list[str]) -> None:
 def _send(bodies: list[str]) -> None:
     entries = [{"Id": str(number), "MessageBody": body} for number, body in enumerate(bodies)]
     for _ in range(_QUEUE_TRIES):
-        answer = client("sqs").send_message_batch(QueueUrl=os.environ["TOLLGATE_USAGE_QUEUE_URL"], Entries=entries)
+        answer = client("sqs").send_message_batch(QueueUrl=settings().required("usage_queue_url"), Entries=entries)
         failed = {entry["Id"] for entry in answer.get("Failed", ())}
         if not failed:
             return
@@ -169,32 +194,54 @@ def _send(bodies: list[str]) -> None:
     raise Unavailable(f"The usage queue did not take {len(entries)} of {len(bodies)} parts: try again")
 
 
+def to_usage_queue_later(body: str, seconds: int) -> None:
+    """Puts a message on the usage queue that is delivered after so many seconds (at most 900)."""
+    url = settings().required("usage_queue_url")
+    client("sqs").send_message(QueueUrl=url, MessageBody=body, DelaySeconds=seconds)
+
+
+def to_dead_letters(body: str) -> None:
+    """Puts aside what is given up on."""
+    client("sqs").send_message(QueueUrl=settings().required("dead_letter_queue_url"), MessageBody=body)
+
+
 @cache
-def management() -> Management:
-    from tollgate.store.api_keys import ApiKeyStore
-    from tollgate.store.customers import CustomerStore
+def catalogs() -> Catalogs:
     from tollgate.store.features import FeatureStore
     from tollgate.store.plans import PlanStore
-    from tollgate.usecases.management import Management
+    from tollgate.usecases.catalog import Catalogs
 
-    keeps_overage = os.environ.get("TOLLGATE_PERSIST_FREE_OVERAGE") == "true"
-    return Management(
-        FeatureStore(table()), PlanStore(table()), CustomerStore(table()), ApiKeyStore(table()), keeps_overage
-    )
+    return Catalogs(FeatureStore(table()), PlanStore(table()))
+
+
+@cache
+def customers() -> Customers:
+    from tollgate.store.customers import CustomerStore
+    from tollgate.usecases.customers import Customers
+
+    return Customers(CustomerStore(table()), catalogs(), keeps_overage=settings().persists_free_overage)
+
+
+@cache
+def api_keys() -> ApiKeys:
+    from tollgate.store.api_keys import ApiKeyStore
+    from tollgate.usecases.api_keys import ApiKeys
+
+    return ApiKeys(ApiKeyStore(table()))
 
 
 @cache
 def usage_queue() -> UsageQueue:
     from tollgate.usecases.usage_queue import UsageQueue
 
-    return UsageQueue(ledger(), usage_events(), idempotency(), defect)
+    return UsageQueue(ledger(), usage_events(), _idempotency_store(), defect)
 
 
 @cache
 def history() -> HistoryStore:
     from tollgate.store.history import HistoryStore
 
-    return HistoryStore(table(), int(os.environ.get("TOLLGATE_RETENTION_DAYS") or 400))
+    return HistoryStore(table(), settings().retention_days)
 
 
 @cache
@@ -208,4 +255,4 @@ def alert_states() -> AlertStateStore:
 def usage() -> Usage:
     from tollgate.usecases.history import Usage
 
-    return Usage(history(), management())
+    return Usage(history(), catalogs(), customers())

@@ -14,9 +14,8 @@ from tollgate.domain.decisions import Deduction
 from tollgate.domain.drawing import totals
 from tollgate.domain.grants import Grant
 from tollgate.domain.quantities import ZERO
+from tollgate.domain.recorded_writes import RecordedLock, SubscriptionWrite, record_id
 from tollgate.exact_json import dumps
-from tollgate.store.locks import RecordedLock
-from tollgate.store.stream import SubscriptionWrite, record_id
 
 SOURCE = "tollgate"
 

@@ -1,5 +1,5 @@
 """What the usage queue carries, as uses to count: reported events from the bus, and what the HTTP API accepted before it
-counted (`dialects.autumn.queue`).
+counted (`dialects.queue`).
 
 Times of reported events: `time` is when it happened. A late one counts in the period that was running then, where that has
 not been reset yet, else in the one that runs; one from the future counts now. Beyond the bounds a time is taken for a
@@ -22,15 +22,14 @@ from tollgate.dialects.events_models import REPORTED, UsageReported
 from tollgate.domain.decisions import Overage
 from tollgate.domain.environments import Environment
 from tollgate.domain.errors import InvalidInput
+from tollgate.domain.idempotency import QUEUED_KEPT_MS, IdempotencyKey
 from tollgate.domain.quantities import quantity
 from tollgate.domain.usage_events import UsageEvent
 from tollgate.domain.use_records import EARLY_MS, LATE_MS, checked_properties_size
 from tollgate.exact_json import dumps
-from tollgate.store.idempotency import DAY_MS, IdempotencyKey
 from tollgate.usecases.usage_events import QueuedEvent
 from tollgate.usecases.usage_queue import QueuedUse
 
-REMEMBERED_MS = 45 * DAY_MS  # longer than a message lives in the queue and the dead-letter queue together
 KEY_ID = "eventbridge"
 
 
@@ -60,7 +59,7 @@ def reported_use(message: Mapping[str, Any], now: int) -> QueuedUse | QueuedEven
     source = str(message.get("source", ""))
     env, own = Environment(detail.environment), detail.id or str(message["id"])
     id = use_id(source, detail.id) if detail.id else own
-    idempotency_keys = IdempotencyKey("reported", f"{source}\n{own}", REMEMBERED_MS)
+    idempotency_keys = IdempotencyKey("reported", f"{source}\n{own}", QUEUED_KEPT_MS)
     if detail.event_name is not None and detail.value is None and detail.entity_id is None:
         event = UsageEvent(id, detail.customer_id, detail.event_name, at, properties)
         return QueuedEvent(env, event, KEY_ID, expected=True, marker=idempotency_keys, by_its_time=True)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 
 from tollgate.domain.api_keys import Caller, Scope
-from tollgate.domain.environments import Environment
+from tollgate.domain.environments import CustomerRef, Environment
 from tollgate.domain.errors import InvalidInput
 from tollgate.exact_json import dumps, loads
 
@@ -27,6 +27,10 @@ class Request(NamedTuple):
     path: str
     query: Mapping[str, Sequence[str]] = MappingProxyType({})
 
+    def customer(self, id: str) -> CustomerRef:
+        """The customer of that id in the caller's environment."""
+        return CustomerRef(self.caller.environment, id)
+
     @property
     def method(self) -> str:
         return self.route.partition(" ")[0]
@@ -38,9 +42,14 @@ class Answer(NamedTuple):
     headers: Mapping[str, str] = MappingProxyType({})
 
     def to_event(self) -> dict[str, Any]:
-        """The handler's return value."""
+        """The handler's return value. A 204 has no body, and says nothing of one."""
+        if self.status == 204:
+            return {"statusCode": self.status, "headers": dict(self.headers)}
         headers = {"content-type": "application/json", **self.headers}
         return {"statusCode": self.status, "headers": headers, "body": dumps(self.body)}
+
+
+NO_CONTENT = Answer(None, 204)
 
 
 def caller_of(event: Mapping[str, Any]) -> Caller:

@@ -15,16 +15,15 @@ from typing import Any
 from tollgate.domain.api_keys import Caller
 from tollgate.domain.decisions import Overage
 from tollgate.domain.environments import Environment
+from tollgate.domain.idempotency import QUEUED_KEPT_MS, IdempotencyKey
 from tollgate.domain.usage_events import UsageEvent
 from tollgate.exact_json import dumps
 from tollgate.packing import packed
-from tollgate.store.idempotency import DAY_MS, IdempotencyKey
 from tollgate.usecases.usage_events import QueuedEvent
 from tollgate.usecases.usage_queue import QueuedUse
 
 ITEMS_IN_MESSAGE = 20  # times ten messages to one call of the function: well within its time
 MESSAGE_BYTES = 200_000  # of items: a message holds at most 256 KB
-REMEMBERED_MS = 45 * DAY_MS  # longer than a message lives in the queue and the dead-letter queue together
 
 
 def messages(
@@ -54,7 +53,7 @@ def _item(env: Environment, message: Mapping[str, Any], item: Mapping[str, Any])
     if "event_id" in item:
         event = UsageEvent(item["event_id"], item["customer_id"], item["event_name"], at, properties)
         return QueuedEvent(env, event, message["key_id"], item.get("receipt", False))
-    idempotency_keys = [IdempotencyKey("queue", item["id"], REMEMBERED_MS)]
+    idempotency_keys = [IdempotencyKey("queue", item["id"], QUEUED_KEPT_MS)]
     if item.get("idempotency_key"):
         idempotency_keys.append(IdempotencyKey("track", item["idempotency_key"]))
     return QueuedUse(

@@ -7,6 +7,7 @@ first; releasing it gives everything back.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -37,6 +38,8 @@ from tollgate.domain.holds import (
 )
 from tollgate.domain.quantities import ZERO, converted, unconverted
 
+HELD = "held"  # the state of a lock that is not settled yet
+
 
 class Reservation(NamedTuple):
     """A reservation as its record keeps it; times are epoch milliseconds.
@@ -57,6 +60,23 @@ class Reservation(NamedTuple):
     created_at: int
     expires_at: int
     properties: Mapping[str, Any] = {}
+
+
+class Lock(NamedTuple):
+    """A reservation and what became of it: `state` is `held`, then `confirmed`, `released` or `expired`. `key_id` made it."""
+
+    reservation: Reservation
+    state: str
+    key_id: str
+
+    def live(self, now: int) -> bool:
+        """Whether its units are still held at `now` (epoch milliseconds)."""
+        return self.state == HELD and self.reservation.expires_at > now
+
+
+def digest_of(lock_id: str) -> str:
+    """A caller's lock id as it is stored: 32 hex digits of its SHA-256, so that any text can be a lock id."""
+    return hashlib.sha256(lock_id.encode()).hexdigest()[:32]
 
 
 class HoldTerms(NamedTuple):

@@ -54,9 +54,9 @@ class CustomerStore:
         """Counts the turns of a read, a decision and its write, pausing before each but the first."""
         return self._table.tries(TURNS)
 
-    def get(self, env: Environment, customer_id: str) -> StoredHoldings:
+    def get(self, customer: CustomerRef) -> StoredHoldings:
         """The whole customer in one Query; raises NotFound."""
-        return self._parsed(self._table.query(keys.customer_partition(CustomerRef(env, customer_id))), customer_id)
+        return self._parsed(self._table.query(keys.customer_partition(customer)), customer.id)
 
     def _parsed(self, items: Iterable[Item], customer_id: str) -> StoredHoldings:
         customer: tuple[Customer, int] | None = None
@@ -82,22 +82,19 @@ class CustomerStore:
         return StoredHoldings(Holdings(customer[0], entities, subscriptions, states), customer[1], balances)
 
     def some(
-        self, env: Environment, customer_id: str, balance_keys: Collection[BalanceKey], subscriptions: Collection[str]
+        self, customer: CustomerRef, balance_keys: Collection[BalanceKey], subscriptions: Collection[str]
     ) -> StoredHoldings:
         """The customer's profile with just these balances and subscriptions, in one request for up to 100 of them.
 
         Raises NotFound.
         """
-        wanted = [
-            keys.customer(CustomerRef(env, customer_id)),
-            *(keys.balance(CustomerRef(env, customer_id), key) for key in balance_keys),
-        ]
-        wanted += [keys.subscription(CustomerRef(env, customer_id), id) for id in subscriptions]
-        return self._parsed(self._table.get_all(wanted), customer_id)
+        wanted = [keys.customer(customer), *(keys.balance(customer, key) for key in balance_keys)]
+        wanted += [keys.subscription(customer, id) for id in subscriptions]
+        return self._parsed(self._table.get_all(wanted), customer.id)
 
-    def subscriptions(self, env: Environment, customer_id: str) -> dict[str, Subscription]:
+    def subscriptions(self, customer: CustomerRef) -> dict[str, Subscription]:
         """All subscriptions of a customer, in one Query."""
-        items = self._table.query(keys.customer_partition(CustomerRef(env, customer_id)), keys.SUBSCRIPTION)
+        items = self._table.query(keys.customer_partition(customer), keys.SUBSCRIPTION)
         return {subscription.id: subscription for subscription in map(decode_subscription, items)}
 
     def page(self, env: Environment, after: str, limit: int, *, newest_first: bool = False) -> list[tuple[str, str]]:

@@ -5,12 +5,12 @@ An item outlives its key's time until TTL removes it, so the condition looks at 
 
 from __future__ import annotations
 
-import hashlib
 import uuid
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from tollgate.domain.environments import Environment
+from tollgate.domain.idempotency import IdempotencyKey
 from tollgate.store import keys
 from tollgate.store.codecs.idempotency import decode_idempotency_key, encode_idempotency_key
 from tollgate.store.table import Refused, Table
@@ -18,24 +18,7 @@ from tollgate.store.table import Refused, Table
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
-DAY_MS = 86_400_000
-KEPT_MS = DAY_MS  # Autumn's 24 hours (autumn.md 3.10)
 CLAIM_MS = 60_000  # a call that died holding a key gives it back after this
-
-
-class IdempotencyKey(NamedTuple):
-    """A caller's key: `scope` tells stores apart (`header`, `track`, `queue`, `event`), `text` is as it was sent.
-    `about`: the customer that an event was about, where somebody may ask; or what a call under a key goes on with when it is
-    repeated (`seed`)."""
-
-    scope: str
-    text: str
-    kept_ms: int = KEPT_MS
-    about: str = ""
-
-    @property
-    def digest(self) -> str:
-        return hashlib.sha256(f"{self.scope}\n{self.text}".encode()).hexdigest()
 
 
 class IdempotencyStore:

@@ -6,12 +6,11 @@ to `confirmed`, `released` or `expired`, in the transaction that moves the balan
 
 from __future__ import annotations
 
-import hashlib
 from decimal import Decimal
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from tollgate.domain.environments import Environment
-from tollgate.domain.reservations import Reservation
+from tollgate.domain.reservations import HELD, Lock
 from tollgate.store import keys
 from tollgate.store.codecs import reservations as codec
 from tollgate.store.codecs.reservations import Settled
@@ -22,33 +21,7 @@ if TYPE_CHECKING:
 
     from tollgate.store.table import Item
 
-HELD = "held"
 KEPT_SECONDS = 3600  # a record outlives its reservation by an hour (autumn.md 5.9, S197)
-
-
-class Lock(NamedTuple):
-    """A reservation and what became of it."""
-
-    reservation: Reservation
-    state: str
-    key_id: str
-
-    def live(self, now: int) -> bool:
-        return self.state == HELD and self.reservation.expires_at > now
-
-
-class RecordedLock(NamedTuple):
-    """A reservation's making or settling, as the table's stream tells it. `final` is None until it is settled."""
-
-    id: str
-    environment: str
-    lock: Lock
-    final: Decimal | None
-    at: int
-
-
-def digest_of(lock_id: str) -> str:
-    return hashlib.sha256(lock_id.encode()).hexdigest()[:32]
 
 
 class LockStore:

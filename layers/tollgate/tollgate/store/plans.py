@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -16,12 +17,18 @@ from tollgate.store.table import Item, Refused, Table, delete_existing, put_exis
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
+TURNS = 24
+
 
 class PlanStore:
     """The plans of one table."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
+
+    def turns(self) -> Iterator[int]:
+        """Counts the turns of a read, a decision and its write, pausing before each but the first."""
+        return self._table.tries(TURNS)
 
     def all(self, env: Environment) -> list[Plan]:
         """The newest version of each plan, by id."""

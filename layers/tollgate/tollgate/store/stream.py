@@ -9,48 +9,28 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from tollgate.domain.balances import Balance, BalanceKey
 from tollgate.domain.changes import BalanceWrite, Change, read_change
-from tollgate.domain.customers import Subscription
 from tollgate.domain.environments import Environment
+from tollgate.domain.recorded_writes import NAMESPACE, RecordedLock, SubscriptionWrite
+from tollgate.domain.reservations import HELD
 from tollgate.domain.use_records import UseRecord
 from tollgate.store import keys
 from tollgate.store.codecs.balances import NO_ID, SLOTS, decode_balance
 from tollgate.store.codecs.customers import decode_subscription
 from tollgate.store.codecs.reservations import decode_settled
 from tollgate.store.codecs.use_records import UNGRANTED_USE, decode_use_record
-from tollgate.store.locks import HELD, RecordedLock, decode_lock
+from tollgate.store.locks import decode_lock
 
 if TYPE_CHECKING:
     from tollgate.store.table import Item
 
-_NAMESPACE = uuid.UUID("6f1d6f0e-6d0b-5a53-9b0e-2f6b1c1f7d11")
 # In place of a balance item's binary values, which only its next write needs: a stream's image has them as base64 text.
 _NO_IDS: Item = {name: {"B": NO_ID} for name in ("fence", *(f"s{number}" for number in range(SLOTS)))}
 _NUMBERS = ("headroom", "ceiling", "spent")  # a balance item's, that the fast path moves
 _MOVED_BY_FAST_WRITES = frozenset((*_NUMBERS, *_NO_IDS, "version", "event"))
-
-
-class SubscriptionWrite(NamedTuple):
-    """One write of a subscription, as it was before and after; None where there was none, or is none any more."""
-
-    id: str
-    environment: str
-    customer_id: str
-    before: Subscription | None
-    after: Subscription | None
-    at: int
-
-
-def record_id(write: BalanceWrite, *parts: str) -> str:
-    """The id of what is told of a write: the same record always gives the same. It is made of the item, its version and
-    `parts`; a removal has the version of the write before it, so it says that it is one."""
-    gone = "" if write.source or write.new is not None else "REMOVED#"
-    item = f"{gone}{write.source or keys.BALANCE}{write.key.feature_id}"
-    start = f"{write.environment}#customer#{write.customer_id}\n{item}"
-    return str(uuid.uuid5(_NAMESPACE, "\n".join([f"{start}#{write.key.entity_id}\n{write.version}", *parts])))
 
 
 def change_of(record: Mapping[str, Any]) -> Change | None:
@@ -128,7 +108,7 @@ def subscription_write(record: Mapping[str, Any]) -> SubscriptionWrite | None:
         return None
     pk = change["Keys"]["pk"]["S"]
     environment, _, customer_id = pk.split("#")
-    id = uuid.uuid5(_NAMESPACE, f"{pk}\n{change['Keys']['sk']['S']}\n{change['SequenceNumber']}")
+    id = uuid.uuid5(NAMESPACE, f"{pk}\n{change['Keys']['sk']['S']}\n{change['SequenceNumber']}")
     at = int(change.get("ApproximateCreationDateTime", 0) * 1000)
     return SubscriptionWrite(str(id), environment, customer_id, before, after, at)
 
@@ -147,7 +127,7 @@ def recorded_lock(record: Mapping[str, Any]) -> RecordedLock | None:
     if old is not None and (old["state"], old["expires_at"]) == (new["state"], new["expires_at"]):
         return None
     environment = item["pk"]["S"].partition("#")[0]
-    id = uuid.uuid5(_NAMESPACE, f"{item['pk']['S']}\n{lock.reservation.created_at}\n{lock.state}")
+    id = uuid.uuid5(NAMESPACE, f"{item['pk']['S']}\n{lock.reservation.created_at}\n{lock.state}")
     settled = decode_settled(item)
     final, at = settled or (None, lock.reservation.created_at)
     return RecordedLock(str(id), environment, lock, final, at)

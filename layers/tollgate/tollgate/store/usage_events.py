@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tollgate.domain.balances import BalanceKey
 from tollgate.domain.environments import CustomerRef, Environment
 from tollgate.domain.errors import DuplicateRequest
+from tollgate.domain.idempotency import DAY_MS
 from tollgate.domain.meters import PeriodsCounted
 from tollgate.domain.usage_events import UsageEvent
 from tollgate.store import keys
@@ -31,7 +32,6 @@ from tollgate.store.codecs.usage_events import (
     encode_unique_value,
     encode_waiting_event,
 )
-from tollgate.store.idempotency import DAY_MS
 from tollgate.store.table import Item, Refused, Table, delete_existing
 
 if TYPE_CHECKING:

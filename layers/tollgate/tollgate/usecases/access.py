@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from tollgate.domain.balances import ENTITIES, Balance, BalanceKey, all_as_of
@@ -34,43 +34,43 @@ class Access:
     def __init__(
         self, customers: CustomerStore, balances: BalanceStore, features: FeatureCache, plans: PlanStore
     ) -> None:
-        self.customers = customers
-        self.balance_store = balances
+        self._customers = customers
+        self._balance_store = balances
         self.features = features
         self._plans = plans
-        self._remembered: dict[tuple[Environment, str], frozenset[str]] = {}
+        self._remembered: dict[CustomerRef, frozenset[str]] = {}
         self._plan_of: dict[tuple[Environment, str, int], Plan] = {}
 
-    def granting(self, env: Environment, customer_id: str, feature_ids: Collection[str], now: int) -> Held:
+    def granting(self, customer: CustomerRef, feature_ids: Collection[str], now: int) -> Held:
         """The customer with the running subscriptions that grant any of the features.
 
         One request: which subscriptions to read is remembered from the last time. One more where that has changed, and
         one for each feature of which entities hold shares. Raises NotFound.
         """
-        guess = self._remembered.get((env, customer_id), frozenset())
+        guess = self._remembered.get(customer, frozenset())
         keys = [BalanceKey(id) for id in feature_ids]
-        read = self.customers.some(env, customer_id, keys, guess)
+        read = self._customers.some(customer, keys, guess)
         holdings, subscriptions = read.holdings, dict(read.holdings.subscriptions)
-        balances = self._balances(env, customer_id, holdings.balances, holdings.time(now))
+        balances = self._balances(customer, holdings.balances, holdings.time(now))
         wanted = {
             grant.subscription_id for balance in balances.values() for grant in balance.grants if grant.subscription_id
         }
         if missing := wanted - set(subscriptions):
-            subscriptions |= self.customers.some(env, customer_id, (), missing).holdings.subscriptions
+            subscriptions |= self._customers.some(customer, (), missing).holdings.subscriptions
         if wanted != guess:
-            self._remember(env, customer_id, wanted | (guess & set(subscriptions)))
+            self._remember(customer, wanted | (guess & set(subscriptions)))
         running = [subscription for id, subscription in subscriptions.items() if id in wanted]
         return _held(holdings.customer, holdings.time(now), balances, running)
 
-    def all_subscriptions(self, env: Environment, customer_id: str, feature_ids: Collection[str], now: int) -> Held:
+    def all_subscriptions(self, customer: CustomerRef, feature_ids: Collection[str], now: int) -> Held:
         """The customer with all its running subscriptions. Two requests, and one for each feature that entities share.
 
         Raises NotFound.
         """
-        holdings = self.customers.some(env, customer_id, [BalanceKey(id) for id in feature_ids], ()).holdings
+        holdings = self._customers.some(customer, [BalanceKey(id) for id in feature_ids], ()).holdings
         at = holdings.time(now)
-        balances = self._balances(env, customer_id, holdings.balances, at)
-        return _held(holdings.customer, at, balances, self.customers.subscriptions(env, customer_id).values())
+        balances = self._balances(customer, holdings.balances, at)
+        return _held(holdings.customer, at, balances, self._customers.subscriptions(customer).values())
 
     def plan(self, env: Environment, subscription: Subscription) -> Plan:
         """The version of a plan that is subscribed to. It never changes, so it is read once in a container's life."""
@@ -82,20 +82,24 @@ class Access:
                 return Plan(subscription.plan_id, subscription.plan_id, subscription.plan_version)
         return self._plan_of[key]
 
+    def plans(self, env: Environment, subscriptions: Iterable[Subscription]) -> dict[str, Plan]:
+        """The plans of subscriptions, in the versions subscribed to, by the subscription's id."""
+        return {subscription.id: self.plan(env, subscription) for subscription in subscriptions}
+
     def _balances(
-        self, env: Environment, customer_id: str, balances: Mapping[BalanceKey, Balance], now: int
+        self, customer: CustomerRef, balances: Mapping[BalanceKey, Balance], now: int
     ) -> dict[BalanceKey, Balance]:
         found = dict(balances)
         for key, balance in balances.items():
             if ENTITIES in balance.paid_first:
-                stored = self.balance_store.of_feature(CustomerRef(env, customer_id), key.feature_id)
+                stored = self._balance_store.of_feature(customer, key.feature_id)
                 found |= {p: s.balance for p, s in stored.items()}
         return all_as_of(found, now)
 
-    def _remember(self, env: Environment, customer_id: str, ids: Collection[str]) -> None:
+    def _remember(self, customer: CustomerRef, ids: Collection[str]) -> None:
         if len(self._remembered) >= MOST_REMEMBERED:
             self._remembered.clear()
-        self._remembered[env, customer_id] = frozenset(ids)
+        self._remembered[customer] = frozenset(ids)
 
 
 def _held(

@@ -16,7 +16,7 @@ from tollgate.domain.use_records import NO_PROPERTIES, UseRecord
 
 if TYPE_CHECKING:
     from tollgate.domain.features import Catalog
-    from tollgate.store.idempotency import IdempotencyKey
+    from tollgate.domain.idempotency import IdempotencyKey
 
 
 class UseCommand(NamedTuple):

@@ -19,7 +19,8 @@ from tollgate.usecases.reading import ReadState
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
-    from tollgate.store.idempotency import IdempotencyKey, IdempotencyStore
+    from tollgate.domain.idempotency import IdempotencyKey
+    from tollgate.store.idempotency import IdempotencyStore
     from tollgate.usecases.use_batch import UseBatch
 
 

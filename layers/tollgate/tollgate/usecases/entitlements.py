@@ -9,7 +9,7 @@ from tollgate.domain.balances import all_as_of
 from tollgate.domain.customers import Holdings
 from tollgate.domain.entitlement_usage import EntitledUsage, usage_of
 from tollgate.domain.entitlements import Entitled, entitled
-from tollgate.domain.environments import Environment
+from tollgate.domain.environments import CustomerRef
 from tollgate.domain.features import Catalog
 from tollgate.store.customers import CustomerStore
 from tollgate.usecases.features import FeatureCache
@@ -41,8 +41,7 @@ class Entitlements:
 
     def of(
         self,
-        env: Environment,
-        customer_id: str,
+        customer: CustomerRef,
         now: int,
         feature_ids: Collection[str] | None = None,
         subscription_ids: Collection[str] | None = None,
@@ -51,7 +50,8 @@ class Entitlements:
 
         One Query (paged past 1 MB); the catalog from the container's cache, read again where it lacks something held.
         """
-        holdings = self._customers.get(env, customer_id).holdings
+        env = customer.environment
+        holdings = self._customers.get(customer).holdings
         at = holdings.time(now)
         catalog = self.features.catalog(env)
         if any(key.feature_id not in catalog.features for key in holdings.balances):

@@ -8,8 +8,9 @@ from itertools import islice
 from typing import NamedTuple
 
 from tollgate.domain.customers import Holdings
-from tollgate.domain.environments import Environment
+from tollgate.domain.environments import CustomerRef, Environment
 from tollgate.domain.errors import InvalidRequest
+from tollgate.domain.features import Catalog
 from tollgate.domain.history import (
     DAY_MS,
     Bin,
@@ -26,7 +27,8 @@ from tollgate.domain.history import (
 from tollgate.domain.periods import last_boundary
 from tollgate.domain.use_records import EARLY_MS, LATE_MS
 from tollgate.store.history import HistoryStore, ReadBudget, queries
-from tollgate.usecases.management import Management
+from tollgate.usecases.catalog import Catalogs
+from tollgate.usecases.customers import Customers
 
 MOST_ENTRIES = 100_000  # and sums, read for one question
 MOST_LOOKED = 20_000  # for one page of a list
@@ -62,9 +64,19 @@ class HistoryPage(NamedTuple):
 class Usage:
     """The use cases around the history of usage."""
 
-    def __init__(self, history: HistoryStore, management: Management) -> None:
-        self.history = history
-        self.management = management
+    def __init__(self, history: HistoryStore, catalogs: Catalogs, customers: Customers) -> None:
+        self._history = history
+        self._catalogs = catalogs
+        self._customers = customers
+
+    @property
+    def retention_ms(self) -> int:
+        """How long a use is kept after it was recorded, in milliseconds."""
+        return self._history.retention_days * DAY_MS
+
+    def catalog(self, env: Environment) -> Catalog:
+        """The features of an environment."""
+        return self._catalogs.catalog(env)
 
     def page(self, env: Environment, query: Query, position: str, limit: int) -> HistoryPage:
         """Up to `limit` uses, newest first, that follow a position (empty: from the newest on). Where few match, a page is
@@ -92,11 +104,11 @@ class Usage:
         """All of the range and customer, with their positions."""
         if query.customer_id is None:  # a customer's are one partition, however long the range
             query = self._kept(query)
-        return self.history.entries(env, query.customer_id, query.start, query.end, position)
+        return self._history.entries(env, query.customer_id, query.start, query.end, position)
 
     def _kept(self, query: Query) -> Query:
         """What of a range can hold uses. They are kept so long after they were recorded, and may have been late then."""
-        oldest = query.now - self.history.retention_days * DAY_MS - LATE_MS
+        oldest = query.now - self.retention_ms - LATE_MS
         return query._replace(start=max(query.start, oldest), end=min(query.end, query.now + EARLY_MS + 1))
 
     def _used(self, env: Environment, query: Query) -> Query:
@@ -104,7 +116,7 @@ class Usage:
         kept = self._kept(query)
         if query.customer_id is None or kept == query:
             return kept
-        span = self.history.span(env, query.customer_id, query.start, query.end)
+        span = self._history.span(env, query.customer_id, query.start, query.end)
         if span is None:
             return query._replace(end=query.start)
         first, last = (at - at % DAY_MS for at in span)
@@ -149,7 +161,7 @@ class Usage:
             raise InvalidRequest(f"This would take more than {MOST_QUERIES} reads: ask for a shorter range")
         allowance = ReadBudget(MOST_ENTRIES)
         summed = [part for part in parts if part.source is not From.ENTRIES]
-        sums = self.history.sums(env, query.customer_id, query.features, summed, allowance)
+        sums = self._history.sums(env, query.customer_id, query.features, summed, allowance)
         yield from (one for one in sums if query.matches(one))
         for part in parts:
             if part.source is From.ENTRIES:
@@ -162,7 +174,7 @@ class Usage:
         `1bc` is the cycle that runs, `3bc` it and the two before, `last_cycle` the one before. Where nothing of the
         customer's recurs (or no customer is named), a cycle is 30 days. Raises NotFound for an unknown customer.
         """
-        holdings = self.management.customer(env, customer_id) if customer_id is not None else None
+        holdings = self._customers.get(CustomerRef(env, customer_id)) if customer_id is not None else None
         at = holdings.time(now) if holdings else now
         plain = {"24h": DAY_MS, "7d": 7 * DAY_MS, "30d": 30 * DAY_MS, "90d": 90 * DAY_MS}.get(name)
         if plain is not None:

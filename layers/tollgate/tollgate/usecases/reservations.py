@@ -15,9 +15,9 @@ from tollgate.domain.errors import Conflict, DuplicateRequest, InvalidInput, Inv
 from tollgate.domain.features import Feature, FeatureType
 from tollgate.domain.holds import LONGEST_MS
 from tollgate.domain.quantities import ZERO
-from tollgate.domain.reservations import HoldTerms, Reservation, finalize_hold, hold
+from tollgate.domain.reservations import HoldTerms, Lock, Reservation, digest_of, finalize_hold, hold
 from tollgate.domain.use_records import NO_PROPERTIES
-from tollgate.store.locks import Lock, LockStore, digest_of
+from tollgate.store.locks import LockStore
 from tollgate.usecases.commands import Outcome, UseCall, UseCommand
 from tollgate.usecases.ledger import Ledger
 from tollgate.usecases.reading import ReadState

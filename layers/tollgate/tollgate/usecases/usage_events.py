@@ -16,11 +16,12 @@ from tollgate.domain.decisions import UseRequest
 from tollgate.domain.environments import CustomerRef, Environment
 from tollgate.domain.errors import DuplicateRequest
 from tollgate.domain.features import Catalog, Feature
+from tollgate.domain.idempotency import IdempotencyKey
 from tollgate.domain.meters import PeriodsCounted, counting, unique_value
 from tollgate.domain.usage_events import UsageEvent, record
 from tollgate.domain.use_records import CountedUse
 from tollgate.exact_json import dumps
-from tollgate.store.idempotency import IdempotencyKey, IdempotencyStore
+from tollgate.store.idempotency import IdempotencyStore
 from tollgate.store.usage_events import KEPT_MS, EventRead, UsageEventStore, Value, Waiting, position
 from tollgate.usecases.committing import BatchDecision, Extra
 from tollgate.usecases.ledger import Ledger

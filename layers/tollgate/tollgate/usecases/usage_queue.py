@@ -23,12 +23,13 @@ from tollgate.domain.decisions import Overage, UseRequest, has_payer, use
 from tollgate.domain.environments import CustomerRef, Environment
 from tollgate.domain.errors import DuplicateRequest, NotFound, TollgateError, Unavailable
 from tollgate.domain.features import Catalog, Feature
+from tollgate.domain.idempotency import IdempotencyKey
 from tollgate.domain.meters import counting
 from tollgate.domain.use_records import MAX_PROPERTIES_BYTES, NO_PROPERTIES, CountedUse
 from tollgate.exact_json import dumps
 from tollgate.packing import packed
 from tollgate.store.codecs.balances import StoredBalance
-from tollgate.store.idempotency import IdempotencyKey, IdempotencyStore
+from tollgate.store.idempotency import IdempotencyStore
 from tollgate.usecases.committing import BatchDecision, Extra
 from tollgate.usecases.ledger import Ledger
 from tollgate.usecases.reading import ReadState

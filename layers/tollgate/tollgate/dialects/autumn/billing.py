@@ -12,11 +12,12 @@ from tollgate.dialects.autumn.cursors import each_customer
 from tollgate.dialects.autumn.customers import page_json, subscription_json
 from tollgate.dialects.autumn.fields import Cursor, Id, Number, Params, Text, Time, Whole
 from tollgate.dialects.http import Answer, Request
-from tollgate.domain.customers import Holdings
+from tollgate.domain.customers import Holdings, Subscription
 from tollgate.domain.errors import InvalidInput
 from tollgate.domain.plans import FreeTrial, Plan
 from tollgate.domain.subscriptions import Terms
-from tollgate.usecases.management import Management
+from tollgate.usecases.catalog import Catalogs
+from tollgate.usecases.customers import Customers
 
 
 class QuantityParams(Params):
@@ -79,13 +80,12 @@ class ListSubscriptionsParams(Params):
     plan_id: Id | None = None
 
 
-def attach(management: Management, request: Request) -> Answer:
+def attach(catalogs: Catalogs, customers: Customers, request: Request) -> Answer:
     params = AttachParams.of(request.body)
     env = request.caller.environment
-    plan = management.plan(env, params.plan_id, params.version)
-    management.attach(
-        env,
-        params.customer_id,
+    plan = catalogs.plan(env, params.plan_id, params.version)
+    customers.attach(
+        request.customer(params.customer_id),
         params.plan_id,
         params.version,
         request.now,
@@ -132,14 +132,13 @@ def _quantities(params: list[QuantityParams] | None) -> dict[str, Any]:
     return {entry.feature_id: entry.quantity for entry in params or () if entry.quantity is not None}
 
 
-def update(management: Management, request: Request) -> Answer:
+def update(customers: Customers, request: Request) -> Answer:
     params = UpdateParams.of(request.body)
     quantities = _quantities(params.feature_quantities)
     if not quantities and params.cancel_action is None:
         raise InvalidInput("", "Either cancel_action or feature_quantities must be provided")
-    management.update_subscription(
-        request.caller.environment,
-        params.customer_id,
+    customers.update_subscription(
+        request.customer(params.customer_id),
         request.now,
         subscription_id=params.subscription_id,
         plan_id=params.plan_id,
@@ -156,20 +155,24 @@ def update(management: Management, request: Request) -> Answer:
     )
 
 
-def list_subscriptions(management: Management, request: Request) -> Answer:
+def list_subscriptions(customers: Customers, request: Request) -> Answer:
     params = ListSubscriptionsParams.of(request.body)
     statuses = params.statuses or ["active", "scheduled"]
 
-    def found(holdings: Holdings) -> Iterator[tuple[str, dict[str, Any]]]:
+    def found(holdings: Holdings) -> Iterator[tuple[str, tuple[Holdings, Subscription]]]:
         at = holdings.time(request.now)
         held = holdings.subscriptions.values()
         for s in sorted(held, key=lambda s: f"{s.created_at:014d}#{s.id}"):
             if params.entity_id is not None and s.entity_id != params.entity_id:
                 continue
             if s.status(at) in statuses and params.plan_id in (None, s.plan_id):
-                own = {"customer_id": holdings.customer.id, "entity_id": s.entity_id, "created_at": s.created_at}
-                yield f"{s.created_at:014d}#{s.id}", subscription_json(s, at) | own
+                yield f"{s.created_at:014d}#{s.id}", (holdings, s)
 
     env = request.caller.environment
-    page = each_customer(management, env, params.customer_id, params.start_cursor, params.limit or 50, found)
-    return Answer(page_json(page))
+    page = each_customer(customers, env, params.customer_id, params.start_cursor, params.limit or 50, found)
+    return Answer(page_json(page, lambda item: _listed_json(*item, request.now)))
+
+
+def _listed_json(holdings: Holdings, s: Subscription, now: int) -> dict[str, Any]:
+    own = {"customer_id": holdings.customer.id, "entity_id": s.entity_id, "created_at": s.created_at}
+    return subscription_json(s, holdings.time(now)) | own

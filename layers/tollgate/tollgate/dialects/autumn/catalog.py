@@ -21,7 +21,7 @@ from tollgate.domain.ids import lotus_ids
 from tollgate.domain.periods import Interval, Reset
 from tollgate.domain.plans import BasePrice, FreeTrial, ItemPrice, Plan, PlanItem
 from tollgate.domain.quantities import ZERO
-from tollgate.usecases.management import Management
+from tollgate.usecases.catalog import Catalogs
 
 AGGREGATIONS = Literal["COUNT", "SUM", "AVG", "COUNT_UNIQUE", "LATEST", "SUM_WITH_MULTIPLIER", "MAX", "WEIGHTED_SUM"]
 
@@ -329,29 +329,29 @@ class DeletePlanParams(Params):
     all_versions: bool | None = None
 
 
-def create_feature(management: Management, request: Request) -> Answer:
+def create_feature(catalogs: Catalogs, request: Request) -> Answer:
     params = CreateFeatureParams.of(request.body)
     kind = FeatureType(params.type)
     consumable = not kind.is_flag if params.consumable is None else params.consumable
     base = Feature(params.feature_id, params.name, kind, consumable, created_at=request.now)
     env = request.caller.environment
-    return Answer(managed_feature_json(management.create_feature(env, params.applied(base)), env))
+    return Answer(managed_feature_json(catalogs.create_feature(env, params.applied(base)), env))
 
 
-def get_feature(management: Management, request: Request) -> Answer:
+def get_feature(catalogs: Catalogs, request: Request) -> Answer:
     params = FeatureParams.of(request.body)
     env = request.caller.environment
-    return Answer(managed_feature_json(management.feature(env, params.feature_id), env))
+    return Answer(managed_feature_json(catalogs.feature(env, params.feature_id), env))
 
 
-def list_features(management: Management, request: Request) -> Answer:
+def list_features(catalogs: Catalogs, request: Request) -> Answer:
     params = ListFeaturesParams.of(request.body)
     env = request.caller.environment
-    features = [f for f in management.features(env) if params.include_archived or not f.archived]
+    features = [f for f in catalogs.features(env) if params.include_archived or not f.archived]
     return Answer({"list": [managed_feature_json(feature, env) for feature in features]})
 
 
-def update_feature(management: Management, request: Request) -> Answer:
+def update_feature(catalogs: Catalogs, request: Request) -> Answer:
     params = UpdateFeatureParams.of(request.body)
 
     def change(old: Feature) -> Feature:
@@ -361,35 +361,35 @@ def update_feature(management: Management, request: Request) -> Answer:
         return new if params.archived is None else new._replace(archived=params.archived)
 
     env = request.caller.environment
-    return Answer(managed_feature_json(management.update_feature(env, params.feature_id, change), env))
+    return Answer(managed_feature_json(catalogs.update_feature(env, params.feature_id, change), env))
 
 
-def delete_feature(management: Management, request: Request) -> Answer:
-    management.delete_feature(request.caller.environment, FeatureParams.of(request.body).feature_id)
+def delete_feature(catalogs: Catalogs, request: Request) -> Answer:
+    catalogs.delete_feature(request.caller.environment, FeatureParams.of(request.body).feature_id)
     return Answer({"success": True})
 
 
-def create_plan(management: Management, request: Request) -> Answer:
+def create_plan(catalogs: Catalogs, request: Request) -> Answer:
     params = CreatePlanParams.of(request.body)
     plan = params.applied(Plan(params.plan_id, params.name, created_at=request.now))
     env = request.caller.environment
-    return Answer(plan_json(management.create_plan(env, plan), env))
+    return Answer(plan_json(catalogs.create_plan(env, plan), env))
 
 
-def get_plan(management: Management, request: Request) -> Answer:
+def get_plan(catalogs: Catalogs, request: Request) -> Answer:
     params = PlanParams.of(request.body)
     env = request.caller.environment
-    return Answer(plan_json(management.plan(env, params.plan_id, params.version), env))
+    return Answer(plan_json(catalogs.plan(env, params.plan_id, params.version), env))
 
 
-def list_plans(management: Management, request: Request) -> Answer:
+def list_plans(catalogs: Catalogs, request: Request) -> Answer:
     params = ListPlansParams.of(request.body)
     env = request.caller.environment
-    plans = [plan for plan in management.plans(env) if params.include_archived or not plan.archived]
+    plans = [plan for plan in catalogs.plans(env) if params.include_archived or not plan.archived]
     return Answer({"list": [plan_json(plan, env) for plan in plans]})
 
 
-def update_plan(management: Management, request: Request) -> Answer:
+def update_plan(catalogs: Catalogs, request: Request) -> Answer:
     params = UpdatePlanParams.of(request.body)
 
     def change(old: Plan) -> Plan:
@@ -397,12 +397,12 @@ def update_plan(management: Management, request: Request) -> Answer:
         return new if params.archived is None else replace(new, archived=params.archived)
 
     env = request.caller.environment
-    return Answer(plan_json(management.update_plan(env, params.plan_id, change, request.now), env))
+    return Answer(plan_json(catalogs.update_plan(env, params.plan_id, change, request.now), env))
 
 
-def delete_plan(management: Management, request: Request) -> Answer:
+def delete_plan(catalogs: Catalogs, request: Request) -> Answer:
     params = DeletePlanParams.of(request.body)
-    management.delete_plan(request.caller.environment, params.plan_id, all_versions=bool(params.all_versions))
+    catalogs.delete_plan(request.caller.environment, params.plan_id, all_versions=bool(params.all_versions))
     return Answer({"success": True})
 
 

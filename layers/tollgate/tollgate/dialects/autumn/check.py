@@ -10,14 +10,16 @@ from pydantic_core import SchemaValidator, ValidationError
 from pydantic_core import core_schema as schema
 
 from tollgate.dialects.autumn.balances import balance_json, flag_json
+from tollgate.dialects.autumn.errors import invalid_input
 from tollgate.dialects.autumn.features import schema_json
 from tollgate.dialects.autumn.requests import expanded, header_key, shown_balances, with_customer
-from tollgate.dialects.autumn.rules import id_rule, invalid_input, number_rule, properties_rule, time_rule
 from tollgate.dialects.autumn.versions import Version, translated, version_of
+from tollgate.dialects.field_rules import id_rule, number_rule, properties_rule, time_rule
 from tollgate.dialects.http import Answer, Request
 from tollgate.domain.api_keys import Scope
 from tollgate.domain.decisions import Overage
 from tollgate.domain.errors import InvalidInput, InvalidRequest
+from tollgate.domain.features import Catalog
 from tollgate.domain.use_records import NO_PROPERTIES
 from tollgate.usecases.checks import Checks
 from tollgate.usecases.commands import Outcome, UseCommand
@@ -25,8 +27,10 @@ from tollgate.usecases.features import FeatureCache
 from tollgate.usecases.track import Tracking
 
 if TYPE_CHECKING:
-    from tollgate.store.idempotency import IdempotencyStore
-    from tollgate.usecases.management import Management
+    from tollgate.domain.features import Catalog
+    from tollgate.usecases.catalog import Catalogs
+    from tollgate.usecases.customers import Customers
+    from tollgate.usecases.idempotency import Idempotency
     from tollgate.usecases.reservations import Reservations
 
 _ONE = Decimal(1)
@@ -116,14 +120,16 @@ _PARAMS = SchemaValidator(
 
 
 class CheckUseCases(NamedTuple):
-    """What a check may need. `management` is called only for what most checks never need: a product, a preview, a customer
-    made on the way; `reservations` for a lock, `idempotency` for a key."""
+    """What a check may need. The use cases that most checks never need are made when they are called for: `idempotency` for
+    a key without a use, `catalogs` and `customers` for a product, a preview or a customer made on the way, `reservations`
+    for a lock."""
 
     checks: Checks
     tracking: Tracking
     features: FeatureCache
-    idempotency: IdempotencyStore
-    management: Callable[[], Management]
+    idempotency: Callable[[], Idempotency]
+    catalogs: Callable[[], Catalogs]
+    customers: Callable[[], Customers]
     reservations: Callable[[], Reservations]
 
 
@@ -156,19 +162,31 @@ def check(use_cases: CheckUseCases, request: Request) -> Answer:
             from tollgate.dialects.autumn.products import check_product
 
             return check_product(
-                use_cases.management(), request, version, params.product_id, params.customer_id, params.entity_id
+                use_cases.catalogs(),
+                use_cases.customers(),
+                request,
+                version,
+                params.product_id,
+                params.customer_id,
+                params.entity_id,
             )
         if locks:
             outcome = _lock(use_cases.reservations(), request, params)
         else:
             outcome = _track(use_cases, request, params) if sends else _check(use_cases, request, params)
-        return Answer(_answer(use_cases, request, version, params, outcome, sends))
+        catalog = use_cases.features.catalog(request.caller.environment)
+        offer = None
+        if params.with_preview and not outcome.allowed:
+            from tollgate.dialects.autumn.products import preview
+
+            offer = preview(use_cases.catalogs(), use_cases.customers(), request, params.customer_id, outcome)
+        return Answer(_answer(catalog, request, version, params, outcome, sends, offer))
 
     def call() -> Answer:
         answer: Answer = with_customer(
             version_made,
             request,
-            use_cases.management,
+            use_cases.customers,
             params.customer_id,
             params.entity_id,
             params.customer_data,
@@ -177,15 +195,8 @@ def check(use_cases: CheckUseCases, request: Request) -> Answer:
         )
         return answer
 
-    return call() if sends else _guarded(use_cases, request, call)
-
-
-def _guarded(use_cases: CheckUseCases, request: Request, call: Callable[[], Answer]) -> Answer:
-    """A call that changes no balance, under its idempotency key: kept where it succeeds, given back where it fails."""
-    from tollgate.dialects.autumn.idempotency import guarded
-
-    keys = header_key(request)
-    return guarded(use_cases.idempotency, request, keys, call) if keys else call()
+    keys = () if sends else header_key(request)  # a use takes its keys with it
+    return use_cases.idempotency().guarded(request.caller.environment, keys, request.now, call) if keys else call()
 
 
 def _check(use_cases: CheckUseCases, request: Request, params: CheckParams) -> Outcome:
@@ -221,15 +232,15 @@ def _lock(reservations: Reservations, request: Request, params: CheckParams) -> 
 
 
 def _answer(
-    use_cases: CheckUseCases,
+    catalog: Catalog,
     request: Request,
     version: Version,
     params: CheckParams,
     outcome: Outcome,
     sends: bool,
+    offer: dict[str, Any] | None,
 ) -> dict[str, Any]:
     expand = expanded(request, params.expand)
-    catalog = use_cases.features.catalog(request.caller.environment)
     features = catalog.features if "balance.feature" in expand else None
     answering = catalog.features.get(outcome.answering, outcome.feature)
     answer: dict[str, Any] = {
@@ -250,9 +261,5 @@ def _answer(
     if sends and len(outcome.features) > 1:
         answer["balances"] = shown_balances(outcome, features)
     if params.with_preview:
-        from tollgate.dialects.autumn.products import preview
-
-        answer["preview"] = (
-            None if outcome.allowed else preview(use_cases.management(), request, params.customer_id, outcome)
-        )
+        answer["preview"] = offer
     return translated(version, "check", answer)

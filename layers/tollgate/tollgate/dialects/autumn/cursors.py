@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 from tollgate.domain.customers import Holdings
-from tollgate.domain.environments import Environment
+from tollgate.domain.environments import CustomerRef, Environment
 from tollgate.domain.errors import InvalidInput
 from tollgate.exact_json import dumps, loads
-from tollgate.usecases.management import Management
+from tollgate.usecases.customers import Customers
 
-ItemsOf = Callable[[Holdings], Iterable[tuple[str, dict[str, Any]]]]
+T = TypeVar("T")
+
+ItemsOf = Callable[[Holdings], Iterable[tuple[str, T]]]
 """What a customer contributes, in order, each with a key that sorts it among that customer's."""
 
 _AT_ONCE = 50
@@ -25,58 +27,57 @@ MOST_LOOKED_AT = (
 )
 
 
-class Page(NamedTuple):
-    items: list[dict[str, Any]]
+class Page(NamedTuple, Generic[T]):
+    """What a page lists, and the cursor of the next one; None where this is the last."""
+
+    items: list[T]
     next_cursor: str | None
 
 
 def each_customer(
-    management: Management,
+    customers: Customers,
     env: Environment,
     customer_id: str | None,
     cursor: str | None,
     limit: int,
-    items_of: ItemsOf,
+    items_of: ItemsOf[T],
     *,
     newest_first: bool = False,
-) -> Page:
+) -> Page[T]:
     """Up to `limit` items of one customer, or of all in order of creation, from a cursor on.
 
     Raises NotFound for an unknown customer, InvalidInput for a cursor that is none.
     """
     position, after = _decoded(cursor)
-    found: list[tuple[str, str, dict[str, Any]]] = []
+    found: list[tuple[str, str, T]] = []
     if customer_id is not None:
-        found = [("", key, item) for key, item in items_of(management.customer(env, customer_id)) if key > after]
-        return _cut(found, limit)
+        holdings = customers.get(CustomerRef(env, customer_id))
+        return _cut([("", key, item) for key, item in items_of(holdings) if key > after], limit)
     if position and after:  # the rest of the customer that the last page ended in
-        found += [(position, key, item) for key, item in _of(management, env, position, items_of) if key > after]
+        last = CustomerRef(env, position.partition("#")[2])
+        found += [(position, key, item) for key, item in _of(customers, last, items_of) if key > after]
     looked_at = 0
     while len(found) <= limit:
         if looked_at >= MOST_LOOKED_AT:
             return Page([item for _, _, item in found], _encoded(position, ""))
-        page = management.customers.page(env, position, _AT_ONCE, newest_first=newest_first)
+        page = customers.page(env, position, _AT_ONCE, newest_first=newest_first)
         if not page:
             break
-        for balance_key, _ in page:
+        for at, customer in page:
             looked_at += 1
-            position = balance_key
-            found += [(balance_key, key, item) for key, item in _of(management, env, balance_key, items_of)]
+            position = at
+            found += [(at, key, item) for key, item in _of(customers, customer, items_of)]
             if len(found) > limit:
                 break
     return _cut(found, limit)
 
 
-def _of(management: Management, env: Environment, position: str, items_of: ItemsOf) -> list[tuple[str, dict[str, Any]]]:
-    from tollgate.domain.errors import NotFound
-
-    try:
-        return list(items_of(management.customer(env, position.partition("#")[2])))
-    except NotFound:  # deleted since it was listed
-        return []
+def _of(customers: Customers, customer: CustomerRef, items_of: ItemsOf[T]) -> list[tuple[str, T]]:
+    """What a customer contributes; nothing where it was deleted since it was listed."""
+    return [item for holdings in customers.each([customer]) for item in items_of(holdings)]
 
 
-def _cut(found: list[tuple[str, str, dict[str, Any]]], limit: int) -> Page:
+def _cut(found: list[tuple[str, str, T]], limit: int) -> Page[T]:
     items = [item for _, _, item in found[:limit]]
     if len(found) <= limit:
         return Page(items, None)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field
 
@@ -20,10 +20,12 @@ from tollgate.domain.balances import Balances, all_as_of
 from tollgate.domain.controls import NO_CONTROLS
 from tollgate.domain.customers import Customer, Entity, Holdings, Subscription
 from tollgate.domain.environments import Environment
-from tollgate.domain.errors import NotFound
 from tollgate.domain.features import Catalog
 from tollgate.domain.plans import Plan
-from tollgate.usecases.management import Management
+from tollgate.usecases.catalog import Catalogs
+from tollgate.usecases.customers import Customers
+
+T = TypeVar("T")
 
 
 class ConfigParams(Params):
@@ -128,61 +130,59 @@ class ListEntitiesParams(Params):
 # ------------------------------------------------------------------ customers
 
 
-def get_or_create(management: Management, request: Request) -> Answer:
+def get_or_create(catalogs: Catalogs, customers: Customers, request: Request) -> Answer:
     params = GetOrCreateCustomerParams.of(request.body)
     customer = params.applied(Customer(params.customer_id))
     env = request.caller.environment
-    holdings = management.get_or_create_customer(env, customer, params.auto_enable_plan_id, request.now)
-    return _shown(management, request, holdings, params.expand)
+    holdings = customers.get_or_create(env, customer, params.auto_enable_plan_id, request.now)
+    return _shown(catalogs, request, holdings, params.expand)
 
 
-def get(management: Management, request: Request) -> Answer:
+def get(catalogs: Catalogs, customers: Customers, request: Request) -> Answer:
     params = CustomerParams.of(request.body)
-    holdings = management.customer(request.caller.environment, params.customer_id)
-    return _shown(management, request, holdings, params.expand)
+    holdings = customers.get(request.customer(params.customer_id))
+    return _shown(catalogs, request, holdings, params.expand)
 
 
-def update(management: Management, request: Request) -> Answer:
+def update(catalogs: Catalogs, customers: Customers, request: Request) -> Answer:
     params = UpdateCustomerParams.of(request.body)
-    env = request.caller.environment
-    holdings = management.update_customer(env, params.customer_id, params.applied, request.now)
-    return _shown(management, request, holdings, params.expand)
+    holdings = customers.update(request.customer(params.customer_id), params.applied, request.now)
+    return _shown(catalogs, request, holdings, params.expand)
 
 
-def delete(management: Management, request: Request) -> Answer:
-    management.delete_customer(request.caller.environment, CustomerParams.of(request.body).customer_id)
+def delete(customers: Customers, request: Request) -> Answer:
+    customers.delete(request.customer(CustomerParams.of(request.body).customer_id))
     return Answer({"success": True})
 
 
-def list_customers(management: Management, request: Request) -> Answer:
+def list_customers(catalogs: Catalogs, customers: Customers, request: Request) -> Answer:
     params = ListCustomersParams.of(request.body)
-    catalog, env = management.catalog(request.caller.environment), request.caller.environment
+    catalog, env = catalogs.catalog(request.caller.environment), request.caller.environment
 
-    def found(holdings: Holdings) -> Iterator[tuple[str, dict[str, Any]]]:
+    def found(holdings: Holdings) -> Iterator[tuple[str, Holdings]]:
         customer = holdings.customer
         text = f"{customer.id} {customer.name or ''} {customer.email or ''}".lower()
         if params.search and params.search.lower() not in text:
             return
         if _matches(holdings, None, params.plans, params.subscription_status, request.now):
-            yield "", customer_json(holdings, catalog, env, request.now)
+            yield "", holdings
 
     page = each_customer(
-        management, env, None, params.start_cursor, params.limit or 50, found, newest_first=params.sort_order != "asc"
+        customers, env, None, params.start_cursor, params.limit or 50, found, newest_first=params.sort_order != "asc"
     )
-    return Answer(page_json(page))
+    return Answer(page_json(page, lambda holdings: customer_json(holdings, catalog, env, request.now)))
 
 
-def advance_test_clock(management: Management, request: Request) -> Answer:
+def advance_test_clock(customers: Customers, request: Request) -> Answer:
     params = AdvanceParams.of(request.body)
-    env = request.caller.environment
-    management.advance_test_clock(env, params.customer_id, params.frozen_time, request.now)
+    customers.advance_test_clock(request.customer(params.customer_id), params.frozen_time, request.now)
     return Answer({"customer_id": params.customer_id, "frozen_time": params.frozen_time, "status": "ready"})
 
 
 # ------------------------------------------------------------------ entities
 
 
-def create_entity(management: Management, request: Request) -> Answer:
+def create_entity(catalogs: Catalogs, customers: Customers, request: Request) -> Answer:
     params = CreateEntityParams.of(request.body)
     env, version = request.caller.environment, version_of(request.headers.get("x-api-version"))
     controls = params.billing_controls.applied(NO_CONTROLS) if params.billing_controls else NO_CONTROLS
@@ -190,82 +190,72 @@ def create_entity(management: Management, request: Request) -> Answer:
     data = params.customer_data
     if data is not None or version < FLAGS:
         customer = Customer(params.customer_id, *((data.name, data.email, data.fingerprint) if data else ()))
-        management.get_or_create_customer(env, customer, None, request.now, fill=True)
-    holdings = management.create_entity(env, params.customer_id, entity, request.now)
-    return _shown_entity(management, request, holdings, params.entity_id, None)
+        customers.get_or_create(env, customer, None, request.now, fill=True)
+    holdings = customers.create_entity(request.customer(params.customer_id), entity, request.now)
+    return _shown_entity(catalogs, request, holdings, params.entity_id, None)
 
 
-def get_entity(management: Management, request: Request) -> Answer:
+def get_entity(catalogs: Catalogs, customers: Customers, request: Request) -> Answer:
     params = EntityParams.of(request.body)
-    holdings = _with_entity(management, request, params.customer_id, params.entity_id)
-    return _shown_entity(management, request, holdings, params.entity_id, params.expand)
+    holdings = customers.with_entity(request.caller.environment, params.customer_id, params.entity_id)
+    return _shown_entity(catalogs, request, holdings, params.entity_id, params.expand)
 
 
-def update_entity(management: Management, request: Request) -> Answer:
+def update_entity(catalogs: Catalogs, customers: Customers, request: Request) -> Answer:
     params = UpdateEntityParams.of(request.body)
-    env = request.caller.environment
-    held = _with_entity(management, request, params.customer_id, params.entity_id)
+    held = customers.with_entity(request.caller.environment, params.customer_id, params.entity_id)
     if params.billing_controls is not None:
         controls = params.billing_controls.applied(held.entity(params.entity_id).controls)
-        held = management.update_entity(env, held.customer.id, params.entity_id, controls, request.now)
-    return _shown_entity(management, request, held, params.entity_id, None)
+        held = customers.update_entity(request.customer(held.customer.id), params.entity_id, controls, request.now)
+    return _shown_entity(catalogs, request, held, params.entity_id, None)
 
 
-def delete_entity(management: Management, request: Request) -> Answer:
+def delete_entity(customers: Customers, request: Request) -> Answer:
     params = EntityParams.of(request.body)
-    held = _with_entity(management, request, params.customer_id, params.entity_id)
-    management.delete_entity(request.caller.environment, held.customer.id, params.entity_id, request.now)
+    held = customers.with_entity(request.caller.environment, params.customer_id, params.entity_id)
+    customers.delete_entity(request.customer(held.customer.id), params.entity_id, request.now)
     return Answer({"success": True})
 
 
-def list_entities(management: Management, request: Request) -> Answer:
+def list_entities(catalogs: Catalogs, customers: Customers, request: Request) -> Answer:
     params = ListEntitiesParams.of(request.body)
-    catalog, env = management.catalog(request.caller.environment), request.caller.environment
+    catalog, env = catalogs.catalog(request.caller.environment), request.caller.environment
 
-    def found(holdings: Holdings) -> Iterator[tuple[str, dict[str, Any]]]:
+    def found(holdings: Holdings) -> Iterator[tuple[str, tuple[Holdings, Entity]]]:
         for entity in sorted(holdings.entities.values(), key=lambda entity: entity.id):
             text = f"{entity.id} {entity.name or ''}".lower()
             if params.search and params.search.lower() not in text:
                 continue
             if _matches(holdings, entity.id, params.plans, params.subscription_status, request.now):
-                yield entity.id, entity_json(holdings, entity, catalog, env, request.now)
+                yield entity.id, (holdings, entity)
 
-    page = each_customer(management, env, params.customer_id, params.start_cursor, params.limit or 50, found)
-    return Answer(page_json(page))
-
-
-def _with_entity(management: Management, request: Request, customer_id: str | None, entity_id: str) -> Holdings:
-    """The holdings of the customer that has the entity. An id alone is looked for among all customers."""
-    env = request.caller.environment
-    if customer_id is not None:
-        holdings = management.customer(env, customer_id)
-        holdings.entity(entity_id)
-        return holdings
-    position = ""
-    while page := management.customers.page(env, position, 100):
-        for _, id in page:
-            holdings = management.customer(env, id)
-            if entity_id in holdings.entities:
-                return holdings
-        position = page[-1][0]
-    raise NotFound("entity", entity_id)
+    page = each_customer(customers, env, params.customer_id, params.start_cursor, params.limit or 50, found)
+    return Answer(page_json(page, lambda item: entity_json(*item, catalog, env, request.now)))
 
 
 # ------------------------------------------------------------------ shapes
 
 
-def page_json(page: Page) -> dict[str, Any]:
-    return {"list": page.items, "has_more": page.next_cursor is not None, "next_cursor": page.next_cursor}
+def page_json(page: Page[T], shown: Callable[[T], dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "list": [shown(item) for item in page.items],
+        "has_more": page.next_cursor is not None,
+        "next_cursor": page.next_cursor,
+    }
 
 
-def _shown(management: Management, request: Request, holdings: Holdings, expand: list[str] | None) -> Answer:
+def _shown(catalogs: Catalogs, request: Request, holdings: Holdings, expand: list[str] | None) -> Answer:
     version = version_of(request.headers.get("x-api-version"))
     names = expanded(request, expand)
     if version < FLAGS:
         names |= {"balances.feature"}
     env = request.caller.environment
-    plans = _plans(management, env, holdings) if version < FLAGS or "subscriptions.plan" in names else {}
-    catalog = management.catalog(env)
+    plans = (
+        catalogs.plans_of(env, holdings.subscriptions.values())
+        if version < FLAGS or "subscriptions.plan" in names
+        else {}
+    )
+    catalog = catalogs.catalog(env)
     shown = customer_json(holdings, catalog, env, request.now, names, plans)
     if version < FLAGS:
         shown = _named(shown, holdings, plans, request.now)
@@ -273,28 +263,23 @@ def _shown(management: Management, request: Request, holdings: Holdings, expand:
 
 
 def _shown_entity(
-    management: Management, request: Request, holdings: Holdings, entity_id: str, expand: list[str] | None
+    catalogs: Catalogs, request: Request, holdings: Holdings, entity_id: str, expand: list[str] | None
 ) -> Answer:
     version = version_of(request.headers.get("x-api-version"))
     names = expanded(request, expand)
     if version < FLAGS:
         names |= {"balances.feature"}
     env = request.caller.environment
-    plans = _plans(management, env, holdings) if version < FLAGS or "subscriptions.plan" in names else {}
+    plans = (
+        catalogs.plans_of(env, holdings.subscriptions.values())
+        if version < FLAGS or "subscriptions.plan" in names
+        else {}
+    )
     entity = holdings.entity(entity_id)
-    shown = entity_json(holdings, entity, management.catalog(env), env, request.now, names, plans)
+    shown = entity_json(holdings, entity, catalogs.catalog(env), env, request.now, names, plans)
     if version < FLAGS:
         shown = _named(shown, holdings, plans, request.now)
     return Answer(translated(version, "entity", shown))
-
-
-def _plans(management: Management, env: Environment, holdings: Holdings) -> dict[str, Plan]:
-    """The plans of a customer's subscriptions, in the versions held."""
-    if not holdings.subscriptions:
-        return {}
-    found = {(plan.id, plan.version): plan for plan in management.plan_store.every_version(env)}
-    held = holdings.subscriptions.values()
-    return {s.id: found[s.plan_id, s.plan_version] for s in held if (s.plan_id, s.plan_version) in found}
 
 
 def _named(shown: dict[str, Any], holdings: Holdings, plans: dict[str, Plan], now: int) -> dict[str, Any]:

@@ -1,12 +1,16 @@
-"""Domain errors as Autumn's answers: `{message, code, env}` (autumn.md 1.1)."""
+"""Domain errors as Autumn's answers: `{message, code, env}` (autumn.md 1.1), and what is wrong with a request in its words."""
 
 from __future__ import annotations
 
+from pydantic_core import ErrorDetails, ValidationError
+
 from tollgate.dialects.autumn.versions import UnknownVersion
+from tollgate.dialects.edge import Dialect
+from tollgate.dialects.field_rules import type_name
 from tollgate.dialects.http import Answer
 from tollgate.domain import errors
 from tollgate.domain.environments import Environment
-from tollgate.domain.errors import TollgateError
+from tollgate.domain.errors import InvalidInput, TollgateError
 
 _TABLE: dict[type[TollgateError], tuple[int, str]] = {
     errors.InvalidInput: (400, "invalid_inputs"),
@@ -31,15 +35,47 @@ _CODES: dict[tuple[type[TollgateError], str], str] = {
     (errors.AlreadyExists, "entity"): "entity_already_exists",
 }
 
+_TYPE_RULES = {
+    "string_type": "must be a string",
+    "bool_type": "must be a boolean",
+    "dict_type": "must be an object",
+    "model_type": "must be an object",
+    "list_type": "must be an array",
+    "tuple_type": "must be an array",
+}
+
 
 def error_answer(error: TollgateError, env: Environment) -> Answer:
     status, code = _TABLE[type(error)]
     kind = getattr(error, "kind", "")
     code = _CODES.get((type(error), kind)) or code.format(kind=kind)
-    headers = {"retry-after": "1"} if status == 503 else {}
-    return Answer({"message": str(error), "code": code, "env": env.value}, status, headers)
+    return Answer({"message": str(error), "code": code, "env": env.value}, status)
 
 
 def internal_error(env: Environment | None) -> Answer:
     """The answer to a defect of ours: it tells nothing of it."""
     return Answer({"message": "Internal error", "code": "internal_error", "env": env and env.value}, 500)
+
+
+AUTUMN = Dialect(error_answer, internal_error)
+
+
+def invalid_input(error: ValidationError) -> InvalidInput:
+    """All that is wrong with a request, in Autumn's words (autumn.md 1.1)."""
+    problems = [_problem(detail) for detail in error.errors(include_url=False)]
+    if len(problems) == 1:
+        return InvalidInput(*problems[0])
+    listed = "; ".join(f"{field}: {rule}" for field, rule in problems)
+    return InvalidInput("", f"[Validation Errors] {listed}")
+
+
+def _problem(detail: ErrorDetails) -> tuple[str, str]:
+    field = ".".join(str(part) for part in detail["loc"])
+    kind = detail["type"]
+    if kind == "missing":
+        return field, "is required"
+    if kind in _TYPE_RULES:
+        return field or "body", f"{_TYPE_RULES[kind]} (received {type_name(detail['input'])})"
+    if kind == "literal_error":
+        return field, f"must be one of {detail['ctx']['expected']}"
+    return field, detail["msg"]

@@ -16,7 +16,8 @@ from tollgate.dialects.autumn.versions import CURSORS, translated, version_of
 from tollgate.dialects.http import Answer, Request
 from tollgate.domain.environments import Environment
 from tollgate.domain.errors import InvalidInput
-from tollgate.domain.history import DAY_MS, Bin, Entry, GroupOf, Sum, text
+from tollgate.domain.features import FeatureType
+from tollgate.domain.history import Bin, Entry, GroupOf, Sum, text
 from tollgate.usecases.history import Query, Usage
 
 MAX_FILTERS = 5
@@ -102,6 +103,13 @@ def aggregate_events(usage: Usage, request: Request) -> Answer:
         by_entry=by_entry,
         max_groups=most,
     )
+    entries: list[Entry] = []
+    types: dict[str, FeatureType] = {}
+    if params.aggregate_on:
+        if params.customer_id is None:
+            raise InvalidInput("customer_id", "is required with aggregate_on")
+        types = {id: feature.type for id, feature in usage.catalog(env).features.items()}
+        entries = usage.all(env, query)
     answer: dict[str, Any] = {
         "list": [
             {"period": at, "values": found.values[at], **({"grouped_values": found.groups[at]} if group_of else {})}
@@ -110,11 +118,8 @@ def aggregate_events(usage: Usage, request: Request) -> Answer:
         "total": {id: {"count": count, "sum": total} for id, (count, total) in found.totals.items()},
     }
     if params.aggregate_on:
-        if params.customer_id is None:
-            raise InvalidInput("customer_id", "is required with aggregate_on")
-        types = {id: feature.type for id, feature in usage.management.catalog(env).features.items()}
         group = _group_by_name(params.group_by) if params.group_by else None
-        answer["deductions"] = deductions_json(usage.all(env, query), found.bins, size, zone, types, group)
+        answer["deductions"] = deductions_json(entries, found.bins, size, zone, types, group)
     return Answer(translated(version, "aggregate", answer))
 
 
@@ -168,7 +173,7 @@ def _query(
         raise InvalidInput("range", "cannot be combined with custom_range")
     _known(usage, env, features)
     if custom is not None:
-        kept = usage.history.retention_days * DAY_MS
+        kept = usage.retention_ms
         end = request.now + 1 if custom.end is None else custom.end
         start = max(0, end - kept) if custom.start is None else custom.start
         if start >= end:
@@ -176,14 +181,14 @@ def _query(
     elif (named := name or default) is not None:
         start, end = usage.range_of(env, named, params.customer_id, request.now)
     else:  # a customer's list goes on whatever its test clock says
-        start = 0 if params.customer_id else request.now - usage.history.retention_days * DAY_MS
+        start = 0 if params.customer_id else request.now - usage.retention_ms
         end = 10**14 - 1 if params.customer_id else request.now + 1
     return Query(start, end, request.now, params.customer_id, params.entity_id, features, filters or {})
 
 
 def _known(usage: Usage, env: Environment, features: Sequence[str]) -> None:
     if features:
-        catalog = usage.management.catalog(env)
+        catalog = usage.catalog(env)
         for id in features:
             catalog.feature(id)
 

@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    PlainValidator,
-    StringConstraints,
-    ValidationError,
-    model_validator,
-)
+from pydantic import AfterValidator, PlainValidator, StringConstraints, ValidationError
 
-from tollgate.dialects.autumn.rules import (
-    id_rule,
-    invalid_input,
-    later_rule,
-    number_rule,
-    properties_rule,
-    time_rule,
-    whole_rule,
-)
+from tollgate.dialects.autumn.errors import invalid_input
+from tollgate.dialects.field_rules import number_rule, properties_rule, time_rule, whole_rule
+from tollgate.dialects.fields import BaseParams, Id, Text
+from tollgate.domain.errors import InvalidInput
 
-Text = Annotated[str, StringConstraints(max_length=1000)]
-Id = Annotated[str, AfterValidator(id_rule)]
+__all__ = [
+    "Cursor",
+    "CustomerData",
+    "EntityData",
+    "Id",
+    "IntervalName",
+    "Number",
+    "Params",
+    "Properties",
+    "Text",
+    "Time",
+    "Whole",
+]
+
 Number = Annotated[Decimal, PlainValidator(number_rule)]
 Whole = Annotated[int, PlainValidator(whole_rule)]
 Time = Annotated[int, PlainValidator(time_rule)]
@@ -35,26 +34,19 @@ Cursor = Annotated[str, StringConstraints(max_length=2000)]
 IntervalName = Literal["one_off", "minute", "hour", "day", "week", "month", "quarter", "semi_annual", "year"]
 
 
-class Params(BaseModel):
-    """A request's body. Fields nobody knows are ignored, as Autumn does; those named in `later` are refused."""
+class Params(BaseParams):
+    """A request's body in Autumn's words."""
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
-
-    later: ClassVar[tuple[str, ...]] = ()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _refuse_later(cls, data: Any) -> Any:
-        later_rule(data, cls.later)
-        return data
+    refusal = "{name} is not supported yet"
 
     @classmethod
     def of(cls, body: Any) -> Self:
-        """The parsed body; raises InvalidInput in Autumn's words."""
-        try:
-            return cls.model_validate(body)
-        except ValidationError as error:
-            raise invalid_input(error) from error
+        """The parsed body; raises InvalidInput with all that is wrong."""
+        return cls.parsed(body)
+
+    @classmethod
+    def refused(cls, error: ValidationError) -> InvalidInput:
+        return invalid_input(error)
 
 
 class CustomerData(Params):

@@ -21,7 +21,7 @@ from tollgate.domain.grants import renewed, soonest_first
 from tollgate.domain.manual_balances import BalanceFilter, BalanceUpdate, NewBalance
 from tollgate.domain.periods import Interval
 from tollgate.domain.views import Shown
-from tollgate.usecases.management import Management
+from tollgate.usecases.customers import Customers
 
 
 class CreateBalanceParams(Params):
@@ -72,7 +72,7 @@ class ListBalancesParams(Params):
     start_cursor: Cursor | None = None
 
 
-def create_balance(management: Management, request: Request) -> Answer:
+def create_balance(customers: Customers, request: Request) -> Answer:
     params = CreateBalanceParams.of(request.body)
     new = NewBalance(
         params.balance_id or f"bal_{uuid.uuid4().hex}",
@@ -87,11 +87,11 @@ def create_balance(management: Management, request: Request) -> Answer:
     )
     if new.included is not None and new.included < 0:
         raise InvalidInput("included_grant", "must not be negative")
-    management.create_balance(request.caller.environment, params.customer_id, new, request.now)
+    customers.create_balance(request.customer(params.customer_id), new, request.now)
     return Answer({"success": True})
 
 
-def update_balance(management: Management, request: Request) -> Answer:
+def update_balance(customers: Customers, request: Request) -> Answer:
     params = UpdateBalanceParams.of(request.body)
     if params.remaining is not None and (params.usage is not None or params.add_to_balance is not None):
         raise InvalidInput("remaining", "cannot be combined with usage or add_to_balance")
@@ -112,18 +112,17 @@ def update_balance(management: Management, request: Request) -> Answer:
             "", "One of remaining, usage, add_to_balance, included_grant, next_reset_at and expires_at must be given"
         )
     which = BalanceFilter(params.feature_id, params.entity_id or "", params.balance_id, _interval(params.interval))
-    management.update_balance(request.caller.environment, params.customer_id, which, change, request.now)
+    customers.update_balance(request.customer(params.customer_id), which, change, request.now)
     return Answer({"success": True})
 
 
-def delete_balance(management: Management, request: Request) -> Answer:
+def delete_balance(customers: Customers, request: Request) -> Answer:
     params = DeleteBalanceParams.of(request.body)
     if params.feature_id is None and params.balance_id is None and not params.recalculate_balances:
         raise InvalidInput("", "Either feature_id or balance_id must be provided")
     which = BalanceFilter(params.feature_id, params.entity_id or "", params.balance_id, _interval(params.interval))
-    management.delete_balance(
-        request.caller.environment,
-        params.customer_id,
+    customers.delete_balance(
+        request.customer(params.customer_id),
         which,
         request.now,
         recalculate=bool(params.recalculate_balances),
@@ -131,12 +130,12 @@ def delete_balance(management: Management, request: Request) -> Answer:
     return Answer({"success": True})
 
 
-def list_balances(management: Management, request: Request) -> Answer:
+def list_balances(customers: Customers, request: Request) -> Answer:
     params = ListBalancesParams.of(request.body)
     statuses = params.statuses or ["active"]
     standalone = "plan_id" in params.model_fields_set and params.plan_id is None
 
-    def found(holdings: Holdings) -> Iterator[tuple[str, dict[str, Any]]]:
+    def found(holdings: Holdings) -> Iterator[tuple[str, tuple[Holdings, str, Shown]]]:
         for status_key, status, shown in sorted(_grants(holdings, request.now), key=lambda entry: entry[0]):
             grant, key = shown
             if status not in statuses or params.feature_id not in (None, key.feature_id):
@@ -145,25 +144,27 @@ def list_balances(management: Management, request: Request) -> Answer:
                 continue
             if (standalone and grant.plan_id is not None) or params.plan_id not in (None, grant.plan_id):
                 continue
-            yield (
-                status_key,
-                {
-                    **row_json(shown),
-                    "feature_id": key.feature_id,
-                    "status": status,
-                    "rollovers": [
-                        {"granted": r.granted, "balance": r.remaining, "expires_at": r.expires_at or 0}
-                        for r in soonest_first(grant.rollovers)
-                    ],
-                    "customer_id": holdings.customer.id,
-                    "entity_id": key.entity_id or None,
-                    "created_at": grant.created_at,
-                },
-            )
+            yield status_key, (holdings, status, shown)
 
     env = request.caller.environment
-    page = each_customer(management, env, params.customer_id, params.start_cursor, params.limit or 50, found)
-    return Answer(page_json(page))
+    page = each_customer(customers, env, params.customer_id, params.start_cursor, params.limit or 50, found)
+    return Answer(page_json(page, lambda item: _listed_json(*item)))
+
+
+def _listed_json(holdings: Holdings, status: str, shown: Shown) -> dict[str, Any]:
+    grant, key = shown
+    return {
+        **row_json(shown),
+        "feature_id": key.feature_id,
+        "status": status,
+        "rollovers": [
+            {"granted": r.granted, "balance": r.remaining, "expires_at": r.expires_at or 0}
+            for r in soonest_first(grant.rollovers)
+        ],
+        "customer_id": holdings.customer.id,
+        "entity_id": key.entity_id or None,
+        "created_at": grant.created_at,
+    }
 
 
 def _grants(holdings: Holdings, now: int) -> Iterator[tuple[str, str, Shown]]:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from tollgate.dialects.autumn.fields import Id, Params, Text
 from tollgate.dialects.http import Answer, Request
 from tollgate.domain.api_keys import ApiKey, Scope
-from tollgate.usecases.management import Management
+from tollgate.usecases.api_keys import ApiKeys
 
 
 class CreateKeyParams(Params):
@@ -19,19 +19,19 @@ class RevokeKeyParams(Params):
     key_id: Id
 
 
-def create_key(management: Management, request: Request) -> Answer:
+def create_key(api_keys: ApiKeys, request: Request) -> Answer:
     params = CreateKeyParams.of(request.body)
     scope = Scope(params.scope or Scope.SECRET)
-    key, text = management.create_key(request.caller.environment, scope, params.name or "", request.now)
+    key, text = api_keys.create(request.caller.environment, scope, params.name or "", request.now)
     return Answer({**key_json(key), "key": text})
 
 
-def list_keys(management: Management, request: Request) -> Answer:
-    return Answer({"list": [key_json(key) for key in management.keys(request.caller.environment)]})
+def list_keys(api_keys: ApiKeys, request: Request) -> Answer:
+    return Answer({"list": [key_json(key) for key in api_keys.list(request.caller.environment)]})
 
 
-def revoke_key(management: Management, request: Request) -> Answer:
-    management.revoke_key(request.caller.environment, RevokeKeyParams.of(request.body).key_id)
+def revoke_key(api_keys: ApiKeys, request: Request) -> Answer:
+    api_keys.revoke(request.caller.environment, RevokeKeyParams.of(request.body).key_id)
     return Answer({"success": True})
 
 

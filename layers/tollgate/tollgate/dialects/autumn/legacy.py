@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, Field
 
-from tollgate.dialects.autumn import customers
+from tollgate.dialects.autumn import customers as current
 from tollgate.dialects.autumn.catalog import FreeTrialParams
 from tollgate.dialects.autumn.fields import CustomerData, Id, Number, Params, Text, Whole
 from tollgate.dialects.autumn.products import product_json
@@ -22,7 +22,8 @@ from tollgate.domain.periods import Interval, Reset
 from tollgate.domain.plans import PREPAID, USAGE_BASED, BasePrice, ItemPrice, Plan, PlanItem
 from tollgate.domain.quantities import ZERO
 from tollgate.domain.subscriptions import Terms
-from tollgate.usecases.management import Management
+from tollgate.usecases.catalog import Catalogs
+from tollgate.usecases.customers import Customers
 
 IntervalV1 = Literal["minute", "hour", "day", "week", "month", "quarter", "semi_annual", "year", "lifetime"]
 
@@ -49,7 +50,7 @@ class SetBalancesParams(Params):
     entity_id: Id | None = None
 
 
-class CreateCustomerParams(customers.CustomerFields):
+class CreateCustomerParams(current.CustomerFields):
     id: Id
 
 
@@ -115,17 +116,17 @@ class ProductParams(Params):
     free_trial: FreeTrialParams | None = None
 
 
-def set_usage(management: Management, request: Request) -> Answer:
+def set_usage(customers: Customers, request: Request) -> Answer:
     """`POST /v1/usage`: what was used is set, the grant stays."""
     params = SetUsageParams.of(request.body)
     which = BalanceFilter(params.feature_id, params.entity_id or "")
-    management.update_balance(
-        request.caller.environment, params.customer_id, which, BalanceUpdate(usage=params.value), request.now
+    customers.update_balance(
+        request.customer(params.customer_id), which, BalanceUpdate(usage=params.value), request.now
     )
     return Answer({"success": True})
 
 
-def set_balances(management: Management, request: Request, customer_id: str) -> Answer:
+def set_balances(customers: Customers, request: Request, customer_id: str) -> Answer:
     """`POST /v1/customers/{id}/balances`: what is left is set, and the grant with it (autumn.md 3.8)."""
     params = SetBalancesParams.of(request.body)
     changes: list[tuple[BalanceFilter, BalanceUpdate]] = []
@@ -138,116 +139,112 @@ def set_balances(management: Management, request: Request, customer_id: str) -> 
         changes.append((BalanceFilter(params.feature_id, entity_id), BalanceUpdate(usage=params.value)))
     else:
         raise InvalidInput("balances", "is required")
-    management.update_balances(request.caller.environment, customer_id, changes, request.now)
+    customers.update_balances(request.customer(customer_id), changes, request.now)
     return Answer({"success": True})
 
 
 # ------------------------------------------------------------------ customers and entities
 
 
-def create_customer(management: Management, request: Request) -> Answer:
+def create_customer(catalogs: Catalogs, customers: Customers, request: Request) -> Answer:
     params = CreateCustomerParams.of(request.body)
     customer = params.applied(Customer(params.id))
     env = request.caller.environment
-    management.get_or_create_customer(env, customer, None, request.now, fill=True)
-    return get_customer(management, request, params.id)
+    customers.get_or_create(env, customer, None, request.now, fill=True)
+    return get_customer(catalogs, customers, request, params.id)
 
 
-def get_customer(management: Management, request: Request, customer_id: str) -> Answer:
-    return customers.get(management, request._replace(body={"customer_id": customer_id}))
+def get_customer(catalogs: Catalogs, customers: Customers, request: Request, customer_id: str) -> Answer:
+    return current.get(catalogs, customers, request._replace(body={"customer_id": customer_id}))
 
 
-def update_customer(management: Management, request: Request, customer_id: str) -> Answer:
-    return customers.update(management, _with(request, customer_id=customer_id))
+def update_customer(catalogs: Catalogs, customers: Customers, request: Request, customer_id: str) -> Answer:
+    return current.update(catalogs, customers, _with(request, customer_id=customer_id))
 
 
-def delete_customer(management: Management, request: Request, customer_id: str) -> Answer:
-    management.delete_customer(request.caller.environment, customer_id)
+def delete_customer(customers: Customers, request: Request, customer_id: str) -> Answer:
+    customers.delete(request.customer(customer_id))
     return Answer({"success": True, "customer_id": customer_id})
 
 
-def list_customers(management: Management, request: Request) -> Answer:
+def list_customers(catalogs: Catalogs, customers: Customers, request: Request) -> Answer:
     limit, offset = _whole(request, "limit", 50, 200), _whole(request, "offset", 0, 1_000_000)
     env = request.caller.environment
-    listed, position = [], ""
-    while page := management.customers.page(env, position, 200, newest_first=True):
-        listed += [id for _, id in page]
-        position = page[-1][0]
-    shown = [get_customer(management, request, id).body for id in listed[offset : offset + limit]]
+    listed = list(customers.refs(env, newest_first=True))
+    shown = [get_customer(catalogs, customers, request, each.id).body for each in listed[offset : offset + limit]]
     return Answer({"list": shown, "total": len(listed), "limit": limit, "offset": offset})
 
 
-def create_entities(management: Management, request: Request, customer_id: str) -> Answer:
+def create_entities(catalogs: Catalogs, customers: Customers, request: Request, customer_id: str) -> Answer:
     """One entity, or a list of them; answers likewise."""
     bodies = request.body if isinstance(request.body, list) else [request.body]
     entries = [EntityEntry.of(body) for body in bodies]
-    env = request.caller.environment
     for entry in entries:
         entity = Entity(entry.id, entry.feature_id, entry.name)
-        management.create_entity(env, customer_id, entity, request.now)
-    shown = [get_entity(management, request, customer_id, entry.id).body for entry in entries]
+        customers.create_entity(request.customer(customer_id), entity, request.now)
+    shown = [get_entity(catalogs, customers, request, customer_id, entry.id).body for entry in entries]
     return Answer(shown if isinstance(request.body, list) else shown[0])
 
 
-def get_entity(management: Management, request: Request, customer_id: str, entity_id: str) -> Answer:
-    return customers.get_entity(management, request._replace(body={"customer_id": customer_id, "entity_id": entity_id}))
-
-
-def delete_entity(management: Management, request: Request, customer_id: str, entity_id: str) -> Answer:
-    return customers.delete_entity(
-        management, request._replace(body={"customer_id": customer_id, "entity_id": entity_id})
+def get_entity(catalogs: Catalogs, customers: Customers, request: Request, customer_id: str, entity_id: str) -> Answer:
+    return current.get_entity(
+        catalogs, customers, request._replace(body={"customer_id": customer_id, "entity_id": entity_id})
     )
+
+
+def delete_entity(customers: Customers, request: Request, customer_id: str, entity_id: str) -> Answer:
+    return current.delete_entity(customers, request._replace(body={"customer_id": customer_id, "entity_id": entity_id}))
 
 
 # ------------------------------------------------------------------ products and subscriptions
 
 
-def list_products(management: Management, request: Request) -> Answer:
-    env, catalog = request.caller.environment, management.catalog(request.caller.environment)
-    plans = [plan for plan in management.plans(env) if not plan.archived]
+def list_products(catalogs: Catalogs, request: Request) -> Answer:
+    env, catalog = request.caller.environment, catalogs.catalog(request.caller.environment)
+    plans = [plan for plan in catalogs.plans(env) if not plan.archived]
     return Answer({"list": [product_json(plan, env, catalog) for plan in plans]})
 
 
-def get_product(management: Management, request: Request, product_id: str) -> Answer:
+def get_product(catalogs: Catalogs, request: Request, product_id: str) -> Answer:
     env = request.caller.environment
-    return Answer(product_json(management.plan(env, product_id), env, management.catalog(env)))
+    return Answer(product_json(catalogs.plan(env, product_id), env, catalogs.catalog(env)))
 
 
-def create_product(management: Management, request: Request) -> Answer:
+def create_product(catalogs: Catalogs, request: Request) -> Answer:
     params = ProductParams.of(request.body)
     plan = _applied(params, Plan(params.id, params.name or params.id, created_at=request.now))
     env = request.caller.environment
-    return Answer(product_json(management.create_plan(env, plan), env, management.catalog(env)))
+    return Answer(product_json(catalogs.create_plan(env, plan), env, catalogs.catalog(env)))
 
 
-def update_product(management: Management, request: Request, product_id: str) -> Answer:
+def update_product(catalogs: Catalogs, request: Request, product_id: str) -> Answer:
     params = ProductParams.of({"id": product_id, **_body(request)})
     env = request.caller.environment
-    plan = management.update_plan(env, product_id, lambda old: _applied(params, old), request.now)
-    return Answer(product_json(plan, env, management.catalog(env)))
+    plan = catalogs.update_plan(env, product_id, lambda old: _applied(params, old), request.now)
+    return Answer(product_json(plan, env, catalogs.catalog(env)))
 
 
-def delete_product(management: Management, request: Request, product_id: str) -> Answer:
-    management.delete_plan(request.caller.environment, product_id)
+def delete_product(catalogs: Catalogs, request: Request, product_id: str) -> Answer:
+    catalogs.delete_plan(request.caller.environment, product_id)
     return Answer({"success": True})
 
 
-def attach(management: Management, request: Request) -> Answer:
+def attach(catalogs: Catalogs, customers: Customers, request: Request) -> Answer:
     params = AttachProductParams.of(request.body)
     (product_id,) = params.product_ids or (params.product_id,)
     if product_id is None or (params.product_id is not None and params.product_ids is not None):
         raise InvalidInput("product_id", "is required, or product_ids with the one")
     env, data = request.caller.environment, params.customer_data or CustomerData()
-    plan = management.plan(env, product_id)
+    plan = catalogs.plan(env, product_id)
     # 1.x makes the customer (autumn.md 1.4)
     customer = Customer(params.customer_id, data.name, data.email, data.fingerprint)
-    management.get_or_create_customer(env, customer, None, request.now, fill=True)
+    customers.get_or_create(env, customer, None, request.now, fill=True)
     terms = Terms(
         entity_id=params.entity_id,
         quantities={option.feature_id: option.quantity for option in params.options or ()},
         free_trial=None if params.free_trial is False else plan.free_trial,
     )
-    management.attach(env, params.customer_id, product_id, None, request.now, terms)
+    customers.attach(request.customer(params.customer_id), product_id, None, request.now, terms)
     return Answer(
         {
             "success": True,
@@ -259,11 +256,10 @@ def attach(management: Management, request: Request) -> Answer:
     )
 
 
-def cancel(management: Management, request: Request) -> Answer:
+def cancel(customers: Customers, request: Request) -> Answer:
     params = CancelParams.of(request.body)
-    management.update_subscription(
-        request.caller.environment,
-        params.customer_id,
+    customers.update_subscription(
+        request.customer(params.customer_id),
         request.now,
         plan_id=params.product_id,
         entity_id=params.entity_id,

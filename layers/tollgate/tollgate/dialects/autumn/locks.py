@@ -9,8 +9,8 @@ from pydantic import Field
 from tollgate.dialects.autumn.fields import Id, Number, Params, Properties
 from tollgate.dialects.http import Answer, Request
 from tollgate.domain.balances import all_as_of
-from tollgate.store.locks import Lock
-from tollgate.usecases.management import Management
+from tollgate.domain.reservations import Lock
+from tollgate.usecases.customers import Customers
 from tollgate.usecases.reservations import Finalization, Reservations
 
 
@@ -32,11 +32,11 @@ def finalize(reservations: Reservations, request: Request) -> Answer:
     return Answer({"success": True})
 
 
-def list_locks(management: Management, reservations: Reservations, request: Request) -> Answer:
+def list_locks(customers: Customers, reservations: Reservations, request: Request) -> Answer:
     """A customer's live locks, oldest first: found by what holds units of its balances."""
     params = ListLocksParams.of(request.body)
     env = request.caller.environment
-    holdings = management.customer(env, params.customer_id)
+    holdings = customers.get(request.customer(params.customer_id))
     at = holdings.time(request.now)
     balances = all_as_of(holdings.balances, at)
     ids = sorted({hold.id for balance in balances.values() for hold in balance.holds})

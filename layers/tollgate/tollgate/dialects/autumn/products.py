@@ -13,8 +13,9 @@ from tollgate.domain.features import Catalog, Feature
 from tollgate.domain.plans import PREPAID, BasePrice, Plan, PlanItem
 from tollgate.domain.quantities import ZERO
 from tollgate.domain.views import view
+from tollgate.usecases.catalog import Catalogs
 from tollgate.usecases.commands import Outcome
-from tollgate.usecases.management import Management
+from tollgate.usecases.customers import Customers
 
 
 def product_json(plan: Plan, env: Environment, catalog: Catalog, scenario: str | None = None) -> dict[str, Any]:
@@ -98,12 +99,18 @@ def _item_json(item: PlanItem, feature: Feature | None) -> dict[str, Any]:
 
 
 def check_product(
-    management: Management, request: Request, version: Version, plan_id: str, customer_id: str, entity_id: str | None
+    catalogs: Catalogs,
+    customers: Customers,
+    request: Request,
+    version: Version,
+    plan_id: str,
+    customer_id: str,
+    entity_id: str | None,
 ) -> Answer:
     """Whether a plan is attached and runs (autumn.md 2.5). Raises NotFound."""
     env = request.caller.environment
-    management.plan(env, plan_id)
-    holdings = management.customer(env, customer_id)
+    catalogs.plan(env, plan_id)
+    holdings = customers.get(request.customer(customer_id))
     if entity_id is not None:
         holdings.entity(entity_id)
     at = holdings.time(request.now)
@@ -133,13 +140,15 @@ def _status(subscription: Subscription, now: int) -> str:
     return "trialing" if subscription.trialing(now) else subscription.status(now)
 
 
-def preview(management: Management, request: Request, customer_id: str, outcome: Outcome) -> dict[str, Any]:
+def preview(
+    catalogs: Catalogs, customers: Customers, request: Request, customer_id: str, outcome: Outcome
+) -> dict[str, Any]:
     """Why a check was denied, and the plans that would grant access, the cheapest upgrade first (autumn.md 2.7)."""
     env = request.caller.environment
-    holdings, catalog = management.customer(env, customer_id), management.catalog(env)
+    holdings, catalog = customers.get(request.customer(customer_id)), catalogs.catalog(env)
     feature = outcome.feature
     granting = {feature.id, *(pool.feature_id for pool in catalog.pools(feature.id))}
-    offers = offered(management.plans(env), holdings, granting, request.now)
+    offers = offered(catalogs.plans(env), holdings, granting, request.now)
     held = any(view(id, outcome.entity_id, outcome.balances) for id in granting)
     scenario = "usage_limit" if held else "feature_flag"
     reason = (

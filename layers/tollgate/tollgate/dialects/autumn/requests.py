@@ -10,11 +10,11 @@ from tollgate.dialects.autumn.balances import FeatureStore, balance_json
 from tollgate.dialects.autumn.versions import FLAGS, Version
 from tollgate.dialects.http import Request
 from tollgate.domain.errors import InvalidInput, NotFound
-from tollgate.store.idempotency import IdempotencyKey
+from tollgate.domain.idempotency import IdempotencyKey
 from tollgate.usecases.commands import Outcome
 
 if TYPE_CHECKING:
-    from tollgate.usecases.management import Management
+    from tollgate.usecases.customers import Customers
 
 MAX_KEY = 255
 
@@ -36,7 +36,7 @@ def checked_key(text: str, field: str) -> str:
 def with_customer(
     version: Version,
     request: Request,
-    management: Callable[[], Management],
+    customers: Callable[[], Customers],
     customer_id: str,
     entity_id: str | None,
     customer_data: Mapping[str, Any] | None,
@@ -50,29 +50,29 @@ def with_customer(
     if version >= FLAGS:
         return call()
     if customer_data:
-        _make_customer(request, management(), customer_id, customer_data)
+        _make_customer(request, customers(), customer_id, customer_data)
     for kind in ("customer", "entity", ""):
         try:
             return call()
         except NotFound as missing:
             if missing.kind == "customer" and kind == "customer":
-                _make_customer(request, management(), customer_id, customer_data or {})
+                _make_customer(request, customers(), customer_id, customer_data or {})
             elif missing.kind == "entity" and entity_data and kind:
-                _make_entity(request, management(), customer_id, str(entity_id), entity_data)
+                _make_entity(request, customers(), customer_id, str(entity_id), entity_data)
             else:
                 raise
     raise AssertionError("unreachable: the last turn returns or raises")
 
 
-def _make_customer(request: Request, management: Management, customer_id: str, data: Mapping[str, Any]) -> None:
+def _make_customer(request: Request, customers: Customers, customer_id: str, data: Mapping[str, Any]) -> None:
     from tollgate.domain.customers import Customer
 
     customer = Customer(customer_id, data.get("name"), data.get("email"), data.get("fingerprint"))
-    management.get_or_create_customer(request.caller.environment, customer, None, request.now, fill=True)
+    customers.get_or_create(request.caller.environment, customer, None, request.now, fill=True)
 
 
 def _make_entity(
-    request: Request, management: Management, customer_id: str, entity_id: str, data: Mapping[str, Any]
+    request: Request, customers: Customers, customer_id: str, entity_id: str, data: Mapping[str, Any]
 ) -> None:
     from tollgate.domain.customers import Entity
     from tollgate.domain.errors import AlreadyExists
@@ -81,7 +81,7 @@ def _make_entity(
         raise InvalidInput("entity_data.feature_id", "is required")
     entity = Entity(entity_id, data["feature_id"], data.get("name"))
     with suppress(AlreadyExists):  # another first call made it
-        management.create_entity(request.caller.environment, customer_id, entity, request.now)
+        customers.create_entity(request.customer(customer_id), entity, request.now)
 
 
 def expanded(request: Request, expand: list[str] | None) -> frozenset[str]:

@@ -9,22 +9,22 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 from pydantic import Field, TypeAdapter, ValidationError
 
 from tollgate.dialects.autumn.balances import deduction_json
+from tollgate.dialects.autumn.errors import invalid_input
 from tollgate.dialects.autumn.fields import CustomerData, EntityData, Id, Number, Params, Properties, Text, Time
-from tollgate.dialects.autumn.idempotency import guarded
 from tollgate.dialects.autumn.requests import checked_key, expanded, header_key, shown_balances, with_customer
-from tollgate.dialects.autumn.rules import invalid_input
 from tollgate.dialects.autumn.versions import NEWEST, Version, translated, version_of
 from tollgate.dialects.http import Answer, Request
 from tollgate.dialects.queue import messages
 from tollgate.domain.decisions import Overage
 from tollgate.domain.errors import InvalidInput, InvalidRequest
-from tollgate.store.idempotency import KEPT_MS, IdempotencyKey, IdempotencyStore
+from tollgate.domain.idempotency import KEPT_MS, IdempotencyKey
 from tollgate.usecases.commands import Outcome, UseCommand
 from tollgate.usecases.features import FeatureCache
 from tollgate.usecases.track import Tracking
 
 if TYPE_CHECKING:
-    from tollgate.usecases.management import Management
+    from tollgate.usecases.customers import Customers
+from tollgate.usecases.idempotency import Idempotency
 
 _ONE = Decimal(1)
 MAX_BATCH = 1000
@@ -34,12 +34,12 @@ Send = Callable[[list[str]], None]
 
 
 class TrackUseCases(NamedTuple):
-    """What tracking may need. `management` is called only where a customer is made on the way."""
+    """What tracking may need. `customers` is called only where a customer is made on the way."""
 
     tracking: Tracking
     features: FeatureCache
-    idempotency: IdempotencyStore
-    management: Callable[[], Management]
+    idempotency: Idempotency
+    customers: Callable[[], Customers]
     send: Send
 
 
@@ -92,13 +92,12 @@ def track(use_cases: TrackUseCases, request: Request) -> Answer:
     if params.async_ if params.async_ is not None else version >= NEWEST:
         _known(use_cases, request, params)
         keys = [key._replace(kept_ms=KEPT_MS) for key in _keys(request, params)]
-        return guarded(
-            use_cases.idempotency,
-            request,
+        accepted = translated(version, "track", {**answer, "balance": None})
+        return use_cases.idempotency.guarded(
+            request.caller.environment,
             keys,
-            lambda: _accepted(
-                use_cases, request, keys, params, translated(version, "track", {**answer, "balance": None})
-            ),
+            request.now,
+            lambda: _accepted(use_cases, request, keys, params, accepted),
         )
 
     def call() -> list[Outcome]:
@@ -119,7 +118,7 @@ def track(use_cases: TrackUseCases, request: Request) -> Answer:
     outcomes: list[Outcome] = with_customer(
         version,
         request,
-        use_cases.management,
+        use_cases.customers,
         params.customer_id,
         params.entity_id,
         params.customer_data.model_dump() if params.customer_data else None,
@@ -153,7 +152,7 @@ def batch_track(use_cases: TrackUseCases, request: Request) -> Answer:
         _send(use_cases, request, keys, [_item(params) for params in items])
         return Answer({"success": True})
 
-    return guarded(use_cases.idempotency, request, keys, accept)
+    return use_cases.idempotency.guarded(request.caller.environment, keys, request.now, accept)
 
 
 def _lifted(version: Version, body: Any) -> Any:
@@ -198,9 +197,7 @@ def _send(
 ) -> None:
     """Puts uses on the queue. Where that fails, some may be on it: with a key, the call's repeat sends them under the same
     ids, and they are counted once."""
-    seed = None
-    if keys:
-        seed = use_cases.idempotency.seed(request.caller.environment, keys[0], request.now)
+    seed = use_cases.idempotency.seed(request.caller.environment, keys[0], request.now) if keys else None
     use_cases.send(list(messages(request.caller, request.now, items, seed)))
 
 

@@ -7,18 +7,15 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from tollgate.dialects.flexprice.edge import NO_CONTENT
 from tollgate.dialects.flexprice.features import texts
 from tollgate.dialects.flexprice.fields import Id, Metadata, Name, Params, Text, filled, time_text
 from tollgate.dialects.flexprice.lists import SearchParams, among
-from tollgate.dialects.http import Answer, Request
+from tollgate.dialects.http import NO_CONTENT, Answer, Request
 from tollgate.domain.customers import Customer, Holdings
-from tollgate.domain.environments import Environment
-from tollgate.domain.errors import InvalidInput, NotFound
+from tollgate.domain.environments import CustomerRef, Environment
+from tollgate.domain.errors import InvalidInput
 from tollgate.domain.ids import checked_id
-from tollgate.usecases.management import Management
-
-PAGE = 200
+from tollgate.usecases.customers import Customers
 
 
 class CreateCustomerParams(Params):
@@ -47,19 +44,19 @@ class SearchCustomersParams(SearchParams):
     metadata: dict[str, str] | None = None
 
 
-def create_customer(management: Management, request: Request) -> Answer:
+def create_customer(customers: Customers, request: Request) -> Answer:
     params = CreateCustomerParams.of(request.body)
     env = request.caller.environment
     customer = Customer(params.external_id, params.name, params.email, metadata=params.metadata or {})
-    return Answer(customer_json(management.create_customer(env, customer, request.now).customer, env), 201)
+    return Answer(customer_json(customers.create(env, customer, request.now).customer, env), 201)
 
 
-def get_customer(management: Management, request: Request, customer_id: str) -> Answer:
+def get_customer(customers: Customers, request: Request, customer_id: str) -> Answer:
     env = request.caller.environment
-    return Answer(customer_json(management.customer(env, checked_id(customer_id, "id")).customer, env))
+    return Answer(customer_json(customers.get(request.customer(checked_id(customer_id, "id"))).customer, env))
 
 
-def update_customer(management: Management, request: Request, customer_id: str | None = None) -> Answer:
+def update_customer(customers: Customers, request: Request, customer_id: str | None = None) -> Answer:
     """Of the path's id, or the query's `id` or `external_customer_id`."""
     params = UpdateCustomerParams.of(request.body)
     id = customer_id or next(iter(request.query.get("id") or request.query.get("external_customer_id") or ()), None)
@@ -78,16 +75,16 @@ def update_customer(management: Management, request: Request, customer_id: str |
 
     env = request.caller.environment
     return Answer(
-        customer_json(management.update_customer(env, checked_id(id, "id"), change, request.now).customer, env)
+        customer_json(customers.update(request.customer(checked_id(id, "id")), change, request.now).customer, env)
     )
 
 
-def delete_customer(management: Management, request: Request, customer_id: str) -> Answer:
-    management.delete_customer(request.caller.environment, checked_id(customer_id, "id"))
+def delete_customer(customers: Customers, request: Request, customer_id: str) -> Answer:
+    customers.delete(request.customer(checked_id(customer_id, "id")))
     return NO_CONTENT
 
 
-def search_customers(management: Management, request: Request) -> Answer:
+def search_customers(customers: Customers, request: Request) -> Answer:
     """By ids: those customers. Otherwise every customer of the environment is read."""
     params = SearchCustomersParams.of(request.body)
     env = request.caller.environment
@@ -97,7 +94,7 @@ def search_customers(management: Management, request: Request) -> Answer:
     wanted = params.metadata or {}
     found = [
         (holdings.customer.created_at, holdings.customer)
-        for holdings in each_customer(management, env, ids)
+        for holdings in named_customers(customers, env, ids)
         if among(holdings.customer.email or "", [params.email] if params.email else None)
         and wanted.items() <= (texts(dict(holdings.customer.metadata)) or {}).items()
         and params.has_status(archived=False)
@@ -105,20 +102,11 @@ def search_customers(management: Management, request: Request) -> Answer:
     return params.page(found, lambda customer: customer_json(customer, env))
 
 
-def each_customer(management: Management, env: Environment, ids: list[str]) -> Iterator[Holdings]:
+def named_customers(customers: Customers, env: Environment, ids: list[str]) -> Iterator[Holdings]:
     """The customers of these ids that exist, each once; all of the environment where none is named."""
-    for id in dict.fromkeys(ids) if ids else _all_ids(management, env):
-        try:
-            yield management.customer(env, checked_id(id, "id"))
-        except NotFound:
-            continue
-
-
-def _all_ids(management: Management, env: Environment) -> Iterator[str]:
-    position = ""
-    while page := management.customers.page(env, position, PAGE):
-        yield from (id for _, id in page)
-        position = page[-1][0]
+    if not ids:
+        return customers.each(customers.refs(env))
+    return customers.each(CustomerRef(env, checked_id(id, "id")) for id in dict.fromkeys(ids))
 
 
 def customer_json(customer: Customer, env: Environment) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from decimal import ROUND_FLOOR, Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +20,7 @@ from tollgate.domain.ids import checked_id
 from tollgate.usecases.entitlements import CustomerEntitlements, Entitlements
 
 if TYPE_CHECKING:
-    from tollgate.usecases.management import Management
+    from tollgate.usecases.customers import Customers
 
 _TYPES = {SourceKind.PLAN: "plan", SourceKind.ADD_ON: "addon", SourceKind.SUBSCRIPTION: "subscription"}
 
@@ -37,7 +36,7 @@ def customer_entitlements(store: Entitlements, request: Request, customer_id: st
 def external_entitlements(store: Entitlements, request: Request, external_id: str) -> Answer:
     env = request.caller.environment
     feature_ids, subscription_ids = ids_in_query(request, "feature_ids"), ids_in_query(request, "subscription_ids")
-    read = store.of(env, checked_id(external_id, "id"), request.now, feature_ids, subscription_ids)
+    read = store.of(request.customer(checked_id(external_id, "id")), request.now, feature_ids, subscription_ids)
     shown = [
         subscription_json(read.holdings, s, read.plans.get((s.plan_id, s.plan_version)), env, read.now)
         for s, _ in running(read.holdings, read.now, subscription_ids)
@@ -45,12 +44,10 @@ def external_entitlements(store: Entitlements, request: Request, external_id: st
     return Answer({"customer_id": external_id, "features": features_json(read, env), "subscriptions": shown})
 
 
-def subscription_entitlements(
-    store: Entitlements, management: Callable[[], Management], request: Request, id: str
-) -> Answer:
+def subscription_entitlements(store: Entitlements, customers: Customers, request: Request, id: str) -> Answer:
     env = request.caller.environment
-    holdings, subscription = found(management(), env, id)
-    read = store.of(env, holdings.customer.id, request.now, ids_in_query(request, "feature_ids"), {id})
+    holdings, subscription = found(customers, env, id)
+    read = store.of(request.customer(holdings.customer.id), request.now, ids_in_query(request, "feature_ids"), {id})
     return Answer({"subscription_id": id, "plan_id": subscription.plan_id, "features": features_json(read, env)})
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pydantic_core import ValidationError
+
+from tollgate.dialects.edge import Dialect
 from tollgate.dialects.http import Answer
 from tollgate.domain import errors
+from tollgate.domain.environments import Environment
 from tollgate.domain.errors import TollgateError
 
 
@@ -28,16 +32,28 @@ _TABLE: dict[type[TollgateError], tuple[int, str]] = {
 }
 
 
-def error_answer(error: TollgateError) -> Answer:
+def error_answer(error: TollgateError, _: Environment) -> Answer:
     status, code = _TABLE[type(error)]
-    headers = {"retry-after": "1"} if status == 503 else {}
-    return Answer(_body(code, str(error), status), status, headers)
+    return Answer(_body(code, str(error), status), status)
 
 
-def internal_error() -> Answer:
+def internal_error(_: Environment | None) -> Answer:
     """The answer to a defect of ours: it tells nothing of it."""
     return Answer(_body("internal_error", "An unexpected error occurred", 500), 500)
 
 
 def _body(code: str, message: str, status: int) -> dict[str, object]:
     return {"code": code, "message": message, "http_status_code": status, "details": {}}
+
+
+FLEXPRICE = Dialect(error_answer, internal_error)
+
+
+def invalid_input(error: ValidationError) -> errors.InvalidInput:
+    """All that is wrong with a request."""
+    problems = [
+        (".".join(map(str, e["loc"])), "is required" if e["type"] == "missing" else e["msg"]) for e in error.errors()
+    ]
+    if len(problems) == 1:
+        return errors.InvalidInput(*problems[0])
+    return errors.InvalidInput("", "; ".join(f"{field}: {rule}" for field, rule in problems))

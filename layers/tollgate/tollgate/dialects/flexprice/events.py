@@ -12,7 +12,7 @@ from tollgate.dialects.http import Answer, Request
 from tollgate.dialects.queue import messages
 from tollgate.domain.decisions import Overage
 from tollgate.domain.errors import InvalidInput
-from tollgate.usecases.management import new_id
+from tollgate.usecases.ids import new_id
 
 MAX_BULK = 1000
 EventId = Annotated[str, Field(max_length=255)]

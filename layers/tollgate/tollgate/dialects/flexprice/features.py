@@ -26,7 +26,8 @@ from tollgate.domain.environments import Environment
 from tollgate.domain.errors import AlreadyExists, InvalidInput
 from tollgate.domain.features import Feature, FeatureType
 from tollgate.exact_json import dumps
-from tollgate.usecases.management import Management, new_id
+from tollgate.usecases.catalog import Catalogs
+from tollgate.usecases.ids import new_id
 
 LEVELS = ("critical", "warning", "info")
 
@@ -142,7 +143,7 @@ class SearchFeaturesParams(SearchParams):
     name_contains: Text | None = None
 
 
-def create_feature(management: Management, request: Request) -> Answer:
+def create_feature(catalogs: Catalogs, request: Request) -> Answer:
     """The id is made of the lookup key, and that of the name where none is given: no two features share one."""
     params = CreateFeatureParams.of(request.body)
     kind = FeatureType(params.type)
@@ -154,14 +155,14 @@ def create_feature(management: Management, request: Request) -> Answer:
         params.meter.aggregation.checked()
         extra["meter"] = params.meter.model_dump(exclude_none=True)
     env = request.caller.environment
-    if any(lookup_key(feature) == key for feature in management.features(env)):
+    if any(lookup_key(feature) == key for feature in catalogs.features(env)):
         raise AlreadyExists("feature", key)
     id = f"feat_{key}"
     feature = Feature(id, params.name, kind, not kind.is_flag, extra=extra, created_at=request.now)
-    return Answer(feature_json(management.create_feature(env, feature), env), 201)
+    return Answer(feature_json(catalogs.create_feature(env, feature), env), 201)
 
 
-def update_feature(management: Management, request: Request, feature_id: str) -> Answer:
+def update_feature(catalogs: Catalogs, request: Request, feature_id: str) -> Answer:
     params = UpdateFeatureParams.of(request.body)
     extra = params.extra()
 
@@ -174,21 +175,21 @@ def update_feature(management: Management, request: Request, feature_id: str) ->
         return old._replace(name=params.name or old.name, extra=changed)
 
     env = request.caller.environment
-    return Answer(feature_json(management.update_feature(env, feature_id, change), env))
+    return Answer(feature_json(catalogs.update_feature(env, feature_id, change), env))
 
 
-def delete_feature(management: Management, request: Request, feature_id: str) -> Answer:
-    management.delete_feature(request.caller.environment, feature_id)
+def delete_feature(catalogs: Catalogs, request: Request, feature_id: str) -> Answer:
+    catalogs.delete_feature(request.caller.environment, feature_id)
     return Answer({"message": "feature deleted successfully"})
 
 
-def search_features(management: Management, request: Request) -> Answer:
+def search_features(catalogs: Catalogs, request: Request) -> Answer:
     params = SearchFeaturesParams.of(request.body)
     env = request.caller.environment
     keys = {*(params.lookup_keys or ()), *([params.lookup_key] if params.lookup_key else ())}
     found = [
         (feature.created_at, feature)
-        for feature in management.features(env)
+        for feature in catalogs.features(env)
         if among(feature.id, params.feature_ids)
         and among(lookup_key(feature), keys)
         and (params.name_contains or "").lower() in feature.name.lower()

@@ -3,58 +3,42 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
-from typing import Annotated, Any, ClassVar, Literal, Self
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    PlainValidator,
-    StringConstraints,
-    ValidationError,
-    model_validator,
-)
+from pydantic import AfterValidator, PlainValidator, StringConstraints, ValidationError
 from pydantic_core import PydanticCustomError
 
+from tollgate.dialects.field_rules import id_rule, number_or_text_rule, properties_rule, whole
+from tollgate.dialects.fields import BaseParams, Id, Text, iso_ms
+from tollgate.dialects.flexprice.errors import invalid_input
 from tollgate.domain.errors import InvalidInput
-from tollgate.domain.ids import checked_id
-from tollgate.domain.quantities import quantity
-from tollgate.domain.use_records import checked_properties_size
-from tollgate.exact_json import dumps
+
+__all__ = [
+    "Id",
+    "Key",
+    "Limit",
+    "Metadata",
+    "Name",
+    "Number",
+    "Params",
+    "Period",
+    "Properties",
+    "Text",
+    "Time",
+    "Whole",
+    "filled",
+    "number_text",
+    "time_text",
+]
 
 _STEP = Decimal("1e-10")
-
-
-def _refused(error: InvalidInput) -> PydanticCustomError:
-    return PydanticCustomError("rule", "{rule}", {"rule": error.rule})
-
-
-def _id(value: str) -> str:
-    try:
-        return checked_id(value, "")
-    except InvalidInput as error:
-        raise _refused(error) from error
-
-
-def _number(value: Any) -> Decimal:
-    if isinstance(value, bool) or not isinstance(value, int | Decimal | str):
-        raise PydanticCustomError("number", "must be a number")
-    try:
-        return quantity(Decimal(value), "")
-    except InvalidOperation as error:
-        raise PydanticCustomError("number", "must be a number") from error
-    except InvalidInput as error:
-        raise _refused(error) from error
 
 
 def _whole(value: Any) -> int:
     if isinstance(value, str):
         raise PydanticCustomError("whole", "must be a whole number")
-    number = _number(value)
-    if number != number.to_integral_value():
-        raise PydanticCustomError("whole", "must be a whole number")
-    return int(number)
+    return whole(number_or_text_rule(value))
 
 
 def _limit(value: Any) -> int:
@@ -69,64 +53,35 @@ def _time(value: Any) -> int | None:
     if value == "":
         return None
     try:
-        moment = datetime.fromisoformat(value)
+        return iso_ms(value)
     except (TypeError, ValueError) as error:
         raise PydanticCustomError("time", "must be a time as RFC 3339 has it") from error
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return int(moment.timestamp() * 1000)
 
 
-def _small(value: dict[str, Any]) -> dict[str, Any]:
-    try:
-        checked_properties_size(len(dumps(value)))
-    except InvalidInput as error:
-        raise _refused(error) from error
-    return value
-
-
-Text = Annotated[str, StringConstraints(max_length=1000)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
-Id = Annotated[str, AfterValidator(_id)]
-Key = Annotated[str, StringConstraints(max_length=200), AfterValidator(_id)]  # an id is made of it
-Number = Annotated[Decimal, PlainValidator(_number)]
+Key = Annotated[str, StringConstraints(max_length=200), AfterValidator(id_rule)]  # an id is made of it
+Number = Annotated[Decimal, PlainValidator(number_or_text_rule)]
 Whole = Annotated[int, PlainValidator(_whole)]
 Limit = Annotated[int, PlainValidator(_limit)]
 Time = Annotated[int | None, PlainValidator(_time)]
-Metadata = Annotated[dict[str, str], AfterValidator(_small)]
-Properties = Annotated[dict[str, str | bool | int | Decimal | None], AfterValidator(_small)]
+Metadata = Annotated[dict[str, str], AfterValidator(properties_rule)]
+Properties = Annotated[dict[str, str | bool | int | Decimal | None], AfterValidator(properties_rule)]
 Period = Literal["MONTHLY", "ANNUAL", "WEEKLY", "DAILY", "QUARTERLY", "HALF_YEARLY", "NEVER"]
 
 
-class Params(BaseModel):
-    """A request's body. Fields nobody knows are ignored; those in `later`, which would change what the call means, are
-    refused."""
+class Params(BaseParams):
+    """A request's body in Flexprice's words. An SDK sends empty fields: in `later` they ask for nothing."""
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
-
-    later: ClassVar[tuple[str, ...]] = ()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _refuse_later(cls, data: Any) -> Any:
-        for name in cls.later:
-            if isinstance(data, dict) and data.get(name) not in (None, False, "", [], {}):
-                raise PydanticCustomError("later", "{name} is not supported", {"name": name})
-        return data
+    nothing = (None, False, "", [], {})
 
     @classmethod
     def of(cls, body: Any) -> Self:
         """The parsed body; raises InvalidInput with all that is wrong."""
-        try:
-            return cls.model_validate(body)
-        except ValidationError as error:
-            problems = [_problem(detail["loc"], detail["type"], detail["msg"]) for detail in error.errors()]
-            if len(problems) == 1:
-                raise InvalidInput(*problems[0]) from error
-            raise InvalidInput("", "; ".join(f"{field}: {rule}" for field, rule in problems)) from error
+        return cls.parsed(body)
 
-
-def _problem(where: tuple[int | str, ...], kind: str, message: str) -> tuple[str, str]:
-    return ".".join(str(part) for part in where), "is required" if kind == "missing" else message
+    @classmethod
+    def refused(cls, error: ValidationError) -> InvalidInput:
+        return invalid_input(error)
 
 
 # ------------------------------------------------------------------ answers

@@ -22,7 +22,7 @@ from tollgate.domain.errors import AlreadyExists, InvalidInput, NotFound
 from tollgate.domain.features import Catalog, Feature
 from tollgate.domain.plans import USAGE_BASED, Plan, PlanItem
 from tollgate.domain.quantities import ZERO
-from tollgate.usecases.management import Management
+from tollgate.usecases.catalog import Catalogs
 
 GRANTS = (
     "grant_measure",
@@ -83,28 +83,29 @@ class PlanEntitlement(NamedTuple):
         return self.plan.items[self.position]
 
 
-def create(management: Management, request: Request) -> Answer:
-    return Answer(_created(management, request, CreateEntitlementParams.of(request.body), ""), 201)
+def create(catalogs: Catalogs, request: Request) -> Answer:
+    return Answer(_created(catalogs, request, CreateEntitlementParams.of(request.body), ""), 201)
 
 
-def create_bulk(management: Management, request: Request) -> Answer:
+def create_bulk(catalogs: Catalogs, request: Request) -> Answer:
     """In order, each by itself: what comes before one that is refused stays."""
     items = BulkParams.of(request.body).items
     return Answer(
-        {"items": [_created(management, request, params, f"items.{index}.") for index, params in enumerate(items)]}, 201
+        {"items": [_created(catalogs, request, params, f"items.{index}.") for index, params in enumerate(items)]},
+        201,
     )
 
 
-def get(management: Management, request: Request, id: str) -> Answer:
+def get(catalogs: Catalogs, request: Request, id: str) -> Answer:
     env = request.caller.environment
-    return Answer(entitlement_json(_found(management, env, id), management.catalog(env), env))
+    return Answer(entitlement_json(_found(catalogs, env, id), catalogs.catalog(env), env))
 
 
-def update(management: Management, request: Request, id: str) -> Answer:
+def update(catalogs: Catalogs, request: Request, id: str) -> Answer:
     """A limit of 0 is a limit of nothing, and `null` is no limit; what is absent stays."""
     params = EntitlementFields.of(request.body)
     env = request.caller.environment
-    catalog = management.catalog(env)
+    catalog = catalogs.catalog(env)
     named = params.model_fields_set
 
     def changed(item: PlanItem) -> PlanItem:
@@ -123,28 +124,28 @@ def update(management: Management, request: Request, id: str) -> Answer:
         at = _index(plan, id)
         return replace(plan, items=(*plan.items[:at], changed(plan.items[at]), *plan.items[at + 1 :]))
 
-    plan = management.edit_plan(env, _found(management, env, id).plan.id, change, request.now)
+    plan = catalogs.edit_plan(env, _found(catalogs, env, id).plan.id, change, request.now)
     return Answer(entitlement_json(PlanEntitlement(id, plan, _index(plan, id)), catalog, env))
 
 
-def delete(management: Management, request: Request, id: str) -> Answer:
+def delete(catalogs: Catalogs, request: Request, id: str) -> Answer:
     env = request.caller.environment
 
     def change(plan: Plan) -> Plan:
         at = _index(plan, id)
         return replace(plan, items=(*plan.items[:at], *plan.items[at + 1 :]))
 
-    management.edit_plan(env, _found(management, env, id).plan.id, change, request.now)
+    catalogs.edit_plan(env, _found(catalogs, env, id).plan.id, change, request.now)
     return Answer({"message": "entitlement deleted successfully"})
 
 
-def search(management: Management, request: Request) -> Answer:
+def search(catalogs: Catalogs, request: Request) -> Answer:
     params = SearchEntitlementsParams.of(request.body)
     env = request.caller.environment
-    catalog = management.catalog(env)
+    catalog = catalogs.catalog(env)
     owners = {*(params.entity_ids or ()), *(params.plan_ids or ())}
     found = []
-    for entry in (entry for plan in management.plans(env) if not plan.archived for entry in entitlements_of(plan)):
+    for entry in (entry for plan in catalogs.plans(env) if not plan.archived for entry in entitlements_of(plan)):
         feature = catalog.features.get(entry.item.feature_id)
         if feature is None or not among(entry.plan.id, owners) or not among(feature.id, params.feature_ids):
             continue
@@ -155,20 +156,20 @@ def search(management: Management, request: Request) -> Answer:
     return params.page(found, lambda entry: entitlement_json(entry, catalog, env))
 
 
-def of_plan(management: Management, request: Request, plan_id: str) -> Answer:
-    return _listed(management, request, found_plan(management, request, plan_id))
+def of_plan(catalogs: Catalogs, request: Request, plan_id: str) -> Answer:
+    return _listed(catalogs, request, found_plan(catalogs, request, plan_id))
 
 
-def of_addon(management: Management, request: Request, addon_id: str) -> Answer:
-    return _listed(management, request, found_plan(management, request, addon_id, add_on=True))
+def of_addon(catalogs: Catalogs, request: Request, addon_id: str) -> Answer:
+    return _listed(catalogs, request, found_plan(catalogs, request, addon_id, add_on=True))
 
 
 # ------------------------------------------------------------------ parts
 
 
-def _listed(management: Management, request: Request, plan: Plan) -> Answer:
+def _listed(catalogs: Catalogs, request: Request, plan: Plan) -> Answer:
     env = request.caller.environment
-    catalog = management.catalog(env)
+    catalog = catalogs.catalog(env)
     return whole_list([entitlement_json(entry, catalog, env) for entry in entitlements_of(plan)])
 
 
@@ -186,22 +187,22 @@ def _index(plan: Plan, id: str) -> int:
     raise NotFound("entitlement", id)
 
 
-def _found(management: Management, env: Environment, id: str) -> PlanEntitlement:
-    for plan in management.plans(env):
+def _found(catalogs: Catalogs, env: Environment, id: str) -> PlanEntitlement:
+    for plan in catalogs.plans(env):
         for entry in entitlements_of(plan):
             if entry.id == id:
                 return entry
     raise NotFound("entitlement", id)
 
 
-def _created(management: Management, request: Request, params: CreateEntitlementParams, where: str) -> dict[str, Any]:
+def _created(catalogs: Catalogs, request: Request, params: CreateEntitlementParams, where: str) -> dict[str, Any]:
     """The newest item comes first, as Flexprice lists them."""
     env = request.caller.environment
     plan_id = params.entity_id or params.plan_id
     if plan_id is None:
         raise InvalidInput(f"{where}entity_id", "is required")
-    found_plan(management, request, plan_id, add_on=params.entity_type == "ADDON")
-    catalog = management.catalog(env)
+    found_plan(catalogs, request, plan_id, add_on=params.entity_type == "ADDON")
+    catalog = catalogs.catalog(env)
     feature = catalog.feature(params.feature_id)
     item = _item(params, feature, where)
 
@@ -210,7 +211,7 @@ def _created(management: Management, request: Request, params: CreateEntitlement
             raise AlreadyExists("entitlement", f"of {feature.id} in {plan.id}")
         return replace(plan, items=(item, *plan.items))
 
-    plan = management.edit_plan(env, plan_id, change, request.now)
+    plan = catalogs.edit_plan(env, plan_id, change, request.now)
     id = entitlement_id(plan.id, feature.id)
     return entitlement_json(PlanEntitlement(id, plan, _index(plan, id)), catalog, env)
 

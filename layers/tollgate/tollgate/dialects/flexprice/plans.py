@@ -15,7 +15,8 @@ from tollgate.dialects.http import Answer, Request
 from tollgate.domain.environments import Environment
 from tollgate.domain.errors import NotFound
 from tollgate.domain.plans import Plan
-from tollgate.usecases.management import Management, new_id
+from tollgate.usecases.catalog import Catalogs
+from tollgate.usecases.ids import new_id
 
 
 class CreatePlanParams(Params):
@@ -47,53 +48,53 @@ class SearchAddonsParams(SearchParams):
     lookup_keys: list[Text] | None = None
 
 
-def create_plan(management: Management, request: Request) -> Answer:
-    return _create(management, request, CreatePlanParams.of(request.body), add_on=False)
+def create_plan(catalogs: Catalogs, request: Request) -> Answer:
+    return _create(catalogs, request, CreatePlanParams.of(request.body), add_on=False)
 
 
-def create_addon(management: Management, request: Request) -> Answer:
-    return _create(management, request, CreateAddonParams.of(request.body), add_on=True)
+def create_addon(catalogs: Catalogs, request: Request) -> Answer:
+    return _create(catalogs, request, CreateAddonParams.of(request.body), add_on=True)
 
 
-def get_plan(management: Management, request: Request, plan_id: str) -> Answer:
-    return Answer(plan_json(found_plan(management, request, plan_id), request.caller.environment))
+def get_plan(catalogs: Catalogs, request: Request, plan_id: str) -> Answer:
+    return Answer(plan_json(found_plan(catalogs, request, plan_id), request.caller.environment))
 
 
-def get_addon(management: Management, request: Request, addon_id: str) -> Answer:
-    return Answer(plan_json(found_plan(management, request, addon_id, add_on=True), request.caller.environment))
+def get_addon(catalogs: Catalogs, request: Request, addon_id: str) -> Answer:
+    return Answer(plan_json(found_plan(catalogs, request, addon_id, add_on=True), request.caller.environment))
 
 
-def get_addon_by_lookup_key(management: Management, request: Request, key: str) -> Answer:
+def get_addon_by_lookup_key(catalogs: Catalogs, request: Request, key: str) -> Answer:
     env = request.caller.environment
-    for plan in management.plans(env):
+    for plan in catalogs.plans(env):
         if plan.add_on and lookup_key(plan) == key and not plan.archived:
             return Answer(plan_json(plan, env))
     raise NotFound("addon", key)
 
 
-def update_plan(management: Management, request: Request, plan_id: str) -> Answer:
-    return _update(management, request, plan_id, add_on=False)
+def update_plan(catalogs: Catalogs, request: Request, plan_id: str) -> Answer:
+    return _update(catalogs, request, plan_id, add_on=False)
 
 
-def update_addon(management: Management, request: Request, addon_id: str) -> Answer:
-    return _update(management, request, addon_id, add_on=True)
+def update_addon(catalogs: Catalogs, request: Request, addon_id: str) -> Answer:
+    return _update(catalogs, request, addon_id, add_on=True)
 
 
-def delete_plan(management: Management, request: Request, plan_id: str) -> Answer:
-    return _delete(management, request, plan_id, add_on=False)
+def delete_plan(catalogs: Catalogs, request: Request, plan_id: str) -> Answer:
+    return _delete(catalogs, request, plan_id, add_on=False)
 
 
-def delete_addon(management: Management, request: Request, addon_id: str) -> Answer:
-    return _delete(management, request, addon_id, add_on=True)
+def delete_addon(catalogs: Catalogs, request: Request, addon_id: str) -> Answer:
+    return _delete(catalogs, request, addon_id, add_on=True)
 
 
-def search_plans(management: Management, request: Request) -> Answer:
+def search_plans(catalogs: Catalogs, request: Request) -> Answer:
     params = SearchPlansParams.of(request.body)
     env = request.caller.environment
     wanted = params.metadata or {}
     found = [
         (plan.created_at, plan)
-        for plan in management.plans(env)
+        for plan in catalogs.plans(env)
         if not plan.add_on
         and among(plan.id, params.plan_ids)
         and among(lookup_key(plan), [params.lookup_key] if params.lookup_key else None)
@@ -103,12 +104,12 @@ def search_plans(management: Management, request: Request) -> Answer:
     return params.page(found, lambda plan: plan_json(plan, env))
 
 
-def search_addons(management: Management, request: Request) -> Answer:
+def search_addons(catalogs: Catalogs, request: Request) -> Answer:
     params = SearchAddonsParams.of(request.body)
     env = request.caller.environment
     found = [
         (plan.created_at, plan)
-        for plan in management.plans(env)
+        for plan in catalogs.plans(env)
         if plan.add_on
         and among(plan.id, params.addon_ids)
         and among(lookup_key(plan), params.lookup_keys)
@@ -120,15 +121,15 @@ def search_addons(management: Management, request: Request) -> Answer:
 # ------------------------------------------------------------------ parts
 
 
-def found_plan(management: Management, request: Request, plan_id: str, *, add_on: bool = False) -> Plan:
+def found_plan(catalogs: Catalogs, request: Request, plan_id: str, *, add_on: bool = False) -> Plan:
     """The newest version; raises NotFound, also for an add-on that is asked for as a plan, or the other way round."""
-    plan = management.plan(request.caller.environment, plan_id)
+    plan = catalogs.plan(request.caller.environment, plan_id)
     if plan.add_on is not add_on:
         raise NotFound("addon" if add_on else "plan", plan_id)
     return plan
 
 
-def _create(management: Management, request: Request, params: CreatePlanParams, *, add_on: bool) -> Answer:
+def _create(catalogs: Catalogs, request: Request, params: CreatePlanParams, *, add_on: bool) -> Answer:
     kind = "addon" if add_on else "plan"
     plan = Plan(
         f"{kind}_{params.lookup_key}" if params.lookup_key else new_id(kind),
@@ -140,12 +141,12 @@ def _create(management: Management, request: Request, params: CreatePlanParams, 
         lookup_key=params.lookup_key,
     )
     env = request.caller.environment
-    return Answer(plan_json(management.create_plan(env, plan), env), 201)
+    return Answer(plan_json(catalogs.create_plan(env, plan), env), 201)
 
 
-def _update(management: Management, request: Request, plan_id: str, *, add_on: bool) -> Answer:
+def _update(catalogs: Catalogs, request: Request, plan_id: str, *, add_on: bool) -> Answer:
     params = UpdatePlanParams.of(request.body)
-    found_plan(management, request, plan_id, add_on=add_on)
+    found_plan(catalogs, request, plan_id, add_on=add_on)
 
     def change(old: Plan) -> Plan:
         return replace(
@@ -157,12 +158,12 @@ def _update(management: Management, request: Request, plan_id: str, *, add_on: b
         )
 
     env = request.caller.environment
-    return Answer(plan_json(management.edit_plan(env, plan_id, change, request.now), env))
+    return Answer(plan_json(catalogs.edit_plan(env, plan_id, change, request.now), env))
 
 
-def _delete(management: Management, request: Request, plan_id: str, *, add_on: bool) -> Answer:
-    found_plan(management, request, plan_id, add_on=add_on)
-    management.delete_plan(request.caller.environment, plan_id, all_versions=True)
+def _delete(catalogs: Catalogs, request: Request, plan_id: str, *, add_on: bool) -> Answer:
+    found_plan(catalogs, request, plan_id, add_on=add_on)
+    catalogs.delete_plan(request.caller.environment, plan_id, all_versions=True)
     return Answer({"message": f"{'addon' if add_on else 'plan'} deleted successfully"})
 
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from tollgate.dialects.flexprice.customers import each_customer
+from tollgate.dialects.flexprice.customers import named_customers
 from tollgate.dialects.flexprice.features import feature_type
 from tollgate.dialects.flexprice.fields import Id, Limit, Metadata, Params, Text, Time, Whole, filled, time_text
 from tollgate.dialects.flexprice.grants import GRANTS, entitlements_of, overridden
@@ -34,7 +34,9 @@ from tollgate.domain.ids import checked_id
 from tollgate.domain.periods import Interval, Reset
 from tollgate.domain.plans import FreeTrial, Plan, PlanItem
 from tollgate.domain.subscriptions import Terms
-from tollgate.usecases.management import Management, new_id
+from tollgate.usecases.catalog import Catalogs
+from tollgate.usecases.customers import Customers
+from tollgate.usecases.ids import new_id
 
 BillingPeriod = Literal["MONTHLY", "ANNUAL", "WEEKLY", "DAILY", "QUARTERLY", "HALF_YEARLY"]
 MAX_ID = 256
@@ -136,18 +138,18 @@ class RemoveAddonParams(Params):
     reason: Text | None = None
 
 
-def create(management: Management, request: Request) -> Answer:
+def create(catalogs: Catalogs, customers: Customers, request: Request) -> Answer:
     """Terms that another subscription of the same plan already has are refused, and other terms take its place: a plan
     is held once (docs/flexprice.md)."""
     params = CreateSubscriptionParams.of(request.body)
     env, customer_id = request.caller.environment, params.customer
-    plan = found_plan(management, request, params.plan_id)
+    plan = found_plan(catalogs, request, params.plan_id)
     for addon in params.addons or ():
-        found_plan(management, request, addon.addon_id, add_on=True)
+        found_plan(catalogs, request, addon.addon_id, add_on=True)
     overrides = params.override_entitlements
-    items = _overridden(management, env, plan, overrides) if overrides else None
+    items = _overridden(catalogs, env, plan, overrides) if overrides else None
     anchor = params.billing_anchor
-    at = management.customer(env, customer_id).time(request.now)
+    at = customers.get(request.customer(customer_id)).time(request.now)
     if anchor is None and params.billing_cycle == "calendar":
         anchor = _calendar_start(params.billing_period, params.start_date or at)
     if anchor is None and params.start_date is not None and params.start_date < at:
@@ -170,25 +172,28 @@ def create(management: Management, request: Request) -> Answer:
         extra=extra,
     )
     id = _new_id("subs", customer_id)
-    subscription, holdings = management.attach(env, customer_id, plan.id, None, request.now, terms, id)
+    subscription, holdings = customers.attach(request.customer(customer_id), plan.id, None, request.now, terms, id)
     for addon in params.addons or ():
-        _attach_addon(management, request, holdings, subscription, addon.addon_id, params.start_date, {})
+        _attach_addon(customers, request, holdings, subscription, addon.addon_id, params.start_date, {})
     return Answer(subscription_json(holdings, subscription, plan, env, holdings.time(request.now)), 201)
 
 
-def get(management: Management, request: Request, id: str) -> Answer:
+def get(catalogs: Catalogs, customers: Customers, request: Request, id: str) -> Answer:
     env = request.caller.environment
-    holdings, subscription = found(management, env, id)
-    return Answer(_shown(management, env, holdings, subscription, request.now))
+    holdings, subscription = found(customers, env, id)
+    plan = catalogs.plan(env, subscription.plan_id, subscription.plan_version)
+    return Answer(subscription_json(holdings, subscription, plan, env, holdings.time(request.now)))
 
 
-def cancel(management: Management, request: Request, id: str) -> Answer:
+def cancel(customers: Customers, request: Request, id: str) -> Answer:
     """Its add-ons end with it."""
     params = CancelParams.of(request.body)
     env = request.caller.environment
-    holdings, _ = found(management, env, id)
+    holdings, _ = found(customers, env, id)
     action = "cancel_immediately" if params.cancellation_type == "immediate" else "cancel_end_of_cycle"
-    ended = management.update_subscription(env, holdings.customer.id, request.now, subscription_id=id, action=action)
+    ended = customers.update_subscription(
+        request.customer(holdings.customer.id), request.now, subscription_id=id, action=action
+    )
     at = holdings.time(request.now)
     return Answer(
         filled(
@@ -205,7 +210,7 @@ def cancel(management: Management, request: Request, id: str) -> Answer:
     )
 
 
-def search(management: Management, request: Request) -> Answer:
+def search(catalogs: Catalogs, customers: Customers, request: Request) -> Answer:
     """Of the customers named, or else of all. Add-ons are shown with their subscriptions, not here."""
     params = SearchSubscriptionsParams.of(request.body)
     env = request.caller.environment
@@ -213,7 +218,7 @@ def search(management: Management, request: Request) -> Answer:
     statuses = params.subscription_status or ["active", "trialing"]
     found = [
         (s.created_at, (holdings, s))
-        for holdings in each_customer(management, env, [id for id in named if id])
+        for holdings in named_customers(customers, env, [id for id in named if id])
         for s in holdings.subscriptions.values()
         if s.parent_id is None
         and status_of(s, holdings.time(request.now)) in statuses
@@ -223,7 +228,7 @@ def search(management: Management, request: Request) -> Answer:
         and among("RECURRING", params.billing_cadence)
         and among(billing_period(s)[0], params.billing_period)
     ]
-    plans = {(plan.id, plan.version): plan for plan in management.plan_store.every_version(env)}
+    plans = {(plan.id, plan.version): plan for plan in catalogs.plan_versions(env)}
 
     def shown(entry: tuple[Holdings, Subscription]) -> dict[str, Any]:
         holdings, s = entry
@@ -233,61 +238,60 @@ def search(management: Management, request: Request) -> Answer:
     return params.page(found, shown)
 
 
-def of_customer(management: Management, request: Request, external_id: str) -> Answer:
+def of_customer(catalogs: Catalogs, customers: Customers, request: Request, external_id: str) -> Answer:
     """The running ones."""
     env = request.caller.environment
-    holdings = management.customer(env, checked_id(external_id, "external_id"))
+    holdings = customers.get(request.customer(checked_id(external_id, "external_id")))
     at = holdings.time(request.now)
     held = [s for s in holdings.active(at) if s.parent_id is None]
     newest = sorted(held, key=lambda s: (s.created_at, s.started_at, s.id), reverse=True)
-    return whole_list([_shown(management, env, holdings, s, request.now) for s in newest])
+    plans = catalogs.plans_of(env, newest)
+    return whole_list([subscription_json(holdings, s, plans.get(s.id), env, at) for s in newest])
 
 
-def add_addon(management: Management, request: Request) -> Answer:
+def add_addon(catalogs: Catalogs, customers: Customers, request: Request) -> Answer:
     params = AddAddonParams.of(request.body)
     env = request.caller.environment
-    holdings, subscription = found(management, env, params.subscription_id)
+    holdings, subscription = found(customers, env, params.subscription_id)
     if subscription.status(holdings.time(request.now)) == "expired":
         raise InvalidRequest(f"Subscription {subscription.id} has ended")
-    plan = found_plan(management, request, params.addon_id, add_on=True)
+    plan = found_plan(catalogs, request, params.addon_id, add_on=True)
     added, after = _attach_addon(
-        management, request, holdings, subscription, plan.id, params.start_date, params.metadata or {}
+        customers, request, holdings, subscription, plan.id, params.start_date, params.metadata or {}
     )
     return Answer(association_json(after, added, plan, env, after.time(request.now)))
 
 
-def remove_addon(management: Management, request: Request) -> Answer:
+def remove_addon(customers: Customers, request: Request) -> Answer:
     params = RemoveAddonParams.of(request.body)
     env = request.caller.environment
-    holdings, association = found(management, env, params.addon_association_id)
+    holdings, association = found(customers, env, params.addon_association_id)
     if not association.add_on:
         raise NotFound("addon association", association.id)
     action = "cancel_end_of_cycle" if params.change_at == "period_end" else "cancel_immediately"
-    management.update_subscription(
-        env, holdings.customer.id, request.now, subscription_id=association.id, action=action
+    customers.update_subscription(
+        request.customer(holdings.customer.id), request.now, subscription_id=association.id, action=action
     )
     return Answer({"message": "addon removed successfully"})
 
 
-def associations(management: Management, request: Request, id: str) -> Answer:
+def associations(catalogs: Catalogs, customers: Customers, request: Request, id: str) -> Answer:
     env = request.caller.environment
-    holdings, subscription = found(management, env, id)
+    holdings, subscription = found(customers, env, id)
     at = holdings.time(request.now)
-    shown = [
-        association_json(holdings, s, management.plan(env, s.plan_id, s.plan_version), env, at)
-        for s in sorted(holdings.subscriptions.values(), key=lambda s: (s.created_at, s.id), reverse=True)
-        if s.parent_id == subscription.id
-    ]
-    return whole_list(shown)
+    own = [s for s in holdings.subscriptions.values() if s.parent_id == subscription.id]
+    plans = catalogs.plans_of(env, own)
+    newest = sorted(own, key=lambda s: (s.created_at, s.id), reverse=True)
+    return whole_list([association_json(holdings, s, plans[s.id], env, at) for s in newest])
 
 
 # ------------------------------------------------------------------ parts
 
 
-def found(management: Management, env: Environment, id: str) -> tuple[Holdings, Subscription]:
+def found(customers: Customers, env: Environment, id: str) -> tuple[Holdings, Subscription]:
     """Raises NotFound."""
     own = _OWN_ID(id)
-    for holdings in each_customer(management, env, [own[1]] if own else []):
+    for holdings in named_customers(customers, env, [own[1]] if own else []):
         if id in holdings.subscriptions:
             return holdings, holdings.subscriptions[id]
     raise NotFound("subscription", id)
@@ -301,7 +305,7 @@ def _new_id(kind: str, customer_id: str) -> str:
 
 
 def _attach_addon(
-    management: Management,
+    customers: Customers,
     request: Request,
     holdings: Holdings,
     subscription: Subscription,
@@ -320,21 +324,21 @@ def _attach_addon(
         extra={"metadata": metadata} if metadata else {},
     )
     id = _new_id("assoc", customer_id)
-    return management.attach(request.caller.environment, customer_id, addon_id, None, request.now, terms, id)
+    return customers.attach(request.customer(customer_id), addon_id, None, request.now, terms, id)
 
 
 def _overridden(
-    management: Management, env: Environment, plan: Plan, overrides: list[OverrideParams]
+    catalogs: Catalogs, env: Environment, plan: Plan, overrides: list[OverrideParams]
 ) -> tuple[PlanItem, ...]:
     """The plan's items with the overrides; raises NotFound for what is no entitlement of the plan."""
-    catalog = management.catalog(env)
+    catalog = catalogs.catalog(env)
     entries = {entry.id: entry.position for entry in entitlements_of(plan)}
     items = list(plan.items)
     for index, override in enumerate(overrides):
         where = f"override_entitlements.{index}.entitlement_id"
         at = entries.get(override.entitlement_id)
         if at is None:
-            if _is_addons(management, env, override.entitlement_id):
+            if _is_addons(catalogs, env, override.entitlement_id):
                 raise InvalidInput(where, "is an add-on's: only the plan's entitlements can be overridden")
             raise NotFound("entitlement", override.entitlement_id)
         if items[at].scoped:
@@ -344,8 +348,8 @@ def _overridden(
     return tuple(items)
 
 
-def _is_addons(management: Management, env: Environment, id: str) -> bool:
-    return any(entry.id == id for plan in management.plans(env) if plan.add_on for entry in entitlements_of(plan))
+def _is_addons(catalogs: Catalogs, env: Environment, id: str) -> bool:
+    return any(entry.id == id for plan in catalogs.plans(env) if plan.add_on for entry in entitlements_of(plan))
 
 
 def _calendar_start(period: str, at: int) -> int:
@@ -356,8 +360,3 @@ def _calendar_start(period: str, at: int) -> int:
     elif period != "DAILY":
         day = day.replace(month=1, day=1)
     return int(day.timestamp()) * 1000
-
-
-def _shown(management: Management, env: Environment, holdings: Holdings, s: Subscription, now: int) -> dict[str, Any]:
-    plan = management.plan(env, s.plan_id, s.plan_version)
-    return subscription_json(holdings, s, plan, env, holdings.time(now))

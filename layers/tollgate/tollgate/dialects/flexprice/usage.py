@@ -34,8 +34,7 @@ def customer_usage(store: Entitlements, request: Request, customer_id: str) -> A
     env = request.caller.environment
     keys = ids_in_query(request, "feature_lookup_keys")
     read = store.of(
-        env,
-        checked_id(customer_id, "customer_id"),
+        request.customer(checked_id(customer_id, "customer_id")),
         request.now,
         ids_in_query(request, "feature_ids"),
         ids_in_query(request, "subscription_ids"),

@@ -37,15 +37,18 @@ def metric_access(access: Access, policy: Policy, request: Request) -> Answer:
     params = MetricParams.of(request)
     env = request.caller.environment
     feature = asked_feature(access, env, params.metric_id, "metric_id", METRIC)
-    held = known(params.customer_id, lambda: access.granting(env, params.customer_id, [feature.id], request.now))
+    held = known(
+        params.customer_id, lambda: access.granting(request.customer(params.customer_id), [feature.id], request.now)
+    )
     found = held_lines(feature.id, held, params.filters)
+    plans = access.plans(env, (subscription for subscription, _ in found))
     body = {
         "customer": customer_json(held.customer),
         "access": verdict(policy, (allowance.allows for _, allowance in found)),
         "metric": metric_json(env, feature),
         "access_per_subscription": [
             {
-                "subscription": held_json(env, subscription, access.plan(env, subscription), held.now),
+                "subscription": held_json(env, subscription, plans[subscription.id], held.now),
                 "metric_usage": usage(allowance.used),
                 "metric_free_limit": allowance.free,
                 "metric_total_limit": allowance.total,
@@ -61,16 +64,18 @@ def feature_access(access: Access, request: Request) -> Answer:
     env = request.caller.environment
     feature = asked_feature(access, env, params.feature_id, "feature_id", FEATURE)
     held = known(
-        params.customer_id, lambda: access.all_subscriptions(env, params.customer_id, [feature.id], request.now)
+        params.customer_id,
+        lambda: access.all_subscriptions(request.customer(params.customer_id), [feature.id], request.now),
     )
     granting = holders(feature.id, held.balances)
+    answering = [subscription for subscription in held.subscriptions if answers(subscription.filters, params.filters)]
+    plans = access.plans(env, answering)
     rows = [
         {
-            "subscription": held_json(env, subscription, access.plan(env, subscription), held.now),
+            "subscription": held_json(env, subscription, plans[subscription.id], held.now),
             "access": subscription.id in granting,
         }
-        for subscription in held.subscriptions
-        if answers(subscription.filters, params.filters)
+        for subscription in answering
     ]
     body = {
         "customer": customer_json(held.customer),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from tollgate.dialects.http import Answer, Request
@@ -10,15 +10,15 @@ from tollgate.dialects.lotus.errors import DuplicateResource
 from tollgate.dialects.lotus.fields import Params, Text
 from tollgate.dialects.lotus.subscriptions import record_json
 from tollgate.domain.customers import Customer, Holdings
-from tollgate.domain.errors import AlreadyExists, NotFound
+from tollgate.domain.errors import AlreadyExists
 from tollgate.domain.ids import checked_id
+from tollgate.domain.plans import Plan
 from tollgate.domain.use_records import checked_properties_size
 from tollgate.exact_json import dumps
 from tollgate.usecases.access import Access
-from tollgate.usecases.management import Management
+from tollgate.usecases.customers import Customers
 
 CURRENCY = {"code": "USD", "name": "US Dollar", "symbol": "$"}
-_PAGE = 100
 
 
 class CreateCustomerParams(Params):
@@ -30,41 +30,37 @@ class CreateCustomerParams(Params):
     properties: dict[str, Any] | None = None
 
 
-def create(management: Management, access: Access, request: Request) -> Answer:
+def create(customers: Customers, access: Access, request: Request) -> Answer:
     params = CreateCustomerParams.of(request)
     checked_id(params.customer_id, "customer_id")
     properties = params.properties or {}
     checked_properties_size(len(dumps(properties)))
     customer = Customer(params.customer_id, params.customer_name, params.email, metadata=properties)
     try:
-        holdings = management.create_customer(request.caller.environment, customer, request.now)
+        holdings = customers.create(request.caller.environment, customer, request.now)
     except AlreadyExists as error:
         raise DuplicateResource("Customer with that customer_id already exists") from error
-    return Answer(customer_json(access, request, holdings), 201)
+    return Answer(customer_json(request, holdings, _plans(access, request, holdings)), 201)
 
 
-def get(management: Management, access: Access, request: Request, customer_id: str) -> Answer:
-    holdings = management.customer(request.caller.environment, customer_id)
-    return Answer(customer_json(access, request, holdings))
+def get(customers: Customers, access: Access, request: Request, customer_id: str) -> Answer:
+    holdings = customers.get(request.customer(customer_id))
+    return Answer(customer_json(request, holdings, _plans(access, request, holdings)))
 
 
-def list_customers(management: Management, access: Access, request: Request) -> Answer:
-    return Answer([customer_json(access, request, holdings) for holdings in every_customer(management, request)])
-
-
-def every_customer(management: Management, request: Request) -> Iterator[Holdings]:
+def list_customers(customers: Customers, access: Access, request: Request) -> Answer:
     """All customers of the environment, oldest first."""
-    env, position = request.caller.environment, ""
-    while page := management.customers.page(env, position, _PAGE):
-        for _, id in page:
-            try:
-                yield management.customer(env, id)
-            except NotFound:  # deleted since it was listed
-                continue
-        position = page[-1][0]
+    env = request.caller.environment
+    read = [(holdings, _plans(access, request, holdings)) for holdings in customers.each(customers.refs(env))]
+    return Answer([customer_json(request, holdings, plans) for holdings, plans in read])
 
 
-def customer_json(access: Access, request: Request, holdings: Holdings) -> dict[str, Any]:
+def _plans(access: Access, request: Request, holdings: Holdings) -> dict[str, Plan]:
+    """The plans of the running subscriptions, by the subscription's id."""
+    return access.plans(request.caller.environment, holdings.active(holdings.time(request.now)))
+
+
+def customer_json(request: Request, holdings: Holdings, plans: Mapping[str, Plan]) -> dict[str, Any]:
     customer, at = holdings.customer, holdings.time(request.now)
     return {
         "customer_id": customer.id,
@@ -72,7 +68,9 @@ def customer_json(access: Access, request: Request, holdings: Holdings) -> dict[
         "customer_name": customer.name,
         "invoices": [],
         "total_amount_due": 0,
-        "subscriptions": [record_json(access, request, holdings, subscription) for subscription in holdings.active(at)],
+        "subscriptions": [
+            record_json(request, holdings, subscription, plans[subscription.id]) for subscription in holdings.active(at)
+        ],
         "integrations": {},
         "default_currency": CURRENCY,
         "payment_provider": None,

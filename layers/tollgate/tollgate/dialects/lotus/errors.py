@@ -8,8 +8,10 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from tollgate.dialects.edge import Dialect
 from tollgate.dialects.http import Answer
 from tollgate.domain import errors
+from tollgate.domain.environments import Environment
 from tollgate.domain.errors import TollgateError
 
 _DOCS = "https://docs.uselotus.io/errors/error-responses"
@@ -67,7 +69,7 @@ _TABLE: dict[type[TollgateError], tuple[int, str, str]] = {
 }
 
 
-def error_answer(error: TollgateError) -> Answer:
+def error_answer(error: TollgateError, _: Environment) -> Answer:
     if isinstance(error, Invalid):
         return _validation(error.problems)
     if isinstance(error, errors.InvalidInput):
@@ -76,13 +78,22 @@ def error_answer(error: TollgateError) -> Answer:
         return _validation([Problem("invalid", error.rule, error.field or None)])
     status, kind, title = _TABLE[type(error)]
     detail = "Not found." if status == 404 else str(error)
-    headers = {"retry-after": "1"} if status == 503 else {}
-    return Answer({"type": kind, "detail": detail, "title": title}, status, headers)
+    return Answer({"type": kind, "detail": detail, "title": title}, status)
 
 
-def internal_error() -> Answer:
+def internal_error(_: Environment | None) -> Answer:
     """The answer to a defect of ours: it tells nothing of it."""
     return Answer({"type": SERVER, "detail": "A server error occurred.", "title": "error"}, 500)
+
+
+def _bad_body(path: str) -> Answer | None:
+    """`track` answers in the shape of its batches, whatever it was sent."""
+    if path.rstrip("/") != "/api/track":
+        return None
+    return Answer({"success": "none", "failed_events": {"no_idempotency_id": "Invalid JSON"}}, 400)
+
+
+LOTUS = Dialect(error_answer, internal_error, 512 * 1024, _bad_body)  # the SDK's batches hold up to 475,000 bytes
 
 
 def does_not_exist(field: str, value: str) -> Invalid:

@@ -12,8 +12,8 @@ from tollgate.dialects.lotus.fields import Params, Text, time_of
 from tollgate.dialects.lotus.ids import organization_id
 from tollgate.dialects.queue import messages
 from tollgate.domain.errors import InvalidInput
+from tollgate.domain.idempotency import DAY_MS
 from tollgate.domain.ids import RULE, checked_id
-from tollgate.store.idempotency import DAY_MS
 from tollgate.usecases.usage_events import UsageEvents
 
 Send = Callable[[list[str]], None]

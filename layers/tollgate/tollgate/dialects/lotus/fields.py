@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
+from tollgate.dialects.fields import BaseParams, iso_ms
 from tollgate.dialects.http import Request
 from tollgate.dialects.lotus.errors import Invalid, Problem, invalid
 from tollgate.domain.errors import InvalidInput
@@ -18,7 +19,6 @@ from tollgate.exact_json import loads
 FILTERS = "subscription_filters"
 _PART = re.compile(rf"{FILTERS}\[(\d{{1,3}})\](?:\[(\w+)\]|\.?(\w+))").fullmatch
 _MOST_TEXT = 4096
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def _text(value: Any) -> Any:
@@ -31,22 +31,19 @@ def _text(value: Any) -> Any:
 Text = Annotated[str, StringConstraints(min_length=1, max_length=1000), BeforeValidator(_text)]
 
 
-class Params(BaseModel):
-    """A request's parameters. Fields nobody knows are ignored."""
+class Params(BaseParams):
+    """A request's parameters in Lotus's words. Texts are taken for what they say, as Django REST framework takes them."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(strict=False)
 
     @classmethod
     def of(cls, request: Request) -> Self:
-        """Raises Invalid for all that is wrong."""
+        """The parsed query and body; raises Invalid with all that is wrong."""
         return cls.parsed(parameters(request))
 
     @classmethod
-    def parsed(cls, data: Any) -> Self:
-        try:
-            return cls.model_validate(data)
-        except ValidationError as error:
-            raise invalid(error) from error
+    def refused(cls, error: ValidationError) -> Invalid:
+        return invalid(error)
 
 
 class FilterParams(Params):
@@ -114,15 +111,9 @@ def time_of(value: Any) -> int | None:
     if not isinstance(value, str) or len(value) > 40:
         return None
     try:
-        moment = datetime.fromisoformat(value.strip())
+        return iso_ms(value.strip())
     except ValueError:
         return None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    try:
-        since = moment - _EPOCH
-    except OverflowError:
-        return None
-    return (since.days * 86_400 + since.seconds) * 1000 + since.microseconds // 1000
 
 
 def time_text(ms: int) -> str:

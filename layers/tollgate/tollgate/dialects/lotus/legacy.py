@@ -59,7 +59,7 @@ def customer_access(access: Access, request: Request) -> Answer:
     name = params.feature_name
     features = _named(access, env, name) if name is not None else _counting(access, env, str(params.event_name))
     try:
-        held = access.granting(env, params.customer_id, [feature.id for feature in features], request.now)
+        held = access.granting(request.customer(params.customer_id), [feature.id for feature in features], request.now)
     except NotFound:
         return Answer({"status": "error", "detail": "Customer not found"}, 400)
     if name is not None:
@@ -91,7 +91,9 @@ def customer_metric_access(access: Access, request: Request) -> Answer:
     else:
         raise Invalid(Problem("invalid", "You must provide either an event_name or a metric_id."))
     ids = [feature.id for feature in features]
-    held = known(params.customer_id, lambda: access.all_subscriptions(env, params.customer_id, ids, request.now))
+    held = known(
+        params.customer_id, lambda: access.all_subscriptions(request.customer(params.customer_id), ids, request.now)
+    )
     by_feature = [(feature, {s.id: allowance for s, allowance in held_lines(feature.id, held)}) for feature in features]
     shown = [
         {
@@ -114,7 +116,9 @@ def customer_feature_access(access: Access, request: Request) -> Answer:
     env = request.caller.environment
     features = _named(access, env, params.feature_name)
     ids = [feature.id for feature in features]
-    held = known(params.customer_id, lambda: access.all_subscriptions(env, params.customer_id, ids, request.now))
+    held = known(
+        params.customer_id, lambda: access.all_subscriptions(request.customer(params.customer_id), ids, request.now)
+    )
     granting = {id for feature in features for id in holders(feature.id, held.balances)}
     shown = [
         {

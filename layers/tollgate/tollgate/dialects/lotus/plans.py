@@ -18,7 +18,7 @@ from tollgate.domain.periods import Interval, Reset
 from tollgate.domain.plans import PREPAID, USAGE_BASED, Plan, PlanItem
 from tollgate.domain.quantities import ZERO
 from tollgate.usecases.access import Access
-from tollgate.usecases.management import Management
+from tollgate.usecases.catalog import Catalogs
 
 _DURATIONS = {
     Reset(Interval.MONTH): "monthly",
@@ -43,11 +43,11 @@ _RESETS = {
 }
 
 
-def list_plans(management: Management, access: Access, request: Request) -> Answer:
+def list_plans(catalogs: Catalogs, access: Access, request: Request) -> Answer:
     env = request.caller.environment
     features = access.features.catalog(env, fresh=True).features
     versions: dict[str, list[Plan]] = {}
-    for plan in management.plan_store.every_version(env):
+    for plan in catalogs.plan_versions(env):
         if not plan.archived:
             versions.setdefault(plan.id, []).append(plan)
     shown = [_plan_json(env, found, features) for found in versions.values()]
@@ -55,9 +55,9 @@ def list_plans(management: Management, access: Access, request: Request) -> Answ
     return Answer([plan for plan in shown if not duration or plan["plan_duration"] in duration])
 
 
-def get(management: Management, access: Access, request: Request, asked: str) -> Answer:
+def get(catalogs: Catalogs, access: Access, request: Request, asked: str) -> Answer:
     env = request.caller.environment
-    found = [plan for plan in management.plan_store.every_version(env) if is_plan(env, plan, asked)]
+    found = [plan for plan in catalogs.plan_versions(env) if is_plan(env, plan, asked)]
     if not found:
         raise NotFound("plan", asked)
     return Answer(_plan_json(env, found, access.features.catalog(env, fresh=True).features))

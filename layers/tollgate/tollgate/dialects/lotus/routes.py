@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from urllib.parse import unquote
+from collections.abc import Mapping
 
 from tollgate.dialects.http import Answer, Request
 from tollgate.dialects.lotus.errors import NotAllowed, NotServed
+from tollgate.dialects.routing import Route, match
 from tollgate.domain.errors import NotFound
-
-Route = Callable[..., Answer]
-"""Takes the request, and what the path's `{}` stand for."""
 
 # Lotus's own, and not served here: said so, rather than not found.
 NOT_SERVED = ("invoices", "credits", "plans", "customers", "subscriptions")
@@ -42,24 +39,14 @@ def dispatch(method: str, routes: Mapping[str, Route], request: Request) -> Answ
     """Runs the route of a path. Raises NotFound, NotAllowed for another method than `method`, NotServed, Forbidden."""
     path = request.route.partition(" ")[2]
     own, others = (READS, WRITES) if method == "GET" else (WRITES, READS)
-    found = matching(own, path)
+    found = match(own, path)
     if found and request.method == method:
         template, arguments = found
         if template not in PUBLISHABLE or method != "GET":
             request.caller.require_secret("do this")
         return routes[template](request, *arguments)
-    if found or matching(others, path):
+    if found or match(others, path):
         raise NotAllowed(f'Method "{request.method}" not allowed.')
     if path.split("/")[2:3] and path.split("/")[2] in NOT_SERVED:
         raise NotServed(f"{path} is not served")
     raise NotFound("route", path[:100])
-
-
-def matching(templates: tuple[str, ...], path: str) -> tuple[str, list[str]] | None:
-    """The template that a path follows, and what its `{}` stand for."""
-    parts = path.split("/")
-    for template in templates:
-        pattern = template.split("/")
-        if len(pattern) == len(parts) and all(p in ("{}", part) for p, part in zip(pattern, parts, strict=True)):
-            return template, [unquote(part) for p, part in zip(pattern, parts, strict=True) if p == "{}"]
-    return None

@@ -23,7 +23,8 @@ from tollgate.domain.subscriptions import Terms, nested
 from tollgate.domain.use_records import checked_properties_size
 from tollgate.exact_json import dumps
 from tollgate.usecases.access import Access
-from tollgate.usecases.management import Management
+from tollgate.usecases.catalog import Catalogs
+from tollgate.usecases.customers import Customers
 
 STATUSES = {"active": "active", "expired": "ended", "scheduled": "not_started"}
 
@@ -64,16 +65,16 @@ class CancelParams(Params):
     invoicing_behavior: Literal["add_to_next_invoice", "invoice_now"] | None = None
 
 
-def create(management: Management, access: Access, request: Request) -> Answer:
+def create(catalogs: Catalogs, customers: Customers, access: Access, request: Request) -> Answer:
     params = CreateParams.of(request)
     env, now = request.caller.environment, request.now
     if (params.plan_id is None) == (params.version_id is None):
         raise Invalid(Problem("invalid", "You must specify exactly one of plan_id or version_id"))
     if params.end_date is not None and params.end_date <= now:
         raise Invalid(Problem("invalid", "End date cannot be in the past", "end_date"))
-    plan = _plan(management, request, params)
+    plan = _plan(catalogs, request, params)
     try:
-        holdings = management.customer(env, params.customer_id)
+        holdings = customers.get(request.customer(params.customer_id))
     except NotFound as error:
         raise does_not_exist("customer_id", params.customer_id) from error
     at = holdings.time(now)
@@ -98,38 +99,37 @@ def create(management: Management, access: Access, request: Request) -> Answer:
         extra={"is_new": params.is_new, "metadata": metadata},
     )
     try:
-        subscription, after = management.attach(env, params.customer_id, plan.id, plan.version, now, terms)
+        subscription, after = customers.attach(request.customer(params.customer_id), plan.id, plan.version, now, terms)
     except Conflict as error:
         raise OverlappingPlans(str(error)) from error
-    return Answer(record_json(access, request, after, subscription), 201)
+    return Answer(record_json(request, after, subscription, plan), 201)
 
 
-def list_subscriptions(management: Management, access: Access, request: Request) -> Answer:
+def list_subscriptions(customers: Customers, access: Access, request: Request) -> Answer:
     params = ListParams.of(request)
     named = request.query.get("status")
     statuses = StatusParams.parsed({"status": list(named)} if named else {}).status
     try:
-        holdings = management.customer(request.caller.environment, params.customer_id)
+        holdings = customers.get(request.customer(params.customer_id))
     except NotFound as error:
         raise does_not_exist("customer_id", params.customer_id) from error
     at = holdings.time(request.now)
+    env, plans = request.caller.environment, access.plans(request.caller.environment, holdings.subscriptions.values())
     found = []
     for held in sorted(holdings.subscriptions.values(), key=lambda s: (s.started_at, s.created_at, s.id)):
         start, end = term(held, at)
         if held.entity_id is not None or STATUSES[held.status(at)] not in statuses:
             continue
-        if params.plan_id is not None and not is_plan(
-            request.caller.environment, access.plan(request.caller.environment, held), params.plan_id
-        ):
+        if params.plan_id is not None and not is_plan(env, plans[held.id], params.plan_id):
             continue
         if (params.range_start and end < params.range_start) or (params.range_end and start > params.range_end):
             continue
         if answers(held.filters, params.filters):
-            found.append(record_json(access, request, holdings, held))
+            found.append(record_json(request, holdings, held, plans[held.id]))
     return Answer(found)
 
 
-def cancel(management: Management, access: Access, request: Request, id: str) -> Answer:
+def cancel(customers: Customers, access: Access, request: Request, id: str) -> Answer:
     """Ends a subscription now."""
     CancelParams.of(request)
     env = request.caller.environment
@@ -137,17 +137,17 @@ def cancel(management: Management, access: Access, request: Request, id: str) ->
     if named is None:
         raise NotFound("subscription", id)
     customer_id, own = named
-    holdings = management.customer(env, customer_id)
+    holdings = customers.get(request.customer(customer_id))
     held = holdings.subscriptions.get(own)
     if held is None or held.status(holdings.time(request.now)) == "expired":
         raise NotFound("subscription", id)
-    ended = management.update_subscription(
-        env, customer_id, request.now, subscription_id=own, action="cancel_immediately"
+    ended = customers.update_subscription(
+        request.customer(customer_id), request.now, subscription_id=own, action="cancel_immediately"
     )
-    return Answer(record_json(access, request, holdings, ended))
+    return Answer(record_json(request, holdings, ended, access.plan(env, ended)))
 
 
-def record_json(access: Access, request: Request, holdings: Holdings, subscription: Subscription) -> dict[str, Any]:
+def record_json(request: Request, holdings: Holdings, subscription: Subscription, plan: Plan) -> dict[str, Any]:
     env, at = request.caller.environment, holdings.time(request.now)
     return {
         "subscription_id": subscription_id(holdings.customer.id, subscription),
@@ -156,23 +156,23 @@ def record_json(access: Access, request: Request, holdings: Holdings, subscripti
         "is_new": subscription.extra.get("is_new", True),
         "subscription_filters": filters_json(subscription),
         "customer": customer_json(holdings.customer),
-        "billing_plan": version_json(env, access.plan(env, subscription)),
+        "billing_plan": version_json(env, plan),
         "fully_billed": False,
         "addons": [],
         "metadata": subscription.extra.get("metadata", {}),
     }
 
 
-def _plan(management: Management, request: Request, params: CreateParams) -> Plan:
+def _plan(catalogs: Catalogs, request: Request, params: CreateParams) -> Plan:
     """The newest version of the plan named, or the version named. Raises Invalid."""
     env = request.caller.environment
     if params.version_id is not None:
-        versions = management.plan_store.every_version(env)
+        versions = catalogs.plan_versions(env)
         found = [plan for plan in versions if is_version(env, plan, params.version_id)]
         field, asked = "version_id", params.version_id
     else:
         field, asked = "plan_id", str(params.plan_id)
-        found = [plan for plan in management.plans(env) if is_plan(env, plan, asked)]
+        found = [plan for plan in catalogs.plans(env) if is_plan(env, plan, asked)]
     if not found:
         raise does_not_exist(field, asked)
     return found[0]

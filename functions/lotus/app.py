@@ -1,0 +1,34 @@
+"""Lotus's routes that write: events (`POST /api/track/`), customers and subscriptions. Those that read are `metric_access`'s."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from tollgate import runtime
+from tollgate.dialects.edge import handle
+from tollgate.dialects.http import Answer, Request
+from tollgate.dialects.lotus import customers, events, subscriptions
+from tollgate.dialects.lotus.errors import LOTUS
+from tollgate.dialects.lotus.routes import dispatch
+from tollgate.dialects.routing import Route
+
+_customers = runtime.customers()
+_access = runtime.access()
+runtime.client("sqs")  # made here, so that no request waits for it
+
+ROUTES: dict[str, Route] = {
+    "/api/track": partial(events.track, runtime.to_usage_queue),
+    "/api/verify_idems_received": partial(events.verify, runtime.usage_events()),
+    "/api/customers": partial(customers.create, _customers, _access),
+    "/api/subscriptions": partial(subscriptions.create, runtime.catalogs(), _customers, _access),
+    "/api/subscriptions/{}/cancel": partial(subscriptions.cancel, _customers, _access),
+}
+
+
+def _write(request: Request) -> Answer:
+    return dispatch("POST", ROUTES, request)
+
+
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    return handle(event, LOTUS, _write, runtime.clock, runtime.defect)

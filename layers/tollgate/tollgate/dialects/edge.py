@@ -1,0 +1,69 @@
+"""From an HTTP API event to a dialect's answer. API Gateway has routed it already; here is the one place that catches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from tollgate.dialects.http import MAX_BODY_BYTES, Answer, Request, caller_of, request_of
+from tollgate.domain.api_keys import Caller
+from tollgate.domain.environments import Environment
+from tollgate.domain.errors import InvalidInput, TollgateError
+
+
+def _none(_: str) -> Answer | None:
+    return None
+
+
+class Dialect(NamedTuple):
+    """How one API words what goes wrong, and what it takes.
+
+    `error_answer`: a domain error as that API's answer. `internal_error`: the answer to a defect of ours, which tells nothing
+    of it; the environment is None where the caller was not known yet. `max_body_bytes`: a larger body is refused.
+    `bad_body`: for the path of a request whose body could not be read, an answer unlike `error_answer`'s, or None.
+    """
+
+    error_answer: Callable[[TollgateError, Environment], Answer]
+    internal_error: Callable[[Environment | None], Answer]
+    max_body_bytes: int = MAX_BODY_BYTES
+    bad_body: Callable[[str], Answer | None] = _none
+
+
+def handle(
+    event: Mapping[str, Any],
+    dialect: Dialect,
+    route: Callable[[Request], Answer],
+    clock: Callable[[], int],
+    defect: Callable[[str], None],
+) -> dict[str, Any]:
+    """Runs `route` on the event. Domain errors become the dialect's; anything else is a defect of ours: told, and a 500.
+
+    `clock` gives epoch milliseconds, `defect` logs the exception being handled. An answer of 503 says when to try again.
+    """
+    env = None
+    try:
+        caller = caller_of(event)
+        env = caller.environment
+        answer = _answer(event, dialect, route, caller, clock())
+    except TollgateError as error:
+        assert env is not None  # raised after the caller was known
+        answer = dialect.error_answer(error, env)
+        if answer.status == 503:
+            answer = answer._replace(headers={"retry-after": "1"})
+    except Exception:  # noqa: BLE001 - the outermost edge: told below, and answered as 500
+        defect("unexpected error")
+        answer = dialect.internal_error(env)
+    return answer.to_event()
+
+
+def _answer(
+    event: Mapping[str, Any], dialect: Dialect, route: Callable[[Request], Answer], caller: Caller, now: int
+) -> Answer:
+    try:
+        request = request_of(event, caller, now, dialect.max_body_bytes)
+    except InvalidInput:
+        answer = dialect.bad_body(event["rawPath"])
+        if answer is None:
+            raise
+        return answer
+    return route(request)

@@ -1,0 +1,61 @@
+"""The base of all requests' models, and the field types that dialects share. Each dialect adds its words and its own fields.
+
+The rules themselves are in `field_rules`, which the check function uses without pydantic.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, ClassVar, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationError, model_validator
+
+from tollgate.dialects.field_rules import id_rule, later_rule
+from tollgate.domain.errors import TollgateError
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+Text = Annotated[str, StringConstraints(max_length=1000)]
+Id = Annotated[str, AfterValidator(id_rule)]
+
+
+class BaseParams(BaseModel):
+    """A request's parameters. Fields nobody knows are ignored; those in `later`, which would change what the call means and
+    are not served, are refused."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
+
+    later: ClassVar[tuple[str, ...]] = ()
+    nothing: ClassVar[tuple[Any, ...]] = (None, False)  # values under which a field in `later` asks for nothing
+    refusal: ClassVar[str] = "{name} is not supported"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_later(cls, data: Any) -> Any:
+        later_rule(data, cls.later, cls.nothing, cls.refusal)
+        return data
+
+    @classmethod
+    def parsed(cls, data: Any) -> Self:
+        """The parsed parameters; raises the dialect's error (`refused`) with all that is wrong."""
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            raise cls.refused(error) from error
+
+    @classmethod
+    def refused(cls, error: ValidationError) -> TollgateError:
+        """What is wrong, in the dialect's words."""
+        raise NotImplementedError
+
+
+def iso_ms(text: str) -> int:
+    """A time of ISO 8601 in epoch milliseconds, exactly; without an offset it is UTC. Raises ValueError, or TypeError for what
+    is no text."""
+    moment = datetime.fromisoformat(text)
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    try:
+        since = moment - _EPOCH
+    except OverflowError as error:
+        raise ValueError(text) from error
+    return (since.days * 86_400 + since.seconds) * 1000 + since.microseconds // 1000

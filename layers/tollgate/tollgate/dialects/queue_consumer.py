@@ -1,0 +1,110 @@
+"""What becomes of the messages of the usage queue: counted, delivered again, or put aside as dead letters.
+
+A message carries uses and events to count (`dialects.queue`, `dialects.events_in`), or says that a reservation is due
+(`dialects.reservations`). One message's trouble never holds up the others of its batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from tollgate.dialects import reservations
+from tollgate.dialects.events_in import is_reported, reported_use
+from tollgate.dialects.queue import items_in
+from tollgate.domain.errors import NotFound, TollgateError, Unavailable
+from tollgate.exact_json import dumps, loads
+from tollgate.usecases.reservations import Reservations
+from tollgate.usecases.usage_events import QueuedEvent
+from tollgate.usecases.usage_queue import QueuedUse, UsageQueue
+
+RECEIVES = 5  # the queue's maxReceiveCount: after it, SQS moves a message aside without a reason
+_KNOWN = (TollgateError, KeyError, TypeError, ValueError, ArithmeticError)  # what a message may be wrong in
+
+Message = Mapping[str, Any]
+"""One record of an SQS event."""
+
+
+class _Problem(NamedTuple):
+    """Why a message was not settled, or one of its items (`number`; None: all of it)."""
+
+    message: Message
+    number: int | None
+    error: Exception
+
+
+class QueueConsumer:
+    """The consumer of the usage queue.
+
+    `send_later(body, seconds)` puts a message on the usage queue that is delivered after so many seconds; `put_aside(body)`
+    puts one on the dead-letter queue; `defect(text)` logs the exception being handled.
+    """
+
+    def __init__(
+        self,
+        usage_queue: UsageQueue,
+        reservations: Reservations,
+        send_later: Callable[[str, int], None],
+        put_aside: Callable[[str], None],
+        defect: Callable[[str], None],
+    ) -> None:
+        self.usage_queue = usage_queue
+        self._reservations = reservations
+        self._send_later = send_later
+        self._put_aside = put_aside
+        self._defect = defect
+
+    def take(self, messages: Sequence[Message], now: int) -> list[str]:
+        """Counts what the messages carry, at `now` (epoch milliseconds). Returns the ids of those that are to come again.
+
+        What would fail again goes to the dead letters with its reason, and alone: the rest of its message is settled.
+        """
+        items: list[tuple[Message, int, QueuedUse | QueuedEvent]] = []
+        problems: list[_Problem] = []
+        for message in messages:
+            try:
+                items += [(message, number, item) for number, item in enumerate(self._items(message["body"], now))]
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with one message: told, and given back
+                if not isinstance(error, _KNOWN):
+                    self._defect(f"message {message['messageId']} could not be dealt with")
+                problems.append(_Problem(message, None, error))
+        outcomes = self.usage_queue.count([item for _, _, item in items], now)
+        for (message, number, _), outcome in zip(items, outcomes, strict=True):
+            if outcome is not None:
+                problems.append(_Problem(message, number, outcome))
+        again = dict.fromkeys(problem.message["messageId"] for problem in problems if _comes_again(problem))
+        for problem in problems:
+            if problem.message["messageId"] not in again and not self._is_put_aside(problem):
+                again[problem.message["messageId"]] = None
+        return list(again)
+
+    def _items(self, body: str, now: int) -> list[QueuedUse | QueuedEvent]:
+        """What a message carries to count. One about a reservation that is due carries nothing: it is dealt with here."""
+        if reservations.is_due(body):
+            later = reservations.on_due(self._reservations, body, now)
+            if later is not None:
+                self._send_later(later.body, later.seconds)
+            return []
+        message = loads(body)
+        return [reported_use(message, now)] if is_reported(message) else items_in(message)
+
+    def _is_put_aside(self, problem: _Problem) -> bool:
+        """Sends a message, or the one item of it, to the dead letters; False where that failed, and it must come again."""
+        body = problem.message["body"]
+        if problem.number is not None and not is_reported(message := loads(body)):
+            body = dumps({**message, "items": [message["items"][problem.number]]})
+        letter = {"reason": f"{type(problem.error).__name__}: {problem.error}", "message": body}
+        try:
+            self._put_aside(dumps(letter))
+        except Exception:  # noqa: BLE001 - whatever kept it from the dead letters: told, and the message stays in its queue
+            self._defect(f"message {problem.message['messageId']} could not be put aside")
+            return False
+        return True
+
+
+def _comes_again(problem: _Problem) -> bool:
+    """Whether a message is to be delivered again: another time it may be counted, and it has not come too often."""
+    error = problem.error
+    early = isinstance(error, NotFound) and error.kind in ("customer", "entity")  # it may be about to be made
+    passing = early or isinstance(error, Unavailable) or not isinstance(error, _KNOWN)
+    return passing and int(problem.message.get("attributes", {}).get("ApproximateReceiveCount", 1)) < RECEIVES

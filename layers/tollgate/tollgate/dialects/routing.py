@@ -1,0 +1,44 @@
+"""Which route a request takes: tables of `METHOD /path`, in which `{}` stands for one part of a path.
+
+A table lives in the function that serves it. Lotus's stands beside its dialect, because two functions share its paths and
+each must know the other's to answer 405.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import NamedTuple
+from urllib.parse import unquote
+
+from tollgate.dialects.http import Answer
+
+Route = Callable[..., Answer]
+"""Takes the request, and what the path's `{}` stand for."""
+
+
+class Match(NamedTuple):
+    """The template that a path follows, and what its `{}` stand for, in order."""
+
+    template: str
+    arguments: list[str]
+
+
+def match(templates: Iterable[str], path: str) -> Match | None:
+    """The most specific template that a path follows: the one with the fewest `{}`. None where it follows none.
+
+    An HTTP API has decoded a path but for `%25`, so its parts are unquoted here, and nowhere else.
+    """
+    parts = path.split("/")
+    found: list[Match] = []
+    for template in templates:
+        pattern = template.split("/")
+        if len(pattern) == len(parts) and all(p in ("{}", part) for p, part in zip(pattern, parts, strict=True)):
+            arguments = [unquote(part) for p, part in zip(pattern, parts, strict=True) if p == "{}"]
+            found.append(Match(template, arguments))
+    return min(found, key=lambda each: len(each.arguments), default=None)
+
+
+def taking(*use_cases: object, routes: Mapping[str, Route]) -> dict[str, Route]:
+    """Routes whose handlers take these use cases before the request."""
+    return {template: partial(route, *use_cases) for template, route in routes.items()}

@@ -1,0 +1,45 @@
+"""API keys: made, listed, revoked, and found by their text."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+
+from tollgate.domain import api_keys
+from tollgate.domain.api_keys import ApiKey, Scope
+from tollgate.domain.environments import Environment
+from tollgate.store.api_keys import ApiKeyStore
+from tollgate.usecases.ids import new_id
+
+
+class ApiKeys:
+    """The use cases around API keys. `now` is epoch milliseconds."""
+
+    def __init__(self, store: ApiKeyStore) -> None:
+        self._store = store
+
+    def find(self, text: str) -> ApiKey | None:
+        """The key of that text, unless it is none or was revoked. One read."""
+        return self._store.find(api_keys.digest(text)) if text else None
+
+    def create(
+        self,
+        env: Environment,
+        scope: Scope,
+        name: str,
+        now: int,
+        token: Callable[[], str] = lambda: secrets.token_urlsafe(32),
+    ) -> tuple[ApiKey, str]:
+        """A new key, and its text: the only time that it can be seen."""
+        text = api_keys.mint(env, scope, token())
+        key = ApiKey(new_id("key"), api_keys.digest(text), env, scope, name, api_keys.hint(text), now)
+        self._store.add(key)
+        return key, text
+
+    def list(self, env: Environment) -> list[ApiKey]:
+        """The environment's keys, oldest first."""
+        return self._store.list(env)
+
+    def revoke(self, env: Environment, key_id: str) -> None:
+        """Forgets a key for good. Raises NotFound."""
+        self._store.revoke(env, key_id)

@@ -1,0 +1,162 @@
+"""The catalog of each environment: features and plans, defined and looked up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+from tollgate.domain.customers import Customer, Holdings, Subscription
+from tollgate.domain.environments import Environment
+from tollgate.domain.errors import AlreadyExists, InvalidInput, InvalidRequest, Unavailable
+from tollgate.domain.features import Catalog, Feature, FeatureType, checked_feature, feature_of
+from tollgate.domain.plans import MAX_ITEMS, Plan, checked_plan
+from tollgate.domain.subscriptions import attach
+from tollgate.store.features import FeatureStore
+from tollgate.store.plans import PlanStore
+from tollgate.store.table import Refused
+
+
+class Catalogs:
+    """The use cases around features and plans: read from the table each time, unlike `FeatureCache`'s and `PlanCache`'s.
+    `now` is epoch milliseconds."""
+
+    def __init__(self, features: FeatureStore, plans: PlanStore) -> None:
+        self._features = features
+        self._plans = plans
+
+    def create_feature(self, env: Environment, feature: Feature) -> Feature:
+        """Raises AlreadyExists, or InvalidInput and NotFound for a credit system's members."""
+        if feature.type is FeatureType.CREDIT_SYSTEM:
+            checked_feature(feature, self._features.all(env))
+        self._features.add(env, feature)
+        return feature
+
+    def features(self, env: Environment) -> list[Feature]:
+        """All of them, archived ones too."""
+        return list(self._features.all(env).values())
+
+    def feature(self, env: Environment, feature_id: str) -> Feature:
+        """Raises NotFound."""
+        return feature_of(self._features.all(env), feature_id)
+
+    def catalog(self, env: Environment) -> Catalog:
+        """The features of an environment, read afresh."""
+        return Catalog(self._features.all(env))
+
+    def update_feature(self, env: Environment, feature_id: str, change: Callable[[Feature], Feature]) -> Feature:
+        """Raises NotFound, or InvalidInput for a type that is to change."""
+        features = self._features.all(env)
+        old = feature_of(features, feature_id)
+        new = checked_feature(change(old), features)
+        if new.type is not old.type:
+            raise InvalidInput("type", "cannot be changed")
+        self._features.replace(env, new)
+        return new
+
+    def delete_feature(self, env: Environment, feature_id: str) -> None:
+        """Deletes a feature, or archives it where a plan or a credit system names it. Raises NotFound."""
+        features = self._features.all(env)
+        feature = feature_of(features, feature_id)
+        plans = self._plans.every_version(env)
+        in_use = any(item.feature_id == feature_id for plan in plans for item in plan.items) or any(
+            feature_id == member for other in features.values() for member, _ in other.credit_schema
+        )
+        if in_use:
+            self._features.replace(env, feature._replace(archived=True))
+        else:
+            self._features.remove(env, feature_id)
+
+    def create_plan(self, env: Environment, plan: Plan) -> Plan:
+        """Raises AlreadyExists, NotFound for an item's unknown feature, InvalidInput for an item that misfits, or
+        InvalidRequest for an automatic plan that no customer could hold beside the other automatic ones."""
+        self._check_plan(env, plan)
+        self._plans.add(env, plan)
+        return plan
+
+    def _check_plan(self, env: Environment, plan: Plan) -> None:
+        catalog = self.catalog(env)
+        checked_plan(plan, catalog.features)
+        if plan.auto_enable:
+            everyone = Holdings(Customer("everyone"))
+            others = [other for other in self.automatic_plans(env) if other.id != plan.id]
+            for automatic in (*others, plan):
+                everyone = attach(everyone, automatic, catalog, automatic.id, plan.created_at)
+            if any(held.status(plan.created_at) != "active" for held in everyone.subscriptions.values()):
+                raise InvalidRequest("Automatic plans must not replace each other: these share a group")
+            if len(everyone.subscriptions) + len(everyone.balances) > MAX_ITEMS:
+                raise InvalidRequest(f"Automatic plans can grant at most {MAX_ITEMS} features in all")
+
+    def automatic_plans(self, env: Environment) -> list[Plan]:
+        """The plans that a new customer gets by itself."""
+        return [plan for plan in self._plans.all(env) if plan.auto_enable and not plan.archived]
+
+    def plans(self, env: Environment) -> list[Plan]:
+        """The newest version of each plan, archived ones too."""
+        return self._plans.all(env)
+
+    def plan_versions(self, env: Environment) -> list[Plan]:
+        """All versions of all plans."""
+        return self._plans.every_version(env)
+
+    def plans_of(self, env: Environment, subscriptions: Iterable[Subscription]) -> dict[str, Plan]:
+        """The plans of subscriptions, in the versions subscribed to, by the subscription's id. A deleted one is left out."""
+        held = list(subscriptions)
+        if not held:
+            return {}
+        found = {(plan.id, plan.version): plan for plan in self.plan_versions(env)}
+        return {s.id: found[s.plan_id, s.plan_version] for s in held if (s.plan_id, s.plan_version) in found}
+
+    def mark_used(self, env: Environment, plan: Plan) -> None:
+        """Notes that a customer subscribes to this version of a plan: from now on it is never changed in place."""
+        self._plans.mark_used(env, plan)
+
+    def plan(self, env: Environment, plan_id: str, version: int | None = None) -> Plan:
+        """One version of a plan, the newest unless told. Raises NotFound."""
+        return self._plans.get(env, plan_id, version)
+
+    def update_plan(self, env: Environment, plan_id: str, change: Callable[[Plan], Plan], now: int) -> Plan:
+        """A new version of a plan; where only `archived` changes, the same versions. Raises NotFound, InvalidInput."""
+        old = self._plans.get(env, plan_id)
+        new = change(old)
+        if new.archived != old.archived:
+            for version in self._plans.versions(env, plan_id):
+                self._plans.replace(env, replace(version, archived=new.archived))
+            old = replace(old, archived=new.archived)
+        if new == old:
+            return old
+        new = replace(new, version=old.version + 1, created_at=now, in_use=False)
+        self._check_plan(env, new)
+        self._plans.add(env, new)
+        return new
+
+    def edit_plan(self, env: Environment, plan_id: str, change: Callable[[Plan], Plan], now: int) -> Plan:
+        """A plan changed bit by bit: in place while nobody has subscribed to its newest version, else as a new version.
+
+        Several may do so at once. Raises NotFound, what `change` raises, or Unavailable under constant contention.
+        """
+        for _ in self._plans.turns():
+            old = self._plans.get(env, plan_id)
+            new = change(old)
+            if new == old:
+                return old
+            if old.in_use:
+                new = replace(new, version=old.version + 1, created_at=now, in_use=False)
+            self._check_plan(env, new)
+            try:
+                if old.in_use:
+                    self._plans.add(env, new)
+                else:
+                    self._plans.swap(env, old, new)
+            except (AlreadyExists, Refused):
+                continue
+            return new
+        raise Unavailable("The plan is being changed too often: nothing was changed, try again")
+
+    def delete_plan(self, env: Environment, plan_id: str, *, all_versions: bool = False) -> None:
+        """Deletes the newest version of a plan (or all), or archives what some customer has subscribed to."""
+        versions = self._plans.versions(env, plan_id)
+        for plan in versions if all_versions else versions[-1:]:
+            if plan.in_use:
+                self._plans.replace(env, replace(plan, archived=True))
+            else:
+                self._plans.remove(env, plan)

@@ -1,0 +1,321 @@
+"""Customers and what they have: entities, subscriptions, and balances set by hand.
+
+A change is one transaction on what is there when it is written: read, decide in the domain, write; again where something was
+changed meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from decimal import Decimal
+
+from tollgate.domain import manual_balances
+from tollgate.domain.controls import Controls
+from tollgate.domain.customers import Customer, Entity, Holdings, Subscription, linked
+from tollgate.domain.entities import add_entity, remove_entity
+from tollgate.domain.environments import CustomerRef, Environment
+from tollgate.domain.errors import AlreadyExists, Forbidden, InvalidInput, InvalidRequest, NotFound, Unavailable
+from tollgate.domain.features import Catalog
+from tollgate.domain.plans import check_controls, checked_plan
+from tollgate.domain.subscriptions import (
+    NO_TERMS,
+    Terms,
+    attach,
+    cancel,
+    uncancel,
+    update_quantities,
+)
+from tollgate.store.customers import CustomerStore
+from tollgate.store.table import Refused
+from tollgate.usecases.catalog import Catalogs
+from tollgate.usecases.ids import new_id
+
+PAGE = 200  # customers in one Query of their list
+
+Turn = Callable[[Holdings, Catalog, int], Holdings]
+"""A change of holdings, at the customer's time."""
+
+
+class Customers:
+    """The use cases around customers. `now` is epoch milliseconds.
+
+    `keeps_overage`: a free balance that is overdrawn at a reset stays so by as much (autumn.md 3.9).
+    """
+
+    def __init__(self, store: CustomerStore, catalogs: Catalogs, *, keeps_overage: bool = False) -> None:
+        self._store = store
+        self._catalogs = catalogs
+        self._keeps_overage = keeps_overage
+
+    def get(self, customer: CustomerRef) -> Holdings:
+        """All that a customer has, in one Query. Raises NotFound."""
+        return self._store.get(customer).holdings
+
+    def page(
+        self, env: Environment, position: str, limit: int, *, newest_first: bool = False
+    ) -> list[tuple[str, CustomerRef]]:
+        """Up to `limit` customers in order of creation that follow a position (empty: from the first on), each with its own."""
+        found = self._store.page(env, position, limit, newest_first=newest_first)
+        return [(at, CustomerRef(env, id)) for at, id in found]
+
+    def refs(self, env: Environment, *, newest_first: bool = False) -> Iterator[CustomerRef]:
+        """Every customer of the environment in order of creation: a Query for each 200."""
+        position = ""
+        while page := self.page(env, position, PAGE, newest_first=newest_first):
+            yield from (customer for _, customer in page)
+            position = page[-1][0]
+
+    def each(self, customers: Iterable[CustomerRef]) -> Iterator[Holdings]:
+        """What these customers have, in order, without those that do not exist (any more): a Query for each."""
+        for customer in customers:
+            try:
+                yield self.get(customer)
+            except NotFound:
+                continue
+
+    def with_entity(self, env: Environment, customer_id: str | None, entity_id: str) -> Holdings:
+        """The customer that has the entity. Where none is named, it is looked for among all. Raises NotFound."""
+        if customer_id is not None:
+            holdings = self.get(CustomerRef(env, customer_id))
+            holdings.entity(entity_id)
+            return holdings
+        for holdings in self.each(self.refs(env)):
+            if entity_id in holdings.entities:
+                return holdings
+        raise NotFound("entity", entity_id)
+
+    def get_or_create(
+        self, env: Environment, customer: Customer, auto_enable_plan_id: str | None, now: int, *, fill: bool = False
+    ) -> Holdings:
+        """The customer as stored, or a new one holding the plans that are enabled automatically.
+
+        `fill`: a name or e-mail that the stored one has not is added. Raises NotFound for an unknown plan, or
+        InvalidRequest where it cannot be attached.
+        """
+        try:
+            found = self.get(CustomerRef(env, customer.id))
+        except NotFound:
+            pass
+        else:
+            return self._filled(env, found, customer, now) if fill else found
+        catalog = self._catalogs.catalog(env)
+        check_controls(customer.controls, catalog.features)
+        holdings = linked(Holdings(replace(customer, created_at=now)), catalog, now)
+        automatic = (
+            self._catalogs.automatic_plans(env)
+            if auto_enable_plan_id is None
+            else [self._catalogs.plan(env, auto_enable_plan_id)]
+        )
+        for plan in automatic:
+            self._catalogs.mark_used(env, plan)
+            terms = Terms(free_trial=plan.free_trial, keeps_overage=self._keeps_overage)
+            holdings = attach(holdings, plan, catalog, new_id("sub"), now, terms)
+        try:
+            self._store.add(env, holdings)
+        except Refused:
+            return self.get(CustomerRef(env, customer.id))
+        return holdings
+
+    def _filled(self, env: Environment, found: Holdings, customer: Customer, now: int) -> Holdings:
+        name, email = found.customer.name or customer.name, found.customer.email or customer.email
+        if (name, email) == (found.customer.name, found.customer.email):
+            return found
+        return self.update(CustomerRef(env, customer.id), lambda old: replace(old, name=name, email=email), now)
+
+    def create(self, env: Environment, customer: Customer, now: int) -> Holdings:
+        """A new customer; raises AlreadyExists."""
+        try:
+            self.get(CustomerRef(env, customer.id))
+        except NotFound:
+            return self.get_or_create(env, customer, None, now)
+        raise AlreadyExists("customer", customer.id)
+
+    def update(self, customer: CustomerRef, change: Callable[[Customer], Customer], now: int) -> Holdings:
+        """The customer changed: its profile, or its controls, which its balances follow. Raises NotFound."""
+
+        def turn(holdings: Holdings, catalog: Catalog, at: int) -> Holdings:
+            changed = change(holdings.customer)
+            check_controls(changed.controls, catalog.features)
+            return linked(replace(holdings, customer=changed), catalog, at)
+
+        return self.change(customer, turn, now)
+
+    def delete(self, customer: CustomerRef) -> None:
+        """Raises NotFound."""
+        for _ in self._store.turns():
+            try:
+                return self._store.remove(customer.environment, self._store.get(customer))
+            except Refused:
+                continue
+        raise Unavailable("The customer is being changed too often: try again")
+
+    def advance_test_clock(self, customer: CustomerRef, frozen_time: int, now: int) -> Holdings:
+        """Moves a sandbox customer's time forward; raises Forbidden in the live environment, InvalidInput backward."""
+        if customer.environment is not Environment.SANDBOX:
+            raise Forbidden("A test clock can be advanced in the sandbox only")
+
+        def turn(holdings: Holdings, catalog: Catalog, _: int) -> Holdings:
+            if frozen_time < (holdings.customer.frozen_time or holdings.customer.created_at):
+                raise InvalidInput("frozen_time", "must not be earlier than the customer's time")
+            moved = replace(holdings.customer, frozen_time=frozen_time)
+            return linked(replace(holdings, customer=moved), catalog, frozen_time)
+
+        return self.change(customer, turn, now)
+
+    def change(self, customer: CustomerRef, turn: Turn, now: int) -> Holdings:
+        """Applies a change of holdings in one transaction, on what is there when it is written.
+
+        Raises what `turn` raises, NotFound, or Unavailable under constant contention.
+        """
+        catalog = self._catalogs.catalog(customer.environment)
+        for _ in self._store.turns():
+            before = self._store.get(customer)
+            after = turn(before.holdings, catalog, before.holdings.time(now))
+            if after == before.holdings:
+                return after
+            try:
+                self._store.change(customer.environment, before, after)
+            except Refused:
+                continue
+            return after
+        raise Unavailable("The customer is being changed too often: nothing was changed, try again")
+
+    # -------------------------------------------------------------- entities
+
+    def create_entity(self, customer: CustomerRef, entity: Entity, now: int) -> Holdings:
+        """Raises NotFound, or AlreadyExists."""
+
+        def turn(holdings: Holdings, catalog: Catalog, at: int) -> Holdings:
+            check_controls(entity.controls, catalog.features)
+            return add_entity(holdings, catalog, replace(entity, created_at=at), at, keeps_overage=self._keeps_overage)
+
+        return self.change(customer, turn, now)
+
+    def update_entity(self, customer: CustomerRef, entity_id: str, controls: Controls, now: int) -> Holdings:
+        """Raises NotFound."""
+
+        def turn(holdings: Holdings, catalog: Catalog, at: int) -> Holdings:
+            check_controls(controls, catalog.features)
+            entity = replace(holdings.entity(entity_id), controls=controls)
+            return linked(replace(holdings, entities={**holdings.entities, entity_id: entity}), catalog, at)
+
+        return self.change(customer, turn, now)
+
+    def delete_entity(self, customer: CustomerRef, entity_id: str, now: int) -> None:
+        """Raises NotFound."""
+        self.change(customer, lambda held, catalog, at: remove_entity(held, catalog, entity_id, at), now)
+
+    # -------------------------------------------------------------- subscriptions
+
+    def attach(
+        self,
+        customer: CustomerRef,
+        plan_id: str,
+        version: int | None,
+        now: int,
+        terms: Terms = NO_TERMS,
+        subscription_id: str | None = None,
+    ) -> tuple[Subscription, Holdings]:
+        """Subscribes the customer to a plan, and grants what it grants, in one transaction.
+
+        Raises NotFound, InvalidRequest where the plan cannot be attached, or Unavailable under constant contention.
+        """
+        env = customer.environment
+        plan = self._catalogs.plan(env, plan_id, version)
+        if plan.archived and version is None:
+            raise InvalidRequest(f"Plan {plan_id} is archived")
+        if terms.items is not None:
+            checked_plan(replace(plan, items=terms.items), self._catalogs.catalog(env).features)
+        self._catalogs.mark_used(env, plan)
+        id = subscription_id or new_id("sub")
+        terms = replace(terms, keeps_overage=self._keeps_overage)
+        after = self.change(customer, lambda held, catalog, at: attach(held, plan, catalog, id, at, terms), now)
+        return after.subscriptions[id], after
+
+    def update_subscription(
+        self,
+        customer: CustomerRef,
+        now: int,
+        *,
+        subscription_id: str | None = None,
+        plan_id: str | None = None,
+        entity_id: str | None = None,
+        action: str | None = None,
+        quantities: Mapping[str, Decimal] | None = None,
+    ) -> Subscription:
+        """Cancels or goes on with a subscription, or changes what was bought. It is named by its id or its plan's.
+
+        Raises NotFound, InvalidInput, or InvalidRequest where it was not canceled.
+        """
+        found: list[str] = []
+
+        def turn(holdings: Holdings, catalog: Catalog, at: int) -> Holdings:
+            id = _subscription_id(holdings, subscription_id, plan_id, entity_id, at)
+            found[:] = [id]
+            if quantities:
+                holdings = update_quantities(holdings, catalog, id, quantities, at)
+            if action == "uncancel":
+                return uncancel(holdings, catalog, id, at)
+            if action is not None:
+                return cancel(holdings, catalog, id, at, at_end=action == "cancel_end_of_cycle")
+            return holdings
+
+        return self.change(customer, turn, now).subscriptions[found[0]]
+
+    # -------------------------------------------------------------- balances
+
+    def create_balance(self, customer: CustomerRef, new: manual_balances.NewBalance, now: int) -> Holdings:
+        """Raises what `domain.manual_balances.create` raises."""
+        return self.change(customer, lambda held, catalog, at: manual_balances.create(held, catalog, new, at), now)
+
+    def update_balance(
+        self,
+        customer: CustomerRef,
+        which: manual_balances.BalanceFilter,
+        change: manual_balances.BalanceUpdate,
+        now: int,
+    ) -> Holdings:
+        """Raises what `domain.manual_balances.update` raises."""
+        return self.update_balances(customer, [(which, change)], now)
+
+    def update_balances(
+        self,
+        customer: CustomerRef,
+        changes: Sequence[tuple[manual_balances.BalanceFilter, manual_balances.BalanceUpdate]],
+        now: int,
+    ) -> Holdings:
+        """Several changes in one transaction."""
+
+        def turn(holdings: Holdings, catalog: Catalog, at: int) -> Holdings:
+            for which, change in changes:
+                holdings = manual_balances.update(holdings, catalog, which, change, at)
+            return holdings
+
+        return self.change(customer, turn, now)
+
+    def delete_balance(
+        self, customer: CustomerRef, which: manual_balances.BalanceFilter, now: int, *, recalculate: bool
+    ) -> Holdings:
+        """Raises what `domain.manual_balances.delete` raises."""
+        return self.change(
+            customer,
+            lambda held, catalog, at: manual_balances.delete(held, catalog, which, at, recalculate=recalculate),
+            now,
+        )
+
+
+def _subscription_id(
+    holdings: Holdings, subscription_id: str | None, plan_id: str | None, entity_id: str | None, now: int
+) -> str:
+    """The subscription that is meant: of that id, or the last one of that plan. Raises NotFound."""
+    if subscription_id is not None and subscription_id in holdings.subscriptions:
+        return subscription_id
+    running = [
+        s
+        for s in holdings.subscriptions.values()
+        if s.status(now) != "expired" and s.entity_id == entity_id and plan_id in (None, s.plan_id)
+    ]
+    if subscription_id is not None or not running or (plan_id is None and len(running) > 1):
+        raise NotFound("subscription", subscription_id or plan_id or "")
+    return max(running, key=lambda s: (s.created_at, s.id)).id

@@ -1,0 +1,50 @@
+"""Calls under an idempotency key that no balance write carries: the key is claimed before, and kept or given back after."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from tollgate.domain.environments import Environment
+from tollgate.domain.errors import DuplicateRequest
+from tollgate.domain.idempotency import IdempotencyKey
+from tollgate.store.idempotency import IdempotencyStore
+
+T = TypeVar("T")
+
+
+class Idempotency:
+    """The use cases around idempotency keys. `now` is epoch milliseconds."""
+
+    def __init__(self, store: IdempotencyStore) -> None:
+        self._store = store
+
+    def guarded(self, env: Environment, keys: Sequence[IdempotencyKey], now: int, call: Callable[[], T]) -> T:
+        """The call's result. A failed call gives its keys back, so that it can be repeated (autumn.md 3.10).
+
+        Raises what the call raises, DuplicateRequest where a key is in use, or Unavailable.
+        """
+        claimed: list[IdempotencyKey] = []
+        done = False
+        try:
+            for key in keys:
+                if not self._store.claim(env, key, now):
+                    raise DuplicateRequest
+                claimed.append(key)
+            result = call()
+            done = True
+        finally:
+            for key in claimed:
+                if done:
+                    self._store.keep(env, key, now)
+                else:
+                    self._store.release(env, key)
+        return result
+
+    def seed(self, env: Environment, key: IdempotencyKey, now: int) -> uuid.UUID:
+        """What a call under a claimed key makes ids from: the same for its repeats, also after a failure.
+
+        Raises Unavailable or OutcomeUnknown; the repeat then finds it, or makes it.
+        """
+        return self._store.seed(env, key, now)
