@@ -13,15 +13,13 @@ from typing import TYPE_CHECKING, Any
 import botocore.session
 import pytest
 from botocore.config import Config
-from hypothesis import settings
 
 from cli.servers import Server, dynamodb_local, free_port, ministack
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-settings.register_profile("tollgate", max_examples=60, deadline=None, derandomize="CI" in os.environ)
-settings.load_profile("tollgate")
+pytest_plugins = ("tests.profiles",)
 
 BACKENDS = ("ministack", "DynamoDB Local")
 

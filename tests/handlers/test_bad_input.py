@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tests.handlers.conftest import Here
 from tests.http_events import authorized, http_event
+from tests.profiles import examples
 from tests.world import SANDBOX, item
 from tollgate import runtime
 from tollgate.domain.balances import Place
@@ -370,7 +371,7 @@ ROUTES = st.sampled_from(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(5))
 @given(ROUTES, json_values | st.dictionaries(FIELDS, json_values | st.just("c1") | st.just("messages"), max_size=8))
 def test_no_input_gives_a_500(customer: Here, call: tuple[str, str], body: Any) -> None:
     text = simplejson.dumps(body, use_decimal=True)
