@@ -15,11 +15,12 @@ import pytest
 from botocore.config import Config
 
 from cli.servers import Server, dynamodb_local, free_port, ministack
+from tests.memory import SCHEME, memory
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-pytest_plugins = ("tests.profiles",)
+pytest_plugins = ("tests.profiles", "tests.kinds")
 
 BACKENDS = ("ministack", "DynamoDB Local")
 
@@ -46,7 +47,9 @@ def session() -> botocore.session.Session:
 
 
 def dynamodb_client(url: str, *, connections: int = 32) -> DynamoDBClient:
-    """The client that the functions use, against an emulator."""
+    """The client that the functions use, against an emulator; or the one that is in this process."""
+    if url.startswith(SCHEME):
+        return memory(url)
     client: Any = session().create_client(
         "dynamodb",
         endpoint_url=url,

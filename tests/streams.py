@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tests.conftest import session
+from tests.memory import Memory
 from tollgate.domain.balances import Balance, Place
 from tollgate.domain.usage import UsageEvent
 from tollgate.store.stream import change_of, record_id
@@ -40,6 +41,8 @@ def recorded(dynamodb: DynamoDBClient, table_name: str) -> list[RecordedUse]:
 
 def records(dynamodb: DynamoDBClient, table_name: str) -> list[dict[str, Any]]:
     """Every record of the table's stream, in order."""
+    if isinstance(dynamodb, Memory):
+        return dynamodb.records(table_name)
     streams: Any = session().create_client(
         "dynamodbstreams",
         endpoint_url=dynamodb.meta.endpoint_url,
