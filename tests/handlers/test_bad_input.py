@@ -11,11 +11,10 @@ import simplejson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.handlers.conftest import Here
+from tests.handlers.conftest import Here, real_client
 from tests.http_events import authorized, http_event
 from tests.profiles import examples
 from tests.world import SANDBOX, item
-from tollgate import runtime
 from tollgate.domain.balances import Place
 from tollgate.store.keys import balance
 
@@ -443,6 +442,6 @@ def test_automatic_plans_that_no_customer_could_hold_together_are_refused(custom
 
 def test_the_functions_client_never_repeats_a_write_by_itself(customer: Here) -> None:
     assert customer
-    config = runtime.client("dynamodb").meta.config
+    config = real_client("dynamodb").meta.config
     assert config.retries["total_max_attempts"] == 1
     assert (config.connect_timeout, config.read_timeout) == (1, 1.5)

@@ -12,9 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cli.servers import Server
 from tests.conftest import create_table, dynamodb_client
-from tests.profiles import examples
+from tests.memory import fresh_url
 from tests.records import NOW, held, monthly, record, spent, used
 from tests.world import SANDBOX, world
 from tollgate.domain.balances import Place
@@ -48,8 +47,8 @@ class Crashing(History):
 
 
 @pytest.fixture(scope="module")
-def teller(servers: dict[str, Server]) -> Teller:
-    client = dynamodb_client(servers["DynamoDB Local"].url)
+def teller() -> Teller:
+    client = dynamodb_client(fresh_url())
     here = world(client, create_table(client))
     return Teller(Crashing(here.table, 400), here.meter, Watches(here.table))
 
@@ -58,7 +57,7 @@ writes = st.lists(st.tuples(st.sampled_from(PLACES), st.integers(1, 9), st.integ
 
 
 @given(writes, st.data())
-@settings(max_examples=examples(0.4), suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 def test_any_interleaving_of_records_gives_the_same_sums(
     teller: Teller, writes: list[tuple[Place, int, int]], data: st.DataObject
 ) -> None:
