@@ -2,6 +2,7 @@
 
     make mutants ARGS="--sample 80"                 80 of all mutations, chosen by a seed that is printed
     make mutants ARGS="--files balances limits"     all mutations of these modules
+    make mutants ARGS="--within restated use"       all mutations of these functions or classes
 
 The checkout is never touched: each of the parallel runs works on a copy of it. A survivor is printed with its place and its
 line before and after; one that changes nothing that anybody could see goes to accepted.txt, with the reason. The exit code
@@ -50,7 +51,7 @@ class Mutant(NamedTuple):
 
     @property
     def place(self) -> str:
-        return f"{self.module}:{self.mutation.line}"
+        return f"{self.module}:{self.mutation.line} {self.mutation.within}"
 
     @property
     def diff(self) -> tuple[str, str]:
@@ -62,7 +63,7 @@ def main() -> int:
     with suppress(ValueError, OSError):  # where the system has no such limit
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     console = Console(highlight=False, soft_wrap=True)
-    chosen = _chosen(options.files, options.sample, random.Random(options.seed))
+    chosen = _chosen(options.files, options.within, options.sample, random.Random(options.seed))
     console.print(f"{len(chosen)} mutations, seed {options.seed}, {options.jobs} at a time")
     accepted = accepted_in(ACCEPTED.read_text())
     started = time.monotonic()
@@ -86,6 +87,7 @@ def _options() -> argparse.Namespace:
         prog="tests.mutants", description="Which defects of the domain no fast test notices"
     )
     parser.add_argument("--files", nargs="+", metavar="NAME", help="modules of the domain, with or without .py")
+    parser.add_argument("--within", nargs="+", metavar="NAME", help="functions and classes of the domain")
     parser.add_argument("--sample", type=int, metavar="N", help="so many mutations, chosen at random")
     parser.add_argument(
         "--seed", type=int, default=random.SystemRandom().randrange(2**32), help="of the choice and the tests"
@@ -94,7 +96,9 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _chosen(files: Sequence[str] | None, sample: int | None, chance: random.Random) -> list[Mutant]:
+def _chosen(
+    files: Sequence[str] | None, within: Sequence[str] | None, sample: int | None, chance: random.Random
+) -> list[Mutant]:
     modules = sorted(path.relative_to(ROOT) for path in (ROOT / DOMAIN).glob("*.py"))
     if files:
         names = {Path(name).stem for name in files}
@@ -102,6 +106,8 @@ def _chosen(files: Sequence[str] | None, sample: int | None, chance: random.Rand
             sys.exit(f"The domain has no module {', '.join(sorted(unknown))}")
         modules = [module for module in modules if module.stem in names]
     found = [Mutant(module, m) for module in modules for m in mutations((ROOT / module).read_bytes())]
+    if within:
+        found = [mutant for mutant in found if not set(within).isdisjoint(mutant.mutation.within.split("."))]
     chance.shuffle(found)  # modules take turns, so that what noticed one mutation is soon asked about the next
     return found[:sample]
 

@@ -37,10 +37,11 @@ _REPLACING = {"replace", "_replace"}  # of whose keywords each may be forgotten
 
 
 class Mutation(NamedTuple):
-    """Bytes `start` to `end` of a source become `text`. `line` is the first line of it, `old` and `new` the lines that it
-    touches, each as one, before and after."""
+    """Bytes `start` to `end` of a source become `text`. `line` is the first line of it, `within` the function or class that
+    it is in, `old` and `new` the lines that it touches, each as one, before and after."""
 
     line: int
+    within: str
     start: int
     end: int
     text: str
@@ -63,6 +64,7 @@ class _Finder:
         self._starts = [0]
         for line in source.splitlines(keepends=True):
             self._starts.append(self._starts[-1] + len(line))
+        self._within: list[str] = []
 
     def module(self) -> Iterator[Mutation]:
         yield from self._all(ast.parse(self._source).body)
@@ -72,7 +74,15 @@ class _Finder:
             yield from self._in(node)
 
     def _in(self, node: ast.AST) -> Iterator[Mutation]:
-        yield from self._of(node)
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            self._within.append(node.name)
+            yield from self._parts(node)
+            self._within.pop()
+        else:
+            yield from self._of(node)
+            yield from self._parts(node)
+
+    def _parts(self, node: ast.AST) -> Iterator[Mutation]:
         for name, value in ast.iter_fields(node):
             if name in ("annotation", "returns", "decorator_list", "bases", "type_params"):
                 continue
@@ -163,7 +173,8 @@ class _Finder:
         last = len(self._source) if last < 0 else last
         changed = self._source[first:start] + text.encode() + self._source[end:last]
         line = self._source.count(b"\n", 0, start) + 1
-        return Mutation(line, start, end, text, _one_line(self._source[first:last]), _one_line(changed))
+        within = ".".join(self._within)
+        return Mutation(line, within, start, end, text, _one_line(self._source[first:last]), _one_line(changed))
 
 
 def _one_line(source: bytes) -> str:
