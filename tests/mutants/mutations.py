@@ -74,6 +74,8 @@ class _Finder:
             yield from self._in(node)
 
     def _in(self, node: ast.AST) -> Iterator[Mutation]:
+        if isinstance(node, ast.Assert | ast.Raise | ast.JoinedStr):
+            return
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             self._within.append(node.name)
             yield from self._parts(node)
@@ -87,7 +89,7 @@ class _Finder:
             if name in ("annotation", "returns", "decorator_list", "bases", "type_params"):
                 continue
             for child in value if isinstance(value, list) else [value]:
-                if isinstance(child, ast.AST) and not isinstance(child, ast.Assert | ast.Raise | ast.JoinedStr):
+                if isinstance(child, ast.AST):
                     yield from self._in(child)
 
     def _of(self, node: ast.AST) -> Iterator[Mutation]:
