@@ -110,6 +110,12 @@ class TestWhatLowersTheNumbers:
         customer.control(limit(7, region="eu"))
         assert customer.balance().fresh_until == 0
 
+    def test_so_does_one_row_that_pays_for_some_uses_only(self) -> None:
+        row = Scenario(monthly(10)).balance().rows[0]
+        some = row._replace(id="some", filters=(("region", "eu"),))
+        for rows, fresh in (([row], True), ([row, some], False), ([some], False)):
+            assert (balance_of(Place("messages"), rows).fresh_until > 0) is fresh
+
     def test_a_spend_limit_is_what_may_be_overdrawn(self) -> None:
         customer = Scenario(consumable(10, most=100))
         customer.control(spend(3))
