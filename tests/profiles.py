@@ -7,6 +7,7 @@ new one in each run, printed first and again when a property test fails; TOLLGAT
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import pytest
 from hypothesis import Phase, settings
@@ -28,10 +29,16 @@ def examples(weight: float) -> int:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Chooses the seed, before Hypothesis and before xdist hands the options to its workers."""
+    """Chooses the seed, before Hypothesis looks for one; a worker has the one that was chosen for all."""
     if config.option.hypothesis_seed is None:
-        chosen = os.environ.get("TOLLGATE_SEED") or int.from_bytes(os.urandom(4), "big")
-        config.option.hypothesis_seed = str(chosen)
+        given = getattr(config, "workerinput", {}).get("seed") or os.environ.get("TOLLGATE_SEED")
+        config.option.hypothesis_seed = given or str(int.from_bytes(os.urandom(4), "big"))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """xdist's: what a worker is told."""
+    node.workerinput["seed"] = node.config.option.hypothesis_seed
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
