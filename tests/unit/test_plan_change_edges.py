@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.scenario import DAY, NOW, Scenario, monthly, ms, price
+from tests.unit.scenario import DAY, NOW, Scenario, lifetime, monthly, ms, price
 from tollgate.domain.errors import InvalidInput
 from tollgate.domain.periods import Interval
 from tollgate.domain.plans import FreeTrial
@@ -43,6 +43,13 @@ class TestWhenItStarts:
     def test_what_is_asked_for_goes_before_the_price(self) -> None:
         assert changed(price(20), price(10), schedule="immediate") == AT_ONCE
         assert changed(price(10), price(20), schedule="end_of_cycle") == AT_THE_END
+
+    def test_where_nothing_recurs_there_is_no_end_of_a_cycle_to_wait_for(self) -> None:
+        customer = Scenario()
+        first = customer.attach(lifetime(100), group="main")
+        assert customer.subscription(first).period(NOW) is None
+        second = customer.attach(lifetime(500), group="main", schedule="end_of_cycle")
+        assert [customer.status(first), customer.status(second)] == AT_ONCE
 
     def test_a_downgrade_starts_with_the_next_cycle(self) -> None:
         customer = Scenario()
