@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from tests.conftest import create_table, dynamodb_client
 from tests.memory import fresh_url
+from tests.profiles import examples
 from tests.records import NOW, held, monthly, record, spent, used
 from tests.world import SANDBOX, world
 from tollgate.domain.balances import Place
@@ -57,7 +58,7 @@ writes = st.lists(st.tuples(st.sampled_from(PLACES), st.integers(1, 9), st.integ
 
 
 @given(writes, st.data())
-@settings(suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(0.4), suppress_health_check=[HealthCheck.too_slow])
 def test_any_interleaving_of_records_gives_the_same_sums(
     teller: Teller, writes: list[tuple[Place, int, int]], data: st.DataObject
 ) -> None:
