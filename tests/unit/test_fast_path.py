@@ -153,6 +153,14 @@ class TestFolding:
         assert folded.limits.windows[0].used == 14
         assert folded == restated(folded)
 
+    def test_uses_before_a_reset_count_in_a_limit_that_runs_on(self) -> None:
+        customer = Scenario(every(Interval.HOUR, 10))
+        customer.control(limit(20, interval=Interval.DAY))
+        spent = hot(customer.balance(), d(3), REJECT, NOW, alone=True)
+        assert spent is not None
+        folded = fold(spent, NOW + HOUR)
+        assert (folded.headroom, folded.limits.windows[0].used) == (10, 3)
+
     def test_a_limit_s_window_ends_at_its_instant(self) -> None:
         window = Window(d(5), Interval.DAY, NOW + DAY, used=d(5))
         balance = restated(Scenario(monthly(10)).balance()._replace(limits=Limits(windows=(window,))))

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from tests.unit.scenario import DAY, NOW, Scenario, lifetime, monthly, ms, price
+from tests.unit.scenario import DAY, NOW, Scenario, d, lifetime, monthly, ms, price
 from tollgate.domain.errors import InvalidInput
 from tollgate.domain.periods import Interval
-from tollgate.domain.plans import FreeTrial
+from tollgate.domain.plans import USAGE_BASED, FreeTrial, ItemPrice, PlanItem
 
 FEBRUARY = ms("2026-02-01")
 
@@ -122,3 +122,12 @@ class TestWhatIsTakenOver:
         customer.attach(monthly(50), group="main", price=price(10))
         customer.later(FEBRUARY - NOW)
         assert customer.gru() == (50, 50, 0)
+
+
+class TestWhatARowShowsOfItsPrice:
+    @pytest.mark.parametrize(("units", "shown"), [(1, {}), (100, {"billing_units": 100})])
+    def test_only_what_is_not_as_usual(self, units: int, shown: dict[str, int]) -> None:
+        customer = Scenario(
+            PlanItem("messages", d(5), price=ItemPrice(USAGE_BASED, amount=d(2), billing_units=d(units)))
+        )
+        assert customer.rows()[0].price == {"billing_method": USAGE_BASED, "amount": 2, **shown}
