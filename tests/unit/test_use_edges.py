@@ -6,6 +6,8 @@ import pytest
 
 from tests.unit.scenario import (
     CAP,
+    DAY,
+    NOW,
     OVERFLOW,
     REJECT,
     Bought,
@@ -22,6 +24,7 @@ from tests.unit.scenario import (
     unlimited,
 )
 from tollgate.domain.decisions import Overage
+from tollgate.domain.periods import Interval, Reset
 from tollgate.domain.plans import PREPAID, ItemPrice, PlanItem
 
 
@@ -165,6 +168,17 @@ class TestSpendLimits:
         assert customer.may(15, entity="e1")
         assert not customer.may(16, entity="e1")
         assert customer.track(20, entity="e1").drawn == 15
+
+
+class TestWhatHasNotStarted:
+    def test_it_is_neither_drawn_nor_overdrawn_though_it_would_be_first(self) -> None:
+        customer = Scenario(consumable(10))
+        later = consumable(5, reset=Reset(Interval.HOUR))
+        customer.attach(later, starts_at=NOW + DAY)
+        assert customer.track(15).drawn == 15
+        assert [row.used for row in customer.balance().rows] == [0, 15]
+        customer.track(-20)
+        assert [row.used for row in customer.balance().rows] == [0, 0]
 
 
 class TestChecks:
