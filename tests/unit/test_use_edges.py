@@ -118,6 +118,12 @@ class TestUsageLimits:
         customer.control(limit(1, "credits"))
         assert customer.track(20, "action1").drawn == 20
 
+    def test_a_limit_of_a_pool_bounds_the_uses_that_it_is_about(self) -> None:
+        customer = Scenario(monthly(100, "credits"))
+        customer.control(limit(3, "credits", region="eu"))
+        assert customer.track(20, "action1", region="us").drawn == 20
+        assert customer.track(20, "action1", region="eu").drawn == 15
+
     def test_the_tighter_of_two_limits_bounds_a_use(self) -> None:
         customer = Scenario(monthly(100))
         customer.control(limit(5, region="eu"), limit(3))
