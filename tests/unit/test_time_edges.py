@@ -154,6 +154,14 @@ class TestWhatWasToFollow:
         customer.cancel(second, at_end=False)
         assert customer.subscription(first).expires_at == NOW + 5 * DAY
 
+    def test_a_plan_for_other_uses_is_no_follower(self) -> None:
+        customer = Scenario()
+        first = customer.attach(monthly(10), plan="p", filters=(("region", "eu"),))
+        second = customer.attach(monthly(10), plan="p", filters=(("region", "us"),), starts_at=NOW + DAY)
+        customer.cancel(first, at_end=True)
+        customer.uncancel(first)
+        assert [customer.status(first), customer.status(second)] == ["active", "scheduled"]
+
     def test_what_goes_on_after_all_has_no_follower(self) -> None:
         customer = Scenario()
         first = customer.attach(monthly(10), group="main", price=price(20))
