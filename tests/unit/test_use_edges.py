@@ -227,3 +227,9 @@ class TestChecks:
         customer = Scenario(monthly(100, "credits"), monthly(0, "action1"))
         customer.control(limit(5, "action1"))
         assert [customer.may(asked, "action1") for asked in (5, 6)] == [True, False]
+
+    def test_it_bounds_the_smallest_part_of_a_unit_too(self) -> None:
+        customer = Scenario(monthly(100, "credits"), monthly(0, "action1"))
+        customer.control(limit(5, "action1"))
+        customer.track(5, "action1")
+        assert [customer.may(asked, "action1") for asked in (0, 0.1)] == [True, False]
