@@ -8,7 +8,7 @@ RUN := PATH="$(CURDIR)/$(BIN):$(PATH)" $(BIN)/tollgate
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: help run up down demo test lint format bench dead-letters redrive deploy clean lock tools
+.PHONY: help run up down demo test test-fast test-deep mutants lint format bench dead-letters redrive deploy clean lock tools
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -30,6 +30,15 @@ demo: up  ## replay real LLM traffic against the running stack: make demo ARGS="
 test: tools .local/dynamodb-local/DynamoDBLocal.jar  ## every test, on the emulators and through the deployed stack
 	$(RUN) stack build
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+test-fast: .venv/.ready  ## what needs no servers, with few examples of each property
+	$(BIN)/python -m pytest -n 2 -m "not servers" --hypothesis-profile=fast $(ARGS)
+
+test-deep: .venv/.ready  ## the property tests with thousands of examples: make test-deep ARGS="--hypothesis-seed=1"
+	$(BIN)/python -m pytest -n 2 -m property --hypothesis-profile=deep $(ARGS)
+
+mutants: .venv/.ready  ## small defects of the domain that no fast test notices: make mutants ARGS="--sample 80"
+	$(BIN)/python -m tests.mutants $(ARGS)
 
 lint: .venv/.ready .venv-sam/.ready  ## ruff, mypy, import-linter, sam validate
 	$(BIN)/ruff check .

@@ -13,15 +13,14 @@ from typing import TYPE_CHECKING, Any
 import botocore.session
 import pytest
 from botocore.config import Config
-from hypothesis import settings
 
+from tests.memory import SCHEME, memory
 from tollgate_cli.servers import Server, dynamodb_local, free_port, ministack
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-settings.register_profile("tollgate", max_examples=60, deadline=None, derandomize="CI" in os.environ)
-settings.load_profile("tollgate")
+pytest_plugins = ("tests.profiles", "tests.kinds")
 
 BACKENDS = ("ministack", "DynamoDB Local")
 
@@ -48,7 +47,9 @@ def session() -> botocore.session.Session:
 
 
 def dynamodb_client(url: str, *, connections: int = 32) -> DynamoDBClient:
-    """The client that the functions use, against an emulator."""
+    """The client that the functions use, against an emulator; or the one that is in this process."""
+    if url.startswith(SCHEME):
+        return memory(url)
     client: Any = session().create_client(
         "dynamodb",
         endpoint_url=url,

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tests.conftest import session
+from tests.memory import Memory
 from tollgate.domain.balances import Balance, BalanceKey
 from tollgate.domain.recorded_writes import record_id
 from tollgate.domain.use_records import UseRecord
@@ -41,6 +42,8 @@ def recorded(dynamodb: DynamoDBClient, table_name: str) -> list[RecordedUse]:
 
 def records(dynamodb: DynamoDBClient, table_name: str) -> list[dict[str, Any]]:
     """Every record of the table's stream, in order."""
+    if isinstance(dynamodb, Memory):
+        return dynamodb.records(table_name)
     streams: Any = session().create_client(
         "dynamodbstreams",
         endpoint_url=dynamodb.meta.endpoint_url,

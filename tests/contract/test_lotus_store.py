@@ -1,5 +1,5 @@
 """What Lotus's checks and events cost, and that events are counted exactly once whatever runs at once: on every backend
-that is atomic, ministack and DynamoDB Local.
+that is atomic: ministack, DynamoDB Local, and the one in this process.
 
 Rules: lotus.md 1.6.
 """

@@ -1,4 +1,4 @@
-"""What the store promises, on every backend that is atomic: ministack and DynamoDB Local.
+"""What the store promises, on every backend that is atomic: ministack, DynamoDB Local, and the one in this process.
 
 Rules: management.md 9.
 """

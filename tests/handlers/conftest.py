@@ -1,4 +1,4 @@
-"""The real handlers over moto: fast, and good for everything that does not claim atomicity."""
+"""The real handlers over the table in memory, and queues and a bus of moto's."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from moto import mock_aws
 
 from tests.conftest import create_table, dynamodb_client
 from tests.http_events import authorized, http_event
+from tests.memory import fresh_url
 from tests.service import Service, service
 from tollgate import runtime
 
@@ -30,6 +31,7 @@ HANDLERS = (
     "usage_events",
     "waiting_events",
 )
+real_client = runtime.client
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class Here:
 @pytest.fixture(scope="module")
 def here() -> Iterator[Here]:
     with pytest.MonkeyPatch.context() as patch, mock_aws():
-        client = dynamodb_client("https://dynamodb.us-east-1.amazonaws.com")
+        client = dynamodb_client(fresh_url())
         name = create_table(client)
         queues: Any = botocore.session.get_session().create_client(
             "sqs", region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test"
@@ -70,11 +72,10 @@ def here() -> Iterator[Here]:
             "TOLLGATE_DEAD_LETTER_QUEUE_URL": dead,
         }.items():
             patch.setenv(variable, value)
-        for threads in ("usecases.usage_queue.THREADS", "store.history.THREADS"):  # moto can do one thing at a time
-            patch.setattr(f"tollgate.{threads}", 1)
         for cached in vars(runtime).values():
             if hasattr(cached, "cache_clear"):
                 cached.cache_clear()
+        patch.setattr(runtime, "client", lambda service: client if service == "dynamodb" else real_client(service))
         handlers = {}
         for function in HANDLERS:
             sys.modules.pop(f"functions.{function}.app", None)

@@ -14,10 +14,10 @@ import simplejson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.handlers.conftest import Here
+from tests.handlers.conftest import Here, real_client
 from tests.http_events import authorized, http_event
+from tests.profiles import examples
 from tests.service import SANDBOX, item
-from tollgate import runtime
 from tollgate.domain.balances import BalanceKey
 from tollgate.domain.environments import CustomerRef
 from tollgate.store.keys import balance
@@ -374,7 +374,7 @@ ROUTES = st.sampled_from(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(5))
 @given(ROUTES, json_values | st.dictionaries(FIELDS, json_values | st.just("c1") | st.just("messages"), max_size=8))
 def test_no_input_gives_a_500(customer: Here, call: tuple[str, str], body: Any) -> None:
     text = simplejson.dumps(body, use_decimal=True)
@@ -446,6 +446,6 @@ def test_automatic_plans_that_no_customer_could_hold_together_are_refused(custom
 
 def test_the_functions_client_never_repeats_a_write_by_itself(customer: Here) -> None:
     assert customer
-    config = runtime.client("dynamodb").meta.config
+    config = real_client("dynamodb").meta.config
     assert config.retries["total_max_attempts"] == 1
     assert (config.connect_timeout, config.read_timeout) == (1, 1.5)

@@ -329,7 +329,7 @@ def test_a_features_own_thresholds_tell_each_change_of_state(here: Here, consume
     )
     here.service.catalogs.create_feature(Environment.SANDBOX, feature)
     module: Any = sys.modules["functions.usage_events.app"]
-    module._tracking.features.catalog(Environment.SANDBOX, fresh=True)
+    module._ledger.features.catalog(Environment.SANDBOX, fresh=True)
     balance = held(monthly(100), key=BalanceKey("wallet"))
     records = uses(balance, [49, 1, 46, 3], "w1")
     refilled = held(monthly(100)._replace(adjustment=Decimal(100)), key=BalanceKey("wallet"))

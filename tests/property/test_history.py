@@ -13,6 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import create_table, dynamodb_client
+from tests.memory import fresh_url
+from tests.profiles import examples
 from tests.records import NOW, held, monthly, record, spent, used
 from tests.service import SANDBOX, service
 from tollgate.domain.balances import BalanceKey
@@ -21,7 +23,6 @@ from tollgate.domain.history import DAY_MS, HOUR_MS, Addition, From, Segment, Su
 from tollgate.store.history import HistoryStore, ReadBudget
 from tollgate.store.stream import change_of
 from tollgate.usecases.history_writes import write_history
-from tollgate_cli.servers import Server
 
 PLACES = (BalanceKey("messages"), BalanceKey("messages", "e1"), BalanceKey("words"))
 _customers = itertools.count()
@@ -46,8 +47,8 @@ class Crashing(HistoryStore):
 
 
 @pytest.fixture(scope="module")
-def history(servers: dict[str, Server]) -> Crashing:
-    client = dynamodb_client(servers["DynamoDB Local"].url)
+def history() -> Crashing:
+    client = dynamodb_client(fresh_url())
     return Crashing(service(client, create_table(client)).table, 400)
 
 
@@ -55,7 +56,7 @@ writes = st.lists(st.tuples(st.sampled_from(PLACES), st.integers(1, 9), st.integ
 
 
 @given(writes, st.data())
-@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(0.4), suppress_health_check=[HealthCheck.too_slow])
 def test_any_interleaving_of_records_gives_the_same_sums(
     history: Crashing, writes: list[tuple[BalanceKey, int, int]], data: st.DataObject
 ) -> None:

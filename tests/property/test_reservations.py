@@ -53,15 +53,15 @@ class Model:
             due = min([self.hour, *(held.until for held in self.holds.values())])
             if due > to:
                 break
-            for id, held in list(self.holds.items()):
-                if held.until == due:
-                    self.give_back(held.parts)
-                    del self.holds[id]
-            if self.hour == due:
+            if self.hour == due:  # before what expires at the same instant: a reset makes the row whole, holds and all
                 self.used[0] = ZERO
                 self.hour += HOUR
                 for held in self.holds.values():
                     held.parts = [(grant, amount) for grant, amount in held.parts if grant != 0]
+            for id, held in list(self.holds.items()):
+                if held.until == due:
+                    self.give_back(held.parts)
+                    del self.holds[id]
         self.now = to
 
     def draw(self, amount: Decimal) -> list[tuple[int, Decimal]]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from hypothesis import given, settings
 
+from tests.profiles import examples
 from tests.property.operations import Track, operations, tracks, used_by, world_of
 from tests.property.states import State, states
 from tollgate.domain.balances import all_as_of, as_of
@@ -17,7 +18,7 @@ from tollgate.domain.drawing import totals
 from tollgate.domain.quantities import ZERO
 
 
-@settings(max_examples=800)
+@settings(max_examples=examples(13))
 @given(states(), operations)
 def test_every_operation_does_what_the_rules_say_line_by_line(state: State, steps: Sequence[Any]) -> None:
     """Invariants 1, 3 and 4: the reference, the floors, resets once a boundary on their anchors, and hot ≡ slow."""

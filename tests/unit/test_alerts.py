@@ -199,6 +199,25 @@ def test_a_filtered_usage_limit_says_which() -> None:
     ]
 
 
+def test_of_two_usage_limits_each_is_reached_for_itself() -> None:
+    day, month = (UsageControl("messages", d(most), every) for most, every in ((5, Interval.DAY), (8, Interval.MONTH)))
+    limits = limits_for("messages", Controls(usage=(day, month)), [], NOW, (), NOW)
+    before = recomputed(held(*MONTHLY_1000)._replace(limits=limits))
+    found = []
+    for used in (5, 8):
+        windows = tuple(window._replace(used=d(used)) for window in limits.windows)
+        after = before._replace(limits=limits._replace(windows=windows))
+        found.append(len(list(windows_reached(before, after))))
+        before = after
+    assert found == [1, 1]
+
+
+def test_what_was_spent_since_is_counted_in_the_limits_of_a_balance_as_it_stood() -> None:
+    limits = limits_for("messages", Controls(usage=(UsageControl("messages", d(5), Interval.DAY),)), [], NOW, (), NOW)
+    balance = spent(recomputed(held(*MONTHLY_1000)._replace(limits=limits)), 3)
+    assert [window.used for window in as_written(balance).limits.windows] == [3]
+
+
 def test_usage_counted_past_the_limit_reaches_it_once() -> None:
     assert reach(held(monthly(10)), 15, 5, overage=Overage.REPORTED) == [[LimitType.INCLUDED], []]
 

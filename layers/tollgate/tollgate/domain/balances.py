@@ -193,7 +193,7 @@ def apply_spent(balance: Balance) -> tuple[Grant, ...]:
     grants, left = draw(balance.grants, balance.spent)
     if left:
         grants, left = draw_overage(grants, left, overage_cap(balance.limits))
-    assert left == 0, "more was spent than the rows held: the hot path let through what it must not"
+    assert left == 0, "more was spent than the grants held: the fast path let through what it must not"
     return with_usage_counted(balance.grants, grants, balance.spent)
 
 

@@ -142,9 +142,11 @@ class Table:
         return self.repeated(self.client.get_item, TableName=self.name, Key=key, ConsistentRead=True).get("Item")
 
     def get_all(self, wanted: Sequence[Key]) -> list[Item]:
-        """The items with these keys that exist, each read consistently: one request for up to 100."""
+        """The items with these keys that exist, each read consistently: one request for up to 100, none for no keys."""
         found: list[Item] = []
         left = list(wanted)
+        if not left:  # which DynamoDB refuses
+            return found
         for _ in self.tries():
             answer = self.repeated(
                 self.client.batch_get_item,

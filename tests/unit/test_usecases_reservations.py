@@ -1,0 +1,72 @@
+"""Units held before the cost is known, from the question to what is stored, over a table in memory."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from tests.service import CALLER, HOUR, NOW, Service, item
+from tests.unit.usecases import here
+from tollgate.domain.decisions import Overage
+from tollgate.domain.errors import InvalidRequest, LockAlreadyExists
+from tollgate.store.locks import LockStore
+from tollgate.usecases.commands import UseCommand
+from tollgate.usecases.reservations import Finalization, LockTerms, Reservations
+
+
+class Shop:
+    """A customer with ten messages, and reservations of them."""
+
+    def __init__(self) -> None:
+        self.service: Service = here()
+        self.service.customer("c1", [item(10)])
+        self.reservations = Reservations(self.service.ledger, self.service.tracking, LockStore(self.service.table))
+
+    def hold(self, amount: int, lock: str = "l1", until: int = NOW + HOUR) -> bool:
+        use = UseCommand("c1", "messages", Decimal(amount), Overage.REJECT)
+        return self.reservations.hold(CALLER, use, LockTerms(lock, until), NOW).allowed
+
+    def finalize(self, action: str, final: int | None = None, lock: str = "l1", now: int = NOW) -> Decimal:
+        value = None if final is None else Decimal(final)
+        return self.reservations.finalize(CALLER, lock, Finalization(value, action == "release"), now)
+
+
+@pytest.fixture
+def shop() -> Shop:
+    return Shop()
+
+
+def test_held_units_are_nobody_elses(shop: Shop) -> None:
+    assert shop.hold(7)
+    assert not shop.service.use("c1", 4).allowed
+    assert not shop.hold(4, "l2")
+    assert shop.service.use("c1", 3).allowed
+
+
+def test_what_was_confirmed_stays_used_and_the_rest_comes_back(shop: Shop) -> None:
+    shop.hold(7)
+    shop.finalize("confirm", 2)
+    assert shop.service.remaining("c1") == 8
+
+
+def test_what_was_released_comes_back_whole(shop: Shop) -> None:
+    shop.hold(7)
+    shop.finalize("release")
+    assert shop.service.remaining("c1") == 10
+
+
+def test_what_expires_comes_back_by_itself(shop: Shop) -> None:
+    shop.hold(7)
+    assert shop.service.remaining("c1", NOW + HOUR - 1) == 3
+    assert shop.service.remaining("c1", NOW + HOUR) == 10
+
+
+def test_a_lock_is_taken_while_it_lives_and_settled_once(shop: Shop) -> None:
+    shop.hold(7)
+    with pytest.raises(LockAlreadyExists):
+        shop.hold(1)
+    shop.finalize("confirm")
+    with pytest.raises(InvalidRequest):
+        shop.finalize("release")
+    assert shop.service.remaining("c1") == 3
