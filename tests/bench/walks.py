@@ -220,7 +220,7 @@ def walks(aws: Aws) -> list[Walk]:
         return call
 
     one_each = [uses(held(monthly(1000)), [7], f"customer-{number}")[0] for number in range(RECORDS)]
-    hot = uses(held(monthly(10**6)), [3] * RECORDS, "hot")
+    one_customers = uses(held(monthly(10**6)), [3] * RECORDS, "hot")
     with contextlib.redirect_stdout(io.StringIO()):
         handlers["usage_events"]({"Records": one_each[:1]}, CONTEXT)  # warm: the catalog is in its cache
     return [
@@ -229,7 +229,7 @@ def walks(aws: Aws) -> list[Walk]:
         Walk("usage event: bus, queue, balance, stream, bus", usage_event),
         Walk("consumer: one record of one use", lambda: consumer(one_each[:1])),
         Walk(f"consumer: {RECORDS} records, a customer each", lambda: consumer(one_each), RECORDS),
-        Walk(f"consumer: {RECORDS} records of one customer", lambda: consumer(hot), RECORDS),
+        Walk(f"consumer: {RECORDS} records of one customer", lambda: consumer(one_customers), RECORDS),
     ]
 
 

@@ -1,5 +1,8 @@
 """Limits and thresholds are told once each, however late the stream is read and however it is cut: also where a customer's
-balance, its entities' and credit pools count together. On every backend that is atomic."""
+balance, its entities' and credit pools count together. On every backend that is atomic.
+
+Rules: autumn.md 7.1; flexprice.md 3.
+"""
 
 from __future__ import annotations
 

@@ -367,7 +367,7 @@ def test_a_hold_that_is_confirmed_moves_nothing_and_one_that_is_settled_moves_th
 def test_a_reservation_whose_time_ran_out_is_the_return_of_what_it_held(
     consume: Any, monkeypatch: pytest.MonkeyPatch, ends: str
 ) -> None:
-    """autumn.md S197: events [-8, 8]; here 3 of its own balance, and 5 that cost half a credit."""
+    """S197: events [-8, 8]; here 3 of its own balance, and 5 that cost half a credit."""
     module: Any = sys.modules["functions.usage_events.app"]
     monkeypatch.setattr(module, "due_message", lambda *_: Delayed("{}", 5))
     monkeypatch.setattr(Letters, "send_message", lambda *_, **__: None)

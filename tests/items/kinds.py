@@ -118,7 +118,7 @@ def _read_balance(item: Item) -> Value:
 
 def _write_balance(full: FullBalance) -> Item:
     item: Item = {**balances.new_item({}, full.balance, full.version), "fence": {"B": full.fence}}
-    item |= {f"s{number}": {"B": slot} for number, slot in enumerate(full.slots)}
+    item |= {f"s{number}": {"B": id} for number, id in enumerate(full.slots)}
     return item | ({"event": {"S": use_records.encode_use_record(full.use)}} if full.use else {})
 
 
@@ -127,9 +127,9 @@ def _write_ungranted_use(use: UseRecord, version: int, ttl: int) -> Item:
 
 
 def _write_lock(
-    reservation: Reservation, state: str, key_id: str, ttl: int, settled: reservations.Settled | None
+    reservation: Reservation, state: str, key_id: str, ttl: int, finalized: reservations.Finalized | None
 ) -> Item:
-    more = reservations.encode_settled(settled) if settled else {}
+    more = reservations.encode_finalized(finalized) if finalized else {}
     return {**reservations.encode_lock(reservation, state, key_id, ttl), **more}
 
 
@@ -205,8 +205,8 @@ KINDS = [
     Kind(
         "lock",
         reservations.LOCK,
-        (Reservation, str, str, int, reservations.Settled),
-        lambda item: (*reservations.decode_lock(item), _ttl(item), reservations.decode_settled(item)),
+        (Reservation, str, str, int, reservations.Finalized),
+        lambda item: (*reservations.decode_lock(item), _ttl(item), reservations.decode_finalized(item)),
         _write_lock,
         lambda reservation, *_: keys.lock(SANDBOX, reservation.id),
     ),

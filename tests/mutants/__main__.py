@@ -2,7 +2,7 @@
 
     make mutants ARGS="--sample 80"                 80 of all mutations, chosen by a seed that is printed
     make mutants ARGS="--files balances limits"     all mutations of these modules
-    make mutants ARGS="--within restated use"       all mutations of these functions or classes
+    make mutants ARGS="--within recomputed use"       all mutations of these functions or classes
 
 The checkout is never touched: each of the parallel runs works on a copy of it. A survivor is printed with its place and its
 line before and after; one that changes nothing that anybody could see goes to accepted.txt, with the reason. The exit code

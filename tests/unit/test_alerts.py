@@ -1,4 +1,4 @@
-"""What a write reaches and crosses: Autumn's limits and thresholds (autumn.md S263, 7.1), a feature's own (flexprice.md 3)."""
+"""What a write reaches and crosses: Autumn's limits and thresholds (autumn.md 7.1, S263), a feature's own (flexprice.md 3)."""
 
 from __future__ import annotations
 

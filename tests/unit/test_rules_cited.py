@@ -74,8 +74,8 @@ def between(name: str, first: str, last: str) -> list[str]:
     """The sections that `first to last` stands for: the two and what the page has between them, side by side."""
     parent, _, low = first.rpartition(".")
     high = last.rpartition(".")[2]
-    beside = [f"{parent}.{n}" if parent else str(n) for n in range(int(low) + 1, int(high))]
-    return [first, *(number for number in beside if number in rules().get(name, {})), last]
+    between_them = [f"{parent}.{n}" if parent else str(n) for n in range(int(low) + 1, int(high))]
+    return [first, *(number for number in between_them if number in rules().get(name, {})), last]
 
 
 def citations(text: str) -> Iterator[tuple[str, str]]:

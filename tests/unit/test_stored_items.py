@@ -252,7 +252,7 @@ def test_a_write_that_counted_several_uses() -> None:
 
 
 def test_a_reservation() -> None:
-    reservation, state, key_id, _, settled = kept("lock", 0, 0)
+    reservation, state, key_id, _, finalized = kept("lock", 0, 0)
     assert reservation == Reservation(
         "lock-1",
         "3de4ec6d5e4c94ccc7266cb1deb45d43",
@@ -265,7 +265,7 @@ def test_a_reservation() -> None:
         NOW,
         1767312000000,
     )
-    assert (state, key_id, settled) == ("confirmed", "key_test", (d(12), NOW))
+    assert (state, key_id, finalized) == ("confirmed", "key_test", (d(12), NOW))
 
 
 def test_an_event_of_a_customer_to_come() -> None:

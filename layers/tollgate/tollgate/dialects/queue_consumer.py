@@ -26,7 +26,7 @@ Message = Mapping[str, Any]
 
 
 class _Problem(NamedTuple):
-    """Why a message was not settled, or one of its items (`number`; None: all of it)."""
+    """Why a message could not be counted, or one of its items (`number`; None: all of it)."""
 
     message: Message
     number: int | None
@@ -57,7 +57,7 @@ class QueueConsumer:
     def take(self, messages: Sequence[Message], now: int) -> list[str]:
         """Counts what the messages carry, at `now` (epoch milliseconds). Returns the ids of those that are to come again.
 
-        What would fail again goes to the dead letters with its reason, and alone: the rest of its message is settled.
+        What would fail again goes to the dead letters with its reason, and alone: the rest of its message is counted.
         """
         items: list[tuple[Message, int, QueuedUse | QueuedEvent]] = []
         problems: list[_Problem] = []

@@ -127,7 +127,7 @@ def _shown(item: PlanItem) -> dict[str, object] | None:
 
 
 def carried(old: tuple[Grant, ...], new: tuple[Grant, ...], keep_anchor: bool) -> tuple[Grant, ...]:
-    """New grants with what was used of the old ones, and their rollovers cut to the new rule (autumn.md, S179).
+    """New grants with what was used of the old ones, and their rollovers cut to the new rule (S179).
 
     A grant that resets as an old one did takes over its period, and of what was used of it as much as it grants; the rest
     is drawn anew.

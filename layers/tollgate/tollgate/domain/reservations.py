@@ -38,7 +38,7 @@ from tollgate.domain.holds import (
 )
 from tollgate.domain.quantities import ZERO, converted, unconverted
 
-HELD = "held"  # the state of a lock that is not settled yet
+HELD = "held"  # the state of a lock that is not finalized yet
 
 
 class Reservation(NamedTuple):

@@ -1,6 +1,6 @@
 """Lock records: one item for each reservation, found by its lock id alone.
 
-A lock id is taken while its reservation lives: until it is settled, or its time is over. `state` moves once, from `held`
+A lock id is taken while its reservation lives: until it is finalized, or its time is over. `state` moves once, from `held`
 to `confirmed`, `released` or `expired`, in the transaction that moves the balances.
 """
 
@@ -13,7 +13,7 @@ from tollgate.domain.environments import Environment
 from tollgate.domain.reservations import HELD, Lock
 from tollgate.store import keys
 from tollgate.store.codecs import reservations as codec
-from tollgate.store.codecs.reservations import Settled
+from tollgate.store.codecs.reservations import Finalized
 from tollgate.store.table import Table
 
 if TYPE_CHECKING:
@@ -56,8 +56,8 @@ class LockStore:
         }
 
     def finalize(self, env: Environment, lock: Lock, state: str, final: Decimal, now: int) -> TransactWriteItemTypeDef:
-        """A write, for a transaction, that is refused where the reservation was settled already."""
-        settled = codec.encode_settled(Settled(final, now))
+        """A write, for a transaction, that is refused where the reservation was finalized already."""
+        finalized = codec.encode_finalized(Finalized(final, now))
         return {
             "Update": {
                 "TableName": self._table.name,
@@ -67,7 +67,7 @@ class LockStore:
                 "ExpressionAttributeNames": {"#state": "state"},
                 "ExpressionAttributeValues": {
                     ":state": {"S": state},
-                    **{f":{name}": value for name, value in settled.items()},
+                    **{f":{name}": value for name, value in finalized.items()},
                     ":held": {"S": HELD},
                     ":expires_at": {"N": str(lock.reservation.expires_at)},
                 },

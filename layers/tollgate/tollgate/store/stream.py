@@ -20,7 +20,7 @@ from tollgate.domain.use_records import UseRecord
 from tollgate.store import keys
 from tollgate.store.codecs.balances import NO_ID, SLOTS, decode_balance
 from tollgate.store.codecs.customers import decode_subscription
-from tollgate.store.codecs.reservations import decode_settled
+from tollgate.store.codecs.reservations import decode_finalized
 from tollgate.store.codecs.use_records import UNGRANTED_USE, decode_use_record
 from tollgate.store.locks import decode_lock
 
@@ -128,8 +128,8 @@ def recorded_lock(record: Mapping[str, Any]) -> RecordedLock | None:
         return None
     environment = item["pk"]["S"].partition("#")[0]
     id = uuid.uuid5(NAMESPACE, f"{item['pk']['S']}\n{lock.reservation.created_at}\n{lock.state}")
-    settled = decode_settled(item)
-    final, at = settled or (None, lock.reservation.created_at)
+    finalized = decode_finalized(item)
+    final, at = finalized or (None, lock.reservation.created_at)
     return RecordedLock(str(id), environment, lock, final, at)
 
 

@@ -19,7 +19,7 @@ MOST_REMEMBERED = 10_000
 
 
 class Held(NamedTuple):
-    """A customer at its time `now`, what it holds of the features asked about (folded), and its running subscriptions,
+    """A customer at its time `now`, what it holds of the features asked about, and its running subscriptions,
     oldest first: all, or those that grant one of the features."""
 
     customer: Customer

@@ -1,13 +1,13 @@
-"""The balance item: what the fast path moves, the grants as of the last fold, and what makes a write safe.
+"""The balance item: what the fast path moves, the grants as they were last computed, and what makes a write safe.
 
 | attribute | type | holds |
 |---|---|---|
 | `headroom` | N | units the grants hold: may be deducted without thinking |
 | `ceiling` | N | those and the overage the grants allow, in units: likewise, where nothing else pays for the feature |
-| `spent` | N | units deducted since the grants were last folded |
+| `spent` | N | units deducted since the grants were last computed |
 | `fresh_until` | N | the first instant (ms) at which the item changes by itself; 0: it is never fresh |
 | `version` | N | counts the writes |
-| `rows` | S | JSON array: the grants as of the last fold, in deduction order; below |
+| `rows` | S | JSON array: the grants as they were last computed, in deduction order; below |
 | `flag` | BOOL | true where the feature is boolean or static; absent elsewhere |
 | `limits` | S | JSON object: spend and usage limits and alerts, below; absent where there are none |
 | `before` | SS | features that pay before this item; `@`: entities hold balances too; absent where nothing does |

@@ -34,7 +34,7 @@ from tollgate.store.table import Item
 LOCK = Layout("reservation", 1)
 
 
-class Settled(NamedTuple):
+class Finalized(NamedTuple):
     """What a reservation came to, in units of its feature, and when (ms)."""
 
     final: Decimal
@@ -42,7 +42,7 @@ class Settled(NamedTuple):
 
 
 def encode_lock(reservation: Reservation, state: str, key_id: str, ttl: int) -> Item:
-    """A reservation that is not settled yet. `ttl` in seconds."""
+    """A reservation that is not finalized yet. `ttl` in seconds."""
     data = {
         "lock_id": reservation.lock_id,
         "customer_id": reservation.customer_id,
@@ -84,12 +84,12 @@ def decode_lock(item: Item) -> tuple[Reservation, str, str]:
     return reservation, item["state"]["S"], data["key"]
 
 
-def encode_settled(settled: Settled) -> Item:
-    return {"settled_value": {"N": str(settled.final)}, "settled_at": {"N": str(settled.at)}}
+def encode_finalized(finalized: Finalized) -> Item:
+    return {"settled_value": {"N": str(finalized.final)}, "settled_at": {"N": str(finalized.at)}}
 
 
-def decode_settled(item: Item) -> Settled | None:
+def decode_finalized(item: Item) -> Finalized | None:
     """None of a reservation that is still held."""
     if "settled_value" not in item:
         return None
-    return Settled(Decimal(item["settled_value"]["N"]), int(item["settled_at"]["N"]))
+    return Finalized(Decimal(item["settled_value"]["N"]), int(item["settled_at"]["N"]))
