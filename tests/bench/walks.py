@@ -162,7 +162,7 @@ def walks(aws: Aws) -> list[Walk]:
         with contextlib.suppress(ModuleNotFoundError):
             importlib.import_module(module).THREADS = 1  # type: ignore[attr-defined] # moto can do one thing at a time
     service(client, name)
-    functions = ("manage", "check", "track", "metric_access", "usage_events")
+    functions = ("manage", "check", "usage_queue", "metric_access", "usage_events")
     handlers = {one: importlib.import_module(f"functions.{one}.app").handler for one in functions}
 
     def http(function: str, route: str, body: Any = None, **more: Any) -> Any:
@@ -201,7 +201,7 @@ def walks(aws: Aws) -> list[Walk]:
             before = balance_image()
             body = json.dumps({**envelope, "id": f"bench-{next(reported)}"})
             message = {"messageId": "m", "body": body, "eventSource": "aws:sqs", "attributes": {}}
-            assert handlers["track"]({"Records": [message]}, CONTEXT) == {"batchItemFailures": []}
+            assert handlers["usage_queue"]({"Records": [message]}, CONTEXT) == {"batchItemFailures": []}
             handlers["usage_events"]({"Records": [stream_record(before, balance_image())]}, CONTEXT)
 
         return call

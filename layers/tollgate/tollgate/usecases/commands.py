@@ -50,16 +50,13 @@ class UseCommand(NamedTuple):
 
 
 class UseCall(NamedTuple):
-    """A command on its way: who calls, what is asked, and the wall clock's time (ms)."""
+    """A command on its way: who calls, whose balances it is about, what is asked, and the wall clock's time (ms)."""
 
     caller: Caller
+    customer: CustomerRef
     command: UseCommand
     request: UseRequest
     now: int
-
-    @property
-    def customer(self) -> CustomerRef:
-        return CustomerRef(self.caller.environment, self.command.customer_id)
 
     def record(self, key: BalanceKey, drawn: Decimal, at: int, *, part: bool = False) -> UseRecord:
         """What a balance remembers of the use: `drawn` of its units at the customer's time `at` (ms), where the command

@@ -68,7 +68,8 @@ class Reservations:
             raise InvalidRequest(
                 f"Feature {request.feature.id} is {request.feature.type.value}: there is nothing to hold"
             )
-        call = UseCall(caller, command, request, now)
+        customer = CustomerRef(caller.environment, command.customer_id)
+        call = UseCall(caller, customer, command, request, now)
         return until_written(self._store.turns(), lambda _: self._hold(call, terms), NOT_HELD)
 
     def _hold(self, call: UseCall, terms: LockTerms) -> Outcome | None:
@@ -130,7 +131,7 @@ class Reservations:
             properties=request.properties,
             entity_id=reservation.entity_id,
         )
-        call = UseCall(caller, command, request._replace(amount=decision.drawn), now)
+        call = UseCall(caller, customer, command, request._replace(amount=decision.drawn), now)
         state = "released" if how.releases else "confirmed"
         write = self._locks.finalize(caller.environment, lock, state, reservation.held + decision.drawn, read.now)
         try:
@@ -166,7 +167,7 @@ class Reservations:
         command = UseCommand(reservation.customer_id, reservation.feature_id, ZERO)
         system = Caller(env, Scope.SECRET, lock.key_id)
         feature = Feature(reservation.feature_id, "", FeatureType.METERED)
-        call = UseCall(system, command, UseRequest(feature), now)
+        call = UseCall(system, customer, command, UseRequest(feature), now)
         write = self._locks.finalize(env, lock, "expired", ZERO, read.now)
         decision = Decision(True, ZERO, all_as_of(own.balances, read.now))
         return self._committer.commit(call, own, decision, [write], is_use=False) or None

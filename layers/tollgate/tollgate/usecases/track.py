@@ -85,7 +85,8 @@ class Tracking:
 
     def _call(self, caller: Caller, command: UseCommand, now: int) -> UseCall:
         catalog = self._features.catalog(caller.environment, command.feature_id)
-        return UseCall(caller, command, command.request_in(catalog), now)
+        customer = CustomerRef(caller.environment, command.customer_id)
+        return UseCall(caller, customer, command, command.request_in(catalog), now)
 
     def _track_flag(self, call: UseCall) -> Outcome:
         """The answer to a use of a boolean or static feature: there is nothing to count."""
@@ -99,22 +100,29 @@ class Tracking:
 
     def _use(self, call: UseCall, *, raises: bool = False) -> Outcome:
         """The fast path where it can decide, else the slow path; `raises` where a refusal is an error."""
-        alone = not call.request.pools and not call.request.entity_id
+        request = call.request
+        alone = not request.pools and not request.entity_id
+        declined: StoredBalance | None = None
 
         def attempt(turn: int) -> Outcome | None:
-            declined: StoredBalance | None = None
-            if call.request.amount >= 0 and (alone or turn == 0):
+            nonlocal declined
+            if turn and alone and request.amount >= 0:
                 answer = self._use_fast(call)
                 if isinstance(answer, Outcome):
                     return answer
                 declined = answer
             if declined is not None and alone:  # the balance that declined is all there is to read
                 stored = {declined.balance.key: declined}
-                read = self._reader.completed(call.customer, call.request.entity_id, stored, call.now)
+                read = self._reader.completed(call.customer, request.entity_id, stored, call.now)
             else:
-                read = self._reader.read(call.customer, call.request, call.now)
+                read = self._reader.read(call.customer, request, call.now)
             return self._use_slow(call, read, raises)
 
+        if request.amount >= 0:
+            first = self._use_fast(call)
+            if isinstance(first, Outcome):
+                return first
+            declined = first
         return until_written(self._store.turns(), attempt, CHANGING)
 
     def _use_slow(self, call: UseCall, read: ReadState, raises: bool) -> Outcome | None:
@@ -131,15 +139,16 @@ class Tracking:
         """One write decides, and nearly always that is all: its outcome. Else the balance that declined, for the slow path
         to think about; None where there is no such balance."""
         request = call.request
-        hint = self._hint(call)
-        target = hint.target if hint else request.key
-        if request.entity_id and target != request.key:
-            return None  # the entity holds nothing of its own: its customer's balances have to be read
-        amount = converted(request.amount, request.cost(target.feature_id))
+        own = request.key
         alone = not request.pools and not request.entity_id
+        hint = None if alone else self._hint(call)
+        target = hint.target if hint else own
+        if request.entity_id and target != own:
+            return None  # the entity holds nothing of its own: its customer's balances have to be read
+        amount = converted(request.amount, request.cost(target.feature_id)) if target != own else request.amount
         alone = alone and not allows_negative(request.feature, (), request.overage)
-        pays_for = request.feature.id if target != request.key else None
-        key_writes = self._committer.key_writes(call)
+        pays_for = request.feature.id if target != own else None
+        key_writes = self._committer.key_writes(call) if call.command.idempotency_keys else ()
         for capped in (False, True):
             record = call.record(target, amount, call.now)
             deduct = Deduct(target, amount, call.now, record, alone, pays_for)
