@@ -15,6 +15,7 @@ from tests.unit.scenario import (
     Scenario,
     consumable,
     d,
+    flag,
     limit,
     monthly,
     overage,
@@ -23,6 +24,7 @@ from tests.unit.scenario import (
     spend,
     unlimited,
 )
+from tollgate.domain.balances import Balance, Place
 from tollgate.domain.decisions import Overage
 from tollgate.domain.periods import Interval, Reset
 from tollgate.domain.plans import PREPAID, ItemPrice, PlanItem
@@ -174,6 +176,35 @@ class TestSpendLimits:
         assert customer.may(15, entity="e1")
         assert not customer.may(16, entity="e1")
         assert customer.track(20, entity="e1").drawn == 15
+
+
+class TestPastAllFloors:
+    def test_what_overflows_lands_on_what_is_paid_by_use_and_what_is_returned_on_the_first_row(self) -> None:
+        customer = Scenario(monthly(10))
+        customer.attach(consumable(5, most=2), add_on=True)
+        assert customer.track(20, overage=OVERFLOW).drawn == 20
+        assert [row.used for row in customer.balance().rows] == [10, 10]
+        assert customer.track(-23, overage=OVERFLOW).drawn == -23
+        assert [row.used for row in customer.balance().rows] == [-3, 0]
+
+
+class TestFlags:
+    def test_a_flag_that_entities_do_not_share_is_the_customer_s_own(self) -> None:
+        customer = Scenario(flag(), entities=1, unpooled=True)
+        assert customer.may(1, "dashboard")
+        assert not customer.may(1, "dashboard", "e1")
+
+    def test_what_says_nothing_of_it_is_no_flag(self) -> None:
+        assert not Balance(Place("messages")).flag
+
+
+class TestSeatsOfEntities:
+    def test_an_entity_that_goes_gives_back_no_more_than_is_used(self) -> None:
+        customer = Scenario(seats(5), entities=1)
+        customer.track(-1, "users")
+        customer.remove_entity("e1")
+        (row,) = customer.rows("users")
+        assert (row.used, row.counted) == (0, 0)
 
 
 class TestWhatHasNotStarted:
