@@ -264,3 +264,15 @@ class TestChecks:
         customer.control(limit(5, "action1"))
         customer.track(5, "action1")
         assert [customer.may(asked, "action1") for asked in (0, 0.1)] == [True, False]
+
+    def test_it_bounds_the_uses_that_it_is_about_where_credits_pay(self) -> None:
+        customer = Scenario(monthly(100, "credits"))
+        customer.control(limit(5, "action1", region="eu"))
+        customer.track(5, "action1", region="eu")
+        assert [customer.may(1, "action1", region=region) for region in ("eu", "us")] == [False, True]
+
+    def test_what_was_used_past_a_limit_may_be_given_back(self) -> None:
+        customer = Scenario(monthly(100))
+        customer.control(limit(5))
+        customer.track(8, overage=OVERFLOW)
+        assert [customer.may(asked) for asked in (-1, 1)] == [True, False]
