@@ -131,9 +131,15 @@ def _survivors(
             if alive and mutant.diff not in accepted:
                 progress.console.print(Text(f"{mutant.place}\n  - {mutant.diff[0]}\n  + {mutant.diff[1]}"))
             progress.advance(task)
+            if not console.is_terminal and progress.tasks[task].completed % 10 == 0:
+                console.print(f"{progress.tasks[task].completed:.0f} of {len(chosen)}")
             return alive
 
-        return [mutant for mutant, alive in zip(chosen, threads.map(survives, chosen), strict=True) if alive]
+        try:
+            return [mutant for mutant, alive in zip(chosen, threads.map(survives, chosen), strict=True) if alive]
+        except KeyboardInterrupt:
+            threads.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.scenario import DAY, NOW, Scenario, d, lifetime, monthly, ms, price
+from tests.unit.scenario import DAY, NOW, Scenario, consumable, d, every, lifetime, monthly, ms, price
 from tollgate.domain.errors import InvalidInput
 from tollgate.domain.periods import Interval
 from tollgate.domain.plans import USAGE_BASED, FreeTrial, ItemPrice, PlanItem
@@ -114,6 +114,21 @@ class TestWhatIsTakenOver:
         customer.track(80)
         customer.attach(monthly(50), group="main")
         assert customer.left() == [-30]
+
+    def test_what_is_owed_is_overage_as_far_as_each_row_allows(self) -> None:
+        customer = Scenario()
+        customer.attach(monthly(100), group="main")
+        customer.track(80)
+        customer.attach(consumable(10, most=5), consumable(20), group="main")
+        assert customer.left() == [-5, -45]
+
+    def test_each_row_counts_on_from_the_one_that_resets_as_it_does(self) -> None:
+        customer = Scenario()
+        customer.attach(monthly(100), every(Interval.WEEK, 50), group="main")
+        customer.track(60)
+        customer.later(8 * DAY)
+        customer.attach(monthly(200), every(Interval.WEEK, 70), group="main")
+        assert {grant.granted: grant.counted for grant in customer.grants()} == {200: 60, 70: 0}
 
     def test_nothing_where_the_plan_starts_later(self) -> None:
         customer = Scenario()

@@ -162,6 +162,14 @@ class TestWhatWasToFollow:
         customer.uncancel(first)
         assert [customer.status(first), customer.status(second)] == ["active", "scheduled"]
 
+    def test_nor_is_one_of_two_plans_that_are_in_no_group(self) -> None:
+        customer = Scenario()
+        first = customer.attach(monthly(10))
+        second = customer.attach(monthly(10), starts_at=NOW + DAY)
+        customer.cancel(first, at_end=True)
+        customer.uncancel(first)
+        assert [customer.status(first), customer.status(second)] == ["active", "scheduled"]
+
     def test_what_goes_on_after_all_has_no_follower(self) -> None:
         customer = Scenario()
         first = customer.attach(monthly(10), group="main", price=price(20))

@@ -15,6 +15,7 @@ from tests.unit.scenario import (
     Scenario,
     consumable,
     d,
+    flag,
     limit,
     monthly,
     overage,
@@ -23,6 +24,7 @@ from tests.unit.scenario import (
     spend,
     unlimited,
 )
+from tollgate.domain.balances import Balance, BalanceKey
 from tollgate.domain.decisions import Overage
 from tollgate.domain.periods import Interval, Reset
 from tollgate.domain.plans import PREPAID, ItemPrice, PlanItem
@@ -176,6 +178,35 @@ class TestSpendLimits:
         assert customer.track(20, entity="e1").drawn == 15
 
 
+class TestPastAllFloors:
+    def test_what_overflows_lands_on_what_is_paid_by_use_and_what_is_returned_on_the_first_row(self) -> None:
+        customer = Scenario(monthly(10))
+        customer.attach(consumable(5, most=2), add_on=True)
+        assert customer.track(20, overage=OVERFLOW).drawn == 20
+        assert [grant.used for grant in customer.balance().grants] == [10, 10]
+        assert customer.track(-23, overage=OVERFLOW).drawn == -23
+        assert [grant.used for grant in customer.balance().grants] == [-3, 0]
+
+
+class TestFlags:
+    def test_a_flag_that_entities_do_not_share_is_the_customer_s_own(self) -> None:
+        customer = Scenario(flag(), entities=1, unpooled=True)
+        assert customer.may(1, "dashboard")
+        assert not customer.may(1, "dashboard", "e1")
+
+    def test_what_says_nothing_of_it_is_no_flag(self) -> None:
+        assert not Balance(BalanceKey("messages")).flag
+
+
+class TestSeatsOfEntities:
+    def test_an_entity_that_goes_gives_back_no_more_than_is_used(self) -> None:
+        customer = Scenario(seats(5), entities=1)
+        customer.track(-1, "users")
+        customer.remove_entity("e1")
+        (grant,) = customer.grants("users")
+        assert (grant.used, grant.counted) == (0, 0)
+
+
 class TestWhatHasNotStarted:
     def test_it_is_neither_drawn_nor_overdrawn_though_it_would_be_first(self) -> None:
         customer = Scenario(consumable(10))
@@ -233,3 +264,15 @@ class TestChecks:
         customer.control(limit(5, "action1"))
         customer.track(5, "action1")
         assert [customer.may(asked, "action1") for asked in (0, 0.1)] == [True, False]
+
+    def test_it_bounds_the_uses_that_it_is_about_where_credits_pay(self) -> None:
+        customer = Scenario(monthly(100, "credits"))
+        customer.control(limit(5, "action1", region="eu"))
+        customer.track(5, "action1", region="eu")
+        assert [customer.may(1, "action1", region=region) for region in ("eu", "us")] == [False, True]
+
+    def test_what_was_used_past_a_limit_may_be_given_back(self) -> None:
+        customer = Scenario(monthly(100))
+        customer.control(limit(5))
+        customer.track(8, overage=OVERFLOW)
+        assert [customer.may(asked) for asked in (-1, 1)] == [True, False]
