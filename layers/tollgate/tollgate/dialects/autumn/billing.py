@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from tollgate.dialects.autumn.catalog import FreeTrialParams, PlanItemParams
-from tollgate.dialects.autumn.cursors import each_customer
+from tollgate.dialects.autumn.cursors import PageRequest, each_customer
 from tollgate.dialects.autumn.customers import page_json, subscription_json
 from tollgate.dialects.autumn.fields import Cursor, Id, Number, Params, Text, Time, Whole
 from tollgate.dialects.http import Answer, Request
@@ -17,7 +17,7 @@ from tollgate.domain.errors import InvalidInput
 from tollgate.domain.plans import FreeTrial, Plan
 from tollgate.domain.subscriptions import Terms
 from tollgate.usecases.catalog import Catalogs
-from tollgate.usecases.customers import Customers
+from tollgate.usecases.customers import Customers, SubscriptionFilter, SubscriptionUpdate
 
 
 class QuantityParams(Params):
@@ -139,12 +139,9 @@ def update(customers: Customers, request: Request) -> Answer:
         raise InvalidInput("", "Either cancel_action or feature_quantities must be provided")
     customers.update_subscription(
         request.customer(params.customer_id),
+        SubscriptionFilter(params.subscription_id, params.plan_id, params.entity_id),
+        SubscriptionUpdate(params.cancel_action, quantities),
         request.now,
-        subscription_id=params.subscription_id,
-        plan_id=params.plan_id,
-        entity_id=params.entity_id,
-        action=params.cancel_action,
-        quantities=quantities,
     )
     return Answer(
         {
@@ -169,7 +166,9 @@ def list_subscriptions(customers: Customers, request: Request) -> Answer:
                 yield f"{s.created_at:014d}#{s.id}", (holdings, s)
 
     env = request.caller.environment
-    page = each_customer(customers, env, params.customer_id, params.start_cursor, params.limit or 50, found)
+    page = each_customer(
+        customers, env, PageRequest(params.customer_id, params.start_cursor, params.limit or 50), found
+    )
     return Answer(page_json(page, lambda item: _listed_json(*item, request.now)))
 
 

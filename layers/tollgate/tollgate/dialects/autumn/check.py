@@ -12,7 +12,7 @@ from pydantic_core import core_schema as schema
 from tollgate.dialects.autumn.balances import balance_json, flag_json
 from tollgate.dialects.autumn.errors import invalid_input
 from tollgate.dialects.autumn.features import schema_json
-from tollgate.dialects.autumn.requests import expanded, header_key, shown_balances, with_customer
+from tollgate.dialects.autumn.requests import NamedCustomer, expanded, header_key, shown_balances, with_customer
 from tollgate.dialects.autumn.versions import Version, translated, version_of
 from tollgate.dialects.field_rules import id_rule, number_rule, properties_rule, time_rule
 from tollgate.dialects.http import Answer, Request
@@ -159,17 +159,10 @@ def check(use_cases: CheckUseCases, request: Request) -> Answer:
 
     def run() -> Answer:
         if params.product_id is not None:
-            from tollgate.dialects.autumn.products import check_product
+            from tollgate.dialects.autumn.products import ProductCheck, check_product
 
-            return check_product(
-                use_cases.catalogs(),
-                use_cases.customers(),
-                request,
-                version,
-                params.product_id,
-                params.customer_id,
-                params.entity_id,
-            )
+            asked = ProductCheck(params.product_id, params.customer_id, params.entity_id)
+            return check_product(use_cases.catalogs(), use_cases.customers(), request, version, asked)
         if locks:
             outcome = _lock(use_cases.reservations(), request, params)
         else:
@@ -180,20 +173,11 @@ def check(use_cases: CheckUseCases, request: Request) -> Answer:
             from tollgate.dialects.autumn.products import preview
 
             offer = preview(use_cases.catalogs(), use_cases.customers(), request, params.customer_id, outcome)
-        return Answer(_answer(catalog, request, version, params, outcome, sends, offer))
+        return Answer(_answer(catalog, request, version, params, Checked(outcome, sends, offer)))
 
     def call() -> Answer:
-        answer: Answer = with_customer(
-            version_made,
-            request,
-            use_cases.customers,
-            params.customer_id,
-            params.entity_id,
-            params.customer_data,
-            params.entity_data,
-            run,
-        )
-        return answer
+        named = NamedCustomer(params.customer_id, params.entity_id, params.customer_data, params.entity_data)
+        return with_customer(version_made, request, use_cases.customers, named, run)
 
     keys = () if sends else header_key(request)  # a use takes its keys with it
     return use_cases.idempotency().guarded(request.caller.environment, keys, request.now, call) if keys else call()
@@ -231,15 +215,20 @@ def _lock(reservations: Reservations, request: Request, params: CheckParams) -> 
     return reservations.hold(request.caller, _use(request, params), terms, request.now)
 
 
+class Checked(NamedTuple):
+    """What a check found out, before it is put into words."""
+
+    outcome: Outcome
+    sends: bool  # the use was counted, or held by a lock
+    offer: (
+        dict[str, Any] | None
+    )  # the preview of plans that would grant access; None: none was asked for, or none is needed
+
+
 def _answer(
-    catalog: Catalog,
-    request: Request,
-    version: Version,
-    params: CheckParams,
-    outcome: Outcome,
-    sends: bool,
-    offer: dict[str, Any] | None,
+    catalog: Catalog, request: Request, version: Version, params: CheckParams, checked: Checked
 ) -> dict[str, Any]:
+    outcome, sends, offer = checked
     expand = expanded(request, params.expand)
     features = catalog.features if "balance.feature" in expand else None
     answering = catalog.features.get(outcome.answering, outcome.feature)

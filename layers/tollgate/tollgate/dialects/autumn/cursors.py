@@ -34,20 +34,21 @@ class Page(NamedTuple, Generic[T]):
     next_cursor: str | None
 
 
-def each_customer(
-    customers: Customers,
-    env: Environment,
-    customer_id: str | None,
-    cursor: str | None,
-    limit: int,
-    items_of: ItemsOf[T],
-    *,
-    newest_first: bool = False,
-) -> Page[T]:
-    """Up to `limit` items of one customer, or of all in order of creation, from a cursor on.
+class PageRequest(NamedTuple):
+    """Which page of a list is asked for."""
 
-    Raises NotFound for an unknown customer, InvalidInput for a cursor that is none.
+    customer_id: str | None  # list this customer only; None: all customers
+    cursor: str | None  # where the last page ended; None or empty: start at the beginning
+    limit: int  # at most so many items
+    newest_first: bool = False  # the order of customers, by their creation; else the oldest comes first
+
+
+def each_customer(customers: Customers, env: Environment, asked: PageRequest, items_of: ItemsOf[T]) -> Page[T]:
+    """One page of the items of one customer, or of all customers in order of creation.
+
+    Raises NotFound for an unknown customer, and InvalidInput for a cursor that no list gave out.
     """
+    customer_id, cursor, limit, newest_first = asked
     position, after = _decoded(cursor)
     found: list[tuple[str, str, T]] = []
     if customer_id is not None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 from pydantic import Field
 
 from tollgate.dialects.autumn.balances import balance_json, flag_json
 from tollgate.dialects.autumn.catalog import plan_json
 from tollgate.dialects.autumn.controls import ControlsParams, effective_json
-from tollgate.dialects.autumn.cursors import Page, each_customer
+from tollgate.dialects.autumn.cursors import Page, PageRequest, each_customer
 from tollgate.dialects.autumn.fields import Cursor, CustomerData, Id, Params, Properties, Text, Time, Whole
 from tollgate.dialects.autumn.requests import expanded
 from tollgate.dialects.autumn.versions import FLAGS, translated, version_of
@@ -167,10 +167,10 @@ def list_customers(catalogs: Catalogs, customers: Customers, request: Request) -
         if _matches(holdings, None, params.plans, params.subscription_status, request.now):
             yield "", holdings
 
-    page = each_customer(
-        customers, env, None, params.start_cursor, params.limit or 50, found, newest_first=params.sort_order != "asc"
-    )
-    return Answer(page_json(page, lambda holdings: customer_json(holdings, catalog, env, request.now)))
+    asked = PageRequest(None, params.start_cursor, params.limit or 50, newest_first=params.sort_order != "asc")
+    page = each_customer(customers, env, asked, found)
+    view = CustomerView(catalog, env, request.now)
+    return Answer(page_json(page, lambda holdings: customer_json(holdings, view)))
 
 
 def advance_test_clock(customers: Customers, request: Request) -> Answer:
@@ -229,8 +229,11 @@ def list_entities(catalogs: Catalogs, customers: Customers, request: Request) ->
             if _matches(holdings, entity.id, params.plans, params.subscription_status, request.now):
                 yield entity.id, (holdings, entity)
 
-    page = each_customer(customers, env, params.customer_id, params.start_cursor, params.limit or 50, found)
-    return Answer(page_json(page, lambda item: entity_json(*item, catalog, env, request.now)))
+    page = each_customer(
+        customers, env, PageRequest(params.customer_id, params.start_cursor, params.limit or 50), found
+    )
+    view = CustomerView(catalog, env, request.now)
+    return Answer(page_json(page, lambda item: entity_json(*item, view)))
 
 
 # ------------------------------------------------------------------ shapes
@@ -256,7 +259,7 @@ def _shown(catalogs: Catalogs, request: Request, holdings: Holdings, expand: lis
         else {}
     )
     catalog = catalogs.catalog(env)
-    shown = customer_json(holdings, catalog, env, request.now, names, plans)
+    shown = customer_json(holdings, CustomerView(catalog, env, request.now, names, plans))
     if version < FLAGS:
         shown = _named(shown, holdings, plans, request.now)
     return Answer(translated(version, "customer", shown))
@@ -276,7 +279,7 @@ def _shown_entity(
         else {}
     )
     entity = holdings.entity(entity_id)
-    shown = entity_json(holdings, entity, catalogs.catalog(env), env, request.now, names, plans)
+    shown = entity_json(holdings, entity, CustomerView(catalogs.catalog(env), env, request.now, names, plans))
     if version < FLAGS:
         shown = _named(shown, holdings, plans, request.now)
     return Answer(translated(version, "entity", shown))
@@ -291,15 +294,19 @@ def _named(shown: dict[str, Any], holdings: Holdings, plans: dict[str, Plan], no
     return shown
 
 
-def customer_json(
-    holdings: Holdings,
-    catalog: Catalog,
-    env: Environment,
-    now: int,
-    expand: frozenset[str] = frozenset(),
-    plans: dict[str, Plan] | None = None,
-) -> dict[str, Any]:
-    customer, at = holdings.customer, holdings.time(now)
+class CustomerView(NamedTuple):
+    """How a customer or an entity is to be shown, and what that needs besides its holdings."""
+
+    catalog: Catalog  # the environment's features and plans
+    env: Environment
+    now: int  # epoch ms; a test clock replaces it
+    expand: frozenset[str] = frozenset()  # names of what to show in full, such as `balances.feature`
+    plans: dict[str, Plan] | None = None  # by subscription id; None or empty: no plan is shown in full
+
+
+def customer_json(holdings: Holdings, view: CustomerView) -> dict[str, Any]:
+    """A customer in the newest shape: its fields, controls, subscriptions, balances and flags."""
+    customer, at = holdings.customer, holdings.time(view.now)
     balances = all_as_of(holdings.balances, at)
     shown: dict[str, Any] = {
         "id": customer.id,
@@ -308,35 +315,28 @@ def customer_json(
         "created_at": customer.created_at,
         "fingerprint": customer.fingerprint,
         "stripe_id": None,
-        "env": env.value,
+        "env": view.env.value,
         "metadata": customer.metadata,
         "send_email_receipts": customer.send_email_receipts,
         "billing_controls": effective_json(holdings, balances, "", at),
         "config": {"disable_pooled_balance": customer.unpooled},
-        **_held_json(holdings, "", balances, catalog, env, at, expand, plans),
+        **_held_json(holdings, "", balances, at, view),
         "licenses": [],
     }
-    if "entities" in expand:
+    if "entities" in view.expand:
         entities = sorted(holdings.entities.values(), key=lambda entity: entity.id)
-        shown["entities"] = [_plain_entity_json(holdings, entity, env) for entity in entities]
+        shown["entities"] = [_plain_entity_json(holdings, entity, view.env) for entity in entities]
     return shown
 
 
-def entity_json(
-    holdings: Holdings,
-    entity: Entity,
-    catalog: Catalog,
-    env: Environment,
-    now: int,
-    expand: frozenset[str] = frozenset(),
-    plans: dict[str, Plan] | None = None,
-) -> dict[str, Any]:
-    at = holdings.time(now)
+def entity_json(holdings: Holdings, entity: Entity, view: CustomerView) -> dict[str, Any]:
+    """An entity in the newest shape: its fields, controls, and what it has, its customer's included."""
+    at = holdings.time(view.now)
     balances = all_as_of(holdings.balances, at)
     return {
-        **_plain_entity_json(holdings, entity, env),
+        **_plain_entity_json(holdings, entity, view.env),
         "billing_controls": effective_json(holdings, balances, entity.id, at),
-        **_held_json(holdings, entity.id, balances, catalog, env, at, expand, plans),
+        **_held_json(holdings, entity.id, balances, at, view),
     }
 
 
@@ -351,17 +351,9 @@ def _plain_entity_json(holdings: Holdings, entity: Entity, env: Environment) -> 
     }
 
 
-def _held_json(
-    holdings: Holdings,
-    entity_id: str,
-    balances: Balances,
-    catalog: Catalog,
-    env: Environment,
-    at: int,
-    expand: frozenset[str],
-    plans: dict[str, Plan] | None,
-) -> dict[str, Any]:
-    """Subscriptions, balances and flags: an entity has its own and its customer's."""
+def _held_json(holdings: Holdings, entity_id: str, balances: Balances, at: int, view: CustomerView) -> dict[str, Any]:
+    """The subscriptions, balances and flags at an instant (ms): an entity has its own and its customer's."""
+    catalog, expand, plans = view.catalog, view.expand, view.plans
     owners = (None,) if not entity_id else (entity_id, None)
     held = [s for s in holdings.subscriptions.values() if s.entity_id in owners and s.status(at) != "expired"]
     ids = sorted({key.feature_id for key in balances})
@@ -373,7 +365,7 @@ def _held_json(
         "subscriptions": [
             subscription_json(s, at)
             | (
-                {"plan": plan_json(plans[s.id], env)}
+                {"plan": plan_json(plans[s.id], view.env)}
                 if plans and s.id in plans and "subscriptions.plan" in expand
                 else {}
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -17,7 +17,7 @@ from tollgate.dialects.http import Answer, Request
 from tollgate.domain.environments import Environment
 from tollgate.domain.errors import InvalidInput
 from tollgate.domain.features import FeatureType
-from tollgate.domain.history import Bin, Entry, GroupOf, Sum, text
+from tollgate.domain.history import Bin, Entry, GroupOf, SeriesOptions, Sum, text
 from tollgate.usecases.history import Query, Usage
 
 MAX_FILTERS = 5
@@ -70,7 +70,7 @@ class QueryParams(Params):
 def list_events(usage: Usage, request: Request) -> Answer:
     version = version_of(request.headers.get("x-api-version"))
     params = ListParams.of(request.body)
-    query = _query(usage, request, params, _ids(params.feature_id), params.range, params.filter_by, None)
+    query = _query(usage, request, params, None)
     if version < CURSORS:
         limit, offset = _bounded(params.limit, 100, 1, 1000, "limit"), _bounded(params.offset, 0, 0, 10**9, "offset")
         every = usage.all(request.caller.environment, query)
@@ -86,23 +86,13 @@ def list_events(usage: Usage, request: Request) -> Answer:
 def aggregate_events(usage: Usage, request: Request) -> Answer:
     version = version_of(request.headers.get("x-api-version"))
     params = AggregateParams.of(request.body)
-    features = _ids(params.feature_id)
-    query = _query(usage, request, params, features, params.range, params.filter_by, "1bc")
+    query = _query(usage, request, params, "1bc")
     size = Bin(params.bin_size or ("hour" if params.range == "24h" else "day"))
     zone = _zone(params.timezone)
     group_of, by_entry = _grouping(params)
     most = _bounded(params.max_groups, 9, 1, 250, "max_groups")
     env = request.caller.environment
-    found = usage.series(
-        env,
-        query,
-        size,
-        zone,
-        counting=params.measure == "count",
-        group_of=group_of,
-        by_entry=by_entry,
-        max_groups=most,
-    )
+    found = usage.series(env, query, SeriesOptions(size, zone, params.measure == "count", group_of, by_entry, most))
     entries: list[Entry] = []
     types: dict[str, FeatureType] = {}
     if params.aggregate_on:
@@ -130,7 +120,7 @@ def query(usage: Usage, request: Request) -> Answer:
     start, end = usage.range_of(request.caller.environment, params.range or "30d", params.customer_id, request.now)
     wanted = Query(start, end, request.now, params.customer_id, None, features)
     size = Bin.HOUR if params.range == "24h" else Bin.DAY
-    found = usage.series(request.caller.environment, wanted, size, ZoneInfo("UTC"))
+    found = usage.series(request.caller.environment, wanted, SeriesOptions(size, ZoneInfo("UTC")))
     return Answer({"list": [{"period": at, **found.values[at]} for at in found.bins]})
 
 
@@ -157,17 +147,12 @@ def entry_json(entry: Entry) -> dict[str, Any]:
     }
 
 
-def _query(
-    usage: Usage,
-    request: Request,
-    params: ListParams | AggregateParams,
-    features: Sequence[str],
-    name: RangeName | None,
-    filters: Mapping[str, str] | None,
-    default: RangeName | None,
-) -> Query:
-    """What is asked for; raises InvalidInput for two ranges, and NotFound for a customer or feature that is unknown."""
-    env = request.caller.environment
+def _query(usage: Usage, request: Request, params: ListParams | AggregateParams, default: RangeName | None) -> Query:
+    """Which uses are asked for. `default` is the range where the request names none.
+
+    Raises InvalidInput for two ranges, and NotFound for an unknown customer or feature.
+    """
+    env, features, name = request.caller.environment, _ids(params.feature_id), params.range
     custom = params.custom_range
     if name is not None and custom is not None:
         raise InvalidInput("range", "cannot be combined with custom_range")
@@ -183,7 +168,7 @@ def _query(
     else:  # a customer's list goes on whatever its test clock says
         start = 0 if params.customer_id else request.now - usage.retention_ms
         end = 10**14 - 1 if params.customer_id else request.now + 1
-    return Query(start, end, request.now, params.customer_id, params.entity_id, features, filters or {})
+    return Query(start, end, request.now, params.customer_id, params.entity_id, features, params.filter_by or {})
 
 
 def _known(usage: Usage, env: Environment, features: Sequence[str]) -> None:

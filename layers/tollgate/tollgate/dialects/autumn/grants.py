@@ -10,7 +10,7 @@ from pydantic import AliasChoices, Field
 
 from tollgate.dialects.autumn.balances import row_json
 from tollgate.dialects.autumn.catalog import ResetParams, RolloverParams
-from tollgate.dialects.autumn.cursors import each_customer
+from tollgate.dialects.autumn.cursors import PageRequest, each_customer
 from tollgate.dialects.autumn.customers import page_json
 from tollgate.dialects.autumn.fields import Cursor, Id, IntervalName, Number, Params, Time, Whole
 from tollgate.dialects.http import Answer, Request
@@ -147,7 +147,9 @@ def list_balances(customers: Customers, request: Request) -> Answer:
             yield status_key, (holdings, status, shown)
 
     env = request.caller.environment
-    page = each_customer(customers, env, params.customer_id, params.start_cursor, params.limit or 50, found)
+    page = each_customer(
+        customers, env, PageRequest(params.customer_id, params.start_cursor, params.limit or 50), found
+    )
     return Answer(page_json(page, lambda item: _listed_json(*item)))
 
 

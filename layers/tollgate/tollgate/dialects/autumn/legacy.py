@@ -23,7 +23,7 @@ from tollgate.domain.plans import PREPAID, USAGE_BASED, BasePrice, ItemPrice, Pl
 from tollgate.domain.quantities import ZERO
 from tollgate.domain.subscriptions import Terms
 from tollgate.usecases.catalog import Catalogs
-from tollgate.usecases.customers import Customers
+from tollgate.usecases.customers import Customers, SubscriptionFilter, SubscriptionUpdate
 
 IntervalV1 = Literal["minute", "hour", "day", "week", "month", "quarter", "semi_annual", "year", "lifetime"]
 
@@ -260,10 +260,9 @@ def cancel(customers: Customers, request: Request) -> Answer:
     params = CancelParams.of(request.body)
     customers.update_subscription(
         request.customer(params.customer_id),
+        SubscriptionFilter(plan_id=params.product_id, entity_id=params.entity_id),
+        SubscriptionUpdate("cancel_immediately" if params.cancel_immediately else "cancel_end_of_cycle"),
         request.now,
-        plan_id=params.product_id,
-        entity_id=params.entity_id,
-        action="cancel_immediately" if params.cancel_immediately else "cancel_end_of_cycle",
     )
     return Answer({"success": True, "customer_id": params.customer_id, "product_id": params.product_id})
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from tollgate.dialects.autumn.versions import Version, translated
 from tollgate.dialects.http import Answer, Request
@@ -98,16 +98,22 @@ def _item_json(item: PlanItem, feature: Feature | None) -> dict[str, Any]:
     return shown
 
 
+class ProductCheck(NamedTuple):
+    """A check of a plan (1.x: a product) instead of a feature."""
+
+    plan_id: str
+    customer_id: str
+    entity_id: str | None  # None: the customer's own subscriptions only
+
+
 def check_product(
-    catalogs: Catalogs,
-    customers: Customers,
-    request: Request,
-    version: Version,
-    plan_id: str,
-    customer_id: str,
-    entity_id: str | None,
+    catalogs: Catalogs, customers: Customers, request: Request, version: Version, asked: ProductCheck
 ) -> Answer:
-    """Whether a plan is attached and runs (autumn.md 2.5). Raises NotFound."""
+    """Whether a subscription of the plan is active (autumn.md 2.5).
+
+    Raises NotFound for an unknown plan, customer or entity.
+    """
+    plan_id, customer_id, entity_id = asked
     env = request.caller.environment
     catalogs.plan(env, plan_id)
     holdings = customers.get(request.customer(customer_id))

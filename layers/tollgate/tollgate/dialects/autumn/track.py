@@ -11,7 +11,14 @@ from pydantic import Field, TypeAdapter, ValidationError
 from tollgate.dialects.autumn.balances import deduction_json
 from tollgate.dialects.autumn.errors import invalid_input
 from tollgate.dialects.autumn.fields import CustomerData, EntityData, Id, Number, Params, Properties, Text, Time
-from tollgate.dialects.autumn.requests import checked_key, expanded, header_key, shown_balances, with_customer
+from tollgate.dialects.autumn.requests import (
+    NamedCustomer,
+    checked_key,
+    expanded,
+    header_key,
+    shown_balances,
+    with_customer,
+)
 from tollgate.dialects.autumn.versions import NEWEST, Version, translated, version_of
 from tollgate.dialects.http import Answer, Request
 from tollgate.dialects.queue import messages
@@ -115,16 +122,13 @@ def track(use_cases: TrackUseCases, request: Request) -> Answer:
             return use_cases.tracking.track_event(request.caller, params.event_name, use, request.now)
         return [use_cases.tracking.track(request.caller, use, request.now)]
 
-    outcomes: list[Outcome] = with_customer(
-        version,
-        request,
-        use_cases.customers,
+    named = NamedCustomer(
         params.customer_id,
         params.entity_id,
         params.customer_data.model_dump() if params.customer_data else None,
         params.entity_data.model_dump() if params.entity_data else None,
-        call,
     )
+    outcomes = with_customer(version, request, use_cases.customers, named, call)
     return Answer(translated(version, "track", answer | _balances(use_cases, request, params, outcomes)))
 
 

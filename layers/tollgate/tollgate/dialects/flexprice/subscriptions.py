@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -35,7 +35,7 @@ from tollgate.domain.periods import Interval, Reset
 from tollgate.domain.plans import FreeTrial, Plan, PlanItem
 from tollgate.domain.subscriptions import Terms
 from tollgate.usecases.catalog import Catalogs
-from tollgate.usecases.customers import Customers
+from tollgate.usecases.customers import Customers, SubscriptionFilter, SubscriptionUpdate
 from tollgate.usecases.ids import new_id
 
 BillingPeriod = Literal["MONTHLY", "ANNUAL", "WEEKLY", "DAILY", "QUARTERLY", "HALF_YEARLY"]
@@ -174,7 +174,7 @@ def create(catalogs: Catalogs, customers: Customers, request: Request) -> Answer
     id = _new_id("subs", customer_id)
     subscription, holdings = customers.attach(request.customer(customer_id), plan.id, None, request.now, terms, id)
     for addon in params.addons or ():
-        _attach_addon(customers, request, holdings, subscription, addon.addon_id, params.start_date, {})
+        _attach_addon(customers, request, holdings, subscription, NewAddon(addon.addon_id, params.start_date, {}))
     return Answer(subscription_json(holdings, subscription, plan, env, holdings.time(request.now)), 201)
 
 
@@ -192,7 +192,7 @@ def cancel(customers: Customers, request: Request, id: str) -> Answer:
     holdings, _ = found(customers, env, id)
     action = "cancel_immediately" if params.cancellation_type == "immediate" else "cancel_end_of_cycle"
     ended = customers.update_subscription(
-        request.customer(holdings.customer.id), request.now, subscription_id=id, action=action
+        request.customer(holdings.customer.id), SubscriptionFilter(id), SubscriptionUpdate(action), request.now
     )
     at = holdings.time(request.now)
     return Answer(
@@ -256,9 +256,8 @@ def add_addon(catalogs: Catalogs, customers: Customers, request: Request) -> Ans
     if subscription.status(holdings.time(request.now)) == "expired":
         raise InvalidRequest(f"Subscription {subscription.id} has ended")
     plan = found_plan(catalogs, request, params.addon_id, add_on=True)
-    added, after = _attach_addon(
-        customers, request, holdings, subscription, plan.id, params.start_date, params.metadata or {}
-    )
+    addon = NewAddon(plan.id, params.start_date, params.metadata or {})
+    added, after = _attach_addon(customers, request, holdings, subscription, addon)
     return Answer(association_json(after, added, plan, env, after.time(request.now)))
 
 
@@ -269,8 +268,9 @@ def remove_addon(customers: Customers, request: Request) -> Answer:
     if not association.add_on:
         raise NotFound("addon association", association.id)
     action = "cancel_end_of_cycle" if params.change_at == "period_end" else "cancel_immediately"
+    which = SubscriptionFilter(association.id)
     customers.update_subscription(
-        request.customer(holdings.customer.id), request.now, subscription_id=association.id, action=action
+        request.customer(holdings.customer.id), which, SubscriptionUpdate(action), request.now
     )
     return Answer({"message": "addon removed successfully"})
 
@@ -304,16 +304,19 @@ def _new_id(kind: str, customer_id: str) -> str:
     return id if len(id) <= MAX_ID else plain
 
 
+class NewAddon(NamedTuple):
+    """An add-on that a subscription is to have."""
+
+    addon_id: str  # its plan's
+    starts_at: int | None  # epoch ms; None: now
+    metadata: dict[str, str]
+
+
 def _attach_addon(
-    customers: Customers,
-    request: Request,
-    holdings: Holdings,
-    subscription: Subscription,
-    addon_id: str,
-    starts_at: int | None,
-    metadata: dict[str, str],
+    customers: Customers, request: Request, holdings: Holdings, subscription: Subscription, addon: NewAddon
 ) -> tuple[Subscription, Holdings]:
-    """The add-on resets and ends with its subscription."""
+    """Attaches an add-on, which resets and ends with its subscription. Returns its own subscription."""
+    addon_id, starts_at, metadata = addon
     customer_id = holdings.customer.id
     terms = Terms(
         starts_at=starts_at,

@@ -24,7 +24,7 @@ from tollgate.domain.use_records import checked_properties_size
 from tollgate.exact_json import dumps
 from tollgate.usecases.access import Access
 from tollgate.usecases.catalog import Catalogs
-from tollgate.usecases.customers import Customers
+from tollgate.usecases.customers import Customers, SubscriptionFilter, SubscriptionUpdate
 
 STATUSES = {"active": "active", "expired": "ended", "scheduled": "not_started"}
 
@@ -142,7 +142,7 @@ def cancel(customers: Customers, access: Access, request: Request, id: str) -> A
     if held is None or held.status(holdings.time(request.now)) == "expired":
         raise NotFound("subscription", id)
     ended = customers.update_subscription(
-        request.customer(customer_id), request.now, subscription_id=own, action="cancel_immediately"
+        request.customer(customer_id), SubscriptionFilter(own), SubscriptionUpdate("cancel_immediately"), request.now
     )
     return Answer(record_json(request, holdings, ended, access.plan(env, ended)))
 
