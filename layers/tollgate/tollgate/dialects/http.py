@@ -33,10 +33,13 @@ class Request(NamedTuple):
 
     @property
     def method(self) -> str:
+        """The HTTP method."""
         return self.route.partition(" ")[0]
 
 
 class Answer(NamedTuple):
+    """What a dialect answers. `body` is written as JSON."""
+
     body: Any
     status: int = 200
     headers: Mapping[str, str] = MappingProxyType({})

@@ -37,7 +37,7 @@ _ONE = Decimal(1)
 
 
 class LockParams(TypedDict, total=False):
-    """`enabled: false` is no lock at all."""
+    """The lock that a check asks for; with `enabled: false` it asks for none. `expires_at` is epoch ms."""
 
     lock_id: Required[str]
     enabled: bool | None
@@ -66,6 +66,7 @@ class CheckParams(NamedTuple):
 
     @property
     def required(self) -> Decimal:
+        """The units of the feature that are needed; 1 unless told."""
         if self.required_balance is not None:
             return self.required_balance
         return _ONE if self.required_quantity is None else self.required_quantity
@@ -120,9 +121,9 @@ _PARAMS = SchemaValidator(
 
 
 class CheckUseCases(NamedTuple):
-    """What a check may need. The use cases that most checks never need are made when they are called for: `idempotency` for
-    a key without a use, `catalogs` and `customers` for a product, a preview or a customer made on the way, `reservations`
-    for a lock."""
+    """What a check may need. The use cases that most checks never need are made when they are called for:
+    `idempotency` for a key without a use, `catalogs` and `customers` for a product, a preview or a customer made on
+    the way, `reservations` for a lock."""
 
     checks: Checks
     tracking: Tracking
@@ -134,7 +135,11 @@ class CheckUseCases(NamedTuple):
 
 
 def check(use_cases: CheckUseCases, request: Request) -> Answer:
-    """Whether the customer may use a feature now, counted or held where that is asked for."""
+    """Whether the customer may use a feature (or product) now. Counts the use, or holds it by a lock, where asked to.
+
+    A refusal is an answer. Raises InvalidInput, InvalidRequest for what cannot be combined or needs a secret key,
+    NotFound, LockAlreadyExists, and DuplicateRequest for an idempotency key that was used before.
+    """
     version = version_of(request.headers.get("x-api-version"))
     try:
         params = CheckParams(**_PARAMS.validate_python(request.body))

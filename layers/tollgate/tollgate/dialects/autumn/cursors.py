@@ -1,7 +1,7 @@
 """Lists over customers, paged by cursor.
 
-A cursor is opaque: the position of a customer in the order of creation, and of the last thing of that customer's that was
-listed (base64url of JSON).
+A cursor says where the last page ended: at which customer in the order of creation, and at which of that customer's
+items. Callers see base64url of JSON and are not to read it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tollgate.usecases.customers import Customers
 T = TypeVar("T")
 
 ItemsOf = Callable[[Holdings], Iterable[tuple[str, T]]]
-"""What a customer contributes, in order, each with a key that sorts it among that customer's."""
+"""The items that one customer adds to a list, in order. A key sorts each among the items of the same customer."""
 
 _AT_ONCE = 50
 MOST_LOOKED_AT = (
@@ -28,7 +28,7 @@ MOST_LOOKED_AT = (
 
 
 class Page(NamedTuple, Generic[T]):
-    """What a page lists, and the cursor of the next one; None where this is the last."""
+    """The items of one page, and the cursor of the next page; None where this is the last one."""
 
     items: list[T]
     next_cursor: str | None

@@ -29,16 +29,22 @@ T = TypeVar("T")
 
 
 class ConfigParams(Params):
+    """Settings of a customer. `disable_overage_billing` is accepted and has no effect: nothing is billed here."""
+
     disable_pooled_balance: bool | None = None
     disable_overage_billing: bool | None = None
 
 
 class CustomerParams(Params):
+    """The body of `customers.get` and `customers.delete`."""
+
     customer_id: Id
     expand: list[Text] | None = None
 
 
 class CustomerFields(Params):
+    """What `customers.get_or_create` and `.update` share."""
+
     name: Text | None = None
     email: Text | None = None
     fingerprint: Text | None = None
@@ -66,12 +72,16 @@ class CustomerFields(Params):
 
 
 class GetOrCreateCustomerParams(CustomerFields):
+    """The body of `customers.get_or_create`."""
+
     customer_id: Id
     auto_enable_plan_id: Id | None = None
     expand: list[Text] | None = None
 
 
 class UpdateCustomerParams(CustomerFields):
+    """The body of `customers.update`: fields that are absent stay."""
+
     later = ("new_customer_id",)
 
     customer_id: Id
@@ -79,11 +89,15 @@ class UpdateCustomerParams(CustomerFields):
 
 
 class PlanFilter(Params):
+    """A plan, in these versions or (without any) in all."""
+
     id: Id
     versions: list[Whole] | None = None
 
 
 class ListCustomersParams(Params):
+    """The body of `customers.list`."""
+
     start_cursor: Cursor | None = None
     limit: Annotated[Whole, Field(ge=1, le=200)] | None = None
     plans: list[PlanFilter] | None = None
@@ -93,17 +107,23 @@ class ListCustomersParams(Params):
 
 
 class AdvanceParams(Params):
+    """The body of `customers.advance_test_clock`: the customer's new time, in epoch ms."""
+
     customer_id: Id
     frozen_time: Time
 
 
 class EntityParams(Params):
+    """The body of `entities.get` and `.delete`. Without `customer_id` the entity is looked for among all customers."""
+
     entity_id: Id
     customer_id: Id | None = None
     expand: list[Text] | None = None
 
 
 class CreateEntityParams(Params):
+    """The body of `entities.create`."""
+
     customer_id: Id
     entity_id: Id
     feature_id: Id
@@ -113,12 +133,16 @@ class CreateEntityParams(Params):
 
 
 class UpdateEntityParams(Params):
+    """The body of `entities.update`: its controls, and nothing else."""
+
     customer_id: Id | None = None
     entity_id: Id
     billing_controls: ControlsParams | None = None
 
 
 class ListEntitiesParams(Params):
+    """The body of `entities.list`."""
+
     start_cursor: Cursor | None = None
     limit: Annotated[Whole, Field(ge=1, le=200)] | None = None
     plans: list[PlanFilter] | None = None
@@ -131,6 +155,10 @@ class ListEntitiesParams(Params):
 
 
 def get_or_create(catalogs: Catalogs, customers: Customers, request: Request) -> Answer:
+    """`customers.get_or_create`: a new customer gets its automatic plans, and a known one is shown as it is.
+
+    Raises NotFound for an unknown plan.
+    """
     params = GetOrCreateCustomerParams.of(request.body)
     customer = params.applied(Customer(params.customer_id))
     env = request.caller.environment
@@ -139,23 +167,27 @@ def get_or_create(catalogs: Catalogs, customers: Customers, request: Request) ->
 
 
 def get(catalogs: Catalogs, customers: Customers, request: Request) -> Answer:
+    """`customers.get`. Raises NotFound."""
     params = CustomerParams.of(request.body)
     holdings = customers.get(request.customer(params.customer_id))
     return _shown(catalogs, request, holdings, params.expand)
 
 
 def update(catalogs: Catalogs, customers: Customers, request: Request) -> Answer:
+    """`customers.update`. Raises NotFound."""
     params = UpdateCustomerParams.of(request.body)
     holdings = customers.update(request.customer(params.customer_id), params.applied, request.now)
     return _shown(catalogs, request, holdings, params.expand)
 
 
 def delete(customers: Customers, request: Request) -> Answer:
+    """`customers.delete`: the customer and all that it has. Raises NotFound."""
     customers.delete(request.customer(CustomerParams.of(request.body).customer_id))
     return Answer({"success": True})
 
 
 def list_customers(catalogs: Catalogs, customers: Customers, request: Request) -> Answer:
+    """`customers.list`: a page of the customers that match, the newest first unless told."""
     params = ListCustomersParams.of(request.body)
     catalog, env = catalogs.catalog(request.caller.environment), request.caller.environment
 
@@ -174,6 +206,10 @@ def list_customers(catalogs: Catalogs, customers: Customers, request: Request) -
 
 
 def advance_test_clock(customers: Customers, request: Request) -> Answer:
+    """`customers.advance_test_clock`: moves a sandbox customer's time forward.
+
+    Raises Forbidden in the live environment, InvalidInput for a time that is not ahead, NotFound.
+    """
     params = AdvanceParams.of(request.body)
     customers.advance_test_clock(request.customer(params.customer_id), params.frozen_time, request.now)
     return Answer({"customer_id": params.customer_id, "frozen_time": params.frozen_time, "status": "ready"})
@@ -183,6 +219,10 @@ def advance_test_clock(customers: Customers, request: Request) -> Answer:
 
 
 def create_entity(catalogs: Catalogs, customers: Customers, request: Request) -> Answer:
+    """`entities.create`. Below 2.1, or with `customer_data`, an unknown customer is made on the way.
+
+    Raises NotFound or AlreadyExists.
+    """
     params = CreateEntityParams.of(request.body)
     env, version = request.caller.environment, version_of(request.headers.get("x-api-version"))
     controls = params.billing_controls.applied(NO_CONTROLS) if params.billing_controls else NO_CONTROLS
@@ -196,12 +236,14 @@ def create_entity(catalogs: Catalogs, customers: Customers, request: Request) ->
 
 
 def get_entity(catalogs: Catalogs, customers: Customers, request: Request) -> Answer:
+    """`entities.get`. Raises NotFound."""
     params = EntityParams.of(request.body)
     holdings = customers.with_entity(request.caller.environment, params.customer_id, params.entity_id)
     return _shown_entity(catalogs, request, holdings, params.entity_id, params.expand)
 
 
 def update_entity(catalogs: Catalogs, customers: Customers, request: Request) -> Answer:
+    """`entities.update`: sets the entity's controls. Raises NotFound."""
     params = UpdateEntityParams.of(request.body)
     held = customers.with_entity(request.caller.environment, params.customer_id, params.entity_id)
     if params.billing_controls is not None:
@@ -211,6 +253,7 @@ def update_entity(catalogs: Catalogs, customers: Customers, request: Request) ->
 
 
 def delete_entity(customers: Customers, request: Request) -> Answer:
+    """`entities.delete`. Raises NotFound."""
     params = EntityParams.of(request.body)
     held = customers.with_entity(request.caller.environment, params.customer_id, params.entity_id)
     customers.delete_entity(request.customer(held.customer.id), params.entity_id, request.now)
@@ -218,6 +261,7 @@ def delete_entity(customers: Customers, request: Request) -> Answer:
 
 
 def list_entities(catalogs: Catalogs, customers: Customers, request: Request) -> Answer:
+    """`entities.list`: a page of the entities of one customer or of all that match."""
     params = ListEntitiesParams.of(request.body)
     catalog, env = catalogs.catalog(request.caller.environment), request.caller.environment
 
@@ -240,6 +284,7 @@ def list_entities(catalogs: Catalogs, customers: Customers, request: Request) ->
 
 
 def page_json(page: Page[T], shown: Callable[[T], dict[str, Any]]) -> dict[str, Any]:
+    """A page of a list; `shown` turns one item into JSON."""
     return {
         "list": [shown(item) for item in page.items],
         "has_more": page.next_cursor is not None,
@@ -378,6 +423,7 @@ def _held_json(holdings: Holdings, entity_id: str, balances: Balances, at: int, 
 
 
 def subscription_json(subscription: Subscription, now: int) -> dict[str, Any]:
+    """A subscription at an instant (ms), in the newest shape."""
     period = subscription.period(now)
     return {
         "id": subscription.id,

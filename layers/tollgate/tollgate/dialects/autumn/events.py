@@ -30,11 +30,15 @@ _POSITION = re.compile("[0-9]{14}(#[^#]*){3}").fullmatch
 
 
 class SomeTime(Params):
+    """A range of time in epoch ms, without its end. An absent bound is as far as the history goes."""
+
     start: Time | None = None
     end: Time | None = None
 
 
 class ListParams(Params):
+    """The body of `events.list`."""
+
     start_cursor: Cursor | None = None
     limit: Whole | None = None
     offset: Whole | None = None
@@ -47,6 +51,8 @@ class ListParams(Params):
 
 
 class AggregateParams(Params):
+    """The body of `events.aggregate`."""
+
     feature_id: Id | Ids
     customer_id: Id | None = None
     entity_id: Id | None = None
@@ -62,12 +68,18 @@ class AggregateParams(Params):
 
 
 class QueryParams(Params):
+    """The body of `/v1/query`."""
+
     customer_id: Id
     feature_id: Id | Ids
     range: RangeName | None = None
 
 
 def list_events(usage: Usage, request: Request) -> Answer:
+    """`events.list`: uses, newest first. Versions without cursors page by offset.
+
+    Raises InvalidInput, NotFound, or InvalidRequest where an offset would have to read too many.
+    """
     version = version_of(request.headers.get("x-api-version"))
     params = ListParams.of(request.body)
     query = _query(usage, request, params, None)
@@ -84,6 +96,10 @@ def list_events(usage: Usage, request: Request) -> Answer:
 
 
 def aggregate_events(usage: Usage, request: Request) -> Answer:
+    """`events.aggregate`: uses summed up in bins and, where it is asked for, in groups (autumn.md 7.2).
+
+    Raises InvalidInput, NotFound, or InvalidRequest where it would read too much.
+    """
     version = version_of(request.headers.get("x-api-version"))
     params = AggregateParams.of(request.body)
     query = _query(usage, request, params, "1bc")
@@ -114,7 +130,10 @@ def aggregate_events(usage: Usage, request: Request) -> Answer:
 
 
 def query(usage: Usage, request: Request) -> Answer:
-    """autumn-py's: days of one customer, flat."""
+    """`/v1/query` of autumn-py: one customer's usage by day (by hour for `24h`), a number for each feature.
+
+    Raises InvalidInput, NotFound, or InvalidRequest where it would read too much.
+    """
     params = QueryParams.of(request.body)
     features = _ids(params.feature_id)
     start, end = usage.range_of(request.caller.environment, params.range or "30d", params.customer_id, request.now)
@@ -125,6 +144,7 @@ def query(usage: Usage, request: Request) -> Answer:
 
 
 def entry_json(entry: Entry) -> dict[str, Any]:
+    """One use with what it moved on each grant: values in units of the feature, times in ms."""
     return {
         "id": entry.use_id,
         "timestamp": entry.at,

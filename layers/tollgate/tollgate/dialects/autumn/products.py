@@ -19,6 +19,10 @@ from tollgate.usecases.customers import Customers
 
 
 def product_json(plan: Plan, env: Environment, catalog: Catalog, scenario: str | None = None) -> dict[str, Any]:
+    """A plan as 1.x knows it: a product, with its price as one of its items.
+
+    `scenario` says what attaching it would be, such as an upgrade.
+    """
     trial = plan.free_trial
     items = [_item_json(item, catalog.features.get(item.feature_id)) for item in plan.items]
     shown: dict[str, Any] = {
@@ -149,7 +153,8 @@ def _status(subscription: Subscription, now: int) -> str:
 def preview(
     catalogs: Catalogs, customers: Customers, request: Request, customer_id: str, outcome: Outcome
 ) -> dict[str, Any]:
-    """Why a check was denied, and the plans that would grant access, the cheapest upgrade first (autumn.md 2.7)."""
+    """Why a check was denied, and which plans would grant access, the cheapest first (autumn.md 2.7). Raises
+    NotFound."""
     env = request.caller.environment
     holdings, catalog = customers.get(request.customer(customer_id)), catalogs.catalog(env)
     feature = outcome.feature
@@ -180,8 +185,10 @@ def preview(
 
 
 def offered(plans: Iterable[Plan], holdings: Holdings, granting: set[str], now: int) -> Sequence[tuple[Plan, str]]:
-    """The plans that grant one of these features and could be attached, with their scenario: upgrades by price, then
-    add-ons by price."""
+    """The plans that grant one of these features and could be attached, each with its scenario (`new` or `upgrade`).
+
+    Main plans come first and add-ons last, each in order of price.
+    """
     at = holdings.time(now)
     mains = {s.group: _monthly(s.price) for s in holdings.active(at) if not s.add_on}
     attached = {s.plan_id for s in holdings.active(at)}

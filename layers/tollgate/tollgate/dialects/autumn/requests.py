@@ -30,6 +30,7 @@ def header_key(request: Request) -> tuple[IdempotencyKey, ...]:
 
 
 def checked_key(text: str, field: str) -> str:
+    """The idempotency key. Raises InvalidInput where it is empty or longer than MAX_KEY."""
     if not 1 <= len(text) <= MAX_KEY:
         raise InvalidInput(field, f"must be 1 to {MAX_KEY} characters")
     return text
@@ -95,13 +96,13 @@ def _make_entity(
 
 
 def expanded(request: Request, expand: list[str] | None) -> frozenset[str]:
-    """What is to be expanded: named in the body, or in the query (repeated, or with commas)."""
+    """The names of what to show in full: from the body, and from the query (repeated, or with commas)."""
     named = [part for value in request.query.get("expand", ()) for part in value.split(",")]
     return frozenset([*(expand or ()), *named])
 
 
 def shown_balances(outcome: Outcome, features: FeatureStore) -> dict[str, dict[str, Any] | None]:
-    """The balances of all features in play, None for one that is not held."""
+    """The balances of all features that the use may draw from; None for one that is not held."""
     return {
         id: balance_json(id, outcome.entity_id, outcome.balances, features) for id in dict.fromkeys(outcome.features)
     }

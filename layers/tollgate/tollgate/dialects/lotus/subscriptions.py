@@ -30,11 +30,15 @@ STATUSES = {"active": "active", "expired": "ended", "scheduled": "not_started"}
 
 
 class UnitsParams(Params):
+    """How many units of a prepaid metric are bought."""
+
     metric_id: Text
     units: Decimal
 
 
 class CreateParams(Filtered):
+    """The body of `POST /api/subscriptions/`. Times become epoch ms."""
+
     customer_id: Text
     start_date: Moment
     plan_id: Text | None = None
@@ -47,6 +51,8 @@ class CreateParams(Filtered):
 
 
 class ListParams(Filtered):
+    """The query of `GET /api/subscriptions/`."""
+
     customer_id: Text
     plan_id: Text | None = None
     range_start: Moment | None = None
@@ -54,6 +60,8 @@ class ListParams(Filtered):
 
 
 class StatusParams(Params):
+    """The statuses in the query, which may repeat the name."""
+
     status: list[Literal["active", "ended", "not_started"]] = Field(default=["active"])
 
 
@@ -66,6 +74,10 @@ class CancelParams(Params):
 
 
 def create(catalogs: Catalogs, customers: Customers, access: Access, request: Request) -> Answer:
+    """`POST /api/subscriptions/`: subscribes a customer to a plan, or to one version of it (lotus.md 1.8).
+
+    Raises Invalid, InvalidInput, or OverlappingPlans where the customer holds the plan under filters that overlap.
+    """
     params = CreateParams.of(request)
     env, now = request.caller.environment, request.now
     if (params.plan_id is None) == (params.version_id is None):
@@ -106,6 +118,7 @@ def create(catalogs: Catalogs, customers: Customers, access: Access, request: Re
 
 
 def list_subscriptions(customers: Customers, access: Access, request: Request) -> Answer:
+    """`GET /api/subscriptions/`: one customer's, active ones unless told. Raises Invalid for an unknown customer."""
     params = ListParams.of(request)
     named = request.query.get("status")
     statuses = StatusParams.parsed({"status": list(named)} if named else {}).status
@@ -148,6 +161,7 @@ def cancel(customers: Customers, access: Access, request: Request, id: str) -> A
 
 
 def record_json(request: Request, holdings: Holdings, subscription: Subscription, plan: Plan) -> dict[str, Any]:
+    """A subscription as Lotus shows it."""
     env, at = request.caller.environment, holdings.time(request.now)
     return {
         "subscription_id": subscription_id(holdings.customer.id, subscription),
