@@ -1,4 +1,4 @@
-"""Tollgate's own events on the bus: what a write of the table says, as entries of PutEvents (source `tollgate`)."""
+"""Tollgate's own events on the bus: each write of the table becomes entries for PutEvents (source `tollgate`)."""
 
 from __future__ import annotations
 
@@ -248,7 +248,7 @@ def _grant(grant: Grant) -> models.Grant:
 
 
 def _balance(balance: Balance | None) -> Any:
-    """None for a flag, and where there is no balance any more."""
+    """The balance as the write left it; None for a flag, and for a balance that was removed."""
     if balance is None or balance.flag:
         return None
     grants = balance.live_grants

@@ -1,4 +1,4 @@
-"""Usage on its way through the queue: what a caller reports and is answered before it is counted.
+"""Usage that a caller reports and that is answered before it is counted: its messages on the usage queue.
 
 A message is JSON: who sent it (`env`, `key_id`), when (`at`, ms), and `items`. An item is a use with an id of its own,
 or (`event_id`) an event whose amounts follow from the features that count it; either is counted exactly once, however

@@ -74,7 +74,7 @@ def each_customer(customers: Customers, env: Environment, asked: PageRequest, it
 
 
 def _of(customers: Customers, customer: CustomerRef, items_of: ItemsOf[T]) -> list[tuple[str, T]]:
-    """What a customer contributes; nothing where it was deleted since it was listed."""
+    """The items of one customer; none where it was deleted after it was listed."""
     return [item for holdings in customers.each([customer]) for item in items_of(holdings)]
 
 

@@ -43,7 +43,7 @@ class CustomerParams(Params):
 
 
 class CustomerFields(Params):
-    """What `customers.get_or_create` and `.update` share."""
+    """The fields that `customers.get_or_create` and `customers.update` share."""
 
     name: Text | None = None
     email: Text | None = None
@@ -54,7 +54,7 @@ class CustomerFields(Params):
     config: ConfigParams | None = None
 
     def applied(self, old: Customer) -> Customer:
-        """The customer with what this request names."""
+        """The old customer with the fields that this request names."""
         named = self.model_fields_set
         pooled = self.config.disable_pooled_balance if self.config else None
         return replace(
@@ -331,7 +331,7 @@ def _shown_entity(
 
 
 def _named(shown: dict[str, Any], holdings: Holdings, plans: dict[str, Plan], now: int) -> dict[str, Any]:
-    """With what 1.2 tells of a product and later versions do not."""
+    """Adds what 1.2 shows of a product and later versions do not: its name, its group, and whether a trial runs."""
     for held in shown["subscriptions"]:
         plan = plans.get(held["id"])
         trialing = holdings.subscriptions[held["id"]].trialing(holdings.time(now))

@@ -75,7 +75,8 @@ def _balance(id: str, found: Sequence[tuple[Entry, Taken]]) -> dict[str, Any]:
 
 
 def _cost(found: Sequence[tuple[Entry, Taken]]) -> Decimal | None:
-    """The rate at which uses were converted; None where it is one, unknown, or there are several."""
+    """Credits for one unit of the feature used; None where nothing was converted, or the rate is unknown or not
+    always the same."""
     rates = {
         unconverted(taken.value, entry.value)
         for entry, taken in found

@@ -30,7 +30,7 @@ _POSITION = re.compile("[0-9]{14}(#[^#]*){3}").fullmatch
 
 
 class SomeTime(Params):
-    """A range of time in epoch ms, without its end. An absent bound is as far as the history goes."""
+    """A range of time in epoch ms, without its end. It ends now, and starts with the oldest use kept, unless told."""
 
     start: Time | None = None
     end: Time | None = None
@@ -199,7 +199,7 @@ def _known(usage: Usage, env: Environment, features: Sequence[str]) -> None:
 
 
 def _grouping(params: AggregateParams) -> tuple[GroupOf | None, bool]:
-    """The group of an entry or a sum, and whether only entries tell it."""
+    """How an entry or a sum is grouped, and whether that needs what only entries tell. Raises InvalidInput."""
     name = params.group_by
     if name is None:
         return None, False

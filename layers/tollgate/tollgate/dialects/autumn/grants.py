@@ -188,8 +188,8 @@ def _listed_json(holdings: Holdings, status: str, shown: Shown) -> dict[str, Any
 
 
 def _grants(holdings: Holdings, now: int) -> Iterator[tuple[str, str, Shown]]:
-    """Every grant, with a key that sorts it and its status; an expired one as it last stood, until its item is
-    written."""
+    """Every grant, with a key that sorts it and its status; an expired one is listed as it last stood, until
+    its item is next written."""
     at = holdings.time(now)
     for balance_key, balance in holdings.balances.items():
         for settled in apply_spent(balance):

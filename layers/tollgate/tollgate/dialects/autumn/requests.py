@@ -37,7 +37,7 @@ def checked_key(text: str, field: str) -> str:
 
 
 class NamedCustomer(NamedTuple):
-    """Whom a check or a track names, with what the caller tells of them in case they have to be made."""
+    """The customer and entity of a check or track, with what is needed to make them where they are unknown."""
 
     customer_id: str
     entity_id: str | None

@@ -271,7 +271,8 @@ def feature_json(feature: Feature, env: Environment) -> dict[str, Any]:
 
 
 def texts(metadata: dict[str, Any] | None) -> dict[str, str] | None:
-    """Metadata as Flexprice has it, text by text; what is no text is shown as JSON."""
+    """Metadata with text values only, as Flexprice has it: any other value is shown as JSON. None where there is
+    none."""
     if not metadata:
         return None
     return {name: value if isinstance(value, str) else dumps(value) for name, value in metadata.items()}

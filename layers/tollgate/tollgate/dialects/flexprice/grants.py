@@ -80,7 +80,7 @@ class SearchEntitlementsParams(SearchParams):
 
 
 class PlanEntitlement(NamedTuple):
-    """An item of the newest version of a plan, with the lasting id by which it is known."""
+    """One item of a plan's newest version, and the id that it keeps through later versions."""
 
     id: str
     plan: Plan
@@ -88,7 +88,7 @@ class PlanEntitlement(NamedTuple):
 
     @property
     def item(self) -> PlanItem:
-        """What the plan grants by it."""
+        """The plan item itself."""
         return self.plan.items[self.position]
 
 
@@ -253,7 +253,7 @@ def _item(params: CreateEntitlementParams, feature: Feature, where: str) -> Plan
 
 
 def _limited(item: PlanItem, limit: int | None) -> PlanItem:
-    """The item with this limit alone, or without one."""
+    """The item with exactly this limit, in units of the feature; None makes it unlimited."""
     return replace(item, included=ZERO if limit is None else Decimal(limit), unlimited=limit is None, price=None)
 
 

@@ -1,4 +1,4 @@
-"""`POST /v1/<noun>/search`: `{items, pagination}` of what the filters leave."""
+"""`POST /v1/<noun>/search`: searches, which answer `{items, pagination}` of what matches all filters."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Subscriptions: `POST /v1/subscriptions`, `GET` of one, `POST …/search`, `…/{id}/cancel`, `POST` and `DELETE …/addon`,
 `GET …/{id}/addons/associations`, `GET /v1/customers/external/{external_id}/subscriptions`.
 
-A subscription is kept with its customer, so the ids made here end with the customer's. One made elsewhere is looked for
-among all customers.
+A subscription is kept with its customer, so the ids made here end with the customer's. A
+subscription with any other id is searched for among all customers.
 """
 
 from __future__ import annotations
@@ -340,7 +340,7 @@ class NewAddon(NamedTuple):
 def _attach_addon(
     customers: Customers, request: Request, holdings: Holdings, subscription: Subscription, addon: NewAddon
 ) -> tuple[Subscription, Holdings]:
-    """Attaches an add-on, which resets and ends with its subscription. Returns its own subscription."""
+    """Attaches an add-on, which resets and ends with its subscription. Returns the add-on's own subscription."""
     addon_id, starts_at, metadata = addon
     customer_id = holdings.customer.id
     terms = Terms(
@@ -358,7 +358,8 @@ def _attach_addon(
 def _overridden(
     catalogs: Catalogs, env: Environment, plan: Plan, overrides: list[OverrideParams]
 ) -> tuple[PlanItem, ...]:
-    """The plan's items with the overrides; raises NotFound for what is no entitlement of the plan."""
+    """The plan's items with the overrides. Raises NotFound for an id that is no entitlement of the plan, or
+    InvalidInput."""
     catalog = catalogs.catalog(env)
     entries = {entry.id: entry.position for entry in entitlements_of(plan)}
     items = list(plan.items)
@@ -381,7 +382,8 @@ def _is_addons(catalogs: Catalogs, env: Environment, id: str) -> bool:
 
 
 def _calendar_start(period: str, at: int) -> int:
-    """An instant of which all calendar periods of that length are a number of whole periods away."""
+    """The start (ms) of the calendar day, week or year that holds `at`: whole periods counted from it are calendar
+    periods."""
     day = datetime.fromtimestamp(at // 1000, UTC).replace(hour=0, minute=0, second=0)
     if period == "WEEKLY":
         day -= timedelta(days=day.weekday())

@@ -88,7 +88,7 @@ def internal_error(_: Environment | None) -> Answer:
 
 
 def _bad_body(path: str) -> Answer | None:
-    """`track` answers in the shape of its batches, whatever it was sent."""
+    """The answer of `track` to a body that is no JSON, in the shape of a batch's answer; None for other paths."""
     if path.rstrip("/") != "/api/track":
         return None
     return Answer({"success": "none", "failed_events": {"no_idempotency_id": "Invalid JSON"}}, 400)

@@ -32,7 +32,7 @@ MAX_IDS = 1000
 
 
 class EventParams(Params):
-    """Every field may be missing here: what is missing is told event by event."""
+    """One event. No field is required here: the answer names what is missing event by event."""
 
     event_name: Text | None = None
     idempotency_id: Text | None = None

@@ -66,7 +66,7 @@ class StatusParams(Params):
 
 
 class CancelParams(Params):
-    """How a canceled subscription is paid for: checked, and without effect here."""
+    """How a canceled subscription is to be paid for: the values are checked, and have no effect."""
 
     flat_fee_behavior: Literal["refund", "prorate", "charge_full"] | None = None
     usage_behavior: Literal["bill_full", "bill_none"] | None = None
@@ -143,7 +143,7 @@ def list_subscriptions(customers: Customers, access: Access, request: Request) -
 
 
 def cancel(customers: Customers, access: Access, request: Request, id: str) -> Answer:
-    """Ends a subscription now."""
+    """`POST /api/subscriptions/{id}/cancel/`: ends a subscription at once. Raises NotFound."""
     CancelParams.of(request)
     env = request.caller.environment
     named = subscription_of(id)
@@ -178,7 +178,7 @@ def record_json(request: Request, holdings: Holdings, subscription: Subscription
 
 
 def _plan(catalogs: Catalogs, request: Request, params: CreateParams) -> Plan:
-    """The newest version of the plan named, or the version named. Raises Invalid."""
+    """The plan's newest version, or the version that is named. Raises Invalid."""
     env = request.caller.environment
     if params.version_id is not None:
         versions = catalogs.plan_versions(env)
