@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from tollgate.domain.balances import Balance, BalanceKey, balance_of, recomputed
 from tollgate.domain.environments import CustomerRef, Environment
@@ -53,17 +53,23 @@ def used(id: str, value: int | str, at: int = NOW + 500, **more: Any) -> UseReco
     return UseRecord(id, Decimal(value), more.pop("drawn", Decimal(value)), at, "key_test", **more)
 
 
+class RecordOptions(TypedDict, total=False):
+    """What else a record may say."""
+
+    old_event: UseRecord | None  # the use that the old image remembers
+    customer: str  # else `c1`
+    at: int  # when the write was made, in epoch ms; else a second after NOW
+
+
 def record(
     before: Balance | None,
     after: Balance | None,
     version: int,
     event: UseRecord | None = None,
-    *,
-    old_event: UseRecord | None = None,
-    customer: str = "c1",
-    at: int = NOW + 1000,
+    **more: Unpack[RecordOptions],
 ) -> dict[str, Any]:
     """The record of a write that made `version` of the item."""
+    old_event, customer, at = more.get("old_event"), more.get("customer", "c1"), more.get("at", NOW + 1000)
     balance = after or before
     assert balance
     key = keys.balance(CustomerRef(SANDBOX, customer), balance.key)

@@ -6,7 +6,7 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from tollgate.domain.api_keys import Caller, Scope
 from tollgate.domain.balances import Balance, BalanceKey, as_of
@@ -84,6 +84,15 @@ def pay_per_use(included: int, most: int | None = None, feature: str = "messages
     return PlanItem(feature, Decimal(included), reset=MONTHLY, price=price)
 
 
+class UseOptions(TypedDict, total=False):
+    """What else a use may say."""
+
+    feature: str  # else `messages`
+    entity: str  # else the customer itself
+    properties: Mapping[str, Any]
+    idempotency_keys: tuple[IdempotencyKey, ...]
+
+
 @dataclass(frozen=True)
 class Service:
     table: Table
@@ -132,15 +141,17 @@ class Service:
         amount: int | str | Decimal,
         overage: Overage = Overage.REJECT,
         now: int = NOW,
-        *,
-        feature: str = "messages",
-        entity: str = "",
-        properties: Mapping[str, Any] = NO_PROPERTIES,
-        idempotency_keys: tuple[IdempotencyKey, ...] = (),
+        **more: Unpack[UseOptions],
     ) -> Outcome:
-        """Check-and-track."""
+        """Check-and-track, by default of `messages`."""
         use = UseCommand(
-            customer_id, feature, Decimal(amount), overage, properties, entity, idempotency_keys=idempotency_keys
+            customer_id,
+            more.get("feature", "messages"),
+            Decimal(amount),
+            overage,
+            more.get("properties", NO_PROPERTIES),
+            more.get("entity", ""),
+            idempotency_keys=more.get("idempotency_keys", ()),
         )
         return self.tracking.check_and_track(CALLER, use, now)
 

@@ -25,4 +25,5 @@ _check = partial(
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    """Answers one check of API Gateway's (payload format 2.0). Never raises: every error is an answer."""
     return handle(event, AUTUMN, _check, runtime.clock, runtime.defect)

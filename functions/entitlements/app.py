@@ -1,8 +1,8 @@
-"""Flexprice's API: what a customer is entitled to, and all else of it that is served: usage, events, the catalog, customers
-and subscriptions.
+"""Flexprice's API: what a customer is entitled to, and all else of it that is served: usage, events, the catalog,
+customers and subscriptions.
 
-A few of its paths are Autumn's too. There the header that came decides: `x-api-key` is Flexprice's, a bearer key Autumn's
-(the authorizer checks the same one).
+A few of its paths are Autumn's too. There the header that came decides: `x-api-key` is Flexprice's, a bearer key
+Autumn's (the authorizer checks the same one).
 """
 
 from __future__ import annotations
@@ -140,6 +140,10 @@ def _autumn(request: Request) -> Answer:
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    """Answers one call of API Gateway (payload format 2.0). Never raises: every error is an answer.
+
+    The answer is in Flexprice's words, or on a shared path in Autumn's.
+    """
     if any(name.lower() == "x-api-key" for name in event["headers"]):
         return handle(event, FLEXPRICE, _flexprice, runtime.clock, runtime.defect)
     return handle(event, AUTUMN, _autumn, runtime.clock, runtime.defect)

@@ -1,4 +1,5 @@
-"""Lotus's routes that write: events (`POST /api/track/`), customers and subscriptions. Those that read are `metric_access`'s."""
+"""Lotus's routes that write: events (`POST /api/track/`), customers and subscriptions. Those that read are
+`metric_access`'s."""
 
 from __future__ import annotations
 
@@ -31,4 +32,5 @@ def _write(request: Request) -> Answer:
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    """Answers one call of API Gateway (payload format 2.0) on a route of Lotus's that writes. Never raises."""
     return handle(event, LOTUS, _write, runtime.clock, runtime.defect)

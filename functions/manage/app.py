@@ -117,4 +117,5 @@ def _manage(request: Request) -> Answer:
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    """Answers one management call of API Gateway's (payload format 2.0). Never raises: every error is an answer."""
     return handle(event, AUTUMN, _manage, runtime.clock, runtime.defect)

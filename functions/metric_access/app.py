@@ -1,5 +1,5 @@
-"""Lotus's access checks (`GET /api/metric_access/` and its kin), and its other routes that read: customers, subscriptions
-and plans. Those that write are `lotus`'s."""
+"""Lotus's access checks (`GET /api/metric_access/` and its kin), and its other routes that read: customers,
+subscriptions and plans. Those that write are `lotus`'s."""
 
 from __future__ import annotations
 
@@ -39,4 +39,5 @@ def _read(request: Request) -> Answer:
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    """Answers one call of API Gateway (payload format 2.0) on a route of Lotus's that reads. Never raises."""
     return handle(event, LOTUS, _read, runtime.clock, runtime.defect)

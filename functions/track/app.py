@@ -24,4 +24,5 @@ def _track(request: Request) -> Answer:
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    """Answers one call that tracks usage (API Gateway's payload format 2.0). Never raises: every error is an answer."""
     return handle(event, AUTUMN, _track, runtime.clock, runtime.defect)

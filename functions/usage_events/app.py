@@ -1,9 +1,9 @@
 """Consumes the table's stream: what each record changed goes into the history of usage and, in order, to the bus.
 
-Delivery is at least once: a batch that fails half-way is sent again, halved each time (BisectBatchOnFunctionError). Every
-step may be repeated, and an event that is sent again has the same id. A record that can never be read goes to the
-dead-letter queue with the reason and does not stop the shard. A batch that was given up on and is sent again by hand says
-that it is `overtaken`: later records were consumed before it.
+Delivery is at least once: a batch that fails half-way is sent again, halved each time (BisectBatchOnFunctionError).
+Every step may be repeated, and an event that is sent again has the same id. A record that can never be read goes to the
+dead-letter queue with the reason and does not stop the shard. A batch that was given up on and is sent again by hand
+says that it is `overtaken`: later records were consumed before it.
 """
 
 from __future__ import annotations
@@ -54,6 +54,10 @@ class NotAccepted(Exception):
 @metrics.log_metrics
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> None:
+    """Consumes one batch of stream records: writes the history, then puts the events on the bus.
+
+    Raises NotAccepted, Unavailable or the client's error where a step failed: the stream then sends the batch again.
+    """
     records = event["Records"]
     metrics.add_metric("StreamRecords", MetricUnit.Count, len(records))
     alerts = Alerts(_ledger.features, _ledger.store, _alert_states)

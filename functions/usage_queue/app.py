@@ -18,5 +18,6 @@ runtime.client("sqs")  # made here, so that no message waits for it
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    """Counts one batch of messages, and names to SQS those that failed and must come again."""
     again = _consumer.take(event["Records"], runtime.clock())
     return {"batchItemFailures": [{"itemIdentifier": id} for id in again]}

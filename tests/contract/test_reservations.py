@@ -44,11 +44,10 @@ class Here:
         feature: str = "messages",
         entity: str = "",
         expires_at: int | None = None,
-        overage: Overage = Overage.REJECT,
-        now: int = NOW,
     ) -> Outcome:
+        """Holds units under a lock id, or refuses."""
         use = UseCommand(customer_id, feature, Decimal(amount), Overage.REJECT, {}, entity)
-        return self.reservations.hold(CALLER, use, LockTerms(lock_id, expires_at, overage), now)
+        return self.reservations.hold(CALLER, use, LockTerms(lock_id, expires_at, Overage.REJECT), NOW)
 
     def confirm(self, lock_id: str, final: int | str | Decimal | None = None, now: int = NOW) -> Decimal:
         value = None if final is None else Decimal(final)

@@ -10,7 +10,7 @@ import importlib
 import json
 import os
 import sys
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
 import pytest
@@ -28,29 +28,32 @@ def lotus(here: Here) -> Lotus:
     return Lotus(here)
 
 
+class AccessCase(NamedTuple):
+    """A metric, what was used of it, and what both endpoints are to say."""
+
+    included: int  # free units
+    more: int  # units that are paid for, after the free ones
+    events: int  # reported, one unit each
+    row: tuple[int, int, int]  # usage, free limit, total limit
+    access: bool  # what `metric_access/` says
+    limit_type: str  # asked of the older endpoint: `free` or `total`
+    older: bool  # what the older endpoint, `customer_access/`, says
+
+
 class TestUpstream:
     """backend/metering_billing/tests/test_get_access.py, line by line of lotus.md 3."""
 
     @pytest.mark.parametrize(
-        ("included", "more", "events", "row", "access", "limit_type", "older"),
+        "case",
         [
-            (1, 2, 5, (5, 1, 3), False, "total", False),  # email_sent: free 0-1, per_unit 1-3
-            (1, 5, 5, (5, 1, 6), True, "total", True),  # api_call: free 0-1, per_unit 1-6
-            (1, 5, 5, (5, 1, 6), True, "free", False),
-            (20, 0, 0, (0, 20, 20), True, "free", True),  # bogus_event: free 0-20, per_unit 20-20
+            AccessCase(1, 2, 5, (5, 1, 3), False, "total", False),  # email_sent: free 0-1, per_unit 1-3
+            AccessCase(1, 5, 5, (5, 1, 6), True, "total", True),  # api_call: free 0-1, per_unit 1-6
+            AccessCase(1, 5, 5, (5, 1, 6), True, "free", False),
+            AccessCase(20, 0, 0, (0, 20, 20), True, "free", True),  # bogus_event: free 0-20, per_unit 20-20
         ],
     )
-    def test_counted_events(
-        self,
-        lotus: Lotus,
-        included: int,
-        more: int,
-        events: int,
-        row: tuple[int, int, int],
-        access: bool,
-        limit_type: str,
-        older: bool,
-    ) -> None:
+    def test_counted_events(self, lotus: Lotus, case: AccessCase) -> None:
+        included, more, events, row, access, limit_type, older = case
         metric = lotus.feature()
         customer = lotus.customer(paid(metric, included, more))
         if events:

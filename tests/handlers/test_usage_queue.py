@@ -9,7 +9,7 @@ import json
 import sys
 from collections.abc import Container
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -193,7 +193,14 @@ def test_one_bad_use_of_a_batch_is_put_aside_alone(here: Here, customer: str, le
     assert json.loads(letter["message"]) == {**body, "items": [items[1]]}
 
 
-@pytest.mark.parametrize(("receives", "again"), [(1, True), (4, True), (5, False)])
+class Delivery(NamedTuple):
+    """One arrival of a message at the consumer."""
+
+    receives: int  # how often the queue has handed it out, this time included
+    again: bool  # whether a failure is to bring it back
+
+
+@pytest.mark.parametrize("delivery", [Delivery(1, True), Delivery(4, True), Delivery(5, False)])
 @pytest.mark.parametrize(
     "error",
     [Unavailable("busy"), RuntimeError("a defect"), NotFound("customer", "c"), NotFound("entity", "e")],
@@ -204,10 +211,10 @@ def test_what_may_succeed_later_comes_again_until_the_last_time(
     customer: str,
     letters: Letters,
     monkeypatch: pytest.MonkeyPatch,
-    receives: int,
-    again: bool,
+    delivery: Delivery,
     error: Exception,
 ) -> None:
+    receives, again = delivery
     usage_queue = sys.modules["functions.usage_queue.app"]._consumer.usage_queue
     monkeypatch.setattr(usage_queue, "count", lambda queued, _: [error for _ in queued])
     assert take_in(here, message(event(customer), "m1", receives)) == (["m1"] if again else [])

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import NamedTuple
 
 ZERO = Decimal(0)
 LATE = 10**18
@@ -95,6 +96,17 @@ class Bounds:
     caps: list[Cap] = field(default_factory=list)
 
 
+class Draw(NamedTuple):
+    """What is to be drawn."""
+
+    feature: str
+    entity: str  # empty: the customer itself
+    amount: Decimal  # in units of the feature
+    overage: str
+    may_go_negative: bool  # the feature's own lines may be overdrawn
+    properties: Mapping[str, str]
+
+
 @dataclass
 class Model:
     """All that a customer holds. `pools`: (credit system, cost) of each feature; `seats`: the allocated features."""
@@ -158,7 +170,7 @@ class Model:
             if overage not in PASSES and not any(line.unlimited for line, _ in own):
                 asked = min([amount, *self._rooms(feature, entity, properties)])
             may_go_negative = feature in self.seats and free and overage != "reject"
-            moved = self._take(feature, entity, lines, asked, overage, may_go_negative, properties)
+            moved = self._take(lines, Draw(feature, entity, asked, overage, may_go_negative, properties))
             if overage == "reject" and moved < amount:
                 for line, used, rolled in before:
                     line.used = used
@@ -220,16 +232,9 @@ class Model:
         scope = [line for line in self.lines if line.feature == feature and (not owned or line.entity in ("", entity))]
         return max(ZERO, spend - sum((line.over for line in scope), ZERO))
 
-    def _take(
-        self,
-        feature: str,
-        entity: str,
-        lines: list[tuple[Line, Decimal]],
-        amount: Decimal,
-        overage: str,
-        may_go_negative: bool,
-        properties: Mapping[str, str],
-    ) -> Decimal:
+    def _take(self, lines: list[tuple[Line, Decimal]], asked: Draw) -> Decimal:
+        """Draws from the lines in order, and tells how much, in units of the feature that is used."""
+        feature, entity, amount, overage, may_go_negative, properties = asked
         left = amount
         gates: dict[str, Decimal] = {}
         spends: dict[str, Decimal] = {}

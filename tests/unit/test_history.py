@@ -25,6 +25,7 @@ from tollgate.domain.history import (
     From,
     Segment,
     Series,
+    SeriesOptions,
     Sum,
     Taken,
     bin_start,
@@ -186,7 +187,8 @@ def test_sums_say_what_the_entries_say(
     starts = bins(start, end, size, zone)
 
     def summed(found: list[Entry | Sum]) -> Series:
-        return series(["messages"], starts, found, size, zone, counting=counting, group_of=lambda one: one.customer_id)
+        options = SeriesOptions(size, zone, counting, group_of=lambda one: one.customer_id)
+        return series(["messages"], starts, found, options)
 
     mixed = summed([one for segment in segments(start, end, size, zone) for one in read(segment)])
     plain = summed([entry for entry in entries if start <= entry.at < end])
@@ -201,7 +203,7 @@ def _model(one: Entry | Sum) -> str:
 
 def test_the_largest_groups_stand_for_themselves_and_the_rest_is_other() -> None:
     entries = [Entry(str(n), JAN, "c1", "messages", None, Decimal(n), {"model": f"m{n}"}) for n in range(1, 6)]
-    found = series(["messages"], [JAN], entries, Bin.DAY, UTC_ZONE, group_of=_model, max_groups=2)
+    found = series(["messages"], [JAN], entries, SeriesOptions(Bin.DAY, UTC_ZONE, group_of=_model, max_groups=2))
     assert found.groups[JAN]["messages"] == {"m5": 5, "m4": 4, OTHER: 6}
     assert found.values[JAN] == {"messages": 15}
 
@@ -209,7 +211,7 @@ def test_the_largest_groups_stand_for_themselves_and_the_rest_is_other() -> None
 def test_a_group_that_is_called_other_is_not_lost() -> None:
     values = {OTHER: 100, "a": 5, "b": 4, "c": 1}
     entries = [Entry(id, JAN, "c1", "messages", None, Decimal(value), {"model": id}) for id, value in values.items()]
-    found = series(["messages"], [JAN], entries, Bin.DAY, UTC_ZONE, group_of=_model, max_groups=2)
+    found = series(["messages"], [JAN], entries, SeriesOptions(Bin.DAY, UTC_ZONE, group_of=_model, max_groups=2))
     assert found.groups[JAN]["messages"] == {OTHER: 105, "a": 5}
 
 

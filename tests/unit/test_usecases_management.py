@@ -10,6 +10,7 @@ from tollgate.domain.customers import Customer
 from tollgate.domain.environments import CustomerRef
 from tollgate.domain.errors import AlreadyExists, InvalidRequest, NotFound
 from tollgate.domain.plans import Plan
+from tollgate.usecases.customers import SubscriptionFilter, SubscriptionUpdate
 
 DAY = 24 * HOUR
 
@@ -54,7 +55,7 @@ def test_a_plan_that_is_canceled_grants_no_more(shop: Service) -> None:
     shop.customer("c1", [item(10)])
     (subscription,) = shop.customers.get(CustomerRef(SANDBOX, "c1")).subscriptions
     shop.customers.update_subscription(
-        CustomerRef(SANDBOX, "c1"), NOW, subscription_id=subscription, action="cancel_immediately"
+        CustomerRef(SANDBOX, "c1"), SubscriptionFilter(subscription), SubscriptionUpdate("cancel_immediately"), NOW
     )
     assert list(subscriptions(shop).values()) == ["expired"]
     assert not shop.use("c1", 1).allowed
@@ -64,7 +65,7 @@ def test_what_is_canceled_at_the_end_of_the_cycle_is_there_until_then(shop: Serv
     shop.customer("c1", [item(10)])
     (subscription,) = shop.customers.get(CustomerRef(SANDBOX, "c1")).subscriptions
     shop.customers.update_subscription(
-        CustomerRef(SANDBOX, "c1"), NOW, subscription_id=subscription, action="cancel_end_of_cycle"
+        CustomerRef(SANDBOX, "c1"), SubscriptionFilter(subscription), SubscriptionUpdate("cancel_end_of_cycle"), NOW
     )
     end = NOW + 31 * DAY
     assert shop.use("c1", 1, now=end - 1).allowed

@@ -1,4 +1,4 @@
-"""From an HTTP API event to a dialect's answer. API Gateway has routed it already; here is the one place that catches."""
+"""From an HTTP API event to a dialect's answer: the one place where errors are caught."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ def _none(_: str) -> Answer | None:
 class Dialect(NamedTuple):
     """How one API words what goes wrong, and what it takes.
 
-    `error_answer`: a domain error as that API's answer. `internal_error`: the answer to a defect of ours, which tells nothing
-    of it; the environment is None where the caller was not known yet. `max_body_bytes`: a larger body is refused.
-    `bad_body`: for the path of a request whose body could not be read, an answer unlike `error_answer`'s, or None.
+    `error_answer` makes the API's answer of a domain error. `internal_error` makes the answer where the code itself
+    failed; it gets None where the environment is not known yet. A body of more than `max_body_bytes` is refused.
+    `bad_body` gets the path of a request whose body could not be read, and may return an answer of its own in place of
+    `error_answer`'s.
     """
 
     error_answer: Callable[[TollgateError, Environment], Answer]
@@ -36,9 +37,10 @@ def handle(
     clock: Callable[[], int],
     defect: Callable[[str], None],
 ) -> dict[str, Any]:
-    """Runs `route` on the event. Domain errors become the dialect's; anything else is a defect of ours: told, and a 500.
+    """Runs `route` on the event and returns its answer for API Gateway. Never raises.
 
-    `clock` gives epoch milliseconds, `defect` logs the exception being handled. An answer of 503 says when to try again.
+    A domain error becomes the dialect's answer, and one of 503 says when to try again. Any other exception is logged by
+    `defect` and answered with 500. `clock` gives epoch milliseconds.
     """
     env = None
     try:

@@ -1,4 +1,4 @@
-"""Tollgate's own events on the bus: what a write of the table says, as entries of PutEvents (source `tollgate`)."""
+"""Tollgate's own events on the bus: each write of the table becomes entries for PutEvents (source `tollgate`)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ SOURCE = "tollgate"
 
 
 def entries_for(change: Change, bus: str, alerts: Iterable[RaisedAlert]) -> Iterator[dict[str, Any]]:
-    """The entries of one write of a balance, in order: what became of its grants, each use, each alert that it raised."""
+    """The entries of one write of a balance, in order: what became of its grants, each use, each alert that it
+    raised."""
     write, uses, balance = change.write, change.uses, _balance(change.after)
     for number, changed in enumerate(change.grant_changes):
         yield _entry(bus, f"balance.{changed.what}", _grant_changed(write, changed, number, balance))
@@ -36,6 +37,7 @@ def entries_for(change: Change, bus: str, alerts: Iterable[RaisedAlert]) -> Iter
 
 
 def subscription_entry(write: SubscriptionWrite, bus: str) -> dict[str, Any]:
+    """The entry of one write of a subscription: what became of it, as it is now and as it was."""
     before, after = write.before, write.after
     now = after or before
     assert now is not None
@@ -64,6 +66,7 @@ def subscription_entry(write: SubscriptionWrite, bus: str) -> dict[str, Any]:
 
 
 def reservation_entry(recorded: RecordedLock, bus: str) -> dict[str, Any]:
+    """The entry of one write of a reservation: that it was made, or how it ended."""
     lock, reservation = recorded.lock, recorded.lock.reservation
     detail = models.ReservationChanged(
         id=recorded.id,
@@ -245,7 +248,7 @@ def _grant(grant: Grant) -> models.Grant:
 
 
 def _balance(balance: Balance | None) -> Any:
-    """None for a flag, and where there is no balance any more."""
+    """The balance as the write left it; None for a flag, and for a balance that was removed."""
     if balance is None or balance.flag:
         return None
     grants = balance.live_grants

@@ -1,12 +1,12 @@
-"""What the usage queue carries, as uses to count: reported events from the bus, and what the HTTP API accepted before it
-counted (`dialects.queue`).
+"""What the usage queue carries, as uses to count: reported events from the bus, and what the HTTP API accepted before
+it counted (`dialects.queue`).
 
-Times of reported events: `time` is when it happened. A late one counts in the period that was running then, where that has
-not been reset yet, else in the one that runs; one from the future counts now. Beyond the bounds a time is taken for a
+Times of reported events: `time` is when it happened. A late one counts in the period that was running then, where that
+has not been reset yet, else in the one that runs; one from the future counts now. A time out of bounds is refused as a
 mistake.
 
-Ids: a producer's own is unique among the events of its source alone, so the use that it names is `source:id`; EventBridge's
-own id of an event is the use's as it is.
+Ids: a producer's id is unique only within its source, so the use's id is `source:id`. Where the producer gives none,
+EventBridge's id of the event is the use's id.
 """
 
 from __future__ import annotations
@@ -39,9 +39,11 @@ def is_reported(message: Any) -> bool:
 
 
 def reported_use(message: Mapping[str, Any], now: int) -> QueuedUse | QueuedEvent:
-    """What a `usage.reported` event tells of: a use of so many units; or, where it has a name and no value, an event whose
-    amounts follow from its properties by the meters of the features that hear it. Raises InvalidInput in words for whoever
-    sent it."""
+    """What a `usage.reported` event reports, at `now` (ms).
+
+    With a value or a feature it is a use of so many units. With an event name alone it is an event, of which the meters
+    make amounts. Raises InvalidInput in words that its producer understands.
+    """
     if message["detail-type"] != REPORTED:
         raise InvalidInput("detail-type", f"must be {REPORTED}")
     try:
@@ -89,5 +91,6 @@ def _value(properties: Mapping[str, Any]) -> Decimal:
 
 
 def use_id(source: str, id: str) -> str:
-    """The id of the use that a producer named: no two of (source, id) share one, as the first colon ends the source."""
+    """The id of a use that its producer named. No two pairs of source and id share one: the first colon ends the
+    source."""
     return f"{quote(source, safe='')}:{id}"

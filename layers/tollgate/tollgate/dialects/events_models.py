@@ -1,7 +1,7 @@
 """The details of Tollgate's events on the bus, one model a detail-type. `docs/events/` holds their JSON Schemas.
 
-Numbers are JSON numbers with all their digits; times are epoch milliseconds. `id` is the event's own: delivery is at least
-once, and a repeat has the same id. Fields may be added; `version` changes where one changes its meaning.
+Numbers are JSON numbers with all their digits; times are epoch milliseconds. `id` is the event's own: delivery is at
+least once, and a repeat has the same id. Fields may be added; `version` changes where one changes its meaning.
 """
 
 from __future__ import annotations
@@ -41,10 +41,14 @@ def _time(value: Any) -> int:
 
 
 class Model(BaseModel):
+    """What all parts of an event share: no field but those that are named."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Reset(Model):
+    """How often a grant resets, and when next."""
+
     interval: str
     interval_count: int
     resets_at: Millis | None
@@ -97,6 +101,8 @@ class Grant(Model):
 
 
 class Detail(Model):
+    """What every event tells: its id, whose it is, and when it happened."""
+
     version: Literal[1] = 1
     id: str
     environment: Literal["sandbox", "live"]
@@ -177,6 +183,8 @@ class AlertTriggered(Detail):
 
 
 class SubscriptionState(Model):
+    """A subscription at one moment. `quantities` are units that were bought, by feature."""
+
     id: str
     plan_id: str
     plan_version: int
@@ -204,8 +212,8 @@ class HeldBalance(Model):
 
 
 class ReservationChanged(Detail):
-    """A reservation was made or has ended. `value` was asked for, `held` was drawn when it was made, `final` is what it came
-    to (null while it is held), all in units of the feature. The uses themselves are `usage.recorded`."""
+    """A reservation was made or has ended. `value` was asked for, `held` was drawn when it was made, `final` is what
+    it came to (null while it is held), all in units of the feature. The uses themselves are `usage.recorded`."""
 
     feature_id: str
     lock_id: str
@@ -220,9 +228,9 @@ class ReservationChanged(Detail):
 
 
 class UsageReported(Model):
-    """What a producer puts on the bus under `usage.reported`, from any source: a use that has happened. It is counted in
-    full, past any limit, once by its id (the event's own where there is none). Of `feature_id` and `event_name` one is
-    given; without a `value`, the properties say how much it is."""
+    """What a producer puts on the bus under `usage.reported`, from any source: a use that has happened. It is
+    counted in full, past any limit, once by its id (the event's own where there is none). Of `feature_id` and
+    `event_name` one is given; without a `value`, the properties say how much it is."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 

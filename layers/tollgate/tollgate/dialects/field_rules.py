@@ -1,8 +1,10 @@
-"""What a field of a request must be, for every dialect: ids, numbers, times, properties, and fields that are not served.
+"""What a field of a request must be, for every dialect: ids, numbers, times, properties, and fields that are not
+served.
 
-This module needs pydantic's core alone: the check function validates with it and never imports pydantic itself, which would be
-a quarter of its start (docs/decisions/0002). The models built on it are in `fields`. A rule takes a parsed JSON value and
-returns what it stands for; it refuses with PydanticCustomError, which learns the field's name where it is caught.
+This module needs pydantic's core alone: the check function validates with it and never imports pydantic itself, which
+would be a quarter of its start (docs/decisions/0002). The models built on it are in `fields`. A rule takes a parsed
+JSON value and returns what it stands for; it refuses with PydanticCustomError, which learns the field's name where it
+is caught.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ def number_rule(value: Any) -> Decimal:
 
 
 def number_or_text_rule(value: Any) -> Decimal:
-    """The same, or a text that holds one."""
+    """A number as for `number_rule`, or text that holds one."""
     if isinstance(value, bool) or not isinstance(value, int | Decimal | str):
         raise PydanticCustomError("number", "must be a number")
     try:
@@ -48,12 +50,14 @@ def number_or_text_rule(value: Any) -> Decimal:
 
 
 def whole(number: Decimal) -> int:
+    """The same number as an int; refuses one with a fraction."""
     if number != number.to_integral_value():
         raise PydanticCustomError("whole", "must be a whole number")
     return int(number)
 
 
 def whole_rule(value: Any) -> int:
+    """A JSON number without a fraction."""
     return whole(number_rule(value))
 
 

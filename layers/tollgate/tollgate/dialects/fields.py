@@ -1,4 +1,5 @@
-"""The base of all requests' models, and the field types that dialects share. Each dialect adds its words and its own fields.
+"""The base of all requests' models, and the field types that dialects share. Each dialect adds its words and its own
+fields.
 
 The rules themselves are in `field_rules`, which the check function uses without pydantic.
 """
@@ -20,8 +21,10 @@ Id = Annotated[str, AfterValidator(id_rule)]
 
 
 class BaseParams(BaseModel):
-    """A request's parameters. Fields nobody knows are ignored; those in `later`, which would change what the call means and
-    are not served, are refused."""
+    """A request's parameters. Unknown fields are ignored.
+
+    Fields in `later` would change what the call means and are not served: they are refused.
+    """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
 
@@ -50,8 +53,10 @@ class BaseParams(BaseModel):
 
 
 def iso_ms(text: str) -> int:
-    """A time of ISO 8601 in epoch milliseconds, exactly; without an offset it is UTC. Raises ValueError, or TypeError for what
-    is no text."""
+    """A time of ISO 8601 in epoch milliseconds; without an offset it is UTC.
+
+    Raises ValueError for text that is no time, and TypeError for what is no text.
+    """
     moment = datetime.fromisoformat(text)
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     try:

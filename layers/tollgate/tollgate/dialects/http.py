@@ -33,16 +33,19 @@ class Request(NamedTuple):
 
     @property
     def method(self) -> str:
+        """The HTTP method."""
         return self.route.partition(" ")[0]
 
 
 class Answer(NamedTuple):
+    """What a dialect answers. `body` is written as JSON."""
+
     body: Any
     status: int = 200
     headers: Mapping[str, str] = MappingProxyType({})
 
     def to_event(self) -> dict[str, Any]:
-        """The handler's return value. A 204 has no body, and says nothing of one."""
+        """What the handler returns to API Gateway. A 204 has neither a body nor its content type."""
         if self.status == 204:
             return {"statusCode": self.status, "headers": dict(self.headers)}
         headers = {"content-type": "application/json", **self.headers}
@@ -53,14 +56,16 @@ NO_CONTENT = Answer(None, 204)
 
 
 def caller_of(event: Mapping[str, Any]) -> Caller:
-    """Who the authorizer found. A function behind no authorizer has no caller: a KeyError, by design."""
+    """The caller that the authorizer found. Raises KeyError behind no authorizer: such a function must not answer."""
     found = event["requestContext"]["authorizer"]["lambda"]
     return Caller(Environment(found["environment"]), Scope(found["scope"]), found["key_id"])
 
 
 def request_of(event: Mapping[str, Any], caller: Caller, now: int, most: int = MAX_BODY_BYTES) -> Request:
-    """The event as a request; raises InvalidInput where the body is larger than `most` bytes or no JSON. An empty body
-    is {}."""
+    """The event as a request, received at `now` (ms). An empty body is read as {}.
+
+    Raises InvalidInput where the body is larger than `most` bytes, or no JSON.
+    """
     text = event.get("body") or ""
     if event.get("isBase64Encoded"):
         try:

@@ -1,8 +1,9 @@
-"""Usage on its way through the queue: what a caller reports and is answered before it is counted.
+"""Usage that a caller reports and that is answered before it is counted: its messages on the usage queue.
 
-A message is JSON: who sent it (`env`, `key_id`), when (`at`, ms), and `items`. An item is a use with an id of its own, or
-(`event_id`) an event whose amounts follow from the features that count it; either is counted exactly once, however often
-it is delivered. What is sent again under an idempotency key after a failure has the ids that it had. `receipt`: that an event was received can be asked even where no feature counts it.
+A message is JSON: who sent it (`env`, `key_id`), when (`at`, ms), and `items`. An item is a use with an id of its own,
+or (`event_id`) an event whose amounts follow from the features that count it; either is counted exactly once, however
+often it is delivered. Under an idempotency key, items that are sent again after a failure keep their ids. `receipt`
+makes an event's arrival known to `verify_idems_received` even where no feature counts it.
 """
 
 from __future__ import annotations
@@ -29,8 +30,11 @@ MESSAGE_BYTES = 200_000  # of items: a message holds at most 256 KB
 def messages(
     caller: Caller, now: int, items: Sequence[Mapping[str, Any]], seed: uuid.UUID | None = None
 ) -> Iterator[str]:
-    """The bodies that carry these uses. `seed`: what the repeats of a call have in common (`OnceKeys.seed`): the same items
-    in the same balance keys have the same ids then. Other items do not, whatever came of the call that failed."""
+    """The bodies of the messages that carry these items.
+
+    With a `seed` (`Idempotency.seed`), which all repeats of a call share, the same item at the same position gets the
+    same id, so it is counted once. Without one every id is new.
+    """
 
     def id(number: int, item: Mapping[str, Any]) -> uuid.UUID:
         return uuid.uuid4() if seed is None else uuid.uuid5(seed, f"{number}\n{dumps(item)}")

@@ -1,7 +1,7 @@
-"""What becomes of the messages of the usage queue: counted, delivered again, or put aside as dead letters.
+"""Consumes the usage queue: each message is counted, delivered again, or put aside as a dead letter.
 
 A message carries uses and events to count (`dialects.queue`, `dialects.events_in`), or says that a reservation is due
-(`dialects.reservations`). One message's trouble never holds up the others of its batch.
+(`dialects.reservations`). A message that fails never holds up the others of its batch.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class _Problem(NamedTuple):
 class QueueConsumer:
     """The consumer of the usage queue.
 
-    `send_later(body, seconds)` puts a message on the usage queue that is delivered after so many seconds; `put_aside(body)`
-    puts one on the dead-letter queue; `defect(text)` logs the exception being handled.
+    `send_later(body, seconds)` puts a message on the usage queue that is delivered after so many seconds;
+    `put_aside(body)` puts one on the dead-letter queue; `defect(text)` logs the exception being handled.
     """
 
     def __init__(
@@ -55,9 +55,9 @@ class QueueConsumer:
         self._defect = defect
 
     def take(self, messages: Sequence[Message], now: int) -> list[str]:
-        """Counts what the messages carry, at `now` (epoch milliseconds). Returns the ids of those that are to come again.
+        """Counts what the messages carry, at `now` (epoch ms). Returns the ids of those that must come again.
 
-        What would fail again goes to the dead letters with its reason, and alone: the rest of its message is counted.
+        An item that would fail again goes to the dead letters with the reason; the rest of its message is counted.
         """
         items: list[tuple[Message, int, QueuedUse | QueuedEvent]] = []
         problems: list[_Problem] = []
@@ -79,7 +79,7 @@ class QueueConsumer:
         return list(again)
 
     def _items(self, body: str, now: int) -> list[QueuedUse | QueuedEvent]:
-        """What a message carries to count. One about a reservation that is due carries nothing: it is dealt with here."""
+        """What a message carries to count. A message about a due reservation carries nothing, and is handled here."""
         if reservations.is_due(body):
             later = reservations.on_due(self._reservations, body, now)
             if later is not None:
@@ -89,7 +89,8 @@ class QueueConsumer:
         return [reported_use(message, now)] if is_reported(message) else items_in(message)
 
     def _is_put_aside(self, problem: _Problem) -> bool:
-        """Sends a message, or the one item of it, to the dead letters; False where that failed, and it must come again."""
+        """Sends a message, or the one item of it, to the dead letters; False where that failed, and it must come
+        again."""
         body = problem.message["body"]
         if problem.number is not None and not is_reported(message := loads(body)):
             body = dumps({**message, "items": [message["items"][problem.number]]})
@@ -103,7 +104,7 @@ class QueueConsumer:
 
 
 def _comes_again(problem: _Problem) -> bool:
-    """Whether a message is to be delivered again: another time it may be counted, and it has not come too often."""
+    """Whether a message is to be delivered again: it may succeed then, and has not come RECEIVES times yet."""
     error = problem.error
     early = isinstance(error, NotFound) and error.kind in ("customer", "entity")  # it may be about to be made
     passing = early or isinstance(error, Unavailable) or not isinstance(error, _KNOWN)

@@ -1,7 +1,8 @@
 """The message that comes back when a reservation is due.
 
-The usage queue keeps a message for a quarter of an hour at most, so a reservation that lives longer is sent on until its
-time has come. Nothing is decided by it: the units are back to the millisecond by themselves (domain/holds.py).
+The usage queue keeps a message for a quarter of an hour at most, so a longer-lived reservation's message is sent again
+until it is due. The message only makes the end known: the units are free to the millisecond without it
+(domain/holds.py).
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ def due_message(env: Environment, digest: str, expires_at: int, now: int) -> Del
 
 
 def on_due(reservations: Reservations, body: str, now: int) -> Delayed | None:
-    """What becomes of such a message: sent on while its time has not come, else the reservation is told to have ended."""
+    """Expires the reservation that a message is about. Where it is not due at `now` (ms), returns the message to
+    send again."""
     due = loads(body)["due"]
     env = Environment(due["env"])
     if now < due["expires_at"]:
@@ -39,4 +41,5 @@ def on_due(reservations: Reservations, body: str, now: int) -> Delayed | None:
 
 
 def is_due(body: str) -> bool:
+    """Whether a message of the usage queue says that a reservation is due."""
     return body.startswith('{"due":')

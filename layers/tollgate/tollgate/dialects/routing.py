@@ -1,6 +1,6 @@
 """Which route a request takes: tables of `METHOD /path`, in which `{}` stands for one part of a path.
 
-A table lives in the function that serves it. Lotus's stands beside its dialect, because two functions share its paths and
+Each function has the table of what it serves. Lotus's tables are in its dialect: two functions share its paths, and
 each must know the other's to answer 405.
 """
 
@@ -27,7 +27,7 @@ class Match(NamedTuple):
 def match(templates: Iterable[str], path: str) -> Match | None:
     """The most specific template that a path follows: the one with the fewest `{}`. None where it follows none.
 
-    An HTTP API has decoded a path but for `%25`, so its parts are unquoted here, and nowhere else.
+    API Gateway leaves `%25` in a path encoded, so the parts are unquoted here, and nowhere else.
     """
     parts = path.split("/")
     found: list[Match] = []

@@ -269,19 +269,26 @@ class Series(NamedTuple):
     totals: dict[str, tuple[int, Decimal]]
 
 
+class SeriesOptions(NamedTuple):
+    """How uses are summed up over a range."""
+
+    size: Bin
+    zone: tzinfo  # where the bins' days, weeks and months begin
+    counting: bool = False  # bins hold the number of uses; else the sum of their values, in units of the feature
+    group_of: GroupOf | None = None  # the group of an entry or a sum; None: no groups
+    by_entry: bool = False  # groups need what only single entries tell: properties, plans
+    max_groups: int = 9  # in each bin; the smaller ones are added up as OTHER
+
+
 def series(
-    features: Sequence[str],
-    starts: Sequence[int],
-    found: Iterable[Entry | Sum],
-    size: Bin,
-    zone: tzinfo,
-    *,
-    counting: bool = False,
-    group_of: GroupOf | None = None,
-    max_groups: int = 9,
+    features: Sequence[str], starts: Sequence[int], found: Iterable[Entry | Sum], options: SeriesOptions
 ) -> Series:
-    """Sums up entries and sums of these features over bins. In each bin the largest groups stand for themselves, and
-    the rest is OTHER. The first bin also takes what lies between its start and the range's."""
+    """Sums up the entries and sums of these features in the bins that begin at `starts` (ms).
+
+    In each bin the largest groups keep their names, and the rest is added up as OTHER. The first bin also takes what
+    lies between its start and the range's.
+    """
+    size, zone, group_of = options.size, options.zone, options.group_of
     values = {at: dict.fromkeys(features, ZERO) for at in starts}
     groups: dict[int, dict[str, dict[str, Decimal]]] = {at: {id: {} for id in features} for at in starts}
     totals = dict.fromkeys(features, (0, ZERO))
@@ -290,7 +297,7 @@ def series(
             continue
         count, total = (one.uses, one.sum) if isinstance(one, Sum) else (1, one.value)
         at = bin_start(one.at, size, zone)
-        measured = Decimal(count) if counting else total
+        measured = Decimal(count) if options.counting else total
         values[at][one.feature_id] += measured
         known_count, known_sum = totals[one.feature_id]
         totals[one.feature_id] = known_count + count, known_sum + total
@@ -299,7 +306,7 @@ def series(
             of_feature[group] = of_feature.get(group, ZERO) + measured
     for by_feature in groups.values():
         for id, of_feature in by_feature.items():
-            by_feature[id] = _largest(of_feature, max_groups)
+            by_feature[id] = _largest(of_feature, options.max_groups)
     return Series(list(starts), values, groups if group_of else {}, totals)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from typing import NamedTuple
 
 from tollgate.domain import manual_balances
 from tollgate.domain.controls import Controls
@@ -35,6 +36,24 @@ PAGE = 200  # customers in one Query of their list
 
 Turn = Callable[[Holdings, Catalog, int], Holdings]
 """A change of holdings, at the customer's time."""
+
+
+class SubscriptionFilter(NamedTuple):
+    """Which subscription of a customer is meant: the one of that id, or the newest of that plan and entity.
+
+    With neither an id nor a plan it is the only one that runs.
+    """
+
+    subscription_id: str | None = None
+    plan_id: str | None = None
+    entity_id: str | None = None  # None: the customer's own
+
+
+class SubscriptionUpdate(NamedTuple):
+    """What is to change of a subscription."""
+
+    action: str | None = None  # `cancel_immediately`, `cancel_end_of_cycle` or `uncancel`
+    quantities: Mapping[str, Decimal] | None = None  # prepaid units, by feature id
 
 
 class Customers:
@@ -234,24 +253,17 @@ class Customers:
         return after.subscriptions[id], after
 
     def update_subscription(
-        self,
-        customer: CustomerRef,
-        now: int,
-        *,
-        subscription_id: str | None = None,
-        plan_id: str | None = None,
-        entity_id: str | None = None,
-        action: str | None = None,
-        quantities: Mapping[str, Decimal] | None = None,
+        self, customer: CustomerRef, which: SubscriptionFilter, change: SubscriptionUpdate, now: int
     ) -> Subscription:
-        """Cancels or goes on with a subscription, or changes what was bought. It is named by its id or its plan's.
+        """Cancels a subscription, takes its cancellation back, or changes the quantities that were bought.
 
-        Raises NotFound, InvalidInput, or InvalidRequest where it was not canceled.
+        Raises NotFound, InvalidInput, or InvalidRequest for `uncancel` of one that was not canceled.
         """
+        action, quantities = change
         found: list[str] = []
 
         def turn(holdings: Holdings, catalog: Catalog, at: int) -> Holdings:
-            id = _subscription_id(holdings, subscription_id, plan_id, entity_id, at)
+            id = _subscription_id(holdings, which, at)
             found[:] = [id]
             if quantities:
                 holdings = update_quantities(holdings, catalog, id, quantities, at)
@@ -305,10 +317,9 @@ class Customers:
         )
 
 
-def _subscription_id(
-    holdings: Holdings, subscription_id: str | None, plan_id: str | None, entity_id: str | None, now: int
-) -> str:
-    """The subscription that is meant: of that id, or the last one of that plan. Raises NotFound."""
+def _subscription_id(holdings: Holdings, which: SubscriptionFilter, now: int) -> str:
+    """The id of the subscription that is meant. Raises NotFound."""
+    subscription_id, plan_id, entity_id = which
     if subscription_id is not None and subscription_id in holdings.subscriptions:
         return subscription_id
     running = [

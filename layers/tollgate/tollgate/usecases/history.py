@@ -16,8 +16,8 @@ from tollgate.domain.history import (
     Bin,
     Entry,
     From,
-    GroupOf,
     Series,
+    SeriesOptions,
     Sum,
     bins,
     matches,
@@ -122,35 +122,16 @@ class Usage:
         first, last = (at - at % DAY_MS for at in span)
         return query._replace(start=max(query.start, first), end=min(query.end, last + DAY_MS))
 
-    def series(
-        self,
-        env: Environment,
-        query: Query,
-        size: Bin,
-        zone: tzinfo,
-        *,
-        counting: bool = False,
-        group_of: GroupOf | None = None,
-        by_entry: bool = False,
-        max_groups: int = 9,
-    ) -> Series:
-        """The uses summed up in bins. `by_entry`: groups need what only single events tell (properties, plans).
+    def series(self, env: Environment, query: Query, options: SeriesOptions) -> Series:
+        """The uses summed up in bins.
 
-        Bins are those of the range that was asked for; what is read is what of it can hold uses. Raises InvalidInput for
-        too many bins, and InvalidRequest where it would read too much.
+        The bins cover the whole range that was asked for; only the part of it that can hold uses is read. Raises
+        InvalidInput for too many bins, and InvalidRequest where it would read too much.
         """
-        starts = bins(query.start, query.end, size, zone)
-        found = self._of_range(env, query, size, zone, by_entry=by_entry or bool(query.filters))
-        return series(
-            query.features,
-            starts,
-            found,
-            size,
-            zone,
-            counting=counting,
-            group_of=group_of,
-            max_groups=max_groups,
-        )
+        starts = bins(query.start, query.end, options.size, options.zone)
+        by_entry = options.by_entry or bool(query.filters)
+        found = self._of_range(env, query, options.size, options.zone, by_entry=by_entry)
+        return series(query.features, starts, found, options)
 
     def _of_range(
         self, env: Environment, query: Query, size: Bin, zone: tzinfo, *, by_entry: bool

@@ -20,7 +20,7 @@ FeatureStore = Mapping[str, Feature] | None
 def flag_json(
     feature_id: str, entity_id: str, balances: Balances, features: FeatureStore = None
 ) -> dict[str, Any] | None:
-    """A boolean or static feature that is held; None otherwise."""
+    """A boolean or static feature; None where it is not held."""
     grant = flag(feature_id, entity_id, balances)
     if grant is None:
         return None
@@ -41,8 +41,10 @@ def flag_json(
 def balance_json(
     feature_id: str, entity_id: str, balances: Balances, features: FeatureStore = None
 ) -> dict[str, Any] | None:
-    """A metered feature's balance; None where nothing grants it. An unlimited one reports its usage, and zeros for what
-    has no number."""
+    """A metered feature's balance; None where nothing grants it. Amounts are in units of the feature.
+
+    An unlimited balance shows its usage, and zero for the amounts that it does not have.
+    """
     found = view(feature_id, entity_id, balances)
     if found is None:
         return None
@@ -68,6 +70,7 @@ def balance_json(
 
 
 def row_json(shown: Shown) -> dict[str, Any]:
+    """One row of a balance's `breakdown`: a grant, in units of its feature, times in ms."""
     grant = shown.grant
     return {
         "object": "balance_breakdown",
@@ -88,6 +91,7 @@ def row_json(shown: Shown) -> dict[str, Any]:
 
 
 def reset_json(grant: Grant) -> dict[str, Any] | None:
+    """How often a grant resets, and when next (ms); None for a grant that never does."""
     if grant.reset is None:
         return None
     return {
@@ -98,6 +102,7 @@ def reset_json(grant: Grant) -> dict[str, Any] | None:
 
 
 def price_json(grant: Grant) -> dict[str, Any] | None:
+    """What the units of a grant cost beyond the included ones; None for a grant without a price."""
     if grant.price is None:
         return None
     return {
@@ -109,6 +114,7 @@ def price_json(grant: Grant) -> dict[str, Any] | None:
 
 
 def deduction_json(deduction: Deduction) -> dict[str, Any]:
+    """What a use moved on one grant, in units of the grant's feature; below zero it was given back."""
     return {
         "balance_id": deduction.grant.id,
         "feature_id": deduction.feature_id,

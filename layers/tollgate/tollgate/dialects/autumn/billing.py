@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from tollgate.dialects.autumn.catalog import FreeTrialParams, PlanItemParams
-from tollgate.dialects.autumn.cursors import each_customer
+from tollgate.dialects.autumn.cursors import PageRequest, each_customer
 from tollgate.dialects.autumn.customers import page_json, subscription_json
 from tollgate.dialects.autumn.fields import Cursor, Id, Number, Params, Text, Time, Whole
 from tollgate.dialects.http import Answer, Request
@@ -17,15 +17,19 @@ from tollgate.domain.errors import InvalidInput
 from tollgate.domain.plans import FreeTrial, Plan
 from tollgate.domain.subscriptions import Terms
 from tollgate.usecases.catalog import Catalogs
-from tollgate.usecases.customers import Customers
+from tollgate.usecases.customers import Customers, SubscriptionFilter, SubscriptionUpdate
 
 
 class QuantityParams(Params):
+    """How many units of a prepaid feature are bought."""
+
     feature_id: Id
     quantity: Number | None = None
 
 
 class CustomizeParams(Params):
+    """What of the plan is to differ for this one subscription."""
+
     later = ("add_items", "remove_items", "price", "billing_controls", "upsert_licenses")
 
     items: Annotated[list[PlanItemParams], Field(max_length=90)] | None = None
@@ -33,15 +37,21 @@ class CustomizeParams(Params):
 
 
 class CarryParams(Params):
+    """Whether what was used under the old plan stays used under the new one."""
+
     enabled: bool
 
 
 class FilterParams(Params):
+    """One property by which a subscription is picked, and the value it must have."""
+
     property_name: Annotated[Text, Field(min_length=1)]
     value: Annotated[Text, Field(min_length=1)]
 
 
 class AttachParams(Params):
+    """The body of `billing.attach`. Times are epoch ms."""
+
     later = ("carry_over_balances", "remove_plan_ids", "license_quantities")
 
     customer_id: Id
@@ -61,6 +71,8 @@ class AttachParams(Params):
 
 
 class UpdateParams(Params):
+    """The body of `billing.update`. The subscription is named by its id, or by its plan and entity."""
+
     later = ("customize", "version", "free_trial", "billing_cycle_anchor")
 
     customer_id: Id
@@ -72,6 +84,8 @@ class UpdateParams(Params):
 
 
 class ListSubscriptionsParams(Params):
+    """The body of `subscriptions.list`."""
+
     customer_id: Id | None = None
     entity_id: Id | None = None
     limit: Annotated[Whole, Field(ge=1, le=200)] | None = None
@@ -81,6 +95,10 @@ class ListSubscriptionsParams(Params):
 
 
 def attach(catalogs: Catalogs, customers: Customers, request: Request) -> Answer:
+    """`billing.attach`: subscribes a customer or an entity to a plan (management.md 6).
+
+    Raises NotFound, InvalidInput, or InvalidRequest where the plan cannot be attached.
+    """
     params = AttachParams.of(request.body)
     env = request.caller.environment
     plan = catalogs.plan(env, params.plan_id, params.version)
@@ -133,18 +151,19 @@ def _quantities(params: list[QuantityParams] | None) -> dict[str, Any]:
 
 
 def update(customers: Customers, request: Request) -> Answer:
+    """`billing.update`: cancels a subscription, takes the cancellation back, or changes the quantities bought.
+
+    Raises NotFound, InvalidInput where the body asks for no change, or InvalidRequest where it cannot be made.
+    """
     params = UpdateParams.of(request.body)
     quantities = _quantities(params.feature_quantities)
     if not quantities and params.cancel_action is None:
         raise InvalidInput("", "Either cancel_action or feature_quantities must be provided")
     customers.update_subscription(
         request.customer(params.customer_id),
+        SubscriptionFilter(params.subscription_id, params.plan_id, params.entity_id),
+        SubscriptionUpdate(params.cancel_action, quantities),
         request.now,
-        subscription_id=params.subscription_id,
-        plan_id=params.plan_id,
-        entity_id=params.entity_id,
-        action=params.cancel_action,
-        quantities=quantities,
     )
     return Answer(
         {
@@ -156,6 +175,7 @@ def update(customers: Customers, request: Request) -> Answer:
 
 
 def list_subscriptions(customers: Customers, request: Request) -> Answer:
+    """`subscriptions.list`: a page of one customer's subscriptions or of all; active and scheduled ones unless told."""
     params = ListSubscriptionsParams.of(request.body)
     statuses = params.statuses or ["active", "scheduled"]
 
@@ -169,7 +189,9 @@ def list_subscriptions(customers: Customers, request: Request) -> Answer:
                 yield f"{s.created_at:014d}#{s.id}", (holdings, s)
 
     env = request.caller.environment
-    page = each_customer(customers, env, params.customer_id, params.start_cursor, params.limit or 50, found)
+    page = each_customer(
+        customers, env, PageRequest(params.customer_id, params.start_cursor, params.limit or 50), found
+    )
     return Answer(page_json(page, lambda item: _listed_json(*item, request.now)))
 
 

@@ -27,11 +27,15 @@ AGGREGATIONS = Literal["COUNT", "SUM", "AVG", "COUNT_UNIQUE", "LATEST", "SUM_WIT
 
 
 class Display(Params):
+    """What one unit of a feature is called, and what several are."""
+
     singular: Text | None = None
     plural: Text | None = None
 
 
 class CreditParams(Params):
+    """What one unit of a metered feature costs in credits: `credit_cost` for every `billing_units` (1 unless told)."""
+
     later = ("tiers", "dimensions", "multipliers")
 
     metered_feature_id: Id
@@ -40,23 +44,31 @@ class CreditParams(Params):
 
 
 class GroupParams(Params):
+    """The group under which a feature is shown."""
+
     id: Id
     name: Text | None = None
     lookup_key: Text | None = None
 
 
 class ReportingUnitParams(Params):
+    """The unit in which usage is shown, and the rate at which units are converted into it."""
+
     unit_singular: Text
     unit_plural: Text
     conversion_rate: Annotated[Number, Field(gt=0)]
 
 
 class ThresholdParams(Params):
+    """A threshold on what remains, in units of the feature, and the side of it on which it warns."""
+
     threshold: Number
     condition: Literal["above", "below"]
 
 
 class AlertSettingsParams(Params):
+    """A feature's own thresholds, by how severe they are."""
+
     alert_enabled: bool | None = None
     critical: ThresholdParams | None = None
     warning: ThresholdParams | None = None
@@ -64,17 +76,23 @@ class AlertSettingsParams(Params):
 
 
 class AggregationParams(Params):
+    """How a meter turns events into an amount: which function, of which property."""
+
     type: AGGREGATIONS
     field: Text | None = None
     multiplier: Number | None = None
 
 
 class MeterFilterParams(Params):
+    """A property that an event must have, and the values that count."""
+
     key: Text
     values: Annotated[list[Text], Field(min_length=1, max_length=100)]
 
 
 class MeterParams(Params):
+    """Which events a metered feature counts, and how they become an amount."""
+
     event_name: Id
     aggregation: AggregationParams
     filters: Annotated[list[MeterFilterParams], Field(max_length=20)] | None = None
@@ -82,7 +100,7 @@ class MeterParams(Params):
 
 
 class FeatureFields(Params):
-    """What `features.create` and `.update` share."""
+    """The fields that `features.create` and `features.update` share."""
 
     later: ClassVar[tuple[str, ...]] = ("model_markups", "provider_markups", "default_markup")
 
@@ -102,7 +120,7 @@ class FeatureFields(Params):
     meter: MeterParams | None = None
 
     def applied(self, old: Feature) -> Feature:
-        """The feature with what this request names."""
+        """The old feature with the fields that this request names."""
         extra = self.model_dump(include=_EXTRA, exclude_none=True)
         schema = old.credit_schema
         if self.credit_schema is not None:
@@ -134,12 +152,16 @@ _EXTRA = {
 
 
 class CreateFeatureParams(FeatureFields):
+    """The body of `features.create`."""
+
     feature_id: Id
     name: Text
     type: Literal["boolean", "metered", "credit_system", "static"]
 
 
 class UpdateFeatureParams(FeatureFields):
+    """The body of `features.update`: fields that are absent stay."""
+
     later = (*FeatureFields.later, "new_feature_id")
 
     feature_id: Id
@@ -148,20 +170,27 @@ class UpdateFeatureParams(FeatureFields):
 
 
 class ResetParams(Params):
+    """How often the units of a plan item come back."""
+
     interval: IntervalName
     interval_count: Whole | None = None
 
     def reset(self) -> Reset:
+        """The same in the domain's words; once per interval unless told."""
         return Reset(Interval(self.interval), 1 if self.interval_count is None else self.interval_count)
 
 
 class TierParams(Params):
+    """One tier of a price: up to `to` units, each costs `amount`."""
+
     to: Number | Literal["inf"]
     amount: Number
     flat_amount: Number | None = None
 
 
 class ItemPriceParams(Params):
+    """What a plan item costs beyond its included units."""
+
     amount: Number | None = None
     tiers: Annotated[list[TierParams], Field(max_length=50)] | None = None
     tier_behavior: Literal["graduated", "volume"] | None = None
@@ -172,6 +201,7 @@ class ItemPriceParams(Params):
     max_purchase: Number | None = None
 
     def price(self) -> ItemPrice:
+        """The same in the domain's words."""
         return ItemPrice(
             self.billing_method,
             self.max_purchase,
@@ -185,7 +215,7 @@ class ItemPriceParams(Params):
 
 
 class RolloverParams(Params):
-    """A plan's spelling (`expiry_duration_type`) and a balance's (`duration`) of one thing."""
+    """How units that are left at a reset live on. Plans say for how long in `expiry_duration_*`."""
 
     max: Number | None = None
     max_percentage: Number | None = None
@@ -195,6 +225,7 @@ class RolloverParams(Params):
     length: Whole | None = None
 
     def rule(self) -> RolloverRule:
+        """The same in the domain's words; rollovers live one month unless told."""
         duration = self.expiry_duration_type or self.duration or "month"
         length = self.expiry_duration_length if self.expiry_duration_length is not None else self.length
         months = None if duration == "forever" else 1 if length is None else length
@@ -202,6 +233,8 @@ class RolloverParams(Params):
 
 
 class PlanItemParams(Params):
+    """What a plan grants of one feature."""
+
     later = ("pooled", "expiry")
 
     feature_id: Id
@@ -216,6 +249,7 @@ class PlanItemParams(Params):
     usage_limit: Number | None = None
 
     def item(self) -> PlanItem:
+        """The same in the domain's words. Without `included`, a `usage_limit` is what is included."""
         included = ZERO if self.included is None else self.included
         if self.usage_limit is not None and self.included is None:
             included = self.usage_limit
@@ -233,17 +267,22 @@ class PlanItemParams(Params):
 
 
 class BasePriceParams(Params):
+    """What a plan costs by itself, each interval."""
+
     amount: Number
     interval: IntervalName
     interval_count: Whole | None = None
 
     def price(self) -> BasePrice:
+        """The same in the domain's words."""
         return BasePrice(
             self.amount, Interval(self.interval), 1 if self.interval_count is None else self.interval_count
         )
 
 
 class FreeTrialParams(Params):
+    """How long a plan is free at first. `length` and `duration` are older names of the first two fields."""
+
     duration_length: Whole | None = None
     duration_type: Literal["day", "week", "month", "year"] | None = None
     card_required: bool | None = None
@@ -251,6 +290,7 @@ class FreeTrialParams(Params):
     duration: Literal["day", "week", "month", "year"] | None = None
 
     def trial(self) -> FreeTrial:
+        """The same in the domain's words. Raises InvalidInput where the length is not 1 to 1000."""
         length = self.duration_length if self.duration_length is not None else self.length
         if length is None or not 1 <= length <= 1000:
             raise InvalidInput("free_trial.duration_length", "must be 1 to 1000")
@@ -259,7 +299,7 @@ class FreeTrialParams(Params):
 
 
 class PlanFields(Params):
-    """What `plans.create` and `.update` share."""
+    """The fields that `plans.create` and `plans.update` share."""
 
     later: ClassVar[tuple[str, ...]] = ("licenses", "variants")
 
@@ -275,7 +315,7 @@ class PlanFields(Params):
     metadata: Properties | None = None
 
     def applied(self, old: Plan) -> Plan:
-        """The plan with what this request names."""
+        """The old plan with the fields that this request names."""
         named = self.model_fields_set
         return replace(
             old,
@@ -295,11 +335,15 @@ class PlanFields(Params):
 
 
 class CreatePlanParams(PlanFields):
+    """The body of `plans.create`."""
+
     plan_id: Id
     name: Text
 
 
 class UpdatePlanParams(PlanFields):
+    """The body of `plans.update`: fields that are absent stay."""
+
     later = (*PlanFields.later, "new_plan_id", "migration")
 
     plan_id: Id
@@ -307,29 +351,43 @@ class UpdatePlanParams(PlanFields):
 
 
 class FeatureParams(Params):
+    """The body of `features.get` and `features.delete`."""
+
     feature_id: Id
 
 
 class ListFeaturesParams(Params):
+    """The body of `features.list`."""
+
     include_archived: bool | None = None
 
 
 class PlanParams(Params):
+    """The body of `plans.get`: the newest version unless told."""
+
     plan_id: Id
     version: Whole | None = None
 
 
 class ListPlansParams(Params):
+    """The body of `plans.list`. `customer_id` is accepted and has no effect."""
+
     customer_id: Id | None = None
     include_archived: bool | None = None
 
 
 class DeletePlanParams(Params):
+    """The body of `plans.delete`."""
+
     plan_id: Id
     all_versions: bool | None = None
 
 
 def create_feature(catalogs: Catalogs, request: Request) -> Answer:
+    """`features.create`. A feature that is counted resets with the period unless `consumable` is false.
+
+    Raises AlreadyExists, or InvalidInput and NotFound for a credit system's members.
+    """
     params = CreateFeatureParams.of(request.body)
     kind = FeatureType(params.type)
     consumable = not kind.is_flag if params.consumable is None else params.consumable
@@ -339,12 +397,14 @@ def create_feature(catalogs: Catalogs, request: Request) -> Answer:
 
 
 def get_feature(catalogs: Catalogs, request: Request) -> Answer:
+    """`features.get`. Raises NotFound."""
     params = FeatureParams.of(request.body)
     env = request.caller.environment
     return Answer(managed_feature_json(catalogs.feature(env, params.feature_id), env))
 
 
 def list_features(catalogs: Catalogs, request: Request) -> Answer:
+    """`features.list`: all of the environment; archived ones only where they are asked for."""
     params = ListFeaturesParams.of(request.body)
     env = request.caller.environment
     features = [f for f in catalogs.features(env) if params.include_archived or not f.archived]
@@ -352,6 +412,7 @@ def list_features(catalogs: Catalogs, request: Request) -> Answer:
 
 
 def update_feature(catalogs: Catalogs, request: Request) -> Answer:
+    """`features.update`. Raises NotFound, or InvalidInput for a change of the type."""
     params = UpdateFeatureParams.of(request.body)
 
     def change(old: Feature) -> Feature:
@@ -365,11 +426,13 @@ def update_feature(catalogs: Catalogs, request: Request) -> Answer:
 
 
 def delete_feature(catalogs: Catalogs, request: Request) -> Answer:
+    """`features.delete`: a feature that a plan or a credit system names is archived instead. Raises NotFound."""
     catalogs.delete_feature(request.caller.environment, FeatureParams.of(request.body).feature_id)
     return Answer({"success": True})
 
 
 def create_plan(catalogs: Catalogs, request: Request) -> Answer:
+    """`plans.create`: the plan's first version. Raises AlreadyExists, NotFound or InvalidInput for its items."""
     params = CreatePlanParams.of(request.body)
     plan = params.applied(Plan(params.plan_id, params.name, created_at=request.now))
     env = request.caller.environment
@@ -377,12 +440,14 @@ def create_plan(catalogs: Catalogs, request: Request) -> Answer:
 
 
 def get_plan(catalogs: Catalogs, request: Request) -> Answer:
+    """`plans.get`. Raises NotFound."""
     params = PlanParams.of(request.body)
     env = request.caller.environment
     return Answer(plan_json(catalogs.plan(env, params.plan_id, params.version), env))
 
 
 def list_plans(catalogs: Catalogs, request: Request) -> Answer:
+    """`plans.list`: the newest version of each; archived ones only where they are asked for."""
     params = ListPlansParams.of(request.body)
     env = request.caller.environment
     plans = [plan for plan in catalogs.plans(env) if params.include_archived or not plan.archived]
@@ -390,6 +455,7 @@ def list_plans(catalogs: Catalogs, request: Request) -> Answer:
 
 
 def update_plan(catalogs: Catalogs, request: Request) -> Answer:
+    """`plans.update`: makes a new version; a change of `archived` alone makes none. Raises NotFound or InvalidInput."""
     params = UpdatePlanParams.of(request.body)
 
     def change(old: Plan) -> Plan:
@@ -401,6 +467,7 @@ def update_plan(catalogs: Catalogs, request: Request) -> Answer:
 
 
 def delete_plan(catalogs: Catalogs, request: Request) -> Answer:
+    """`plans.delete`: the newest version, or all; one that customers have subscribed to is archived instead."""
     params = DeletePlanParams.of(request.body)
     catalogs.delete_plan(request.caller.environment, params.plan_id, all_versions=bool(params.all_versions))
     return Answer({"success": True})
@@ -413,6 +480,7 @@ def managed_feature_json(feature: Feature, env: Environment) -> dict[str, Any]:
 
 
 def plan_json(plan: Plan, env: Environment) -> dict[str, Any]:
+    """One version of a plan in the newest shape."""
     shown: dict[str, Any] = {
         "id": plan.id,
         "name": plan.name,
@@ -442,12 +510,14 @@ def plan_json(plan: Plan, env: Environment) -> dict[str, Any]:
 
 
 def base_price_json(price: BasePrice | None) -> dict[str, Any] | None:
+    """What a plan costs by itself; None for a free one."""
     if price is None:
         return None
     return {"amount": price.amount, "interval": price.interval.value, "interval_count": price.interval_count}
 
 
 def item_json(item: PlanItem) -> dict[str, Any]:
+    """What a plan grants of one feature. Optional fields are left out where the item does not have them."""
     shown: dict[str, Any] = {
         "feature_id": item.feature_id,
         "included": item.included,

@@ -12,7 +12,7 @@ from pydantic_core import core_schema as schema
 from tollgate.dialects.autumn.balances import balance_json, flag_json
 from tollgate.dialects.autumn.errors import invalid_input
 from tollgate.dialects.autumn.features import schema_json
-from tollgate.dialects.autumn.requests import expanded, header_key, shown_balances, with_customer
+from tollgate.dialects.autumn.requests import NamedCustomer, expanded, header_key, shown_balances, with_customer
 from tollgate.dialects.autumn.versions import Version, translated, version_of
 from tollgate.dialects.field_rules import id_rule, number_rule, properties_rule, time_rule
 from tollgate.dialects.http import Answer, Request
@@ -37,7 +37,7 @@ _ONE = Decimal(1)
 
 
 class LockParams(TypedDict, total=False):
-    """`enabled: false` is no lock at all."""
+    """The lock that a check asks for; with `enabled: false` it asks for none. `expires_at` is epoch ms."""
 
     lock_id: Required[str]
     enabled: bool | None
@@ -66,6 +66,7 @@ class CheckParams(NamedTuple):
 
     @property
     def required(self) -> Decimal:
+        """The units of the feature that are needed; 1 unless told."""
         if self.required_balance is not None:
             return self.required_balance
         return _ONE if self.required_quantity is None else self.required_quantity
@@ -120,9 +121,9 @@ _PARAMS = SchemaValidator(
 
 
 class CheckUseCases(NamedTuple):
-    """What a check may need. The use cases that most checks never need are made when they are called for: `idempotency` for
-    a key without a use, `catalogs` and `customers` for a product, a preview or a customer made on the way, `reservations`
-    for a lock."""
+    """What a check may need. The use cases that most checks never need are made when they are called for:
+    `idempotency` for a key without a use, `catalogs` and `customers` for a product, a preview or a customer made on
+    the way, `reservations` for a lock."""
 
     checks: Checks
     tracking: Tracking
@@ -134,7 +135,11 @@ class CheckUseCases(NamedTuple):
 
 
 def check(use_cases: CheckUseCases, request: Request) -> Answer:
-    """Whether the customer may use a feature now, counted or held where that is asked for."""
+    """Whether the customer may use a feature (or product) now. Counts the use, or holds it by a lock, where asked to.
+
+    A refusal is an answer. Raises InvalidInput, InvalidRequest for what cannot be combined or needs a secret key,
+    NotFound, LockAlreadyExists, and DuplicateRequest for an idempotency key that was used before.
+    """
     version = version_of(request.headers.get("x-api-version"))
     try:
         params = CheckParams(**_PARAMS.validate_python(request.body))
@@ -159,17 +164,10 @@ def check(use_cases: CheckUseCases, request: Request) -> Answer:
 
     def run() -> Answer:
         if params.product_id is not None:
-            from tollgate.dialects.autumn.products import check_product
+            from tollgate.dialects.autumn.products import ProductCheck, check_product
 
-            return check_product(
-                use_cases.catalogs(),
-                use_cases.customers(),
-                request,
-                version,
-                params.product_id,
-                params.customer_id,
-                params.entity_id,
-            )
+            asked = ProductCheck(params.product_id, params.customer_id, params.entity_id)
+            return check_product(use_cases.catalogs(), use_cases.customers(), request, version, asked)
         if locks:
             outcome = _lock(use_cases.reservations(), request, params)
         else:
@@ -180,20 +178,11 @@ def check(use_cases: CheckUseCases, request: Request) -> Answer:
             from tollgate.dialects.autumn.products import preview
 
             offer = preview(use_cases.catalogs(), use_cases.customers(), request, params.customer_id, outcome)
-        return Answer(_answer(catalog, request, version, params, outcome, sends, offer))
+        return Answer(_answer(catalog, request, version, params, Checked(outcome, sends, offer)))
 
     def call() -> Answer:
-        answer: Answer = with_customer(
-            version_made,
-            request,
-            use_cases.customers,
-            params.customer_id,
-            params.entity_id,
-            params.customer_data,
-            params.entity_data,
-            run,
-        )
-        return answer
+        named = NamedCustomer(params.customer_id, params.entity_id, params.customer_data, params.entity_data)
+        return with_customer(version_made, request, use_cases.customers, named, run)
 
     keys = () if sends else header_key(request)  # a use takes its keys with it
     return use_cases.idempotency().guarded(request.caller.environment, keys, request.now, call) if keys else call()
@@ -231,15 +220,20 @@ def _lock(reservations: Reservations, request: Request, params: CheckParams) -> 
     return reservations.hold(request.caller, _use(request, params), terms, request.now)
 
 
+class Checked(NamedTuple):
+    """What a check found out, before it is put into words."""
+
+    outcome: Outcome
+    sends: bool  # the use was counted, or held by a lock
+    offer: (
+        dict[str, Any] | None
+    )  # the preview of plans that would grant access; None: none was asked for, or none is needed
+
+
 def _answer(
-    catalog: Catalog,
-    request: Request,
-    version: Version,
-    params: CheckParams,
-    outcome: Outcome,
-    sends: bool,
-    offer: dict[str, Any] | None,
+    catalog: Catalog, request: Request, version: Version, params: CheckParams, checked: Checked
 ) -> dict[str, Any]:
+    outcome, sends, offer = checked
     expand = expanded(request, params.expand)
     features = catalog.features if "balance.feature" in expand else None
     answering = catalog.features.get(outcome.answering, outcome.feature)

@@ -31,6 +31,11 @@ MAX_FILTER_BYTES = 500  # as JSON
 
 
 class SpendLimitParams(Params):
+    """How many units of overage are allowed.
+
+    Without a `feature_id` the limit holds for each feature that has none of its own.
+    """
+
     feature_id: Id | None = None
     enabled: bool | None = None
     limit_type: Literal["absolute", "usage_percentage"] | None = None
@@ -45,10 +50,14 @@ def _filter(value: dict[str, str | int | bool]) -> dict[str, str | int | bool]:
 
 
 class FilterParams(Params):
+    """The properties that a use must have to count towards a usage limit."""
+
     properties: Annotated[dict[str, str | int | bool], AfterValidator(_filter)]
 
 
 class UsageLimitParams(Params):
+    """At most `limit` units of a feature in each interval."""
+
     feature_id: Id
     limit: Number
     interval: Literal["day", "week", "month", "year"]
@@ -58,6 +67,8 @@ class UsageLimitParams(Params):
 
 
 class UsageAlertParams(Params):
+    """A threshold: an alert is sent when usage, or what remains, crosses it."""
+
     threshold: Number
     threshold_type: Literal["usage", "usage_percentage", "remaining", "remaining_percentage"]
     feature_id: Id | None = None
@@ -67,11 +78,15 @@ class UsageAlertParams(Params):
 
 
 class OverageAllowedParams(Params):
+    """Whether a feature may be used beyond what was granted."""
+
     feature_id: Id
     enabled: bool | None = None
 
 
 class ControlsParams(Params):
+    """The billing controls of a customer, an entity or a plan (autumn.md 1.2.6)."""
+
     later = ("auto_topups", "balance_allocations")
 
     spend_limits: Annotated[list[SpendLimitParams], Field(max_length=MAX_CONTROLS)] | None = None
@@ -112,7 +127,7 @@ def _usage(params: UsageLimitParams) -> UsageControl:
 
 
 def controls_json(controls: Controls, source: str | None = None) -> dict[str, Any]:
-    """Controls as they were set; with a `source`, each says whose it is."""
+    """Controls as they were set. With a `source` (`customer`, `plan`), each says where it comes from."""
     mark = {"source": source} if source else {}
     shown: dict[str, Any] = {}
     if controls.spend:
@@ -149,8 +164,10 @@ def _usage_json(control: UsageControl) -> dict[str, Any]:
 
 
 def effective_json(holdings: Holdings, balances: Balances, entity_id: str, now: int) -> dict[str, Any]:
-    """The controls in force for a customer or an entity: its own, and its plans' where it has none; usage limits with
-    what was used of them."""
+    """The controls in force at `now` (ms) for a customer, or for the entity that is named.
+
+    They are its own, and its plans' for what it has not set itself. Usage limits show how much of them was used.
+    """
     own = holdings.entities[entity_id].controls if entity_id else holdings.customer.controls
     plans = [held.controls for held in holdings.active(now, entity_id or None)]
     shown = controls_json(own, "customer")

@@ -1,7 +1,7 @@
 """Lists over customers, paged by cursor.
 
-A cursor is opaque: the position of a customer in the order of creation, and of the last thing of that customer's that was
-listed (base64url of JSON).
+A cursor says where the last page ended: at which customer in the order of creation, and at which of that customer's
+items. Callers see base64url of JSON and are not to read it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tollgate.usecases.customers import Customers
 T = TypeVar("T")
 
 ItemsOf = Callable[[Holdings], Iterable[tuple[str, T]]]
-"""What a customer contributes, in order, each with a key that sorts it among that customer's."""
+"""The items that one customer adds to a list, in order. A key sorts each among the items of the same customer."""
 
 _AT_ONCE = 50
 MOST_LOOKED_AT = (
@@ -28,26 +28,27 @@ MOST_LOOKED_AT = (
 
 
 class Page(NamedTuple, Generic[T]):
-    """What a page lists, and the cursor of the next one; None where this is the last."""
+    """The items of one page, and the cursor of the next page; None where this is the last one."""
 
     items: list[T]
     next_cursor: str | None
 
 
-def each_customer(
-    customers: Customers,
-    env: Environment,
-    customer_id: str | None,
-    cursor: str | None,
-    limit: int,
-    items_of: ItemsOf[T],
-    *,
-    newest_first: bool = False,
-) -> Page[T]:
-    """Up to `limit` items of one customer, or of all in order of creation, from a cursor on.
+class PageRequest(NamedTuple):
+    """Which page of a list is asked for."""
 
-    Raises NotFound for an unknown customer, InvalidInput for a cursor that is none.
+    customer_id: str | None  # list this customer only; None: all customers
+    cursor: str | None  # where the last page ended; None or empty: start at the beginning
+    limit: int  # at most so many items
+    newest_first: bool = False  # the order of customers, by their creation; else the oldest comes first
+
+
+def each_customer(customers: Customers, env: Environment, asked: PageRequest, items_of: ItemsOf[T]) -> Page[T]:
+    """One page of the items of one customer, or of all customers in order of creation.
+
+    Raises NotFound for an unknown customer, and InvalidInput for a cursor that no list gave out.
     """
+    customer_id, cursor, limit, newest_first = asked
     position, after = _decoded(cursor)
     found: list[tuple[str, str, T]] = []
     if customer_id is not None:
@@ -73,7 +74,7 @@ def each_customer(
 
 
 def _of(customers: Customers, customer: CustomerRef, items_of: ItemsOf[T]) -> list[tuple[str, T]]:
-    """What a customer contributes; nothing where it was deleted since it was listed."""
+    """The items of one customer; none where it was deleted after it was listed."""
     return [item for holdings in customers.each([customer]) for item in items_of(holdings)]
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 from pydantic import Field
 
 from tollgate.dialects.autumn.balances import balance_json, flag_json
 from tollgate.dialects.autumn.catalog import plan_json
 from tollgate.dialects.autumn.controls import ControlsParams, effective_json
-from tollgate.dialects.autumn.cursors import Page, each_customer
+from tollgate.dialects.autumn.cursors import Page, PageRequest, each_customer
 from tollgate.dialects.autumn.fields import Cursor, CustomerData, Id, Params, Properties, Text, Time, Whole
 from tollgate.dialects.autumn.requests import expanded
 from tollgate.dialects.autumn.versions import FLAGS, translated, version_of
@@ -29,16 +29,22 @@ T = TypeVar("T")
 
 
 class ConfigParams(Params):
+    """Settings of a customer. `disable_overage_billing` is accepted and has no effect: nothing is billed here."""
+
     disable_pooled_balance: bool | None = None
     disable_overage_billing: bool | None = None
 
 
 class CustomerParams(Params):
+    """The body of `customers.get` and `customers.delete`."""
+
     customer_id: Id
     expand: list[Text] | None = None
 
 
 class CustomerFields(Params):
+    """The fields that `customers.get_or_create` and `customers.update` share."""
+
     name: Text | None = None
     email: Text | None = None
     fingerprint: Text | None = None
@@ -48,7 +54,7 @@ class CustomerFields(Params):
     config: ConfigParams | None = None
 
     def applied(self, old: Customer) -> Customer:
-        """The customer with what this request names."""
+        """The old customer with the fields that this request names."""
         named = self.model_fields_set
         pooled = self.config.disable_pooled_balance if self.config else None
         return replace(
@@ -66,12 +72,16 @@ class CustomerFields(Params):
 
 
 class GetOrCreateCustomerParams(CustomerFields):
+    """The body of `customers.get_or_create`."""
+
     customer_id: Id
     auto_enable_plan_id: Id | None = None
     expand: list[Text] | None = None
 
 
 class UpdateCustomerParams(CustomerFields):
+    """The body of `customers.update`: fields that are absent stay."""
+
     later = ("new_customer_id",)
 
     customer_id: Id
@@ -79,11 +89,15 @@ class UpdateCustomerParams(CustomerFields):
 
 
 class PlanFilter(Params):
+    """A plan, in these versions or (without any) in all."""
+
     id: Id
     versions: list[Whole] | None = None
 
 
 class ListCustomersParams(Params):
+    """The body of `customers.list`."""
+
     start_cursor: Cursor | None = None
     limit: Annotated[Whole, Field(ge=1, le=200)] | None = None
     plans: list[PlanFilter] | None = None
@@ -93,17 +107,23 @@ class ListCustomersParams(Params):
 
 
 class AdvanceParams(Params):
+    """The body of `customers.advance_test_clock`: the customer's new time, in epoch ms."""
+
     customer_id: Id
     frozen_time: Time
 
 
 class EntityParams(Params):
+    """The body of `entities.get` and `.delete`. Without `customer_id` the entity is looked for among all customers."""
+
     entity_id: Id
     customer_id: Id | None = None
     expand: list[Text] | None = None
 
 
 class CreateEntityParams(Params):
+    """The body of `entities.create`."""
+
     customer_id: Id
     entity_id: Id
     feature_id: Id
@@ -113,12 +133,16 @@ class CreateEntityParams(Params):
 
 
 class UpdateEntityParams(Params):
+    """The body of `entities.update`: its controls, and nothing else."""
+
     customer_id: Id | None = None
     entity_id: Id
     billing_controls: ControlsParams | None = None
 
 
 class ListEntitiesParams(Params):
+    """The body of `entities.list`."""
+
     start_cursor: Cursor | None = None
     limit: Annotated[Whole, Field(ge=1, le=200)] | None = None
     plans: list[PlanFilter] | None = None
@@ -131,6 +155,10 @@ class ListEntitiesParams(Params):
 
 
 def get_or_create(catalogs: Catalogs, customers: Customers, request: Request) -> Answer:
+    """`customers.get_or_create`: a new customer gets its automatic plans, and a known one is shown as it is.
+
+    Raises NotFound for an unknown plan.
+    """
     params = GetOrCreateCustomerParams.of(request.body)
     customer = params.applied(Customer(params.customer_id))
     env = request.caller.environment
@@ -139,23 +167,27 @@ def get_or_create(catalogs: Catalogs, customers: Customers, request: Request) ->
 
 
 def get(catalogs: Catalogs, customers: Customers, request: Request) -> Answer:
+    """`customers.get`. Raises NotFound."""
     params = CustomerParams.of(request.body)
     holdings = customers.get(request.customer(params.customer_id))
     return _shown(catalogs, request, holdings, params.expand)
 
 
 def update(catalogs: Catalogs, customers: Customers, request: Request) -> Answer:
+    """`customers.update`. Raises NotFound."""
     params = UpdateCustomerParams.of(request.body)
     holdings = customers.update(request.customer(params.customer_id), params.applied, request.now)
     return _shown(catalogs, request, holdings, params.expand)
 
 
 def delete(customers: Customers, request: Request) -> Answer:
+    """`customers.delete`: the customer and all that it has. Raises NotFound."""
     customers.delete(request.customer(CustomerParams.of(request.body).customer_id))
     return Answer({"success": True})
 
 
 def list_customers(catalogs: Catalogs, customers: Customers, request: Request) -> Answer:
+    """`customers.list`: a page of the customers that match, the newest first unless told."""
     params = ListCustomersParams.of(request.body)
     catalog, env = catalogs.catalog(request.caller.environment), request.caller.environment
 
@@ -167,13 +199,17 @@ def list_customers(catalogs: Catalogs, customers: Customers, request: Request) -
         if _matches(holdings, None, params.plans, params.subscription_status, request.now):
             yield "", holdings
 
-    page = each_customer(
-        customers, env, None, params.start_cursor, params.limit or 50, found, newest_first=params.sort_order != "asc"
-    )
-    return Answer(page_json(page, lambda holdings: customer_json(holdings, catalog, env, request.now)))
+    asked = PageRequest(None, params.start_cursor, params.limit or 50, newest_first=params.sort_order != "asc")
+    page = each_customer(customers, env, asked, found)
+    view = CustomerView(catalog, env, request.now)
+    return Answer(page_json(page, lambda holdings: customer_json(holdings, view)))
 
 
 def advance_test_clock(customers: Customers, request: Request) -> Answer:
+    """`customers.advance_test_clock`: moves a sandbox customer's time forward.
+
+    Raises Forbidden in the live environment, InvalidInput for a time that is not ahead, NotFound.
+    """
     params = AdvanceParams.of(request.body)
     customers.advance_test_clock(request.customer(params.customer_id), params.frozen_time, request.now)
     return Answer({"customer_id": params.customer_id, "frozen_time": params.frozen_time, "status": "ready"})
@@ -183,6 +219,10 @@ def advance_test_clock(customers: Customers, request: Request) -> Answer:
 
 
 def create_entity(catalogs: Catalogs, customers: Customers, request: Request) -> Answer:
+    """`entities.create`. Below 2.1, or with `customer_data`, an unknown customer is made on the way.
+
+    Raises NotFound or AlreadyExists.
+    """
     params = CreateEntityParams.of(request.body)
     env, version = request.caller.environment, version_of(request.headers.get("x-api-version"))
     controls = params.billing_controls.applied(NO_CONTROLS) if params.billing_controls else NO_CONTROLS
@@ -196,12 +236,14 @@ def create_entity(catalogs: Catalogs, customers: Customers, request: Request) ->
 
 
 def get_entity(catalogs: Catalogs, customers: Customers, request: Request) -> Answer:
+    """`entities.get`. Raises NotFound."""
     params = EntityParams.of(request.body)
     holdings = customers.with_entity(request.caller.environment, params.customer_id, params.entity_id)
     return _shown_entity(catalogs, request, holdings, params.entity_id, params.expand)
 
 
 def update_entity(catalogs: Catalogs, customers: Customers, request: Request) -> Answer:
+    """`entities.update`: sets the entity's controls. Raises NotFound."""
     params = UpdateEntityParams.of(request.body)
     held = customers.with_entity(request.caller.environment, params.customer_id, params.entity_id)
     if params.billing_controls is not None:
@@ -211,6 +253,7 @@ def update_entity(catalogs: Catalogs, customers: Customers, request: Request) ->
 
 
 def delete_entity(customers: Customers, request: Request) -> Answer:
+    """`entities.delete`. Raises NotFound."""
     params = EntityParams.of(request.body)
     held = customers.with_entity(request.caller.environment, params.customer_id, params.entity_id)
     customers.delete_entity(request.customer(held.customer.id), params.entity_id, request.now)
@@ -218,6 +261,7 @@ def delete_entity(customers: Customers, request: Request) -> Answer:
 
 
 def list_entities(catalogs: Catalogs, customers: Customers, request: Request) -> Answer:
+    """`entities.list`: a page of the entities of one customer or of all that match."""
     params = ListEntitiesParams.of(request.body)
     catalog, env = catalogs.catalog(request.caller.environment), request.caller.environment
 
@@ -229,14 +273,18 @@ def list_entities(catalogs: Catalogs, customers: Customers, request: Request) ->
             if _matches(holdings, entity.id, params.plans, params.subscription_status, request.now):
                 yield entity.id, (holdings, entity)
 
-    page = each_customer(customers, env, params.customer_id, params.start_cursor, params.limit or 50, found)
-    return Answer(page_json(page, lambda item: entity_json(*item, catalog, env, request.now)))
+    page = each_customer(
+        customers, env, PageRequest(params.customer_id, params.start_cursor, params.limit or 50), found
+    )
+    view = CustomerView(catalog, env, request.now)
+    return Answer(page_json(page, lambda item: entity_json(*item, view)))
 
 
 # ------------------------------------------------------------------ shapes
 
 
 def page_json(page: Page[T], shown: Callable[[T], dict[str, Any]]) -> dict[str, Any]:
+    """A page of a list; `shown` turns one item into JSON."""
     return {
         "list": [shown(item) for item in page.items],
         "has_more": page.next_cursor is not None,
@@ -256,7 +304,7 @@ def _shown(catalogs: Catalogs, request: Request, holdings: Holdings, expand: lis
         else {}
     )
     catalog = catalogs.catalog(env)
-    shown = customer_json(holdings, catalog, env, request.now, names, plans)
+    shown = customer_json(holdings, CustomerView(catalog, env, request.now, names, plans))
     if version < FLAGS:
         shown = _named(shown, holdings, plans, request.now)
     return Answer(translated(version, "customer", shown))
@@ -276,14 +324,14 @@ def _shown_entity(
         else {}
     )
     entity = holdings.entity(entity_id)
-    shown = entity_json(holdings, entity, catalogs.catalog(env), env, request.now, names, plans)
+    shown = entity_json(holdings, entity, CustomerView(catalogs.catalog(env), env, request.now, names, plans))
     if version < FLAGS:
         shown = _named(shown, holdings, plans, request.now)
     return Answer(translated(version, "entity", shown))
 
 
 def _named(shown: dict[str, Any], holdings: Holdings, plans: dict[str, Plan], now: int) -> dict[str, Any]:
-    """With what 1.2 tells of a product and later versions do not."""
+    """Adds what 1.2 shows of a product and later versions do not: its name, its group, and whether a trial runs."""
     for held in shown["subscriptions"]:
         plan = plans.get(held["id"])
         trialing = holdings.subscriptions[held["id"]].trialing(holdings.time(now))
@@ -291,15 +339,19 @@ def _named(shown: dict[str, Any], holdings: Holdings, plans: dict[str, Plan], no
     return shown
 
 
-def customer_json(
-    holdings: Holdings,
-    catalog: Catalog,
-    env: Environment,
-    now: int,
-    expand: frozenset[str] = frozenset(),
-    plans: dict[str, Plan] | None = None,
-) -> dict[str, Any]:
-    customer, at = holdings.customer, holdings.time(now)
+class CustomerView(NamedTuple):
+    """How a customer or an entity is to be shown, and what that needs besides its holdings."""
+
+    catalog: Catalog  # the environment's features and plans
+    env: Environment
+    now: int  # epoch ms; a test clock replaces it
+    expand: frozenset[str] = frozenset()  # names of what to show in full, such as `balances.feature`
+    plans: dict[str, Plan] | None = None  # by subscription id; None or empty: no plan is shown in full
+
+
+def customer_json(holdings: Holdings, view: CustomerView) -> dict[str, Any]:
+    """A customer in the newest shape: its fields, controls, subscriptions, balances and flags."""
+    customer, at = holdings.customer, holdings.time(view.now)
     balances = all_as_of(holdings.balances, at)
     shown: dict[str, Any] = {
         "id": customer.id,
@@ -308,35 +360,28 @@ def customer_json(
         "created_at": customer.created_at,
         "fingerprint": customer.fingerprint,
         "stripe_id": None,
-        "env": env.value,
+        "env": view.env.value,
         "metadata": customer.metadata,
         "send_email_receipts": customer.send_email_receipts,
         "billing_controls": effective_json(holdings, balances, "", at),
         "config": {"disable_pooled_balance": customer.unpooled},
-        **_held_json(holdings, "", balances, catalog, env, at, expand, plans),
+        **_held_json(holdings, "", balances, at, view),
         "licenses": [],
     }
-    if "entities" in expand:
+    if "entities" in view.expand:
         entities = sorted(holdings.entities.values(), key=lambda entity: entity.id)
-        shown["entities"] = [_plain_entity_json(holdings, entity, env) for entity in entities]
+        shown["entities"] = [_plain_entity_json(holdings, entity, view.env) for entity in entities]
     return shown
 
 
-def entity_json(
-    holdings: Holdings,
-    entity: Entity,
-    catalog: Catalog,
-    env: Environment,
-    now: int,
-    expand: frozenset[str] = frozenset(),
-    plans: dict[str, Plan] | None = None,
-) -> dict[str, Any]:
-    at = holdings.time(now)
+def entity_json(holdings: Holdings, entity: Entity, view: CustomerView) -> dict[str, Any]:
+    """An entity in the newest shape: its fields, controls, and what it has, its customer's included."""
+    at = holdings.time(view.now)
     balances = all_as_of(holdings.balances, at)
     return {
-        **_plain_entity_json(holdings, entity, env),
+        **_plain_entity_json(holdings, entity, view.env),
         "billing_controls": effective_json(holdings, balances, entity.id, at),
-        **_held_json(holdings, entity.id, balances, catalog, env, at, expand, plans),
+        **_held_json(holdings, entity.id, balances, at, view),
     }
 
 
@@ -351,17 +396,9 @@ def _plain_entity_json(holdings: Holdings, entity: Entity, env: Environment) -> 
     }
 
 
-def _held_json(
-    holdings: Holdings,
-    entity_id: str,
-    balances: Balances,
-    catalog: Catalog,
-    env: Environment,
-    at: int,
-    expand: frozenset[str],
-    plans: dict[str, Plan] | None,
-) -> dict[str, Any]:
-    """Subscriptions, balances and flags: an entity has its own and its customer's."""
+def _held_json(holdings: Holdings, entity_id: str, balances: Balances, at: int, view: CustomerView) -> dict[str, Any]:
+    """The subscriptions, balances and flags at an instant (ms): an entity has its own and its customer's."""
+    catalog, expand, plans = view.catalog, view.expand, view.plans
     owners = (None,) if not entity_id else (entity_id, None)
     held = [s for s in holdings.subscriptions.values() if s.entity_id in owners and s.status(at) != "expired"]
     ids = sorted({key.feature_id for key in balances})
@@ -373,7 +410,7 @@ def _held_json(
         "subscriptions": [
             subscription_json(s, at)
             | (
-                {"plan": plan_json(plans[s.id], env)}
+                {"plan": plan_json(plans[s.id], view.env)}
                 if plans and s.id in plans and "subscriptions.plan" in expand
                 else {}
             )
@@ -386,6 +423,7 @@ def _held_json(
 
 
 def subscription_json(subscription: Subscription, now: int) -> dict[str, Any]:
+    """A subscription at an instant (ms), in the newest shape."""
     period = subscription.period(now)
     return {
         "id": subscription.id,

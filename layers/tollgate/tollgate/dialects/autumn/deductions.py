@@ -20,7 +20,10 @@ def deductions_json(
     types: Mapping[str, FeatureType],
     group_of: GroupOf | None,
 ) -> list[dict[str, Any]]:
-    """Bin by bin, keyed by the feature that owns the balance; groups, by the balance."""
+    """What was drawn in each bin, by the feature that owns the balance; in groups, by the balance.
+
+    `starts` are the bins' first instants (ms). Amounts are in units of the balance's feature.
+    """
     by_bin: dict[int, list[tuple[Entry, Taken]]] = {at: [] for at in starts}
     for entry in entries:
         by_bin[bin_start(entry.at, size, zone)] += [(entry, taken) for taken in entry.deductions]
@@ -72,7 +75,8 @@ def _balance(id: str, found: Sequence[tuple[Entry, Taken]]) -> dict[str, Any]:
 
 
 def _cost(found: Sequence[tuple[Entry, Taken]]) -> Decimal | None:
-    """The rate at which uses were converted; None where it is one, unknown, or there are several."""
+    """Credits for one unit of the feature used; None where nothing was converted, or the rate is unknown or not
+    always the same."""
     rates = {
         unconverted(taken.value, entry.value)
         for entry, taken in found

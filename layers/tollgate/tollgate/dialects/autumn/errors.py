@@ -1,4 +1,5 @@
-"""Domain errors as Autumn's answers: `{message, code, env}` (autumn.md 1.1), and what is wrong with a request in its words."""
+"""Domain errors as Autumn's answers: `{message, code, env}` (autumn.md 1.1), and what is wrong with a request in its
+words."""
 
 from __future__ import annotations
 
@@ -46,6 +47,7 @@ _TYPE_RULES = {
 
 
 def error_answer(error: TollgateError, env: Environment) -> Answer:
+    """A domain error as Autumn answers it: its status, and `{message, code, env}`."""
     status, code = _TABLE[type(error)]
     kind = getattr(error, "kind", "")
     code = _CODES.get((type(error), kind)) or code.format(kind=kind)
@@ -53,7 +55,7 @@ def error_answer(error: TollgateError, env: Environment) -> Answer:
 
 
 def internal_error(env: Environment | None) -> Answer:
-    """The answer to a defect of ours: it tells nothing of it."""
+    """The answer where the code itself failed. It tells the caller no details."""
     return Answer({"message": "Internal error", "code": "internal_error", "env": env and env.value}, 500)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -17,7 +17,7 @@ from tollgate.dialects.http import Answer, Request
 from tollgate.domain.environments import Environment
 from tollgate.domain.errors import InvalidInput
 from tollgate.domain.features import FeatureType
-from tollgate.domain.history import Bin, Entry, GroupOf, Sum, text
+from tollgate.domain.history import Bin, Entry, GroupOf, SeriesOptions, Sum, text
 from tollgate.usecases.history import Query, Usage
 
 MAX_FILTERS = 5
@@ -30,11 +30,15 @@ _POSITION = re.compile("[0-9]{14}(#[^#]*){3}").fullmatch
 
 
 class SomeTime(Params):
+    """A range of time in epoch ms, without its end. It ends now, and starts with the oldest use kept, unless told."""
+
     start: Time | None = None
     end: Time | None = None
 
 
 class ListParams(Params):
+    """The body of `events.list`."""
+
     start_cursor: Cursor | None = None
     limit: Whole | None = None
     offset: Whole | None = None
@@ -47,6 +51,8 @@ class ListParams(Params):
 
 
 class AggregateParams(Params):
+    """The body of `events.aggregate`."""
+
     feature_id: Id | Ids
     customer_id: Id | None = None
     entity_id: Id | None = None
@@ -62,15 +68,21 @@ class AggregateParams(Params):
 
 
 class QueryParams(Params):
+    """The body of `/v1/query`."""
+
     customer_id: Id
     feature_id: Id | Ids
     range: RangeName | None = None
 
 
 def list_events(usage: Usage, request: Request) -> Answer:
+    """`events.list`: uses, newest first. Versions without cursors page by offset.
+
+    Raises InvalidInput, NotFound, or InvalidRequest where an offset would have to read too many.
+    """
     version = version_of(request.headers.get("x-api-version"))
     params = ListParams.of(request.body)
-    query = _query(usage, request, params, _ids(params.feature_id), params.range, params.filter_by, None)
+    query = _query(usage, request, params, None)
     if version < CURSORS:
         limit, offset = _bounded(params.limit, 100, 1, 1000, "limit"), _bounded(params.offset, 0, 0, 10**9, "offset")
         every = usage.all(request.caller.environment, query)
@@ -84,25 +96,19 @@ def list_events(usage: Usage, request: Request) -> Answer:
 
 
 def aggregate_events(usage: Usage, request: Request) -> Answer:
+    """`events.aggregate`: uses summed up in bins and, where it is asked for, in groups (autumn.md 7.2).
+
+    Raises InvalidInput, NotFound, or InvalidRequest where it would read too much.
+    """
     version = version_of(request.headers.get("x-api-version"))
     params = AggregateParams.of(request.body)
-    features = _ids(params.feature_id)
-    query = _query(usage, request, params, features, params.range, params.filter_by, "1bc")
+    query = _query(usage, request, params, "1bc")
     size = Bin(params.bin_size or ("hour" if params.range == "24h" else "day"))
     zone = _zone(params.timezone)
     group_of, by_entry = _grouping(params)
     most = _bounded(params.max_groups, 9, 1, 250, "max_groups")
     env = request.caller.environment
-    found = usage.series(
-        env,
-        query,
-        size,
-        zone,
-        counting=params.measure == "count",
-        group_of=group_of,
-        by_entry=by_entry,
-        max_groups=most,
-    )
+    found = usage.series(env, query, SeriesOptions(size, zone, params.measure == "count", group_of, by_entry, most))
     entries: list[Entry] = []
     types: dict[str, FeatureType] = {}
     if params.aggregate_on:
@@ -124,17 +130,21 @@ def aggregate_events(usage: Usage, request: Request) -> Answer:
 
 
 def query(usage: Usage, request: Request) -> Answer:
-    """autumn-py's: days of one customer, flat."""
+    """`/v1/query` of autumn-py: one customer's usage by day (by hour for `24h`), a number for each feature.
+
+    Raises InvalidInput, NotFound, or InvalidRequest where it would read too much.
+    """
     params = QueryParams.of(request.body)
     features = _ids(params.feature_id)
     start, end = usage.range_of(request.caller.environment, params.range or "30d", params.customer_id, request.now)
     wanted = Query(start, end, request.now, params.customer_id, None, features)
     size = Bin.HOUR if params.range == "24h" else Bin.DAY
-    found = usage.series(request.caller.environment, wanted, size, ZoneInfo("UTC"))
+    found = usage.series(request.caller.environment, wanted, SeriesOptions(size, ZoneInfo("UTC")))
     return Answer({"list": [{"period": at, **found.values[at]} for at in found.bins]})
 
 
 def entry_json(entry: Entry) -> dict[str, Any]:
+    """One use with what it moved on each grant: values in units of the feature, times in ms."""
     return {
         "id": entry.use_id,
         "timestamp": entry.at,
@@ -157,17 +167,12 @@ def entry_json(entry: Entry) -> dict[str, Any]:
     }
 
 
-def _query(
-    usage: Usage,
-    request: Request,
-    params: ListParams | AggregateParams,
-    features: Sequence[str],
-    name: RangeName | None,
-    filters: Mapping[str, str] | None,
-    default: RangeName | None,
-) -> Query:
-    """What is asked for; raises InvalidInput for two ranges, and NotFound for a customer or feature that is unknown."""
-    env = request.caller.environment
+def _query(usage: Usage, request: Request, params: ListParams | AggregateParams, default: RangeName | None) -> Query:
+    """Which uses are asked for. `default` is the range where the request names none.
+
+    Raises InvalidInput for two ranges, and NotFound for an unknown customer or feature.
+    """
+    env, features, name = request.caller.environment, _ids(params.feature_id), params.range
     custom = params.custom_range
     if name is not None and custom is not None:
         raise InvalidInput("range", "cannot be combined with custom_range")
@@ -183,7 +188,7 @@ def _query(
     else:  # a customer's list goes on whatever its test clock says
         start = 0 if params.customer_id else request.now - usage.retention_ms
         end = 10**14 - 1 if params.customer_id else request.now + 1
-    return Query(start, end, request.now, params.customer_id, params.entity_id, features, filters or {})
+    return Query(start, end, request.now, params.customer_id, params.entity_id, features, params.filter_by or {})
 
 
 def _known(usage: Usage, env: Environment, features: Sequence[str]) -> None:
@@ -194,7 +199,7 @@ def _known(usage: Usage, env: Environment, features: Sequence[str]) -> None:
 
 
 def _grouping(params: AggregateParams) -> tuple[GroupOf | None, bool]:
-    """The group of an entry or a sum, and whether only entries tell it."""
+    """How an entry or a sum is grouped, and whether that needs what only entries tell. Raises InvalidInput."""
     name = params.group_by
     if name is None:
         return None, False

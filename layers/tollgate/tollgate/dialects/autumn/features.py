@@ -8,6 +8,7 @@ from tollgate.domain.features import Feature
 
 
 def feature_json(feature: Feature) -> dict[str, Any]:
+    """A feature in the newest shape, without the ids of other vendors."""
     shown: dict[str, Any] = {
         "id": feature.id,
         "name": feature.name,
@@ -25,4 +26,5 @@ def feature_json(feature: Feature) -> dict[str, Any]:
 
 
 def schema_json(feature: Feature) -> list[dict[str, Any]]:
+    """What each member of a credit system costs: credits for one unit of it."""
     return [{"metered_feature_id": member, "credit_cost": cost} for member, cost in feature.credit_schema]

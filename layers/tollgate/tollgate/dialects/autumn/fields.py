@@ -46,6 +46,7 @@ class Params(BaseParams):
 
     @classmethod
     def refused(cls, error: ValidationError) -> InvalidInput:
+        """What pydantic found wrong, as the domain's error."""
         return invalid_input(error)
 
 
@@ -58,5 +59,7 @@ class CustomerData(Params):
 
 
 class EntityData(Params):
+    """What an entity made on the way is called, and the feature that counts it (below 2.1)."""
+
     feature_id: Id
     name: Text | None = None

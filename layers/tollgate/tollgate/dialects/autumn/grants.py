@@ -10,7 +10,7 @@ from pydantic import AliasChoices, Field
 
 from tollgate.dialects.autumn.balances import row_json
 from tollgate.dialects.autumn.catalog import ResetParams, RolloverParams
-from tollgate.dialects.autumn.cursors import each_customer
+from tollgate.dialects.autumn.cursors import PageRequest, each_customer
 from tollgate.dialects.autumn.customers import page_json
 from tollgate.dialects.autumn.fields import Cursor, Id, IntervalName, Number, Params, Time, Whole
 from tollgate.dialects.http import Answer, Request
@@ -25,6 +25,8 @@ from tollgate.usecases.customers import Customers
 
 
 class CreateBalanceParams(Params):
+    """The body of `balances.create`: units granted by hand. Times are epoch ms."""
+
     customer_id: Id
     feature_id: Id
     entity_id: Id | None = None
@@ -40,6 +42,8 @@ class CreateBalanceParams(Params):
 
 
 class UpdateBalanceParams(Params):
+    """The body of `balances.update`. Amounts are in units of the feature, times in epoch ms."""
+
     customer_id: Id
     feature_id: Id
     entity_id: Id | None = None
@@ -54,6 +58,8 @@ class UpdateBalanceParams(Params):
 
 
 class DeleteBalanceParams(Params):
+    """The body of `balances.delete`."""
+
     customer_id: Id
     feature_id: Id | None = None
     entity_id: Id | None = None
@@ -63,6 +69,8 @@ class DeleteBalanceParams(Params):
 
 
 class ListBalancesParams(Params):
+    """The body of `balances.list`."""
+
     customer_id: Id | None = None
     entity_id: Id | None = None
     plan_id: Id | None = None
@@ -73,6 +81,7 @@ class ListBalancesParams(Params):
 
 
 def create_balance(customers: Customers, request: Request) -> Answer:
+    """`balances.create`: grants units by hand (autumn.md 3.8). Raises InvalidInput, NotFound or AlreadyExists."""
     params = CreateBalanceParams.of(request.body)
     new = NewBalance(
         params.balance_id or f"bal_{uuid.uuid4().hex}",
@@ -92,6 +101,10 @@ def create_balance(customers: Customers, request: Request) -> Answer:
 
 
 def update_balance(customers: Customers, request: Request) -> Answer:
+    """`balances.update`: sets what remains or was used, or changes the grant (autumn.md 3.8).
+
+    Raises InvalidInput for changes that contradict each other or for none, and NotFound.
+    """
     params = UpdateBalanceParams.of(request.body)
     if params.remaining is not None and (params.usage is not None or params.add_to_balance is not None):
         raise InvalidInput("remaining", "cannot be combined with usage or add_to_balance")
@@ -117,6 +130,10 @@ def update_balance(customers: Customers, request: Request) -> Answer:
 
 
 def delete_balance(customers: Customers, request: Request) -> Answer:
+    """`balances.delete`: removes grants. With `recalculate_balances` their usage is charged to the grants that stay.
+
+    Raises InvalidInput where no grant is named, Conflict for a paid grant, and NotFound.
+    """
     params = DeleteBalanceParams.of(request.body)
     if params.feature_id is None and params.balance_id is None and not params.recalculate_balances:
         raise InvalidInput("", "Either feature_id or balance_id must be provided")
@@ -131,6 +148,7 @@ def delete_balance(customers: Customers, request: Request) -> Answer:
 
 
 def list_balances(customers: Customers, request: Request) -> Answer:
+    """`balances.list`: a page of grants, of one customer or of all; active ones unless told."""
     params = ListBalancesParams.of(request.body)
     statuses = params.statuses or ["active"]
     standalone = "plan_id" in params.model_fields_set and params.plan_id is None
@@ -147,7 +165,9 @@ def list_balances(customers: Customers, request: Request) -> Answer:
             yield status_key, (holdings, status, shown)
 
     env = request.caller.environment
-    page = each_customer(customers, env, params.customer_id, params.start_cursor, params.limit or 50, found)
+    page = each_customer(
+        customers, env, PageRequest(params.customer_id, params.start_cursor, params.limit or 50), found
+    )
     return Answer(page_json(page, lambda item: _listed_json(*item)))
 
 
@@ -168,7 +188,8 @@ def _listed_json(holdings: Holdings, status: str, shown: Shown) -> dict[str, Any
 
 
 def _grants(holdings: Holdings, now: int) -> Iterator[tuple[str, str, Shown]]:
-    """Every grant, with a key that sorts it and its status; an expired one as it last stood, until its item is written."""
+    """Every grant, with a key that sorts it and its status; an expired one is listed as it last stood, until
+    its item is next written."""
     at = holdings.time(now)
     for balance_key, balance in holdings.balances.items():
         for settled in apply_spent(balance):

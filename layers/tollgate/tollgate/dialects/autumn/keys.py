@@ -11,15 +11,20 @@ from tollgate.usecases.api_keys import ApiKeys
 
 
 class CreateKeyParams(Params):
+    """The body of `keys.create`."""
+
     name: Text | None = None
     scope: Literal["secret", "publishable"] | None = None
 
 
 class RevokeKeyParams(Params):
+    """The body of `keys.revoke`."""
+
     key_id: Id
 
 
 def create_key(api_keys: ApiKeys, request: Request) -> Answer:
+    """`keys.create`: the only answer that ever shows the key's text."""
     params = CreateKeyParams.of(request.body)
     scope = Scope(params.scope or Scope.SECRET)
     key, text = api_keys.create(request.caller.environment, scope, params.name or "", request.now)
@@ -27,10 +32,12 @@ def create_key(api_keys: ApiKeys, request: Request) -> Answer:
 
 
 def list_keys(api_keys: ApiKeys, request: Request) -> Answer:
+    """`keys.list`: all keys of the environment, without their texts."""
     return Answer({"list": [key_json(key) for key in api_keys.list(request.caller.environment)]})
 
 
 def revoke_key(api_keys: ApiKeys, request: Request) -> Answer:
+    """`keys.revoke`: forgets a key for good. Raises NotFound."""
     api_keys.revoke(request.caller.environment, RevokeKeyParams.of(request.body).key_id)
     return Answer({"success": True})
 

@@ -23,12 +23,14 @@ from tollgate.domain.plans import PREPAID, USAGE_BASED, BasePrice, ItemPrice, Pl
 from tollgate.domain.quantities import ZERO
 from tollgate.domain.subscriptions import Terms
 from tollgate.usecases.catalog import Catalogs
-from tollgate.usecases.customers import Customers
+from tollgate.usecases.customers import Customers, SubscriptionFilter, SubscriptionUpdate
 
 IntervalV1 = Literal["minute", "hour", "day", "week", "month", "quarter", "semi_annual", "year", "lifetime"]
 
 
 class SetUsageParams(Params):
+    """The body of `POST /v1/usage`: how much is to count as used, in units of the feature."""
+
     customer_id: Id
     feature_id: Id
     value: Number
@@ -36,13 +38,16 @@ class SetUsageParams(Params):
 
 
 class BalanceEntry(Params):
+    """What is to remain of one feature, in its units."""
+
     feature_id: Id
     balance: Number
     interval: IntervalV1 | None = None
 
 
 class SetBalancesParams(Params):
-    """`balances` as the server takes them, or the one `feature_id` and `value` that autumn-py sends (autumn.md 0.5)."""
+    """The body of `POST /v1/customers/{id}/balances`: `balances`, or one `feature_id` and `value` as autumn-py sends
+    them (autumn.md 0.5)."""
 
     balances: Annotated[list[BalanceEntry], Field(min_length=1, max_length=50)] | None = None
     feature_id: Id | None = None
@@ -51,22 +56,31 @@ class SetBalancesParams(Params):
 
 
 class CreateCustomerParams(current.CustomerFields):
+    """The body of `POST /v1/customers`."""
+
     id: Id
 
 
 class EntityEntry(Params):
+    """One entity in the body of `POST /v1/customers/{id}/entities`."""
+
     id: Id
     feature_id: Id
     name: Text | None = None
 
 
 class OptionParams(Params):
+    """How many units of a prepaid feature are bought."""
+
     feature_id: Id
     quantity: Number
 
 
 class AttachProductParams(Params):
-    """`free_trial` false: without the plan's own. `features` is an older name of `options`."""
+    """The body of `POST /v1/attach`.
+
+    `free_trial: false` leaves out the plan's trial. `features` is an older name of `options`.
+    """
 
     later = ("products", "force_checkout")
 
@@ -82,6 +96,8 @@ class AttachProductParams(Params):
 
 
 class CancelParams(Params):
+    """The body of `POST /v1/cancel`."""
+
     customer_id: Id
     product_id: Id
     entity_id: Id | None = None
@@ -89,11 +105,15 @@ class CancelParams(Params):
 
 
 class TierV1(Params):
+    """One tier of a price: up to `to` units, each costs `amount`."""
+
     to: Number | Literal["inf"]
     amount: Number
 
 
 class ItemV1(Params):
+    """What a 1.x product grants of one feature; without a feature it is the product's own price."""
+
     feature_id: Id | None = None
     included_usage: Number | Literal["inf"] | None = None
     interval: IntervalV1 | None = None
@@ -107,6 +127,8 @@ class ItemV1(Params):
 
 
 class ProductParams(Params):
+    """A 1.x product: a plan in older words."""
+
     id: Id
     name: Text | None = None
     is_add_on: bool | None = None
@@ -117,7 +139,7 @@ class ProductParams(Params):
 
 
 def set_usage(customers: Customers, request: Request) -> Answer:
-    """`POST /v1/usage`: what was used is set, the grant stays."""
+    """`POST /v1/usage`: sets what was used, and leaves the grant as it is. Raises NotFound or InvalidInput."""
     params = SetUsageParams.of(request.body)
     which = BalanceFilter(params.feature_id, params.entity_id or "")
     customers.update_balance(
@@ -127,7 +149,7 @@ def set_usage(customers: Customers, request: Request) -> Answer:
 
 
 def set_balances(customers: Customers, request: Request, customer_id: str) -> Answer:
-    """`POST /v1/customers/{id}/balances`: what is left is set, and the grant with it (autumn.md 3.8)."""
+    """`POST /v1/customers/{id}/balances`: sets what remains, and changes the grant by as much (autumn.md 3.8)."""
     params = SetBalancesParams.of(request.body)
     changes: list[tuple[BalanceFilter, BalanceUpdate]] = []
     entity_id = params.entity_id or ""
@@ -147,6 +169,7 @@ def set_balances(customers: Customers, request: Request, customer_id: str) -> An
 
 
 def create_customer(catalogs: Catalogs, customers: Customers, request: Request) -> Answer:
+    """`POST /v1/customers`: makes the customer, or fills the empty name and e-mail of a known one."""
     params = CreateCustomerParams.of(request.body)
     customer = params.applied(Customer(params.id))
     env = request.caller.environment
@@ -155,19 +178,23 @@ def create_customer(catalogs: Catalogs, customers: Customers, request: Request) 
 
 
 def get_customer(catalogs: Catalogs, customers: Customers, request: Request, customer_id: str) -> Answer:
+    """`GET /v1/customers/{id}`. Raises NotFound."""
     return current.get(catalogs, customers, request._replace(body={"customer_id": customer_id}))
 
 
 def update_customer(catalogs: Catalogs, customers: Customers, request: Request, customer_id: str) -> Answer:
+    """`POST /v1/customers/{id}`: fields that are absent stay. Raises NotFound."""
     return current.update(catalogs, customers, _with(request, customer_id=customer_id))
 
 
 def delete_customer(customers: Customers, request: Request, customer_id: str) -> Answer:
+    """`DELETE /v1/customers/{id}`. Raises NotFound."""
     customers.delete(request.customer(customer_id))
     return Answer({"success": True, "customer_id": customer_id})
 
 
 def list_customers(catalogs: Catalogs, customers: Customers, request: Request) -> Answer:
+    """`GET /v1/customers`: newest first, paged by `limit` (50 unless told) and `offset`."""
     limit, offset = _whole(request, "limit", 50, 200), _whole(request, "offset", 0, 1_000_000)
     env = request.caller.environment
     listed = list(customers.refs(env, newest_first=True))
@@ -176,7 +203,10 @@ def list_customers(catalogs: Catalogs, customers: Customers, request: Request) -
 
 
 def create_entities(catalogs: Catalogs, customers: Customers, request: Request, customer_id: str) -> Answer:
-    """One entity, or a list of them; answers likewise."""
+    """`POST /v1/customers/{id}/entities`: makes one entity or a list of them, and answers with one or a list.
+
+    Raises NotFound or AlreadyExists; the entities of a list that were made before stay.
+    """
     bodies = request.body if isinstance(request.body, list) else [request.body]
     entries = [EntityEntry.of(body) for body in bodies]
     for entry in entries:
@@ -187,12 +217,14 @@ def create_entities(catalogs: Catalogs, customers: Customers, request: Request, 
 
 
 def get_entity(catalogs: Catalogs, customers: Customers, request: Request, customer_id: str, entity_id: str) -> Answer:
+    """`GET /v1/customers/{id}/entities/{entity}`. Raises NotFound."""
     return current.get_entity(
         catalogs, customers, request._replace(body={"customer_id": customer_id, "entity_id": entity_id})
     )
 
 
 def delete_entity(customers: Customers, request: Request, customer_id: str, entity_id: str) -> Answer:
+    """`DELETE /v1/customers/{id}/entities/{entity}`. Raises NotFound."""
     return current.delete_entity(customers, request._replace(body={"customer_id": customer_id, "entity_id": entity_id}))
 
 
@@ -200,17 +232,20 @@ def delete_entity(customers: Customers, request: Request, customer_id: str, enti
 
 
 def list_products(catalogs: Catalogs, request: Request) -> Answer:
+    """`GET /v1/products`: the newest version of each plan that is not archived."""
     env, catalog = request.caller.environment, catalogs.catalog(request.caller.environment)
     plans = [plan for plan in catalogs.plans(env) if not plan.archived]
     return Answer({"list": [product_json(plan, env, catalog) for plan in plans]})
 
 
 def get_product(catalogs: Catalogs, request: Request, product_id: str) -> Answer:
+    """`GET /v1/products/{id}`. Raises NotFound."""
     env = request.caller.environment
     return Answer(product_json(catalogs.plan(env, product_id), env, catalogs.catalog(env)))
 
 
 def create_product(catalogs: Catalogs, request: Request) -> Answer:
+    """`POST /v1/products`. Raises AlreadyExists, NotFound or InvalidInput."""
     params = ProductParams.of(request.body)
     plan = _applied(params, Plan(params.id, params.name or params.id, created_at=request.now))
     env = request.caller.environment
@@ -218,6 +253,7 @@ def create_product(catalogs: Catalogs, request: Request) -> Answer:
 
 
 def update_product(catalogs: Catalogs, request: Request, product_id: str) -> Answer:
+    """`POST /v1/products/{id}`: makes a new version of the plan. Raises NotFound or InvalidInput."""
     params = ProductParams.of({"id": product_id, **_body(request)})
     env = request.caller.environment
     plan = catalogs.update_plan(env, product_id, lambda old: _applied(params, old), request.now)
@@ -225,11 +261,16 @@ def update_product(catalogs: Catalogs, request: Request, product_id: str) -> Ans
 
 
 def delete_product(catalogs: Catalogs, request: Request, product_id: str) -> Answer:
+    """`DELETE /v1/products/{id}`: deletes the plan's newest version, or archives it where it has been subscribed to."""
     catalogs.delete_plan(request.caller.environment, product_id)
     return Answer({"success": True})
 
 
 def attach(catalogs: Catalogs, customers: Customers, request: Request) -> Answer:
+    """`POST /v1/attach`: subscribes a customer, made on the way, to a product (autumn.md 1.4).
+
+    Raises NotFound, InvalidInput, or InvalidRequest where the plan cannot be attached.
+    """
     params = AttachProductParams.of(request.body)
     (product_id,) = params.product_ids or (params.product_id,)
     if product_id is None or (params.product_id is not None and params.product_ids is not None):
@@ -257,13 +298,13 @@ def attach(catalogs: Catalogs, customers: Customers, request: Request) -> Answer
 
 
 def cancel(customers: Customers, request: Request) -> Answer:
+    """`POST /v1/cancel`: ends the subscription to a product, at the end of the cycle unless told. Raises NotFound."""
     params = CancelParams.of(request.body)
     customers.update_subscription(
         request.customer(params.customer_id),
+        SubscriptionFilter(plan_id=params.product_id, entity_id=params.entity_id),
+        SubscriptionUpdate("cancel_immediately" if params.cancel_immediately else "cancel_end_of_cycle"),
         request.now,
-        plan_id=params.product_id,
-        entity_id=params.entity_id,
-        action="cancel_immediately" if params.cancel_immediately else "cancel_end_of_cycle",
     )
     return Answer({"success": True, "customer_id": params.customer_id, "product_id": params.product_id})
 

@@ -15,6 +15,8 @@ from tollgate.usecases.reservations import Finalization, Reservations
 
 
 class FinalizeParams(Params):
+    """The body of `balances.finalize`. `override_value` is what was used in the end, in units of the feature."""
+
     lock_id: Annotated[str, Field(min_length=1, max_length=256)]
     action: Literal["confirm", "release"]
     override_value: Number | None = None
@@ -22,10 +24,16 @@ class FinalizeParams(Params):
 
 
 class ListLocksParams(Params):
+    """The body of `balances.list_locks`."""
+
     customer_id: Id
 
 
 def finalize(reservations: Reservations, request: Request) -> Answer:
+    """`balances.finalize`: confirms what a lock holds, uses another amount of it, or releases it (autumn.md 3.11).
+
+    Raises InvalidRequest where no such lock lives, or Conflict where another call is finalizing it.
+    """
     params = FinalizeParams.of(request.body)
     how = Finalization(params.override_value, params.action == "release", params.properties)
     reservations.finalize(request.caller, params.lock_id, how, request.now)
@@ -33,7 +41,8 @@ def finalize(reservations: Reservations, request: Request) -> Answer:
 
 
 def list_locks(customers: Customers, reservations: Reservations, request: Request) -> Answer:
-    """A customer's live locks, oldest first: found by what holds units of its balances."""
+    """`balances.list_locks`: the locks that hold units of the customer's balances now, oldest first. Raises
+    NotFound."""
     params = ListLocksParams.of(request.body)
     env = request.caller.environment
     holdings = customers.get(request.customer(params.customer_id))
@@ -44,6 +53,7 @@ def list_locks(customers: Customers, reservations: Reservations, request: Reques
 
 
 def lock_json(lock: Lock) -> dict[str, Any]:
+    """A lock: amounts in units of the feature, times in ms."""
     reservation = lock.reservation
     return {
         "lock_id": reservation.lock_id,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from tollgate.dialects.autumn.versions import Version, translated
 from tollgate.dialects.http import Answer, Request
@@ -19,6 +19,10 @@ from tollgate.usecases.customers import Customers
 
 
 def product_json(plan: Plan, env: Environment, catalog: Catalog, scenario: str | None = None) -> dict[str, Any]:
+    """A plan as 1.x knows it: a product, with its price as one of its items.
+
+    `scenario` says what attaching it would be, such as an upgrade.
+    """
     trial = plan.free_trial
     items = [_item_json(item, catalog.features.get(item.feature_id)) for item in plan.items]
     shown: dict[str, Any] = {
@@ -98,16 +102,22 @@ def _item_json(item: PlanItem, feature: Feature | None) -> dict[str, Any]:
     return shown
 
 
+class ProductCheck(NamedTuple):
+    """A check of a plan (1.x: a product) instead of a feature."""
+
+    plan_id: str
+    customer_id: str
+    entity_id: str | None  # None: the customer's own subscriptions only
+
+
 def check_product(
-    catalogs: Catalogs,
-    customers: Customers,
-    request: Request,
-    version: Version,
-    plan_id: str,
-    customer_id: str,
-    entity_id: str | None,
+    catalogs: Catalogs, customers: Customers, request: Request, version: Version, asked: ProductCheck
 ) -> Answer:
-    """Whether a plan is attached and runs (autumn.md 2.5). Raises NotFound."""
+    """Whether a subscription of the plan is active (autumn.md 2.5).
+
+    Raises NotFound for an unknown plan, customer or entity.
+    """
+    plan_id, customer_id, entity_id = asked
     env = request.caller.environment
     catalogs.plan(env, plan_id)
     holdings = customers.get(request.customer(customer_id))
@@ -143,7 +153,8 @@ def _status(subscription: Subscription, now: int) -> str:
 def preview(
     catalogs: Catalogs, customers: Customers, request: Request, customer_id: str, outcome: Outcome
 ) -> dict[str, Any]:
-    """Why a check was denied, and the plans that would grant access, the cheapest upgrade first (autumn.md 2.7)."""
+    """Why a check was denied, and which plans would grant access, the cheapest first (autumn.md 2.7). Raises
+    NotFound."""
     env = request.caller.environment
     holdings, catalog = customers.get(request.customer(customer_id)), catalogs.catalog(env)
     feature = outcome.feature
@@ -174,8 +185,10 @@ def preview(
 
 
 def offered(plans: Iterable[Plan], holdings: Holdings, granting: set[str], now: int) -> Sequence[tuple[Plan, str]]:
-    """The plans that grant one of these features and could be attached, with their scenario: upgrades by price, then
-    add-ons by price."""
+    """The plans that grant one of these features and could be attached, each with its scenario (`new` or `upgrade`).
+
+    Main plans come first and add-ons last, each in order of price.
+    """
     at = holdings.time(now)
     mains = {s.group: _monthly(s.price) for s in holdings.active(at) if not s.add_on}
     attached = {s.plan_id for s in holdings.active(at)}

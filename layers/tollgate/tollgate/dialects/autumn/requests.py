@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from tollgate.dialects.autumn.balances import FeatureStore, balance_json
 from tollgate.dialects.autumn.versions import FLAGS, Version
@@ -16,7 +16,9 @@ from tollgate.usecases.commands import Outcome
 if TYPE_CHECKING:
     from tollgate.usecases.customers import Customers
 
-MAX_KEY = 255
+T = TypeVar("T")
+
+MAX_KEY = 255  # characters of an idempotency key
 
 
 def header_key(request: Request) -> tuple[IdempotencyKey, ...]:
@@ -28,25 +30,34 @@ def header_key(request: Request) -> tuple[IdempotencyKey, ...]:
 
 
 def checked_key(text: str, field: str) -> str:
+    """The idempotency key. Raises InvalidInput where it is empty or longer than MAX_KEY."""
     if not 1 <= len(text) <= MAX_KEY:
         raise InvalidInput(field, f"must be 1 to {MAX_KEY} characters")
     return text
+
+
+class NamedCustomer(NamedTuple):
+    """The customer and entity of a check or track, with what is needed to make them where they are unknown."""
+
+    customer_id: str
+    entity_id: str | None
+    customer_data: Mapping[str, Any] | None  # name, e-mail and fingerprint
+    entity_data: Mapping[str, Any] | None  # feature id and name; None: an unknown entity is not made
 
 
 def with_customer(
     version: Version,
     request: Request,
     customers: Callable[[], Customers],
-    customer_id: str,
-    entity_id: str | None,
-    customer_data: Mapping[str, Any] | None,
-    entity_data: Mapping[str, Any] | None,
-    call: Callable[[], Any],
-) -> Any:
-    """The call; below 2.1, where it finds no such customer or entity, they are made and it is tried again.
+    named: NamedCustomer,
+    call: Callable[[], T],
+) -> T:
+    """Runs `call` and returns what it returns. Below 2.1 an unknown customer or entity is made, and `call` runs again.
 
-    Source: autumn.md 1.4. A known customer's empty name and e-mail are filled from `customer_data`.
+    The empty name and e-mail of a known customer are filled from `customer_data` (autumn.md 1.4). Raises NotFound
+    where nothing may be made, and InvalidInput for `entity_data` without a feature.
     """
+    customer_id, entity_id, customer_data, entity_data = named
     if version >= FLAGS:
         return call()
     if customer_data:
@@ -85,13 +96,13 @@ def _make_entity(
 
 
 def expanded(request: Request, expand: list[str] | None) -> frozenset[str]:
-    """What is to be expanded: named in the body, or in the query (repeated, or with commas)."""
+    """The names of what to show in full: from the body, and from the query (repeated, or with commas)."""
     named = [part for value in request.query.get("expand", ()) for part in value.split(",")]
     return frozenset([*(expand or ()), *named])
 
 
 def shown_balances(outcome: Outcome, features: FeatureStore) -> dict[str, dict[str, Any] | None]:
-    """The balances of all features in play, None for one that is not held."""
+    """The balances of all features that the use may draw from; None for one that is not held."""
     return {
         id: balance_json(id, outcome.entity_id, outcome.balances, features) for id in dict.fromkeys(outcome.features)
     }

@@ -11,7 +11,14 @@ from pydantic import Field, TypeAdapter, ValidationError
 from tollgate.dialects.autumn.balances import deduction_json
 from tollgate.dialects.autumn.errors import invalid_input
 from tollgate.dialects.autumn.fields import CustomerData, EntityData, Id, Number, Params, Properties, Text, Time
-from tollgate.dialects.autumn.requests import checked_key, expanded, header_key, shown_balances, with_customer
+from tollgate.dialects.autumn.requests import (
+    NamedCustomer,
+    checked_key,
+    expanded,
+    header_key,
+    shown_balances,
+    with_customer,
+)
 from tollgate.dialects.autumn.versions import NEWEST, Version, translated, version_of
 from tollgate.dialects.http import Answer, Request
 from tollgate.dialects.queue import messages
@@ -44,6 +51,8 @@ class TrackUseCases(NamedTuple):
 
 
 class TrackParams(Params):
+    """The body of a track, and one entry of a batch. `timestamp` is the use's own time, in epoch ms."""
+
     later = ("lock",)
 
     customer_id: Id
@@ -78,7 +87,12 @@ _BATCH: TypeAdapter[list[TrackParams]] = TypeAdapter(
 
 
 def track(use_cases: TrackUseCases, request: Request) -> Answer:
-    """Counts a use at once; or, where it is asked for (from 2.5 on unless it is not), takes it to be counted within seconds."""
+    """Counts a use at once, or takes it to be counted within seconds.
+
+    The body's `async` decides; where it is absent, versions from 2.5 on take it and older ones count it at once. Raises
+    InvalidInput, InvalidRequest, NotFound, and with `overage_behavior: reject` InsufficientBalance or
+    UsageLimitExceeded.
+    """
     version = version_of(request.headers.get("x-api-version"))
     request.caller.require_secret("track usage")
     params = TrackParams.of(_lifted(version, request.body)).checked(request.now)
@@ -115,24 +129,21 @@ def track(use_cases: TrackUseCases, request: Request) -> Answer:
             return use_cases.tracking.track_event(request.caller, params.event_name, use, request.now)
         return [use_cases.tracking.track(request.caller, use, request.now)]
 
-    outcomes: list[Outcome] = with_customer(
-        version,
-        request,
-        use_cases.customers,
+    named = NamedCustomer(
         params.customer_id,
         params.entity_id,
         params.customer_data.model_dump() if params.customer_data else None,
         params.entity_data.model_dump() if params.entity_data else None,
-        call,
     )
+    outcomes = with_customer(version, request, use_cases.customers, named, call)
     return Answer(translated(version, "track", answer | _balances(use_cases, request, params, outcomes)))
 
 
 def batch_track(use_cases: TrackUseCases, request: Request) -> Answer:
-    """Takes 1 to 1000 uses; they are counted within seconds, each once.
+    """`balances.batch_track`: takes 1 to 1000 uses, to be counted within seconds, each once.
 
-    Where not all could be enqueued the answer is an error, and those that were are counted all the same: only under an
-    idempotency key may the call be repeated without counting them again.
+    Where some could not be enqueued the answer is an error, and the others are counted all the same. Only a call with
+    an idempotency key may be repeated without counting those again. Raises InvalidInput, NotFound or Forbidden.
     """
     version_of(request.headers.get("x-api-version"))
     request.caller.require_secret("track usage")
@@ -156,7 +167,7 @@ def batch_track(use_cases: TrackUseCases, request: Request) -> Answer:
 
 
 def _lifted(version: Version, body: Any) -> Any:
-    """1.2's `properties.value` is the value (autumn.md 1.3)."""
+    """In 1.2 `properties.value` is the amount: it becomes `value` (autumn.md 1.3)."""
     if version > (1, 2) or not isinstance(body, dict) or not isinstance(body.get("properties"), dict):
         return body
     if "value" not in body["properties"]:
@@ -195,8 +206,8 @@ def _accepted(
 def _send(
     use_cases: TrackUseCases, request: Request, keys: Sequence[IdempotencyKey], items: Sequence[dict[str, Any]]
 ) -> None:
-    """Puts uses on the queue. Where that fails, some may be on it: with a key, the call's repeat sends them under the same
-    ids, and they are counted once."""
+    """Puts uses on the queue. A failure may leave some of them there. With an idempotency key a repeat of the call
+    sends them under the same ids, and they are counted once."""
     seed = use_cases.idempotency.seed(request.caller.environment, keys[0], request.now) if keys else None
     use_cases.send(list(messages(request.caller, request.now, items, seed)))
 

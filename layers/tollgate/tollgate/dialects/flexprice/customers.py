@@ -28,6 +28,8 @@ class CreateCustomerParams(Params):
 
 
 class UpdateCustomerParams(Params):
+    """The body of `PUT /v1/customers`: fields that are absent stay."""
+
     external_id: Id | None = None
     name: Text | None = None
     email: Text | None = None
@@ -35,6 +37,8 @@ class UpdateCustomerParams(Params):
 
 
 class SearchCustomersParams(SearchParams):
+    """The body of `POST /v1/customers/search`."""
+
     later: ClassVar[tuple[str, ...]] = SearchParams.later
 
     customer_ids: list[Text] | None = None
@@ -45,6 +49,7 @@ class SearchCustomersParams(SearchParams):
 
 
 def create_customer(customers: Customers, request: Request) -> Answer:
+    """`POST /v1/customers`. Raises AlreadyExists."""
     params = CreateCustomerParams.of(request.body)
     env = request.caller.environment
     customer = Customer(params.external_id, params.name, params.email, metadata=params.metadata or {})
@@ -52,12 +57,16 @@ def create_customer(customers: Customers, request: Request) -> Answer:
 
 
 def get_customer(customers: Customers, request: Request, customer_id: str) -> Answer:
+    """`GET /v1/customers/{id}` and `…/external/{external_id}`. Raises NotFound."""
     env = request.caller.environment
     return Answer(customer_json(customers.get(request.customer(checked_id(customer_id, "id"))).customer, env))
 
 
 def update_customer(customers: Customers, request: Request, customer_id: str | None = None) -> Answer:
-    """Of the path's id, or the query's `id` or `external_customer_id`."""
+    """`PUT /v1/customers`: the customer is named in the path, or by `id` or `external_customer_id` in the query.
+
+    Raises InvalidInput where none is named or `external_id` is to change, and NotFound.
+    """
     params = UpdateCustomerParams.of(request.body)
     id = customer_id or next(iter(request.query.get("id") or request.query.get("external_customer_id") or ()), None)
     if not id:
@@ -80,12 +89,13 @@ def update_customer(customers: Customers, request: Request, customer_id: str | N
 
 
 def delete_customer(customers: Customers, request: Request, customer_id: str) -> Answer:
+    """`DELETE /v1/customers/{id}`: the customer and all that it has. Raises NotFound."""
     customers.delete(request.customer(checked_id(customer_id, "id")))
     return NO_CONTENT
 
 
 def search_customers(customers: Customers, request: Request) -> Answer:
-    """By ids: those customers. Otherwise every customer of the environment is read."""
+    """`POST /v1/customers/search`: the customers that match all filters. Without ids it reads the whole environment."""
     params = SearchCustomersParams.of(request.body)
     env = request.caller.environment
     ids = [*(params.customer_ids or ()), *(params.external_ids or ())]
@@ -103,13 +113,14 @@ def search_customers(customers: Customers, request: Request) -> Answer:
 
 
 def named_customers(customers: Customers, env: Environment, ids: list[str]) -> Iterator[Holdings]:
-    """The customers of these ids that exist, each once; all of the environment where none is named."""
+    """The customers of these ids that exist, each once; without ids, all of the environment. Raises InvalidInput."""
     if not ids:
         return customers.each(customers.refs(env))
     return customers.each(CustomerRef(env, checked_id(id, "id")) for id in dict.fromkeys(ids))
 
 
 def customer_json(customer: Customer, env: Environment) -> dict[str, Any]:
+    """A CustomerResponse: both of Flexprice's ids are the customer's one id."""
     created = time_text(customer.created_at or None)
     return filled(
         {

@@ -1,5 +1,5 @@
-"""`GET /v1/customers/{id}/entitlements`, `…/external/{external_id}/entitlements`, `GET /v1/subscriptions/{id}/entitlements`
-(flexprice.md 1.1, 2): what a customer is entitled to, and why."""
+"""`GET /v1/customers/{id}/entitlements`, `…/external/{external_id}/entitlements` and
+`GET /v1/subscriptions/{id}/entitlements` (flexprice.md 1.1, 2): what a customer is entitled to, and why."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _TYPES = {SourceKind.PLAN: "plan", SourceKind.ADD_ON: "addon", SourceKind.SUBSCR
 
 
 def customer_entitlements(store: Entitlements, request: Request, customer_id: str) -> Answer:
-    """An unknown customer is entitled to nothing (flexprice.md 0.1)."""
+    """`GET /v1/customers/{id}/entitlements`. An unknown customer is entitled to nothing (flexprice.md 0.1)."""
     try:
         return external_entitlements(store, request, customer_id)
     except NotFound:
@@ -34,6 +34,7 @@ def customer_entitlements(store: Entitlements, request: Request, customer_id: st
 
 
 def external_entitlements(store: Entitlements, request: Request, external_id: str) -> Answer:
+    """`GET /v1/customers/external/{external_id}/entitlements`. Raises NotFound."""
     env = request.caller.environment
     feature_ids, subscription_ids = ids_in_query(request, "feature_ids"), ids_in_query(request, "subscription_ids")
     read = store.of(request.customer(checked_id(external_id, "id")), request.now, feature_ids, subscription_ids)
@@ -45,6 +46,7 @@ def external_entitlements(store: Entitlements, request: Request, external_id: st
 
 
 def subscription_entitlements(store: Entitlements, customers: Customers, request: Request, id: str) -> Answer:
+    """`GET /v1/subscriptions/{id}/entitlements`: of this subscription alone. Raises NotFound."""
     env = request.caller.environment
     holdings, subscription = found(customers, env, id)
     read = store.of(request.customer(holdings.customer.id), request.now, ids_in_query(request, "feature_ids"), {id})
@@ -52,11 +54,12 @@ def subscription_entitlements(store: Entitlements, customers: Customers, request
 
 
 def features_json(read: CustomerEntitlements, env: Environment) -> list[dict[str, Any]]:
+    """Every feature that the customer is entitled to."""
     return [aggregated_json(found, env) for found in read.features]
 
 
 def aggregated_json(found: Entitled, env: Environment) -> dict[str, Any]:
-    """An AggregatedFeature."""
+    """An AggregatedFeature: what the customer may have or use of one feature, and which plans it comes from."""
     total, metered = found.entitlement, not found.feature.type.is_flag
     entitlement: dict[str, Any] = {"is_enabled": total.enabled, "is_soft_limit": total.soft}
     if metered:
@@ -75,7 +78,7 @@ def aggregated_json(found: Entitled, env: Environment) -> dict[str, Any]:
 
 
 def source_json(source: EntitlementSource, metered: bool) -> dict[str, Any]:
-    """An EntitlementSource. `usage_reset_period` is a billing period there, which has no NEVER."""
+    """An EntitlementSource. Its `usage_reset_period` is a billing period: it is left out in place of NEVER."""
     period = period_name(source.reset) if metered else None
     return filled(
         {
@@ -94,5 +97,5 @@ def source_json(source: EntitlementSource, metered: bool) -> dict[str, Any]:
 
 
 def whole_limit(limit: Decimal | None) -> int | None:
-    """Flexprice's limits are whole: the part of a unit is not promised."""
+    """A limit as Flexprice has it, in whole units: rounded down. None is no limit."""
     return None if limit is None else int(limit.to_integral_value(ROUND_FLOOR))

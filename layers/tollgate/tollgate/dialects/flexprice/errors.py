@@ -33,12 +33,13 @@ _TABLE: dict[type[TollgateError], tuple[int, str]] = {
 
 
 def error_answer(error: TollgateError, _: Environment) -> Answer:
+    """A domain error as Flexprice answers it: its status, and `{code, message, http_status_code, details}`."""
     status, code = _TABLE[type(error)]
     return Answer(_body(code, str(error), status), status)
 
 
 def internal_error(_: Environment | None) -> Answer:
-    """The answer to a defect of ours: it tells nothing of it."""
+    """The answer where the code itself failed. It tells the caller no details."""
     return Answer(_body("internal_error", "An unexpected error occurred", 500), 500)
 
 

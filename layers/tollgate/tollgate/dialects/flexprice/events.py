@@ -1,4 +1,5 @@
-"""`POST /v1/events` and `/v1/events/bulk` (flexprice.md 1.2): usage that has happened, taken in and counted soon after."""
+"""`POST /v1/events` and `/v1/events/bulk` (flexprice.md 1.2): usage that has happened, taken in and counted soon
+after."""
 
 from __future__ import annotations
 
@@ -22,6 +23,8 @@ Send = Callable[[list[str]], None]
 
 
 class EventParams(Params):
+    """One event: the body of `POST /v1/events`."""
+
     event_name: Id
     external_customer_id: Id
     customer_id: Id | None = None
@@ -46,16 +49,23 @@ class EventParams(Params):
 
 
 class BulkParams(Params):
+    """The body of `POST /v1/events/bulk`."""
+
     events: Annotated[list[EventParams], Field(min_length=1, max_length=MAX_BULK)]
 
 
 def ingest(send: Send, request: Request) -> Answer:
+    """`POST /v1/events`: takes one event, to be counted within seconds. Raises InvalidInput or Unavailable."""
     item = EventParams.of(request.body).item()
     _put(send, request, [item])
     return Answer({"message": "Event accepted for processing", "event_id": item["event_id"]}, 202)
 
 
 def ingest_bulk(send: Send, request: Request) -> Answer:
+    """`POST /v1/events/bulk`: takes up to 1000 events; a wrong one refuses them all.
+
+    Raises InvalidInput, or Unavailable where the queue could not be reached.
+    """
     events = BulkParams.of(request.body).events
     _put(send, request, [event.item(f"events.{index}.") for index, event in enumerate(events)])
     return Answer({"message": "Events accepted for processing"}, 202)

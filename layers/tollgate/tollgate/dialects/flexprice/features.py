@@ -33,11 +33,15 @@ LEVELS = ("critical", "warning", "info")
 
 
 class ThresholdParams(Params):
+    """A threshold on what remains, in units of the feature, and the side of it on which it warns."""
+
     threshold: Number
     condition: Literal["above", "below"]
 
 
 class AlertSettingsParams(Params):
+    """A feature's own thresholds, by how severe they are."""
+
     alert_enabled: bool | None = None
     critical: ThresholdParams | None = None
     warning: ThresholdParams | None = None
@@ -62,12 +66,16 @@ class AlertSettingsParams(Params):
 
 
 class ReportingUnitParams(Params):
+    """The unit in which usage is shown, and the rate at which units are converted into it."""
+
     unit_singular: Text
     unit_plural: Text
     conversion_rate: Annotated[Number, Field(gt=0)]
 
 
 class AggregationParams(Params):
+    """How a meter turns events into an amount: which function, of which property."""
+
     later = ("expression", "bucket_size", "group_by")
 
     type: Literal["COUNT", "SUM", "AVG", "COUNT_UNIQUE", "LATEST", "SUM_WITH_MULTIPLIER", "MAX", "WEIGHTED_SUM"]
@@ -75,6 +83,7 @@ class AggregationParams(Params):
     multiplier: Number | None = None
 
     def checked(self) -> AggregationParams:
+        """Raises InvalidInput where the function lacks what it needs, or has what only another one needs."""
         if self.type != "COUNT" and not self.field:
             raise InvalidInput("meter.aggregation.field", f"is required for {self.type}")
         if (self.type == "SUM_WITH_MULTIPLIER") != (self.multiplier is not None):
@@ -83,6 +92,8 @@ class AggregationParams(Params):
 
 
 class MeterFilterParams(Params):
+    """A property that an event must have, and the values that count."""
+
     key: Name
     values: Annotated[list[Text], Field(max_length=100)]
 
@@ -91,6 +102,8 @@ MeterFilters = Annotated[list[MeterFilterParams], Field(max_length=20)]
 
 
 class MeterParams(Params):
+    """Which events a metered feature counts, and how they become an amount."""
+
     name: Text
     event_name: Id
     aggregation: AggregationParams
@@ -99,7 +112,7 @@ class MeterParams(Params):
 
 
 class FeatureFields(Params):
-    """What creating and changing share."""
+    """The fields that creating and changing a feature share."""
 
     name: Name | None = None
     description: Text | None = None
@@ -111,7 +124,7 @@ class FeatureFields(Params):
     alert_settings: AlertSettingsParams | None = None
 
     def extra(self) -> dict[str, Any]:
-        """What the domain keeps of them for showing."""
+        """The fields that are kept only to be shown again. Raises InvalidInput for fields that do not go together."""
         if bool(self.unit_singular) != bool(self.unit_plural):
             raise InvalidInput("unit_singular", "goes with unit_plural")
         if self.alert_settings:
@@ -122,6 +135,8 @@ class FeatureFields(Params):
 
 
 class CreateFeatureParams(FeatureFields):
+    """The body of `POST /v1/features`."""
+
     later: ClassVar[tuple[str, ...]] = ("meter_id",)
 
     name: Name
@@ -131,10 +146,14 @@ class CreateFeatureParams(FeatureFields):
 
 
 class UpdateFeatureParams(FeatureFields):
+    """The body of `PUT /v1/features/{id}`: fields that are absent stay. `filters` are the meter's."""
+
     filters: MeterFilters | None = None
 
 
 class SearchFeaturesParams(SearchParams):
+    """The body of `POST /v1/features/search`."""
+
     later: ClassVar[tuple[str, ...]] = (*SearchParams.later, "meter_ids")
 
     feature_ids: list[Text] | None = None
@@ -144,7 +163,10 @@ class SearchFeaturesParams(SearchParams):
 
 
 def create_feature(catalogs: Catalogs, request: Request) -> Answer:
-    """The id is made of the lookup key, and that of the name where none is given: no two features share one."""
+    """`POST /v1/features`. The id is made of the lookup key, and a missing lookup key is made of the name.
+
+    Raises AlreadyExists where another feature has the key, and InvalidInput.
+    """
     params = CreateFeatureParams.of(request.body)
     kind = FeatureType(params.type)
     key = params.lookup_key or lookup_key_of(params.name)
@@ -163,6 +185,7 @@ def create_feature(catalogs: Catalogs, request: Request) -> Answer:
 
 
 def update_feature(catalogs: Catalogs, request: Request, feature_id: str) -> Answer:
+    """`PUT /v1/features/{id}`. Raises NotFound, or InvalidInput for filters of a feature without a meter."""
     params = UpdateFeatureParams.of(request.body)
     extra = params.extra()
 
@@ -179,11 +202,13 @@ def update_feature(catalogs: Catalogs, request: Request, feature_id: str) -> Ans
 
 
 def delete_feature(catalogs: Catalogs, request: Request, feature_id: str) -> Answer:
+    """`DELETE /v1/features/{id}`: a feature that a plan or a credit system names is archived. Raises NotFound."""
     catalogs.delete_feature(request.caller.environment, feature_id)
     return Answer({"message": "feature deleted successfully"})
 
 
 def search_features(catalogs: Catalogs, request: Request) -> Answer:
+    """`POST /v1/features/search`: the features that match all filters."""
     params = SearchFeaturesParams.of(request.body)
     env = request.caller.environment
     keys = {*(params.lookup_keys or ()), *([params.lookup_key] if params.lookup_key else ())}
@@ -202,16 +227,17 @@ def search_features(catalogs: Catalogs, request: Request) -> Answer:
 
 
 def lookup_key_of(name: str) -> str:
-    """Flexprice's default: lower case, everything that is no letter or digit becomes `_`."""
+    """Flexprice's default: lower case, and each run of other characters than letters and digits becomes one `_`."""
     return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")[:200] or new_id("key")
 
 
 def lookup_key(feature: Feature) -> str:
+    """A feature's lookup key; its id where it was made without one."""
     return str(feature.extra.get("lookup_key") or feature.id)
 
 
 def feature_type(feature: Feature) -> str:
-    """Flexprice's word for it: a credit system is a metered feature of its own (management.md 10)."""
+    """Flexprice's word for the type: a credit system is metered too (management.md 10)."""
     return "metered" if feature.type is FeatureType.CREDIT_SYSTEM else feature.type.value
 
 
@@ -245,7 +271,8 @@ def feature_json(feature: Feature, env: Environment) -> dict[str, Any]:
 
 
 def texts(metadata: dict[str, Any] | None) -> dict[str, str] | None:
-    """Metadata as Flexprice has it, text by text; what is no text is shown as JSON."""
+    """Metadata with text values only, as Flexprice has it: any other value is shown as JSON. None where there is
+    none."""
     if not metadata:
         return None
     return {name: value if isinstance(value, str) else dumps(value) for name, value in metadata.items()}
@@ -271,7 +298,8 @@ def _meter_json(feature: Feature, meter: dict[str, Any], created: str | None) ->
 
 
 def _alert_settings_json(settings: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Thresholds as text: the SDK takes no number (docs/flexprice.md). Without critical and info there is nothing to show."""
+    """Thresholds as text: the SDK takes no number (docs/flexprice.md). Without critical and info there is nothing to
+    show."""
     if not settings or not (settings.get("critical") or settings.get("info")):
         return None
     shown: dict[str, Any] = {"alert_enabled": bool(settings.get("alert_enabled"))}

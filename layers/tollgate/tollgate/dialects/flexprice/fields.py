@@ -81,6 +81,7 @@ class Params(BaseParams):
 
     @classmethod
     def refused(cls, error: ValidationError) -> InvalidInput:
+        """What pydantic found wrong, as the domain's error."""
         return invalid_input(error)
 
 

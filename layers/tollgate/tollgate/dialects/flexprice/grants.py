@@ -36,6 +36,8 @@ GRANTS = (
 
 
 class EntitlementFields(Params):
+    """The fields that creating and changing an entitlement share."""
+
     later: ClassVar[tuple[str, ...]] = GRANTS
 
     is_enabled: bool | None = None
@@ -47,6 +49,8 @@ class EntitlementFields(Params):
 
 
 class CreateEntitlementParams(EntitlementFields):
+    """The body of `POST /v1/entitlements`: one feature of one plan or add-on."""
+
     later = (*GRANTS, "parent_entitlement_id", "start_date", "end_date")
 
     feature_id: Id
@@ -57,10 +61,14 @@ class CreateEntitlementParams(EntitlementFields):
 
 
 class BulkParams(Params):
+    """The body of `POST /v1/entitlements/bulk`."""
+
     items: Annotated[list[CreateEntitlementParams], Field(min_length=1, max_length=100)]
 
 
 class SearchEntitlementsParams(SearchParams):
+    """The body of `POST /v1/entitlements/search`."""
+
     later: ClassVar[tuple[str, ...]] = (*SearchParams.later, "has_grant_config")
 
     entity_type: Literal["PLAN", "ADDON", "SUBSCRIPTION"] | None = None
@@ -72,7 +80,7 @@ class SearchEntitlementsParams(SearchParams):
 
 
 class PlanEntitlement(NamedTuple):
-    """An item of the newest version of a plan, with the lasting id by which it is known."""
+    """One item of a plan's newest version, and the id that it keeps through later versions."""
 
     id: str
     plan: Plan
@@ -80,15 +88,20 @@ class PlanEntitlement(NamedTuple):
 
     @property
     def item(self) -> PlanItem:
+        """The plan item itself."""
         return self.plan.items[self.position]
 
 
 def create(catalogs: Catalogs, request: Request) -> Answer:
+    """`POST /v1/entitlements`: adds an item to a plan.
+
+    Raises NotFound, InvalidInput, or AlreadyExists where the plan has an item of the feature.
+    """
     return Answer(_created(catalogs, request, CreateEntitlementParams.of(request.body), ""), 201)
 
 
 def create_bulk(catalogs: Catalogs, request: Request) -> Answer:
-    """In order, each by itself: what comes before one that is refused stays."""
+    """`POST /v1/entitlements/bulk`: adds items one by one; those before one that is refused stay."""
     items = BulkParams.of(request.body).items
     return Answer(
         {"items": [_created(catalogs, request, params, f"items.{index}.") for index, params in enumerate(items)]},
@@ -97,12 +110,16 @@ def create_bulk(catalogs: Catalogs, request: Request) -> Answer:
 
 
 def get(catalogs: Catalogs, request: Request, id: str) -> Answer:
+    """`GET /v1/entitlements/{id}`. Raises NotFound."""
     env = request.caller.environment
     return Answer(entitlement_json(_found(catalogs, env, id), catalogs.catalog(env), env))
 
 
 def update(catalogs: Catalogs, request: Request, id: str) -> Answer:
-    """A limit of 0 is a limit of nothing, and `null` is no limit; what is absent stays."""
+    """`PUT /v1/entitlements/{id}`: fields that are absent stay. A limit of 0 grants nothing; `null` is no limit.
+
+    Raises NotFound.
+    """
     params = EntitlementFields.of(request.body)
     env = request.caller.environment
     catalog = catalogs.catalog(env)
@@ -129,6 +146,7 @@ def update(catalogs: Catalogs, request: Request, id: str) -> Answer:
 
 
 def delete(catalogs: Catalogs, request: Request, id: str) -> Answer:
+    """`DELETE /v1/entitlements/{id}`: takes the item out of its plan. Raises NotFound."""
     env = request.caller.environment
 
     def change(plan: Plan) -> Plan:
@@ -140,6 +158,7 @@ def delete(catalogs: Catalogs, request: Request, id: str) -> Answer:
 
 
 def search(catalogs: Catalogs, request: Request) -> Answer:
+    """`POST /v1/entitlements/search`: the items of plans and add-ons that match all filters."""
     params = SearchEntitlementsParams.of(request.body)
     env = request.caller.environment
     catalog = catalogs.catalog(env)
@@ -157,10 +176,12 @@ def search(catalogs: Catalogs, request: Request) -> Answer:
 
 
 def of_plan(catalogs: Catalogs, request: Request, plan_id: str) -> Answer:
+    """`GET /v1/plans/{id}/entitlements`. Raises NotFound."""
     return _listed(catalogs, request, found_plan(catalogs, request, plan_id))
 
 
 def of_addon(catalogs: Catalogs, request: Request, addon_id: str) -> Answer:
+    """`GET /v1/addons/{id}/entitlements`. Raises NotFound."""
     return _listed(catalogs, request, found_plan(catalogs, request, addon_id, add_on=True))
 
 
@@ -174,6 +195,7 @@ def _listed(catalogs: Catalogs, request: Request, plan: Plan) -> Answer:
 
 
 def entitlements_of(plan: Plan) -> Iterator[PlanEntitlement]:
+    """The items of a plan with their ids. An id lasts as long as the order of the plan's items of that feature."""
     counts: dict[str, int] = {}
     for index, item in enumerate(plan.items):
         number = counts[item.feature_id] = counts.get(item.feature_id, -1) + 1
@@ -196,7 +218,7 @@ def _found(catalogs: Catalogs, env: Environment, id: str) -> PlanEntitlement:
 
 
 def _created(catalogs: Catalogs, request: Request, params: CreateEntitlementParams, where: str) -> dict[str, Any]:
-    """The newest item comes first, as Flexprice lists them."""
+    """Adds an item in front of its plan's others, as Flexprice lists them, and shows it."""
     env = request.caller.environment
     plan_id = params.entity_id or params.plan_id
     if plan_id is None:
@@ -231,7 +253,7 @@ def _item(params: CreateEntitlementParams, feature: Feature, where: str) -> Plan
 
 
 def _limited(item: PlanItem, limit: int | None) -> PlanItem:
-    """The item with this limit alone, or without one."""
+    """The item with exactly this limit, in units of the feature; None makes it unlimited."""
     return replace(item, included=ZERO if limit is None else Decimal(limit), unlimited=limit is None, price=None)
 
 

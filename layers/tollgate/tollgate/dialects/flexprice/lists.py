@@ -1,4 +1,4 @@
-"""`POST /v1/<noun>/search`: `{items, pagination}` of what the filters leave."""
+"""`POST /v1/<noun>/search`: searches, which answer `{items, pagination}` of what matches all filters."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Thing = TypeVar("Thing")
 
 
 class SearchParams(Params):
-    """What all searches share. `expand` is not needed: what can be expanded is always there."""
+    """The fields that all searches share. `expand` has no effect: what it asks for is always shown."""
 
     later: ClassVar[tuple[str, ...]] = ("filters", "sort", "start_time", "end_time")
 
@@ -25,18 +25,19 @@ class SearchParams(Params):
     expand: Text | None = None
 
     def page(self, found: Iterable[tuple[int, Thing]], shown: Callable[[Thing], dict[str, Any]]) -> Answer:
-        """The page asked for of (time of creation, thing), the newest first unless told."""
+        """The page that is asked for, newest first unless told. `found` pairs each thing with its creation (ms)."""
         ordered = sorted(found, key=lambda entry: entry[0], reverse=self.order != "asc")
         limit, offset = self.limit or 20, self.offset or 0
         items = [shown(thing) for _, thing in ordered[offset : offset + limit]]
         return Answer({"items": items, "pagination": {"total": len(ordered), "limit": limit, "offset": offset}})
 
     def has_status(self, archived: bool) -> bool:
-        """Published ones unless told."""
+        """Whether a thing has the status that is asked for; published unless told."""
         return (self.status or "published") == ("archived" if archived else "published")
 
 
 def whole_list(items: list[dict[str, Any]]) -> Answer:
+    """A list that is never paged, in the shape of a page."""
     return Answer({"items": items, "pagination": {"total": len(items), "limit": len(items), "offset": 0}})
 
 
@@ -47,4 +48,5 @@ def ids_in_query(request: Request, name: str) -> frozenset[str] | None:
 
 
 def among(value: str, wanted: Collection[str] | None) -> bool:
+    """Whether a filter lets the value through; one that names nothing lets everything through."""
     return not wanted or value in wanted

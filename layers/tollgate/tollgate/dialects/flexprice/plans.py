@@ -1,4 +1,5 @@
-"""Plans and add-ons: `POST /v1/plans`, `/v1/addons`, `GET`, `PUT` and `DELETE` of one, `POST …/search`, and their shapes.
+"""Plans and add-ons: `POST /v1/plans`, `/v1/addons`, `GET`, `PUT` and `DELETE` of one, `POST …/search`, and their
+shapes.
 
 An add-on is a plan that stacks; neither route shows the other's.
 """
@@ -20,6 +21,8 @@ from tollgate.usecases.ids import new_id
 
 
 class CreatePlanParams(Params):
+    """The body of `POST /v1/plans`."""
+
     name: Name
     lookup_key: Key | None = None
     description: Text | None = None
@@ -27,10 +30,14 @@ class CreatePlanParams(Params):
 
 
 class CreateAddonParams(CreatePlanParams):
+    """The body of `POST /v1/addons`: an add-on needs a lookup key."""
+
     lookup_key: Key
 
 
 class UpdatePlanParams(Params):
+    """The body of `PUT /v1/plans/{id}` and `/v1/addons/{id}`: fields that are absent stay."""
+
     name: Name | None = None
     lookup_key: Id | None = None
     description: Text | None = None
@@ -38,33 +45,42 @@ class UpdatePlanParams(Params):
 
 
 class SearchPlansParams(SearchParams):
+    """The body of `POST /v1/plans/search`."""
+
     plan_ids: list[Text] | None = None
     lookup_key: Text | None = None
     metadata: dict[str, str] | None = None
 
 
 class SearchAddonsParams(SearchParams):
+    """The body of `POST /v1/addons/search`."""
+
     addon_ids: list[Text] | None = None
     lookup_keys: list[Text] | None = None
 
 
 def create_plan(catalogs: Catalogs, request: Request) -> Answer:
+    """`POST /v1/plans`: a plan without items. Raises AlreadyExists."""
     return _create(catalogs, request, CreatePlanParams.of(request.body), add_on=False)
 
 
 def create_addon(catalogs: Catalogs, request: Request) -> Answer:
+    """`POST /v1/addons`: an add-on without items. Raises AlreadyExists."""
     return _create(catalogs, request, CreateAddonParams.of(request.body), add_on=True)
 
 
 def get_plan(catalogs: Catalogs, request: Request, plan_id: str) -> Answer:
+    """`GET /v1/plans/{id}`. Raises NotFound."""
     return Answer(plan_json(found_plan(catalogs, request, plan_id), request.caller.environment))
 
 
 def get_addon(catalogs: Catalogs, request: Request, addon_id: str) -> Answer:
+    """`GET /v1/addons/{id}`. Raises NotFound."""
     return Answer(plan_json(found_plan(catalogs, request, addon_id, add_on=True), request.caller.environment))
 
 
 def get_addon_by_lookup_key(catalogs: Catalogs, request: Request, key: str) -> Answer:
+    """`GET /v1/addons/lookup/{key}`. Raises NotFound, also for an archived add-on."""
     env = request.caller.environment
     for plan in catalogs.plans(env):
         if plan.add_on and lookup_key(plan) == key and not plan.archived:
@@ -73,22 +89,27 @@ def get_addon_by_lookup_key(catalogs: Catalogs, request: Request, key: str) -> A
 
 
 def update_plan(catalogs: Catalogs, request: Request, plan_id: str) -> Answer:
+    """`PUT /v1/plans/{id}`. Raises NotFound."""
     return _update(catalogs, request, plan_id, add_on=False)
 
 
 def update_addon(catalogs: Catalogs, request: Request, addon_id: str) -> Answer:
+    """`PUT /v1/addons/{id}`. Raises NotFound."""
     return _update(catalogs, request, addon_id, add_on=True)
 
 
 def delete_plan(catalogs: Catalogs, request: Request, plan_id: str) -> Answer:
+    """`DELETE /v1/plans/{id}`: all versions. Raises NotFound."""
     return _delete(catalogs, request, plan_id, add_on=False)
 
 
 def delete_addon(catalogs: Catalogs, request: Request, addon_id: str) -> Answer:
+    """`DELETE /v1/addons/{id}`: all versions. Raises NotFound."""
     return _delete(catalogs, request, addon_id, add_on=True)
 
 
 def search_plans(catalogs: Catalogs, request: Request) -> Answer:
+    """`POST /v1/plans/search`: the plans that match all filters, without add-ons."""
     params = SearchPlansParams.of(request.body)
     env = request.caller.environment
     wanted = params.metadata or {}
@@ -105,6 +126,7 @@ def search_plans(catalogs: Catalogs, request: Request) -> Answer:
 
 
 def search_addons(catalogs: Catalogs, request: Request) -> Answer:
+    """`POST /v1/addons/search`: the add-ons that match all filters."""
     params = SearchAddonsParams.of(request.body)
     env = request.caller.environment
     found = [
@@ -122,7 +144,7 @@ def search_addons(catalogs: Catalogs, request: Request) -> Answer:
 
 
 def found_plan(catalogs: Catalogs, request: Request, plan_id: str, *, add_on: bool = False) -> Plan:
-    """The newest version; raises NotFound, also for an add-on that is asked for as a plan, or the other way round."""
+    """The newest version. Raises NotFound, also where a plan is asked for and it is an add-on, or the reverse."""
     plan = catalogs.plan(request.caller.environment, plan_id)
     if plan.add_on is not add_on:
         raise NotFound("addon" if add_on else "plan", plan_id)
@@ -168,6 +190,7 @@ def _delete(catalogs: Catalogs, request: Request, plan_id: str, *, add_on: bool)
 
 
 def lookup_key(plan: Plan) -> str:
+    """A plan's lookup key; its id where it was made without one."""
     return plan.lookup_key or plan.id
 
 

@@ -15,6 +15,7 @@ from tollgate.domain.plans import Plan
 
 
 def status_of(s: Subscription, at: int) -> str:
+    """Flexprice's word for a subscription's status at an instant (ms): draft, trialing, active or cancelled."""
     status = s.status(at)
     if status == "active":
         return "trialing" if s.trialing(at) else "active"
@@ -22,7 +23,8 @@ def status_of(s: Subscription, at: int) -> str:
 
 
 def billing_period(s: Subscription) -> tuple[str, int]:
-    """The cycle's name and how many make one; a cycle that Flexprice has no word for, or none, is ONETIME."""
+    """The name of the billing period, and how many make one cycle; ONETIME where there is no cycle or no name for
+    it."""
     if s.cycle is None:
         return "ONETIME", 1
     name = period_name(Reset(s.cycle.interval))
@@ -32,7 +34,7 @@ def billing_period(s: Subscription) -> tuple[str, int]:
 def subscription_json(
     holdings: Holdings, s: Subscription, plan: Plan | None, env: Environment, at: int
 ) -> dict[str, Any]:
-    """A SubscriptionResponse, without what is paid."""
+    """A SubscriptionResponse at an instant (ms), without what is paid."""
     period = s.period(at) or (None, None)
     name, count = billing_period(s)
     ends = s.canceled_at is not None and s.expires_at is not None
@@ -70,7 +72,7 @@ def subscription_json(
 
 
 def association_json(holdings: Holdings, s: Subscription, plan: Plan, env: Environment, at: int) -> dict[str, Any]:
-    """An AddonAssociationResponse."""
+    """An AddonAssociationResponse: an add-on as part of its subscription, at an instant (ms)."""
     status = {"active": "active", "scheduled": "pending", "expired": "cancelled"}[s.status(at)]
     parent = s.parent_id
     return filled(

@@ -1,15 +1,15 @@
 """Subscriptions: `POST /v1/subscriptions`, `GET` of one, `POST …/search`, `…/{id}/cancel`, `POST` and `DELETE …/addon`,
 `GET …/{id}/addons/associations`, `GET /v1/customers/external/{external_id}/subscriptions`.
 
-A subscription is kept with its customer, so the ids made here end with the customer's. One made elsewhere is looked for
-among all customers.
+A subscription is kept with its customer, so the ids made here end with the customer's. A
+subscription with any other id is searched for among all customers.
 """
 
 from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -35,7 +35,7 @@ from tollgate.domain.periods import Interval, Reset
 from tollgate.domain.plans import FreeTrial, Plan, PlanItem
 from tollgate.domain.subscriptions import Terms
 from tollgate.usecases.catalog import Catalogs
-from tollgate.usecases.customers import Customers
+from tollgate.usecases.customers import Customers, SubscriptionFilter, SubscriptionUpdate
 from tollgate.usecases.ids import new_id
 
 BillingPeriod = Literal["MONTHLY", "ANNUAL", "WEEKLY", "DAILY", "QUARTERLY", "HALF_YEARLY"]
@@ -45,6 +45,8 @@ _OWN_ID = re.compile(r"[a-z]+_[0-9a-f]{32}_(.+)").fullmatch
 
 
 class OverrideParams(Params):
+    """What one subscription has in place of one of its plan's entitlements."""
+
     later = (*GRANTS, "aggregation_mode")
 
     entitlement_id: Text
@@ -54,11 +56,17 @@ class OverrideParams(Params):
 
 
 class StartAddonParams(Params):
+    """An add-on that starts with its subscription."""
+
     addon_id: Id
 
 
 class CreateSubscriptionParams(Params):
-    """What only says what is paid, and how, is not kept; what would change what is granted, and is not served, is refused."""
+    """The body of `POST /v1/subscriptions`.
+
+    Fields about payment alone are accepted and not kept. Fields that would change what is granted, and are not served,
+    are refused.
+    """
 
     later: ClassVar[tuple[str, ...]] = ("phases", "inheritance", "checkout")
 
@@ -81,6 +89,7 @@ class CreateSubscriptionParams(Params):
 
     @property
     def customer(self) -> str:
+        """The customer's id, under either of its names. Raises InvalidInput where they differ or both are absent."""
         if self.customer_id and self.external_customer_id not in (None, self.customer_id):
             raise InvalidInput("customer_id", "and external_customer_id name different customers")
         id = self.customer_id or self.external_customer_id
@@ -89,11 +98,14 @@ class CreateSubscriptionParams(Params):
         return id
 
     def cycle(self) -> Reset:
+        """The billing cycle in the domain's words."""
         one = NAMES[self.billing_period]
         return Reset(one.interval, self.billing_period_count or 1)
 
 
 class CancelParams(Params):
+    """The body of `POST /v1/subscriptions/{id}/cancel`."""
+
     later = ("cancel_at",)
 
     cancellation_type: Literal["immediate", "end_of_period"]
@@ -101,6 +113,8 @@ class CancelParams(Params):
 
 
 class SearchSubscriptionsParams(SearchParams):
+    """The body of `POST /v1/subscriptions/search`."""
+
     later: ClassVar[tuple[str, ...]] = (
         *SearchParams.later,
         "active_at",
@@ -122,6 +136,8 @@ class SearchSubscriptionsParams(SearchParams):
 
 
 class AddAddonParams(Params):
+    """The body of `POST /v1/subscriptions/addon`."""
+
     later = ("checkout",)
 
     subscription_id: Text
@@ -131,6 +147,8 @@ class AddAddonParams(Params):
 
 
 class RemoveAddonParams(Params):
+    """The body of `DELETE /v1/subscriptions/addon`."""
+
     later = ("effective_date",)
 
     addon_association_id: Text
@@ -139,8 +157,11 @@ class RemoveAddonParams(Params):
 
 
 def create(catalogs: Catalogs, customers: Customers, request: Request) -> Answer:
-    """Terms that another subscription of the same plan already has are refused, and other terms take its place: a plan
-    is held once (docs/flexprice.md)."""
+    """`POST /v1/subscriptions`: subscribes a customer to a plan, with its add-ons.
+
+    A customer holds a plan once (docs/flexprice.md): a second subscription with the same terms is refused, and one with
+    other terms replaces the first. Raises NotFound, InvalidInput or InvalidRequest.
+    """
     params = CreateSubscriptionParams.of(request.body)
     env, customer_id = request.caller.environment, params.customer
     plan = found_plan(catalogs, request, params.plan_id)
@@ -174,11 +195,12 @@ def create(catalogs: Catalogs, customers: Customers, request: Request) -> Answer
     id = _new_id("subs", customer_id)
     subscription, holdings = customers.attach(request.customer(customer_id), plan.id, None, request.now, terms, id)
     for addon in params.addons or ():
-        _attach_addon(customers, request, holdings, subscription, addon.addon_id, params.start_date, {})
+        _attach_addon(customers, request, holdings, subscription, NewAddon(addon.addon_id, params.start_date, {}))
     return Answer(subscription_json(holdings, subscription, plan, env, holdings.time(request.now)), 201)
 
 
 def get(catalogs: Catalogs, customers: Customers, request: Request, id: str) -> Answer:
+    """`GET /v1/subscriptions/{id}`. Raises NotFound."""
     env = request.caller.environment
     holdings, subscription = found(customers, env, id)
     plan = catalogs.plan(env, subscription.plan_id, subscription.plan_version)
@@ -186,13 +208,13 @@ def get(catalogs: Catalogs, customers: Customers, request: Request, id: str) -> 
 
 
 def cancel(customers: Customers, request: Request, id: str) -> Answer:
-    """Its add-ons end with it."""
+    """`POST /v1/subscriptions/{id}/cancel`: ends it and its add-ons, at once or with the period. Raises NotFound."""
     params = CancelParams.of(request.body)
     env = request.caller.environment
     holdings, _ = found(customers, env, id)
     action = "cancel_immediately" if params.cancellation_type == "immediate" else "cancel_end_of_cycle"
     ended = customers.update_subscription(
-        request.customer(holdings.customer.id), request.now, subscription_id=id, action=action
+        request.customer(holdings.customer.id), SubscriptionFilter(id), SubscriptionUpdate(action), request.now
     )
     at = holdings.time(request.now)
     return Answer(
@@ -211,7 +233,7 @@ def cancel(customers: Customers, request: Request, id: str) -> Answer:
 
 
 def search(catalogs: Catalogs, customers: Customers, request: Request) -> Answer:
-    """Of the customers named, or else of all. Add-ons are shown with their subscriptions, not here."""
+    """`POST /v1/subscriptions/search`: of the customers that are named, or of all. Add-ons are not listed."""
     params = SearchSubscriptionsParams.of(request.body)
     env = request.caller.environment
     named = [params.customer_id, params.external_customer_id, *(params.customer_ids or ())]
@@ -239,7 +261,7 @@ def search(catalogs: Catalogs, customers: Customers, request: Request) -> Answer
 
 
 def of_customer(catalogs: Catalogs, customers: Customers, request: Request, external_id: str) -> Answer:
-    """The running ones."""
+    """`GET /v1/customers/external/{external_id}/subscriptions`: the running ones, newest first. Raises NotFound."""
     env = request.caller.environment
     holdings = customers.get(request.customer(checked_id(external_id, "external_id")))
     at = holdings.time(request.now)
@@ -250,32 +272,35 @@ def of_customer(catalogs: Catalogs, customers: Customers, request: Request, exte
 
 
 def add_addon(catalogs: Catalogs, customers: Customers, request: Request) -> Answer:
+    """`POST /v1/subscriptions/addon`. Raises NotFound, or InvalidRequest where the subscription has ended."""
     params = AddAddonParams.of(request.body)
     env = request.caller.environment
     holdings, subscription = found(customers, env, params.subscription_id)
     if subscription.status(holdings.time(request.now)) == "expired":
         raise InvalidRequest(f"Subscription {subscription.id} has ended")
     plan = found_plan(catalogs, request, params.addon_id, add_on=True)
-    added, after = _attach_addon(
-        customers, request, holdings, subscription, plan.id, params.start_date, params.metadata or {}
-    )
+    addon = NewAddon(plan.id, params.start_date, params.metadata or {})
+    added, after = _attach_addon(customers, request, holdings, subscription, addon)
     return Answer(association_json(after, added, plan, env, after.time(request.now)))
 
 
 def remove_addon(customers: Customers, request: Request) -> Answer:
+    """`DELETE /v1/subscriptions/addon`: ends an add-on at once, or with its period. Raises NotFound."""
     params = RemoveAddonParams.of(request.body)
     env = request.caller.environment
     holdings, association = found(customers, env, params.addon_association_id)
     if not association.add_on:
         raise NotFound("addon association", association.id)
     action = "cancel_end_of_cycle" if params.change_at == "period_end" else "cancel_immediately"
+    which = SubscriptionFilter(association.id)
     customers.update_subscription(
-        request.customer(holdings.customer.id), request.now, subscription_id=association.id, action=action
+        request.customer(holdings.customer.id), which, SubscriptionUpdate(action), request.now
     )
     return Answer({"message": "addon removed successfully"})
 
 
 def associations(catalogs: Catalogs, customers: Customers, request: Request, id: str) -> Answer:
+    """`GET /v1/subscriptions/{id}/addons/associations`: its add-ons, newest first. Raises NotFound."""
     env = request.caller.environment
     holdings, subscription = found(customers, env, id)
     at = holdings.time(request.now)
@@ -289,7 +314,7 @@ def associations(catalogs: Catalogs, customers: Customers, request: Request, id:
 
 
 def found(customers: Customers, env: Environment, id: str) -> tuple[Holdings, Subscription]:
-    """Raises NotFound."""
+    """The subscription of that id, with all that its customer has. Raises NotFound."""
     own = _OWN_ID(id)
     for holdings in named_customers(customers, env, [own[1]] if own else []):
         if id in holdings.subscriptions:
@@ -298,22 +323,25 @@ def found(customers: Customers, env: Environment, id: str) -> tuple[Holdings, Su
 
 
 def _new_id(kind: str, customer_id: str) -> str:
-    """An id that says whose subscription it is, where it fits."""
+    """A new id that ends with the customer's, where that is not too long."""
     plain = new_id(kind)
     id = f"{plain}_{customer_id}"
     return id if len(id) <= MAX_ID else plain
 
 
+class NewAddon(NamedTuple):
+    """An add-on that a subscription is to have."""
+
+    addon_id: str  # its plan's
+    starts_at: int | None  # epoch ms; None: now
+    metadata: dict[str, str]
+
+
 def _attach_addon(
-    customers: Customers,
-    request: Request,
-    holdings: Holdings,
-    subscription: Subscription,
-    addon_id: str,
-    starts_at: int | None,
-    metadata: dict[str, str],
+    customers: Customers, request: Request, holdings: Holdings, subscription: Subscription, addon: NewAddon
 ) -> tuple[Subscription, Holdings]:
-    """The add-on resets and ends with its subscription."""
+    """Attaches an add-on, which resets and ends with its subscription. Returns the add-on's own subscription."""
+    addon_id, starts_at, metadata = addon
     customer_id = holdings.customer.id
     terms = Terms(
         starts_at=starts_at,
@@ -330,7 +358,8 @@ def _attach_addon(
 def _overridden(
     catalogs: Catalogs, env: Environment, plan: Plan, overrides: list[OverrideParams]
 ) -> tuple[PlanItem, ...]:
-    """The plan's items with the overrides; raises NotFound for what is no entitlement of the plan."""
+    """The plan's items with the overrides. Raises NotFound for an id that is no entitlement of the plan, or
+    InvalidInput."""
     catalog = catalogs.catalog(env)
     entries = {entry.id: entry.position for entry in entitlements_of(plan)}
     items = list(plan.items)
@@ -353,7 +382,8 @@ def _is_addons(catalogs: Catalogs, env: Environment, id: str) -> bool:
 
 
 def _calendar_start(period: str, at: int) -> int:
-    """An instant of which all calendar periods of that length are a number of whole periods away."""
+    """The start (ms) of the calendar day, week or year that holds `at`: whole periods counted from it are calendar
+    periods."""
     day = datetime.fromtimestamp(at // 1000, UTC).replace(hour=0, minute=0, second=0)
     if period == "WEEKLY":
         day -= timedelta(days=day.weekday())

@@ -1,5 +1,5 @@
-"""`GET /v1/customers/usage` and `/v1/customers/{id}/usage` (flexprice.md 2.4): limits, usage and, beyond Flexprice, whether
-one more use is allowed."""
+"""`GET /v1/customers/usage` and `/v1/customers/{id}/usage` (flexprice.md 2.4): limits, usage and, beyond Flexprice,
+whether one more use is allowed."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ _ORDER = ("metered", "static", "boolean")
 
 
 def usage_summary(store: Entitlements, request: Request) -> Answer:
+    """`GET /v1/customers/usage`, of the customer in the query. Raises InvalidInput where it names none, or two."""
     named = {value for name in ("customer_id", "customer_lookup_key") for value in request.query.get(name, ()) if value}
     if not named:
         raise InvalidInput("", "Provide customer_id or customer_lookup_key")
@@ -30,7 +31,10 @@ def usage_summary(store: Entitlements, request: Request) -> Answer:
 
 
 def customer_usage(store: Entitlements, request: Request, customer_id: str) -> Answer:
-    """Metered features first, then static and boolean ones, each by name."""
+    """`GET /v1/customers/{id}/usage`: metered features first, then static and boolean ones, each by name.
+
+    Raises NotFound or InvalidInput.
+    """
     env = request.caller.environment
     keys = ids_in_query(request, "feature_lookup_keys")
     read = store.of(

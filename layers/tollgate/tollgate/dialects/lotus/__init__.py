@@ -1,1 +1,2 @@
-"""Lotus's API: access checks, reported events, customers, subscriptions and plans, in the shapes of its documentation."""
+"""Lotus's API: access checks, reported events, customers, subscriptions and plans, in the shapes of its
+documentation."""

@@ -18,22 +18,31 @@ from tollgate.domain.features import Feature
 from tollgate.usecases.access import Access, Held
 
 Policy = Literal["all", "any"]
-"""Whether all of a customer's subscriptions must leave something of a metric, or any (the stack's MetricAccessPolicy)."""
+"""Whether all of a customer's subscriptions must leave something of a metric, or any (the stack's
+MetricAccessPolicy)."""
 
 METRIC, FEATURE = "metric_", "feature_"
 
 
 class MetricParams(Filtered):
+    """The query of `metric_access`."""
+
     customer_id: Text
     metric_id: Text
 
 
 class FeatureParams(Filtered):
+    """The query of `feature_access`."""
+
     customer_id: Text
     feature_id: Text
 
 
 def metric_access(access: Access, policy: Policy, request: Request) -> Answer:
+    """`GET /api/metric_access/`: whether something is left of a metric, and what each subscription leaves of it.
+
+    Usage and limits are in units of the metric. Raises Invalid for an unknown customer or metric.
+    """
     params = MetricParams.of(request)
     env = request.caller.environment
     feature = asked_feature(access, env, params.metric_id, "metric_id", METRIC)
@@ -60,6 +69,7 @@ def metric_access(access: Access, policy: Policy, request: Request) -> Answer:
 
 
 def feature_access(access: Access, request: Request) -> Answer:
+    """`GET /api/feature_access/`: whether any subscription has a feature. Raises Invalid for what is unknown."""
     params = FeatureParams.of(request)
     env = request.caller.environment
     feature = asked_feature(access, env, params.feature_id, "feature_id", FEATURE)
@@ -90,7 +100,8 @@ def feature_access(access: Access, request: Request) -> Answer:
 
 
 def verdict(policy: Policy, allowed: Iterable[bool]) -> bool:
-    """No subscription is no access, under either policy (lotus.md 0.2)."""
+    """Whether there is access, given what each subscription allows. Without subscriptions there is none (lotus.md
+    0.2)."""
     found = list(allowed)
     return bool(found) and (all(found) if policy == "all" else any(found))
 
@@ -98,13 +109,14 @@ def verdict(policy: Policy, allowed: Iterable[bool]) -> bool:
 def held_lines(
     feature_id: str, held: Held, asked: tuple[tuple[str, str], ...] = ()
 ) -> list[tuple[Subscription, SubscriptionAllowance]]:
-    """The subscriptions that have the metric and answer for the filters, each with what it leaves, oldest first."""
+    """The subscriptions that have the metric and match the filters, oldest first, each with what it leaves to be
+    used."""
     found = allowances(feature_id, held.balances)
     return [(s, found[s.id]) for s in held.subscriptions if s.id in found and answers(s.filters, asked)]
 
 
 def asked_feature(access: Access, env: Environment, asked: str, field: str, prefix: str) -> Feature:
-    """The feature of a metric's or feature's id, looked for afresh before it is denied. Raises Invalid."""
+    """The feature that an id names; before it is denied, the catalog is read afresh. Raises Invalid."""
     for fresh in (False, True):
         features = access.features.catalog(env, fresh=fresh).features
         feature = found_feature(features.values(), env, asked, prefix)
@@ -114,7 +126,7 @@ def asked_feature(access: Access, env: Environment, asked: str, field: str, pref
 
 
 def known(customer_id: str, read: Callable[[], Held]) -> Held:
-    """What was read; raises Invalid in Lotus's words where there is no such customer."""
+    """Returns what `read` returns. Where the customer is unknown it raises Invalid, in Lotus's words."""
     try:
         return read()
     except NotFound as missing:

@@ -22,6 +22,8 @@ CURRENCY = {"code": "USD", "name": "US Dollar", "symbol": "$"}
 
 
 class CreateCustomerParams(Params):
+    """The body of `POST /api/customers/`. A payment provider is accepted and has no effect."""
+
     customer_id: Text
     email: Text
     customer_name: Text | None = None
@@ -31,6 +33,7 @@ class CreateCustomerParams(Params):
 
 
 def create(customers: Customers, access: Access, request: Request) -> Answer:
+    """`POST /api/customers/`. Raises Invalid, InvalidInput or DuplicateResource."""
     params = CreateCustomerParams.of(request)
     checked_id(params.customer_id, "customer_id")
     properties = params.properties or {}
@@ -44,6 +47,7 @@ def create(customers: Customers, access: Access, request: Request) -> Answer:
 
 
 def get(customers: Customers, access: Access, request: Request, customer_id: str) -> Answer:
+    """`GET /api/customers/{id}/`. Raises NotFound."""
     holdings = customers.get(request.customer(customer_id))
     return Answer(customer_json(request, holdings, _plans(access, request, holdings)))
 
@@ -61,6 +65,7 @@ def _plans(access: Access, request: Request, holdings: Holdings) -> dict[str, Pl
 
 
 def customer_json(request: Request, holdings: Holdings, plans: Mapping[str, Plan]) -> dict[str, Any]:
+    """A customer with its running subscriptions. `plans` are theirs, by the subscription's id."""
     customer, at = holdings.customer, holdings.time(request.now)
     return {
         "customer_id": customer.id,

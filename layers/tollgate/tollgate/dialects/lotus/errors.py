@@ -50,7 +50,7 @@ class DuplicateResource(TollgateError):
 
 
 class OverlappingPlans(TollgateError):
-    """The customer holds the plan with filters of which one set lets through all that the other does."""
+    """The customer holds the plan already, under filters of which one set includes the other."""
 
 
 _TABLE: dict[type[TollgateError], tuple[int, str, str]] = {
@@ -70,6 +70,7 @@ _TABLE: dict[type[TollgateError], tuple[int, str, str]] = {
 
 
 def error_answer(error: TollgateError, _: Environment) -> Answer:
+    """A domain error as Lotus answers it: its status, and `{type, detail, title}`."""
     if isinstance(error, Invalid):
         return _validation(error.problems)
     if isinstance(error, errors.InvalidInput):
@@ -82,12 +83,12 @@ def error_answer(error: TollgateError, _: Environment) -> Answer:
 
 
 def internal_error(_: Environment | None) -> Answer:
-    """The answer to a defect of ours: it tells nothing of it."""
+    """The answer where the code itself failed. It tells the caller no details."""
     return Answer({"type": SERVER, "detail": "A server error occurred.", "title": "error"}, 500)
 
 
 def _bad_body(path: str) -> Answer | None:
-    """`track` answers in the shape of its batches, whatever it was sent."""
+    """The answer of `track` to a body that is no JSON, in the shape of a batch's answer; None for other paths."""
     if path.rstrip("/") != "/api/track":
         return None
     return Answer({"success": "none", "failed_events": {"no_idempotency_id": "Invalid JSON"}}, 400)
@@ -97,11 +98,12 @@ LOTUS = Dialect(error_answer, internal_error, 512 * 1024, _bad_body)  # the SDK'
 
 
 def does_not_exist(field: str, value: str) -> Invalid:
+    """The refusal of an id that names nothing."""
     return Invalid(Problem("does_not_exist", f"Object with {field}={value} does not exist.", field))
 
 
 def invalid(error: ValidationError) -> Invalid:
-    """All that pydantic found, in the words of Django REST framework."""
+    """All that pydantic found wrong, in the words of Django REST framework."""
     return Invalid(*(_problem(detail) for detail in error.errors(include_url=False)))
 
 

@@ -32,7 +32,7 @@ MAX_IDS = 1000
 
 
 class EventParams(Params):
-    """Every field may be missing here: what is missing is told event by event."""
+    """One event. No field is required here: the answer names what is missing event by event."""
 
     event_name: Text | None = None
     idempotency_id: Text | None = None
@@ -42,13 +42,18 @@ class EventParams(Params):
 
 
 class VerifyParams(Params):
+    """The body of `verify_idems_received`."""
+
     idempotency_ids: Annotated[list[Text], Field(max_length=MAX_IDS)] | Text
     number_days_lookback: Annotated[int, Field(ge=1, le=3650)] = 30
     customer_id: Text | None = None
 
 
 def track(send: Send, request: Request) -> Answer:
-    """Takes events (a batch, a list, or one alone); they are counted within seconds, each once."""
+    """`POST /api/track/`: takes a batch, a list, or one event alone; each is counted once, within seconds.
+
+    An event that is wrong is named in the answer with the reason, and the others are taken all the same.
+    """
     request.caller.require_secret("track events")
     accepted: list[dict[str, Any]] = []
     failed: dict[str, str] = {}
@@ -105,7 +110,10 @@ def _item(event: Any, now: int) -> tuple[dict[str, Any], str]:
 
 
 def verify(usage_events: UsageEvents, request: Request) -> Answer:
-    """Of some events' ids, those that were not received (and counted, or kept for a customer to come)."""
+    """`verify_idems_received`: which of these events' ids were not received.
+
+    An event that waits for its customer counts as received.
+    """
     request.caller.require_secret("read events")
     body = request.body if isinstance(request.body, dict) else {}
     if not body.get("idempotency_ids"):
@@ -118,4 +126,5 @@ def verify(usage_events: UsageEvents, request: Request) -> Answer:
 
 
 def ping(request: Request) -> Answer:
+    """`GET /api/ping/`: that the key is good, and whose it is."""
     return Answer({"organization_id": organization_id(request.caller.environment)})

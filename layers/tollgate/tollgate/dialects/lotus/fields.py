@@ -1,4 +1,5 @@
-"""The parameters of Lotus's requests: named in the query, or in a JSON body, of which the query's stand over the body's."""
+"""The parameters of Lotus's requests: named in the query, or in a JSON body, of which the query's stand over the
+body's."""
 
 from __future__ import annotations
 
@@ -32,7 +33,7 @@ Text = Annotated[str, StringConstraints(min_length=1, max_length=1000), BeforeVa
 
 
 class Params(BaseParams):
-    """A request's parameters in Lotus's words. Texts are taken for what they say, as Django REST framework takes them."""
+    """A request's parameters in Lotus's words. Numbers and booleans may be sent as text, as in Django."""
 
     model_config = ConfigDict(strict=False)
 
@@ -43,24 +44,30 @@ class Params(BaseParams):
 
     @classmethod
     def refused(cls, error: ValidationError) -> Invalid:
+        """What pydantic found wrong, as Lotus's error."""
         return invalid(error)
 
 
 class FilterParams(Params):
+    """One property by which subscriptions are picked, and the value it must have."""
+
     property_name: Text
     value: Text
 
 
 class Filtered(Params):
+    """A request that may name subscription filters."""
+
     subscription_filters: Annotated[list[FilterParams], Field(max_length=20)] | None = None
 
     @property
     def filters(self) -> tuple[tuple[str, str], ...]:
+        """The filters as (property, value), each once and in order."""
         return tuple(sorted({(each.property_name, each.value) for each in self.subscription_filters or ()}))
 
 
 def parameters(request: Request) -> dict[str, Any]:
-    """What a request names; a parameter that is repeated has its last value, as Django has it."""
+    """The parameters of a request, by name. The last value of a repeated one counts, as in Django."""
     body = request.body if isinstance(request.body, dict) else {}
     named = {name: values[-1] for name, values in request.query.items() if not name.startswith(FILTERS)}
     filters = query_filters(request.query)
@@ -72,9 +79,10 @@ def parameters(request: Request) -> dict[str, Any]:
 def query_filters(query: Mapping[str, Sequence[str]]) -> list[Any] | None:
     """The filters in a query, in any form that some client sends (lotus.md 1.3); None where it asks for none.
 
-    Nested: `subscription_filters[0]property_name=`, with brackets or a dot around the name. Whole: a JSON object or list,
-    or an object as Python prints it, under `subscription_filters` or `subscription_filters[]`. lotus-python 0.12.0 sends the
-    words `property_name` and `value` and loses what they were: that asks for nothing. Raises Invalid for anything else.
+    Nested: `subscription_filters[0]property_name=`, with brackets or a dot around the name. Whole: a JSON object or
+    list, or an object as Python prints it, under `subscription_filters` or `subscription_filters[]`. lotus-python
+    0.12.0 sends the words `property_name` and `value` and loses what they were: that asks for nothing. Raises Invalid
+    for anything else.
     """
     nested: dict[int, dict[str, str]] = {}
     whole: list[Any] = []
@@ -123,7 +131,7 @@ def time_text(ms: int) -> str:
 
 
 def moment(value: Any) -> int:
-    """A time, for a pydantic field."""
+    """A time in ms, for a pydantic field; raises ValueError in the words of Django REST framework."""
     found = time_of(value)
     if found is None:
         raise ValueError(

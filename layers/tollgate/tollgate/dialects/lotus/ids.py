@@ -1,6 +1,8 @@
-"""Lotus's ids for what Tollgate knows by ids of its own (management.md 2): a prefix and 32 hex digits, derived and lasting.
+"""Lotus's ids for what Tollgate knows by ids of its own (management.md 2): a prefix and 32 hex digits, derived and
+lasting.
 
-Where Lotus takes an id, the same digits as a bare UUID, with or without hyphens, and Tollgate's own id are taken as well.
+Where Lotus takes an id, the same digits as a bare UUID, with or without hyphens, and Tollgate's own id are taken as
+well.
 """
 
 from __future__ import annotations
@@ -24,22 +26,27 @@ _of_feature = lru_cache(4096)(lotus_ids)
 
 
 def metric_id(env: Environment, feature_id: str) -> str:
+    """The id of a feature as a metric."""
     return _of_feature(env.value, feature_id)[0]
 
 
 def feature_id_of(env: Environment, feature_id: str) -> str:
+    """The id of a feature as a feature of Lotus's."""
     return _of_feature(env.value, feature_id)[1]
 
 
 def plan_id(env: Environment, plan: str) -> str:
+    """The id of a plan."""
     return _derived_id("plan", env, plan)
 
 
 def version_id(env: Environment, plan: str, version: int) -> str:
+    """The id of one version of a plan."""
     return _derived_id("plan_version", env, f"{plan}\n{version}")
 
 
 def organization_id(env: Environment) -> str:
+    """The id of an environment: Lotus knows organizations."""
     return _derived_id("org", env, "")
 
 
@@ -49,7 +56,7 @@ def _derived_id(kind: str, env: Environment, name: str) -> str:
 
 
 def subscription_id(customer_id: str, subscription: Subscription) -> str:
-    """It tells whose it is: Lotus names a subscription to be canceled by nothing else."""
+    """The id of a subscription. It contains the customer's id: Lotus cancels a subscription by its id alone."""
     owner = base64.urlsafe_b64encode(customer_id.encode()).decode().rstrip("=")
     return f"{subscription.id}~{owner}"
 
@@ -66,7 +73,7 @@ def subscription_of(id: str) -> tuple[str, str] | None:
 
 
 def found_feature(features: Iterable[Feature], env: Environment, asked: str, prefix: str) -> Feature | None:
-    """The feature of a metric's or feature's id in any of its forms."""
+    """The feature that an id in any of its forms names. `prefix` is `metric_` or `feature_`."""
     features = tuple(features)
     own = next((feature for feature in features if feature.id == asked), None)
     digits = _digits(asked, prefix)
@@ -76,7 +83,7 @@ def found_feature(features: Iterable[Feature], env: Environment, asked: str, pre
 
 
 def unknown(field: str, prefix: str, asked: str) -> Invalid:
-    """Why an id names nothing: it is none, or it does not exist."""
+    """The refusal of an id that names nothing: it has no valid form, or nothing has it."""
     if _digits(asked, prefix):
         return does_not_exist(field, asked)
     return Invalid(
@@ -90,10 +97,12 @@ def unknown(field: str, prefix: str, asked: str) -> Invalid:
 
 
 def is_plan(env: Environment, plan: Plan, asked: str) -> bool:
+    """Whether an id, in any of its forms, names the plan."""
     return asked == plan.id or _digits(asked, "plan_") == plan_id(env, plan.id).removeprefix("plan_")
 
 
 def is_version(env: Environment, plan: Plan, asked: str) -> bool:
+    """Whether an id, in any of its forms, names this version of the plan."""
     own = version_id(env, plan.id, plan.version).removeprefix("plan_version_")
     return _digits(asked, "plan_version_") == own
 

@@ -21,6 +21,8 @@ from tollgate.usecases.access import Access
 
 
 class CustomerAccessParams(Params):
+    """The query of `customer_access`: a feature, or an event and which of its limits."""
+
     customer_id: Text
     feature_name: Text | None = None
     event_name: Text | None = None
@@ -38,19 +40,26 @@ class CustomerAccessParams(Params):
 
 
 class MetricParams(Filtered):
+    """The query of `customer_metric_access`: a metric, or an event."""
+
     customer_id: Text
     event_name: Text | None = None
     metric_id: Text | None = None
 
 
 class FeatureParams(Filtered):
+    """The query of `customer_feature_access`."""
+
     customer_id: Text
     feature_name: Text
 
 
 def customer_access(access: Access, request: Request) -> Answer:
-    """By a feature: whether any subscription has it. By an event: whether all metrics that it counts in are below their
-    limits; where there is none, nothing stands against it."""
+    """`GET /api/customer_access/` (lotus.md 1.4): whether a customer may use a feature, or send an event.
+
+    A feature: whether any subscription has it. An event: whether every metric that counts it is below its limit; access
+    is given where no metric does. What is wrong with the request is an answer too, in the shape of 2022.
+    """
     try:
         params = CustomerAccessParams.of(request).checked()
     except Invalid as error:
@@ -80,6 +89,10 @@ def customer_access(access: Access, request: Request) -> Answer:
 
 
 def customer_metric_access(access: Access, request: Request) -> Answer:
+    """What each subscription leaves of a metric, or of all metrics that an event counts in (lotus.md 1.5).
+
+    Raises Invalid where not exactly one is named, and for an unknown customer or metric.
+    """
     params = MetricParams.of(request)
     env = request.caller.environment
     if params.event_name is not None and params.metric_id is not None:
@@ -112,6 +125,7 @@ def customer_metric_access(access: Access, request: Request) -> Answer:
 
 
 def customer_feature_access(access: Access, request: Request) -> Answer:
+    """Whether each subscription has the feature of that name (lotus.md 1.5). Raises Invalid for an unknown customer."""
     params = FeatureParams.of(request)
     env = request.caller.environment
     features = _named(access, env, params.feature_name)
@@ -145,7 +159,7 @@ def _component(env: Environment, feature: Feature, allowance: SubscriptionAllowa
 
 
 def _named(access: Access, env: Environment, name: str) -> list[Feature]:
-    """The features of that name, or id: looked for afresh before they are denied."""
+    """The features of that name, or id: before they are denied, the catalog is read afresh."""
     for fresh in (False, True):
         features = access.features.catalog(env, fresh=fresh).features.values()
         if found := [feature for feature in features if name in (feature.name, feature.id)]:
@@ -154,7 +168,7 @@ def _named(access: Access, env: Environment, name: str) -> list[Feature]:
 
 
 def _counting(access: Access, env: Environment, event: str) -> list[Feature]:
-    """The features that an event counts in: looked for afresh before it is said that there are none."""
+    """The features that an event counts in: before none is returned, the catalog is read afresh."""
     for fresh in (False, True):
         if found := counting(access.features.catalog(env, fresh=fresh).features.values(), event):
             return found

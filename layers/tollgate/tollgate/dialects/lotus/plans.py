@@ -44,6 +44,7 @@ _RESETS = {
 
 
 def list_plans(catalogs: Catalogs, access: Access, request: Request) -> Answer:
+    """`GET /api/plans/`: every plan that is not archived, with its versions. `duration` in the query narrows it."""
     env = request.caller.environment
     features = access.features.catalog(env, fresh=True).features
     versions: dict[str, list[Plan]] = {}
@@ -56,6 +57,7 @@ def list_plans(catalogs: Catalogs, access: Access, request: Request) -> Answer:
 
 
 def get(catalogs: Catalogs, access: Access, request: Request, asked: str) -> Answer:
+    """`GET /api/plans/{id}/`. Raises NotFound."""
     env = request.caller.environment
     found = [plan for plan in catalogs.plan_versions(env) if is_plan(env, plan, asked)]
     if not found:

@@ -36,7 +36,11 @@ PUBLISHABLE = READS[:5]  # what a publishable key may do: check access, and noth
 
 
 def dispatch(method: str, routes: Mapping[str, Route], request: Request) -> Answer:
-    """Runs the route of a path. Raises NotFound, NotAllowed for another method than `method`, NotServed, Forbidden."""
+    """Runs the route of the request's path.
+
+    Raises NotAllowed for another method than `method`, Forbidden where the key's scope is too small, NotServed for a
+    route of Lotus's that is not served here, and NotFound for any other.
+    """
     path = request.route.partition(" ")[2]
     own, others = (READS, WRITES) if method == "GET" else (WRITES, READS)
     found = match(own, path)

@@ -18,27 +18,34 @@ NO_END = 253_402_300_799_000  # the last second of the year 9999: Lotus's client
 
 
 def customer_json(customer: Customer) -> dict[str, Any]:
+    """A customer as other answers name it: id, name and e-mail."""
     return {"customer_name": customer.name, "email": customer.email, "customer_id": customer.id}
 
 
 def filters_json(subscription: Subscription) -> list[dict[str, str]]:
+    """The filters of a subscription, in order."""
     return [{"property_name": name, "value": value} for name, value in subscription.filters]
 
 
 def term(subscription: Subscription, now: int) -> tuple[int, int]:
-    """The start and end of a subscription as Lotus knows them: it makes a new one of each billing cycle. Of one that is
-    still to come, the first cycle; of one that has ended, the last."""
+    """The start and end (ms) of a subscription as Lotus knows them: those of the billing cycle that runs.
+
+    In Lotus every cycle is a subscription of its own. A subscription that is still to come has the dates of its first
+    cycle, and one that has ended those of its last.
+    """
     last = NO_END if subscription.expires_at is None else subscription.expires_at
     start, end = subscription.period(max(subscription.started_at, min(now, last - 1))) or (0, NO_END)
     return max(start, subscription.started_at), min(end, last)
 
 
 def dates_json(subscription: Subscription, now: int) -> dict[str, str]:
+    """The start and end of a subscription's current term, as `term` has them."""
     start, end = term(subscription, now)
     return {"start_date": time_text(start), "end_date": time_text(end)}
 
 
 def version_json(env: Environment, plan: Plan) -> dict[str, Any]:
+    """A version of a plan as other answers name it."""
     return {
         "plan_name": plan.name,
         "plan_id": plan_id(env, plan.id),
@@ -63,6 +70,7 @@ def event_name(feature: Feature) -> str:
 
 
 def metric_json(env: Environment, feature: Feature) -> dict[str, Any]:
+    """A metric as other answers name it: its ids and the event that it counts."""
     return {
         "metric_id": metric_id(env, feature.id),
         "event_name": event_name(feature),
@@ -71,6 +79,7 @@ def metric_json(env: Environment, feature: Feature) -> dict[str, Any]:
 
 
 def feature_json(env: Environment, feature: Feature) -> dict[str, Any]:
+    """A feature as other answers name it."""
     return {
         "feature_id": feature_id_of(env, feature.id),
         "feature_name": feature.name,

@@ -24,17 +24,21 @@ from tollgate.domain.use_records import checked_properties_size
 from tollgate.exact_json import dumps
 from tollgate.usecases.access import Access
 from tollgate.usecases.catalog import Catalogs
-from tollgate.usecases.customers import Customers
+from tollgate.usecases.customers import Customers, SubscriptionFilter, SubscriptionUpdate
 
 STATUSES = {"active": "active", "expired": "ended", "scheduled": "not_started"}
 
 
 class UnitsParams(Params):
+    """How many units of a prepaid metric are bought."""
+
     metric_id: Text
     units: Decimal
 
 
 class CreateParams(Filtered):
+    """The body of `POST /api/subscriptions/`. Times become epoch ms."""
+
     customer_id: Text
     start_date: Moment
     plan_id: Text | None = None
@@ -47,6 +51,8 @@ class CreateParams(Filtered):
 
 
 class ListParams(Filtered):
+    """The query of `GET /api/subscriptions/`."""
+
     customer_id: Text
     plan_id: Text | None = None
     range_start: Moment | None = None
@@ -54,11 +60,13 @@ class ListParams(Filtered):
 
 
 class StatusParams(Params):
+    """The statuses in the query, which may repeat the name."""
+
     status: list[Literal["active", "ended", "not_started"]] = Field(default=["active"])
 
 
 class CancelParams(Params):
-    """How a canceled subscription is paid for: checked, and without effect here."""
+    """How a canceled subscription is to be paid for: the values are checked, and have no effect."""
 
     flat_fee_behavior: Literal["refund", "prorate", "charge_full"] | None = None
     usage_behavior: Literal["bill_full", "bill_none"] | None = None
@@ -66,6 +74,10 @@ class CancelParams(Params):
 
 
 def create(catalogs: Catalogs, customers: Customers, access: Access, request: Request) -> Answer:
+    """`POST /api/subscriptions/`: subscribes a customer to a plan, or to one version of it (lotus.md 1.8).
+
+    Raises Invalid, InvalidInput, or OverlappingPlans where the customer holds the plan under filters that overlap.
+    """
     params = CreateParams.of(request)
     env, now = request.caller.environment, request.now
     if (params.plan_id is None) == (params.version_id is None):
@@ -106,6 +118,7 @@ def create(catalogs: Catalogs, customers: Customers, access: Access, request: Re
 
 
 def list_subscriptions(customers: Customers, access: Access, request: Request) -> Answer:
+    """`GET /api/subscriptions/`: one customer's, active ones unless told. Raises Invalid for an unknown customer."""
     params = ListParams.of(request)
     named = request.query.get("status")
     statuses = StatusParams.parsed({"status": list(named)} if named else {}).status
@@ -130,7 +143,7 @@ def list_subscriptions(customers: Customers, access: Access, request: Request) -
 
 
 def cancel(customers: Customers, access: Access, request: Request, id: str) -> Answer:
-    """Ends a subscription now."""
+    """`POST /api/subscriptions/{id}/cancel/`: ends a subscription at once. Raises NotFound."""
     CancelParams.of(request)
     env = request.caller.environment
     named = subscription_of(id)
@@ -142,12 +155,13 @@ def cancel(customers: Customers, access: Access, request: Request, id: str) -> A
     if held is None or held.status(holdings.time(request.now)) == "expired":
         raise NotFound("subscription", id)
     ended = customers.update_subscription(
-        request.customer(customer_id), request.now, subscription_id=own, action="cancel_immediately"
+        request.customer(customer_id), SubscriptionFilter(own), SubscriptionUpdate("cancel_immediately"), request.now
     )
     return Answer(record_json(request, holdings, ended, access.plan(env, ended)))
 
 
 def record_json(request: Request, holdings: Holdings, subscription: Subscription, plan: Plan) -> dict[str, Any]:
+    """A subscription as Lotus shows it."""
     env, at = request.caller.environment, holdings.time(request.now)
     return {
         "subscription_id": subscription_id(holdings.customer.id, subscription),
@@ -164,7 +178,7 @@ def record_json(request: Request, holdings: Holdings, subscription: Subscription
 
 
 def _plan(catalogs: Catalogs, request: Request, params: CreateParams) -> Plan:
-    """The newest version of the plan named, or the version named. Raises Invalid."""
+    """The plan's newest version, or the version that is named. Raises Invalid."""
     env = request.caller.environment
     if params.version_id is not None:
         versions = catalogs.plan_versions(env)

@@ -53,10 +53,10 @@ def version_of(header: str | None) -> Version:
 
 
 def translated(version: Version, kind: str, answer: dict[str, Any]) -> dict[str, Any]:
-    """The newest answer of a kind (check, track, customer, entity, ...) as an older version has it.
+    """Turns the newest answer of a kind (check, track, customer, entity, ...) into that of `version`.
 
-    Each step's module has a function of that name, or nothing to change. Keys that begin with `_` tell the steps what the
-    newest answer does not show, and are taken out in the end.
+    Each step's module has a function named after the kind, where it has something to change. Keys that begin with `_`
+    are for the steps alone, and are taken out in the end.
     """
     for newer, name in _STEPS:
         if version >= newer:
@@ -69,7 +69,7 @@ def translated(version: Version, kind: str, answer: dict[str, Any]) -> dict[str,
 
 
 def _shown(answer: dict[str, Any]) -> dict[str, Any]:
-    """Without what only the steps needed, here and in lists."""
+    """The answer without the keys that were for the steps alone, here and in lists."""
     return {
         name: [_shown(item) if isinstance(item, dict) else item for item in value] if isinstance(value, list) else value
         for name, value in answer.items()

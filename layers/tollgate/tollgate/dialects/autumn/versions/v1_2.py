@@ -9,7 +9,7 @@ ZERO = Decimal(0)
 
 
 def check(answer: dict[str, Any]) -> dict[str, Any]:
-    """A feature's check. Where nothing grants it, only what was asked is told."""
+    """A check of a feature. Where nothing grants the feature, there is no balance in it."""
     balance = answer["balance"]
     flat: dict[str, Any] = {
         "allowed": answer["allowed"],
@@ -31,10 +31,12 @@ def check(answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def product_check(answer: dict[str, Any]) -> dict[str, Any]:
+    """A product's check: a code tells that the product exists."""
     return {**answer, "code": "product_found"}
 
 
 def track(answer: dict[str, Any]) -> dict[str, Any]:
+    """A track: that the event was received, and nothing of the balances."""
     kept: dict[str, Any] = {name: answer[name] for name in ("customer_id", "entity_id", "event_name") if name in answer}
     if answer.get("_feature_id"):
         kept["feature_id"] = answer["_feature_id"]
@@ -42,6 +44,7 @@ def track(answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def customer(answer: dict[str, Any]) -> dict[str, Any]:
+    """A customer or an entity: subscriptions are products, and balances are features."""
     products = [_product(held) for held in answer.pop("subscriptions")]
     features = {id: _feature(id, found) for id, found in answer.pop("balances").items()}
     kept = ("id", "created_at", "name", "email", "fingerprint", "stripe_id", "env", "metadata", "entities")
@@ -53,6 +56,7 @@ def customer(answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def entity(answer: dict[str, Any]) -> dict[str, Any]:
+    """An entity: a customer's shape, with the customer and the feature that it belongs to."""
     kept = {name: answer.get(name) for name in ("customer_id", "feature_id")}
     flat = customer(answer)
     return {**flat, **kept, "name": flat.get("name") or ""}

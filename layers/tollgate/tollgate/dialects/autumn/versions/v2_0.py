@@ -1,4 +1,5 @@
-"""2.0, back from 2.1: grants, purchases and what is left are told apart, and flags are empty balances (autumn.md 1.3)."""
+"""2.0, back from 2.1: grants, purchases and what is left are told apart, and flags are empty balances (autumn.md
+1.3)."""
 
 from __future__ import annotations
 
@@ -10,12 +11,14 @@ ZERO = Decimal(0)
 
 
 def check(answer: dict[str, Any]) -> dict[str, Any]:
+    """A check: a flag takes the place of a balance."""
     flag = answer.pop("flag", None)
     answer["balance"] = _flag(flag) if flag else _maybe(answer["balance"])
     return _balances(answer)
 
 
 def track(answer: dict[str, Any]) -> dict[str, Any]:
+    """A track, with balances in the older shape."""
     answer["balance"] = _maybe(answer["balance"])
     return _balances(answer)
 
@@ -27,7 +30,7 @@ def aggregate(answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def customer(answer: dict[str, Any]) -> dict[str, Any]:
-    """Of a customer or an entity."""
+    """A customer or an entity: flags are shown as empty balances."""
     flags = {id: _flag(flag) for id, flag in answer.pop("flags").items()}
     answer["balances"] = {id: balance(found) for id, found in answer["balances"].items()} | flags
     return answer
@@ -37,6 +40,7 @@ entity = customer
 
 
 def balance(new: dict[str, Any]) -> dict[str, Any]:
+    """A balance: overage is told as units that were purchased."""
     grants = [_grant(grant) for grant in new["breakdown"]]
     prepaid = sum((grant["prepaid_grant"] for grant in new["breakdown"]), ZERO)
     old = {
@@ -59,7 +63,7 @@ def balance(new: dict[str, Any]) -> dict[str, Any]:
 
 
 def shared_reset(resets: Iterable[dict[str, Any] | None]) -> dict[str, Any] | None:
-    """The reset of several grants: theirs if it is one, else `multiple`; the time is the next of all."""
+    """One reset for several grants: the one they share, else `multiple`. The time is the earliest of theirs (ms)."""
     found = list(resets)
     kinds = {(reset["interval"], reset["interval_count"]) if reset else None for reset in found}
     if kinds == {None}:
