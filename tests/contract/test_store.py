@@ -24,6 +24,8 @@ from tollgate.domain.errors import (
     InsufficientBalance,
     InvalidRequest,
     NotFound,
+    OutcomeUnknown,
+    Unavailable,
     UsageLimitExceeded,
 )
 from tollgate.domain.features import Feature, FeatureType
@@ -33,6 +35,7 @@ from tollgate.domain.manual_balances import BalanceFilter, BalanceUpdate, NewBal
 from tollgate.domain.periods import Interval
 from tollgate.domain.plans import PREPAID, ItemPrice, Plan, PlanItem
 from tollgate.domain.subscriptions import Terms
+from tollgate.store import keys
 from tollgate.store.stream import change_of
 from tollgate.usecases.commands import UseCommand
 
@@ -59,6 +62,26 @@ class TestUse:
         before = here.last_event_id("c1")
         assert not here.use("c1", 2).allowed
         assert here.last_event_id("c1") == before  # invariant 6
+
+    def test_a_use_counted_on_an_item_of_a_newer_layout_is_not_said_to_have_changed_nothing(
+        self, here: Service
+    ) -> None:
+        here.customer("c1", [item(5)])
+        key = keys.balance(CustomerRef(SANDBOX, "c1"), MESSAGES)
+        here.table.client.update_item(
+            TableName=here.table.name,
+            Key=key,
+            UpdateExpression="SET v = :newer",
+            ExpressionAttributeValues={":newer": {"N": "99"}},
+        )
+        with pytest.raises(OutcomeUnknown, match="was counted"):
+            here.use("c1", 2)
+        counted = here.table.get(key)
+        assert counted
+        assert counted["headroom"] == {"N": "3"}
+        with pytest.raises(Unavailable) as refused:
+            here.use("c1", 4)  # what the item itself declines has changed nothing
+        assert not isinstance(refused.value, OutcomeUnknown)
 
     def test_decimals_are_exact(self, here: Service) -> None:
         here.customer("c1", [item("1")])

@@ -38,11 +38,10 @@ from tollgate.domain.environments import CustomerRef
 from tollgate.domain.errors import DuplicateRequest, InvalidRequest, NotFound, OutcomeUnknown, Unavailable
 from tollgate.domain.ids import id_text, id_time, time_ordered_id
 from tollgate.domain.use_records import UseRecord
-from tollgate.exact_json import loads
 from tollgate.store import keys
-from tollgate.store.codecs.balances import StoredBalance, slot_number, state_update
-from tollgate.store.codecs.balances import decode_balance as decode
-from tollgate.store.codecs.use_records import encode_use_record as encode_event
+from tollgate.store.codecs.balances import StoredBalance, decode_balance, slot_number, state_update
+from tollgate.store.codecs.customers import decode_frozen_time
+from tollgate.store.codecs.use_records import encode_use_record
 from tollgate.store.table import Busy, Lost, Refused, Table
 from tollgate.store.ungranted_uses import ungranted_use_write
 
@@ -117,12 +116,12 @@ class BalanceStore:
         if len(balance_keys) == 1 and not entity_id:
             (balance_key,) = balance_keys
             item = self._table.get(keys.balance(customer, balance_key))
-            return {balance_key: decode(item)} if item else {}
+            return {balance_key: decode_balance(item)} if item else {}
         wanted = [keys.balance(customer, balance_key) for balance_key in balance_keys]
         if entity_id:
             wanted.append(keys.entity(customer, entity_id))
         items = self._table.get_all(wanted)
-        found = [decode(item) for item in items if item["sk"]["S"].startswith(keys.BALANCE)]
+        found = [decode_balance(item) for item in items if item["sk"]["S"].startswith(keys.BALANCE)]
         if entity_id and len(found) == len(items):
             if not self.has_customer(customer):
                 raise NotFound("customer", customer.id)
@@ -132,7 +131,7 @@ class BalanceStore:
     def of_feature(self, customer: CustomerRef, feature_id: str) -> dict[BalanceKey, StoredBalance]:
         """The customer's own balance of a feature and all its entities', in one Query."""
         items = self._table.query(keys.customer_partition(customer), f"{keys.BALANCE}{feature_id}#")
-        return {stored.balance.key: stored for stored in map(decode, items)}
+        return {stored.balance.key: stored for stored in map(decode_balance, items)}
 
     def has_customer(self, customer: CustomerRef) -> bool:
         """Whether there is such a customer: asked only where there is no balance."""
@@ -141,7 +140,7 @@ class BalanceStore:
     def frozen_time(self, customer: CustomerRef) -> int | None:
         """The time of the customer's test clock (ms): asked only where a balance says that there is one."""
         item = self._table.get(keys.customer(customer))
-        return loads(item["data"]["S"]).get("frozen_time") if item else None
+        return decode_frozen_time(item) if item else None
 
     def spend(
         self, customer: CustomerRef, deduct: Deduct, idempotency: Sequence[TransactWriteItemTypeDef] = ()
@@ -176,7 +175,7 @@ class BalanceStore:
         if not idempotency:
             return self._deduct(key, request, deduct.record)
         id = self.new_id()
-        write = request(id, f"s{slot_number(id)}", encode_event(deduct.record.with_id(id_text(id))))
+        write = request(id, f"s{slot_number(id)}", encode_use_record(deduct.record.with_id(id_text(id))))
         update: Any = {"Update": {"TableName": self._table.name, "Key": key, **write}}
         try:
             self._table.transact([update, *idempotency], id_text(id), blind=True)
@@ -186,7 +185,7 @@ class BalanceStore:
             return Declined(None)
         item = self._table.get(key)
         assert item is not None
-        return Applied(decode(item), id_text(id))
+        return _applied(item, id_text(id))
 
     def replace(self, customer: CustomerRef, write: Replacement) -> Applied | Declined:
         """The slow path's write of one balance: the state that was decided, if nothing was written since it was read.
@@ -287,7 +286,7 @@ class BalanceStore:
             "ExpressionAttributeValues": {
                 **update.values,
                 ":version": {"N": str(write.stored.version)},
-                **({":event": {"S": encode_event(record)}} if record else {}),
+                **({":event": {"S": encode_use_record(record)}} if record else {}),
             },
         }
 
@@ -317,13 +316,13 @@ class BalanceStore:
                     Key=key,
                     ReturnValues="ALL_NEW",
                     ReturnValuesOnConditionCheckFailure="ALL_OLD",
-                    **request(id, slot, encode_event(record.with_id(use_id))),
+                    **request(id, slot, encode_use_record(record.with_id(use_id))),
                 )
-                return Applied(decode(answer["Attributes"]), use_id)
+                return _applied(answer["Attributes"], use_id)
             except Busy as error:
                 last: Exception = error
             except Refused as refused:
-                stored = decode(refused.item) if refused.item else None
+                stored = decode_balance(refused.item) if refused.item else None
                 if stored is None or stored.fence < id:
                     return Declined(stored)
                 id, last = self._id_after(stored.fence), refused
@@ -357,14 +356,27 @@ class BalanceStore:
                 ReturnValues="ALL_NEW",
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
-            return decode(answer["Attributes"])
+            item: Item | None = answer["Attributes"]
         except Refused as refused:
-            return decode(refused.item) if refused.item else None
+            item = refused.item
         except Unavailable as error:
             raise OutcomeUnknown(
                 "The database's answer was lost and it cannot be asked now: the use was counted once at most"
             ) from error
+        try:
+            return decode_balance(item) if item else None
+        except Unavailable as error:
+            raise OutcomeUnknown(f"The database's answer was lost, and its balance cannot be read: {error}") from error
 
     def _id_after(self, id: bytes) -> bytes:
         """A new id, later than `id` whatever the clocks say."""
         return time_ordered_id(max(self._clock(), id_time(id) + 1), os.urandom(10))
+
+
+def _applied(item: Item, use_id: str) -> Applied:
+    """What a write that took effect left. Raises OutcomeUnknown where a newer release wrote the item: it was counted, and
+    only its balance cannot be read here."""
+    try:
+        return Applied(decode_balance(item), use_id)
+    except Unavailable as error:
+        raise OutcomeUnknown(f"The use was counted, but its balance cannot be read: {error}") from error
