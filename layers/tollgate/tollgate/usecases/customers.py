@@ -146,7 +146,7 @@ class Customers:
         return self.change(customer, turn, now)
 
     def delete(self, customer: CustomerRef) -> None:
-        """Deletes a customer and all that it has. Raises NotFound."""
+        """Deletes a customer and all that it has. Raises NotFound, or Unavailable under constant contention."""
         for _ in self._store.turns():
             try:
                 return self._store.remove(customer.environment, self._store.get(customer))
@@ -171,7 +171,7 @@ class Customers:
         return self.change(customer, turn, now)
 
     def change(self, customer: CustomerRef, turn: Turn, now: int) -> Holdings:
-        """Applies a change of holdings in one transaction, on what is there when it is written.
+        """Applies a change of holdings in one transaction: on what is stored when it is written.
 
         Raises what `turn` raises, NotFound, or Unavailable under constant contention.
         """
@@ -210,7 +210,7 @@ class Customers:
         return self.change(customer, turn, now)
 
     def delete_entity(self, customer: CustomerRef, entity_id: str, now: int) -> None:
-        """Deletes an entity with its balances and subscriptions. Raises NotFound."""
+        """Deletes an entity and its balances, ends its subscriptions, and returns its seat. Raises NotFound."""
         self.change(customer, lambda held, catalog, at: remove_entity(held, catalog, entity_id, at), now)
 
     # -------------------------------------------------------------- subscriptions
