@@ -7,7 +7,7 @@
 | entity | same | `ENTITY#<entity>` |
 | balance | same | `BALANCE#<feature>#<entity, or nothing>` |
 | ungranted use | same | `USE#<feature>#<entity, or nothing>` |
-| history, of a customer | `<env>#history#<customer>` | `<at, 14 digits>#<use>#<feature>#<customer>#<part, or nothing>` |
+| history, of a customer | `<env>#history#<customer>` | `<at, 14 digits>#<use>#<feature>#<customer>#<part, or none>` |
 | history, of all | `<env>#events#<year-month>#<shard>` | same |
 | hourly sum | `<env>#hours#<date>#<shard>` | `<customer>#<feature>#<entity>#<hour, ms, 14 digits>#<item>` |
 | daily sum | `<env>#days#<year-month>#<shard>` | same |

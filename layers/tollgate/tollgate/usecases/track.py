@@ -128,8 +128,9 @@ class Tracking:
         return used(call.request, decision, read.now)
 
     def _use_fast(self, call: UseCall) -> Outcome | StoredBalance | None:
-        """One write decides, and nearly always that is all: its outcome. Else the balance that declined, for the slow path
-        to think about; None where there is no such balance."""
+        """One write decides, and nearly always that is all: its outcome. Else the balance that declined, for the slow
+        path to think about; None where there is no such balance.
+        """
         request = call.request
         hint = self._hint(call)
         target = hint.target if hint else request.key

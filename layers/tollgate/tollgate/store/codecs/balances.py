@@ -49,9 +49,9 @@ entities do not use it.
 | `windows` | array | `[limit, interval, ends_at, anchor or null, filter, used]`: units, ms, ms, pairs, units |
 | `alerts` | array | `[type, threshold, name, of_plan, basis]`, cut after the last that is not as usual |
 
-A hold is `[id, expires_at (ms), parts, counted, used_elsewhere]`; the last field is absent where it is empty, else pairs
-of a grant and the units that it counts although others paid. A part is `[seq, grant, units, the rollover's expiry (ms)
-or null]`; what a usage limit has counted is `[interval, utc, filter, ends_at (ms), units]`.
+A hold is `[id, expires_at (ms), parts, counted, used_elsewhere]`; the last field is absent where it is empty, else
+pairs of a grant and the units that it counts although others paid. A part is `[seq, grant, units, the rollover's expiry
+(ms) or null]`; what a usage limit has counted is `[interval, utc, filter, ends_at (ms), units]`.
 """
 
 from __future__ import annotations
