@@ -15,9 +15,10 @@ def packed(
     most_size: int,
     weight_of: Callable[[T], int] = lambda _: 1,
 ) -> Iterator[list[T]]:
-    """The items in order, in parts of a total weight of at most `most` and a total size of at most `most_size`.
+    """Splits `items`, in their order, into parts of a total weight of at most `most` and a total size of at most
+    `most_size`.
 
-    An item weighs 1 unless `weight_of` says otherwise. An item that exceeds a bound by itself makes a part of its own.
+    Each weighs 1 unless `weight_of` says otherwise. One that exceeds a bound by itself makes a part of its own.
     """
     part: list[T] = []
     weight = size = 0

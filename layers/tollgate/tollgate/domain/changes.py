@@ -206,7 +206,7 @@ def _uses(
             event.part,
         )
         return
-    # Each of several uses has its own parts; of the grants, only how they stood after all of them is known.
+    # Each of several uses lists its own deductions; the grants are known only as they were after all of the uses.
     grants = {grant.id: grant for balance in (previous, after) if balance for grant in balance.grants}
     for use in event.uses:
         yield RecordedUse(
@@ -253,7 +253,7 @@ def _grant_changes(
         lapsed = sum((r.remaining for r in was.rollovers if r.expires_at is not None and r.expires_at <= instant), ZERO)
         if lapsed:
             yield GrantChange(What.LAPSED, grant, lapsed, write.at)
-        moved_boundary = (was.anchor, was.reset) != (grant.anchor, grant.reset)  # by hand: it starts a new count
+        moved_boundary = (was.anchor, was.reset) != (grant.anchor, grant.reset)  # moved by hand: a new period starts
         base = was if moved_boundary else due.get(grant.id, was)
         if not moved_boundary and was.next_reset_at is not None and (grant.next_reset_at or 0) > was.next_reset_at:
             yield GrantChange(What.RESET, grant, was.used - base.used, was.next_reset_at)

@@ -114,7 +114,7 @@ class Grant(NamedTuple):
         if self.next_reset_at is None or self.reset is None:
             return None
         start = last_boundary(self.anchor, self.reset, self.next_reset_at - 1)
-        if start >= self.next_reset_at:  # the anchor itself is still to come
+        if start >= self.next_reset_at:  # the anchor is the next reset: no period has started there yet
             start = self.next_reset_at - self.reset.nominal_ms
         return max(start, min(self.created_at, self.next_reset_at - 1)), self.next_reset_at
 

@@ -256,7 +256,7 @@ def segments(start: int, end: int, size: Bin, zone: tzinfo, *, entries_only: boo
         return []
     boundaries = [at for at in bins(start, end, size, zone) if start < at < end]
     off_the_hour = any(at % HOUR_MS for at in boundaries)
-    if entries_only or (off_the_hour and size is not Bin.MONTH):  # days and weeks would be too many small pieces
+    if entries_only or (off_the_hour and size is not Bin.MONTH):  # by days or weeks, the parts would be many and small
         return [Segment(From.ENTRIES, start, end)]
     found: list[Segment] = []
     for low, high in pairwise((start, *boundaries, end)):

@@ -21,7 +21,7 @@ def is_id(value: str) -> bool:
 
 
 def checked_id(value: str, field: str) -> str:
-    """`value` if it can be an id; raises InvalidInput naming `field` otherwise."""
+    """Returns `value`. Raises InvalidInput, naming `field`, where it cannot be an id."""
     if _ALLOWED(value) is None:
         raise InvalidInput(field, RULE)
     return value

@@ -27,7 +27,7 @@ from tollgate.domain.limits import text_of
 from tollgate.domain.quantities import ZERO, quantity
 
 ONE = Decimal(1)
-VALUE = "value"  # the property that an amount is read from where nothing else is named
+VALUE = "value"  # the property that holds the amount where the meter names no other
 
 
 class Aggregation(StrEnum):

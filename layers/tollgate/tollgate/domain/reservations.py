@@ -111,7 +111,7 @@ def hold(request: UseRequest, terms: HoldTerms, balances: Balances, now: int) ->
         granted[source.key] = held
         over += [(source.key, part) for part in beyond]
         seq += len(held)
-    for key, part in over:  # overage is drawn after all that is granted, of every balance
+    for key, part in over:  # overage is drawn after the granted units of all balances, so it is numbered last
         granted[key].append(part._replace(seq=seq))
         seq += 1
     for key, balance in after.items():

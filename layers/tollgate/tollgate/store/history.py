@@ -278,7 +278,7 @@ class HistoryStore:
                     ":high": {"S": f"{end:014d}"},
                 },
                 ScanIndexForward=forward,
-                ConsistentRead=True,  # as sums are
+                ConsistentRead=True,  # sums are read consistently too
                 Limit=1,
             )
             times += [int(item["sk"]["S"][:14]) for item in answer["Items"]]

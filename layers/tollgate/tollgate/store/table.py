@@ -203,10 +203,11 @@ class Table:
             request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
     def transact(self, writes: Sequence[TransactWriteItemTypeDef], token: str, *, blind: bool = False) -> None:
-        """Applies all writes or none, exactly once per `token` (1 to 36 characters, remembered for ten minutes).
+        """Applies all writes or none, exactly once for each `token` (1 to 36 characters; DynamoDB remembers it for ten
+        minutes).
 
-        Raises Refused, Unavailable, or OutcomeUnknown. `blind`: its conditions may hold again later, so that a refusal
-        after a lost answer does not prove that the lost try cannot take effect yet.
+        `blind`: the conditions may hold again later, so a refusal after a lost answer does not prove that the lost try
+        cannot still be applied. Raises Refused, Unavailable or OutcomeUnknown.
         """
         self.repeated(
             self.client.transact_write_items, writes=True, blind=blind, TransactItems=writes, ClientRequestToken=token

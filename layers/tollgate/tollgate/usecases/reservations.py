@@ -195,7 +195,7 @@ def _expiry(asked: int | None, now: int) -> int:
 
 
 def _reservation(command: UseCommand, lock_id: str, terms: HoldTerms, decision: Decision, now: int) -> Reservation:
-    """The record of what was held."""
+    """The reservation to store: what was asked for, and what was drawn from each balance."""
     drawn_from: dict[BalanceKey, Decimal] = {}
     for key, balance in decision.balances.items():
         for held in balance.holds:
