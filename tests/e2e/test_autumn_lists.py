@@ -51,7 +51,7 @@ def pages(listed: Callable[..., Any], limit: int, **filters: Any) -> list[Any]:
         cursor = page.next_cursor
 
 
-def test_customers(live: Shop, made: Made) -> None:
+def test_customers_are_listed_in_pages(live: Shop, made: Made) -> None:
     whole = live.autumn.customers.list(limit=200).list
     assert set(made.customers) <= {customer.id for customer in whole}
     for limit in (1, 2):
@@ -66,7 +66,7 @@ def test_customers(live: Shop, made: Made) -> None:
     assert live.autumn.customers.list(plans=none).list == []
 
 
-def test_entities(live: Shop, made: Made) -> None:
+def test_entities_are_listed_in_pages(live: Shop, made: Made) -> None:
     for limit in (1, 2):
         ids = [entity.id for entity in pages(live.autumn.entities.list, limit)]
         assert len(ids) == len(set(ids))
@@ -78,7 +78,7 @@ def test_entities(live: Shop, made: Made) -> None:
         live.autumn.entities.get(entity_id="nobody")
 
 
-def test_balances(live: Shop, made: Made) -> None:
+def test_balances_are_listed_in_pages(live: Shop, made: Made) -> None:
     whole = live.autumn.balances.list(limit=200).list
     for limit in (1, 2):
         found = pages(live.autumn.balances.list, limit)
@@ -90,7 +90,7 @@ def test_balances(live: Shop, made: Made) -> None:
     assert len(pages(live.autumn.balances.list, 2, plan_id=made.add_on)) == WANTED
 
 
-def test_subscriptions(live: Shop, made: Made) -> None:
+def test_subscriptions_are_listed_in_pages(live: Shop, made: Made) -> None:
     whole = live.autumn.customers.list_subscriptions(limit=200).list
     for limit in (1, 2):
         found = pages(live.autumn.customers.list_subscriptions, limit)

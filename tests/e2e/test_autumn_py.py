@@ -31,7 +31,7 @@ def refused(status: int, code: str) -> Iterator[None]:
 
 
 class TestUsage:
-    def test_check_and_track(self, client: Any, shop: Shop) -> None:
+    def test_check_and_track_answer_as_the_client_expects(self, client: Any, shop: Shop) -> None:
         c = shop.customer(monthly(100), flag())
         found = client.check(c, feature_id="messages", required_balance=40)
         assert (found.allowed, found.code, found.feature_id, found.balance) == (True, "feature_found", "messages", 100)

@@ -60,7 +60,7 @@ class TestHeader:
 
 
 class TestCheckShapes:
-    def test_what_nothing_grants(self, shop: Shop) -> None:
+    def test_a_feature_that_nothing_grants_is_denied_in_exactly_these_fields(self, shop: Shop) -> None:
         """S001: exactly these fields."""
         c = shop.customer()
         asked = {"allowed": False, "customer_id": c, "required_balance": 1}
@@ -68,7 +68,7 @@ class TestCheckShapes:
         assert check(shop, V1, c) == {**asked, "feature_id": "messages", "code": "feature_found"}
         assert check(shop, V21, c) == {**asked, "balance": None, "flag": None}
 
-    def test_a_flag(self, shop: Shop) -> None:
+    def test_a_flag_has_no_balance_but_zeros_in_older_versions(self, shop: Shop) -> None:
         """S002."""
         c = shop.customer(flag())
         new_, middle, old = (check(shop, version, c, "dashboard") for version in (V21, V20, V1))
@@ -87,7 +87,7 @@ class TestCheckShapes:
             assert picked(balance, "interval interval_count next_reset_at overage_allowed") == [None, None, None, False]
         assert (old["unlimited"], old["allowed"], old["code"]) == (False, True, "feature_found")
 
-    def test_an_unlimited_balance(self, shop: Shop) -> None:
+    def test_an_unlimited_balance_shows_zeros_in_older_versions(self, shop: Shop) -> None:
         """S004: zeros in older versions; the newer ones show the counter."""
         c = shop.customer(unlimited())
         track(shop, c, 7)
@@ -99,7 +99,7 @@ class TestCheckShapes:
         assert picked(old, "unlimited balance usage included_usage interval") == [True, 0, 0, 0, None]
         assert check(shop, V21, c)["balance"]["usage"] == 7
 
-    def test_pay_per_use(self, shop: Shop) -> None:
+    def test_pay_per_use_shows_its_maximum(self, shop: Shop) -> None:
         """S005, S022: overage_allowed is false in 1.2 where there is a maximum, which is shown with the grant."""
         free, capped = shop.customer(consumable(100)), shop.customer(consumable(100, most=400))
         names = "granted_balance purchased_balance current_balance max_purchase overage_allowed"
@@ -119,7 +119,7 @@ class TestCheckShapes:
             False,
         ]
 
-    def test_prepaid(self, shop: Shop) -> None:
+    def test_prepaid_units_are_shown_as_purchased(self, shop: Shop) -> None:
         """S020: prepaid 100 + 500."""
         c = shop.customer(prepaid(100, 500))
         assert picked(check(shop, V20, c)["balance"], "granted_balance purchased_balance current_balance") == [
@@ -151,7 +151,7 @@ class TestCheckShapes:
         asked = {"allowed": False, "customer_id": nobody, "feature_id": "credits", "required_balance": 0.2}
         assert check(shop, V1, nobody, "action1") == {**asked, "code": "feature_found"}
 
-    def test_several_rows(self, shop: Shop) -> None:
+    def test_grants_of_one_feature_add_up_in_the_breakdown(self, shop: Shop) -> None:
         """S061: of two plans, or two of one plan."""
         c = shop.customer(monthly(1000))
         shop.attach(c, monthly(500), add_on=True)

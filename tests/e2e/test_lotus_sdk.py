@@ -144,7 +144,7 @@ def test_the_flow_of_an_application(sdk: Sdk, metric: dict[str, Any], plan: str,
     assert (answer["access"], answer["access_per_subscription"]) == (False, [])
 
 
-def test_features(sdk: Sdk, plan: str, customer: str) -> None:
+def test_a_subscription_gives_access_to_its_features(sdk: Sdk, plan: str, customer: str) -> None:
     answer = sdk("check_feature_access", customer_id=customer, feature_id="dashboard")
     assert (answer["access"], answer["access_per_subscription"]) == (False, [])
     subscribe(sdk, customer, plan)
@@ -161,7 +161,9 @@ def test_the_deprecated_metric_access(sdk: Sdk, metric: dict[str, Any], plan: st
     assert (component["metric_usage"], component["metric_total_limit"]) == (0, 5)
 
 
-def test_filters_of_subscriptions(sdk: Sdk, stack: Stack, metric: dict[str, Any], plan: str, customer: str) -> None:
+def test_an_event_counts_for_the_subscriptions_whose_filters_it_matches(
+    sdk: Sdk, stack: Stack, metric: dict[str, Any], plan: str, customer: str
+) -> None:
     for region in ("US", "EU"):
         subscribe(sdk, customer, plan, subscription_filters=[{"property_name": "region", "value": region}])
     event = {"customer_id": customer, "event_name": metric["id"], "properties": {"region": "US"}}

@@ -49,7 +49,7 @@ def test_a_balance_tells_what_is_reserved_and_what_is_settled(shop: Shop) -> Non
     assert (listed["lock_id"], listed["held"], listed["feature_id"]) == (id, 30, "messages")
 
 
-def test_errors(shop: Shop) -> None:
+def test_a_lock_that_cannot_be_made_is_refused(shop: Shop) -> None:
     """S194, S197, autumn.md 3.11."""
     c, id = shop.customer(monthly(20), seats(5)), new("run")
     lock(shop, c, 5, id)
@@ -70,7 +70,7 @@ def test_errors(shop: Shop) -> None:
     assert shop.left(c) == 20
 
 
-def test_across_credits(shop: Shop) -> None:
+def test_a_confirmed_difference_is_drawn_from_credits(shop: Shop) -> None:
     """S199, CS-2: action1 5 left and credits 200; lock 8, confirm 12."""
     c, id = shop.customer(lifetime(5, "action1"), monthly(200, "credits")), new("run")
     lock(shop, c, 8, id, "action1")

@@ -60,7 +60,7 @@ def refused(here: Here, call: tuple[str, str], body: Any, field: str, **more: An
 @pytest.mark.parametrize("id", BAD_IDS, ids=lambda id: repr(id)[:20])
 @pytest.mark.parametrize("field", ["customer_id", "feature_id"])
 @pytest.mark.parametrize("call", [CHECK, TRACK], ids=["check", "track"])
-def test_ids(customer: Here, call: tuple[str, str], field: str, id: Any) -> None:
+def test_an_id_that_breaks_the_rule_is_refused(customer: Here, call: tuple[str, str], field: str, id: Any) -> None:
     refused(customer, call, {**GOOD, "send_event": True, field: id}, field)
 
 
@@ -68,7 +68,7 @@ def test_ids(customer: Here, call: tuple[str, str], field: str, id: Any) -> None
     ("missing", "told"),
     [("customer_id", "customer_id: is required"), ("feature_id", "Either feature_id or event_name must be provided")],
 )
-def test_missing_fields(customer: Here, missing: str, told: str) -> None:
+def test_a_missing_field_is_refused_by_name(customer: Here, missing: str, told: str) -> None:
     refused(customer, TRACK, {name: value for name, value in GOOD.items() if name != missing}, told)
 
 
@@ -112,7 +112,7 @@ def test_numbers_that_no_balance_can_hold(customer: Here, call: tuple[str, str],
     ],
     ids=lambda value: str(value)[:30],
 )
-def test_bodies(customer: Here, body: Any, field: str) -> None:
+def test_a_body_that_misfits_is_refused(customer: Here, body: Any, field: str) -> None:
     refused(customer, CHECK, body, field)
 
 
@@ -181,7 +181,7 @@ def test_as_many_controls_as_may_be_are_a_small_part_of_what_an_item_holds(custo
 @pytest.mark.parametrize(
     ("function", "route"), [CHECK, TRACK, ("manage", "POST /v1/plans.list")], ids=["check", "track", "manage"]
 )
-def test_an_unknown_version(customer: Here, function: str, route: str, version: str) -> None:
+def test_an_unknown_version_is_refused(customer: Here, function: str, route: str, version: str) -> None:
     before = customer.contents()
     status, answer = customer.call(function, route, GOOD, headers={"x-api-version": version})
     assert (status, answer["code"]) == (400, "invalid_api_version")
@@ -189,7 +189,7 @@ def test_an_unknown_version(customer: Here, function: str, route: str, version: 
 
 
 @pytest.mark.parametrize("version", ["2.5.0", "2.5", "2", "2.1", "2.3.0", "2026-05-13", "2026-03-17.clover", None])
-def test_known_versions(customer: Here, version: str | None) -> None:
+def test_known_versions_are_served(customer: Here, version: str | None) -> None:
     headers = {"x-api-version": version} if version else {}
     assert customer.call(*CHECK, GOOD, headers=headers)[0] == 200
 
@@ -277,7 +277,7 @@ def test_what_does_not_exist(customer: Here, call: tuple[str, str], body: Any, s
         ("POST /v1/invoices.list", {}, 404, "route_not_found"),
     ],
 )  # fmt: skip
-def test_management(customer: Here, route: str, body: Any, status: int, code: str) -> None:
+def test_refused_management_calls_change_nothing(customer: Here, route: str, body: Any, status: int, code: str) -> None:
     before = customer.contents()
     answered, answer = customer.call("manage", route, body)
     assert (answered, answer["code"], answer["env"]) == (status, code, "sandbox"), answer

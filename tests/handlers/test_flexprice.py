@@ -181,7 +181,7 @@ class TestEntitlements:
         assert (status, body) == (200, {"customer_id": "bare", "features": [], "subscriptions": []})
         assert_entitlements(body)
 
-    def test_an_unknown_customer(self, stocked: Here) -> None:
+    def test_an_unknown_customer_has_nothing_or_is_not_found(self, stocked: Here) -> None:
         status, body = get(stocked, "customers/nobody/entitlements")
         assert (status, body) == (200, {"customer_id": "nobody", "features": [], "subscriptions": []})
         assert_error(*get(stocked, "customers/external/nobody/entitlements"), (404, "not_found"))
@@ -201,7 +201,7 @@ class TestEntitlements:
             ("subscription_ids=nope", []),
         ],
     )
-    def test_filters(self, stocked: Here, query: str, features: list[str]) -> None:
+    def test_filters_narrow_the_features(self, stocked: Here, query: str, features: list[str]) -> None:
         _, body = get(stocked, "customers/full/entitlements", query)
         assert names(body) == features
         if "subscription_ids" not in query:
@@ -212,7 +212,7 @@ class TestEntitlements:
         assert [s["id"] for s in body["subscriptions"]] == ["sub_extra"]
         assert body["features"][0]["entitlement"]["usage_limit"] == 250
 
-    def test_of_one_subscription(self, stocked: Here) -> None:
+    def test_one_subscriptions_entitlements_are_its_own(self, stocked: Here) -> None:
         status, body = get(stocked, "subscriptions/sub_pro/entitlements")
         assert (status, body["subscription_id"], body["plan_id"]) == (200, "sub_pro", "pro")
         assert names(body) == ["calls", "sla"]
@@ -298,10 +298,10 @@ class TestUsageSummary:
             ("customer_id=full&customer_lookup_key=full&feature_ids=sso", ["SSO"]),
         ],
     )
-    def test_filters(self, stocked: Here, query: str, features: list[str]) -> None:
+    def test_filters_narrow_the_usage(self, stocked: Here, query: str, features: list[str]) -> None:
         assert [e["feature"]["name"] for e in self.summary(stocked, query)["features"]] == features
 
-    def test_the_older_path(self, stocked: Here) -> None:
+    def test_the_older_path_answers_alike(self, stocked: Here) -> None:
         assert get(stocked, "customers/full/usage") == get(stocked, "customers/usage", "customer_id=full")
 
     @pytest.mark.parametrize(
@@ -313,7 +313,9 @@ class TestUsageSummary:
             ("customer_id=a%23b", (400, "validation_error"), "customer_id"),
         ],
     )
-    def test_refusals(self, stocked: Here, query: str, expected: tuple[int, str], message: str) -> None:
+    def test_a_query_that_misfits_is_refused(
+        self, stocked: Here, query: str, expected: tuple[int, str], message: str
+    ) -> None:
         status, body = get(stocked, "customers/usage", query)
         assert_error(status, body, expected)
         assert message in body["message"]

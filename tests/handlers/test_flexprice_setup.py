@@ -237,7 +237,7 @@ def test_who_has_subscribed_keeps_what_it_has(here: Here, made: Set) -> None:
     assert entitlements(here, other)[made.calls]["entitlement"]["usage_limit"] == 7
 
 
-def test_entitlements_in_bulk(made: Set) -> None:
+def test_entitlements_are_made_in_bulk(made: Set) -> None:
     features = [made.feature("metered") for _ in range(3)]
     answer = made.sdk.entitlements.create_entitlements_bulk(
         items=[

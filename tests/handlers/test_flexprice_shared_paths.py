@@ -28,7 +28,7 @@ def bearer(here: Here, route: str, body: Any = None, **more: Any) -> tuple[int, 
 
 
 class TestDialects:
-    def test_customers(self, here: Here) -> None:
+    def test_customers_are_answered_by_the_dialect_that_asks(self, here: Here) -> None:
         status, body = bearer(here, "POST /v1/customers", {"id": "ada", "name": "Ada"})
         assert (status, body["id"], body["env"]) == (200, "ada", "sandbox")
         assert bearer(here, "GET /v1/customers/ada")[1]["env"] == "sandbox"
@@ -49,7 +49,7 @@ class TestDialects:
             for more in ({}, {"scope": "publishable"}):
                 assert bearer(here, route, body, **more) == here.call("manage", route, body, **more)
 
-    def test_events(self, here: Here) -> None:
+    def test_events_are_answered_by_the_dialect_that_asks(self, here: Here) -> None:
         here.service.customer("tracker", [item(10)])
         body = {"customer_id": "tracker", "feature_id": "messages", "value": 3, "async": False}
         now = runtime.clock()
@@ -71,7 +71,7 @@ class TestAuthorizer:
         event = {"headers": headers, "identitySource": [source], "routeKey": "POST /v1/events"}
         return bool(here.handlers["authorizer"](event, None)["isAuthorized"])
 
-    def test_either_header(self, here: Here, keys: tuple[str, str]) -> None:
+    def test_either_header_carries_the_key(self, here: Here, keys: tuple[str, str]) -> None:
         assert self.ask(here, {"X-Api-Key": keys[0]})
         assert self.ask(here, {"authorization": f"Bearer {keys[0]}"})
 

@@ -133,7 +133,7 @@ def test_a_cursor_goes_on_where_the_page_stopped(told: Here, customer: str | Non
         ({"range": "24h"}, ["use-4"]),
     ],
 )
-def test_filters_and_ranges(told: Here, filters: dict[str, Any], ids: list[str]) -> None:
+def test_filters_and_ranges_narrow_the_list(told: Here, filters: dict[str, Any], ids: list[str]) -> None:
     assert listed(told, customer_id="ada", **filters) == ids
 
 
@@ -223,7 +223,7 @@ def test_a_range_is_exact_to_the_millisecond(told: Here) -> None:
         ("properties.region", {"eu": 5, "null": 109}),
     ],
 )
-def test_groups(told: Here, group_by: str, groups: dict[str, int]) -> None:
+def test_groups_split_the_sums_of_a_bin(told: Here, group_by: str, groups: dict[str, int]) -> None:
     answer = aggregated(told, group_by=group_by)
     assert answer["list"][0]["grouped_values"] == {"messages": groups}
     assert answer["total"]["messages"] == {"count": 5, "sum": 117}
@@ -256,7 +256,7 @@ def test_version_2_0_is_flat(told: Here) -> None:
     assert grouped["list"] == [{"period": NOW, "messages": {"small": 7, "large": 7}}]
 
 
-def test_autumn_pys_query(told: Here) -> None:
+def test_autumn_pys_query_is_answered(told: Here) -> None:
     status, answer = ask(told, "query", {"customer_id": "ada", "feature_id": "messages", "range": "7d"})
     assert status == 200
     assert {bin["period"]: bin["messages"] for bin in answer["list"] if bin["messages"]} == {NOW: 14, NOW + DAY: 3}

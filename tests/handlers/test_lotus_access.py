@@ -52,7 +52,7 @@ class TestUpstream:
             AccessCase(20, 0, 0, (0, 20, 20), True, "free", True),  # bogus_event: free 0-20, per_unit 20-20
         ],
     )
-    def test_counted_events(self, lotus: Lotus, case: AccessCase) -> None:
+    def test_events_count_until_the_limit_denies_access(self, lotus: Lotus, case: AccessCase) -> None:
         included, more, events, row, access, limit_type, older = case
         metric = lotus.feature()
         customer = lotus.customer(paid(metric, included, more))
@@ -69,7 +69,7 @@ class TestUpstream:
         }
         assert (status, answer) == (200, {"access": older, "usages": [usage]})
 
-    def test_a_gauge(self, lotus: Lotus) -> None:
+    def test_a_gauge_counts_its_latest_value(self, lotus: Lotus) -> None:
         """num_users: 1 two days ago, 10 one day ago, 1 six hours ago, against 10."""
         name = lotus.feature() + "-users"
         meter = {"event_name": name, "aggregation": {"type": "LATEST", "field": "n"}}
@@ -98,7 +98,7 @@ class TestUpstream:
                 {"access": access},
             )
 
-    def test_add_ons(self, lotus: Lotus) -> None:
+    def test_an_add_on_gives_access_to_what_it_grants(self, lotus: Lotus) -> None:
         """test_addons.py 429 and 528."""
         feature, metric, other = lotus.feature(type="boolean"), lotus.feature(), lotus.feature(type="boolean")
         customer = lotus.customer(free(lotus.feature(), 1))
@@ -137,7 +137,7 @@ class TestRows:
         query = {"customer_id": customer, "event_name": metric, "event_limit_type": "free"}
         assert lotus.get("customer_access/", query)[1]["access"]
 
-    def test_the_whole_answer(self, lotus: Lotus) -> None:
+    def test_the_answer_names_customer_metric_and_subscription(self, lotus: Lotus) -> None:
         metric = lotus.feature()
         customer = lotus.customer(free(metric, 3))
         _, answer = lotus.get("metric_access", {"customer_id": customer, "metric_id": metric})
@@ -298,7 +298,7 @@ class TestFilters:
         body = {"customer_id": filtered[0], "metric_id": filtered[1], "subscription_filters": [REGION]}
         assert len(lotus.get("metric_access", body=body)[1]["access_per_subscription"]) == 2
 
-    def test_they_are_shown(self, lotus: Lotus, filtered: tuple[str, str]) -> None:
+    def test_a_subscriptions_filters_are_shown(self, lotus: Lotus, filtered: tuple[str, str]) -> None:
         query = {"customer_id": filtered[0], "metric_id": filtered[1], "subscription_filters": repr(TIER)}
         _, answer = lotus.get("metric_access", query)
         (row,) = answer["access_per_subscription"]
@@ -415,7 +415,7 @@ class TestErrors:
         status, answer = lotus.get("metric_access/", {"customer_id": lotus.customer(), "metric_id": id})
         assert (status, answer["title"]) == (400, "does_not_exist")
 
-    def test_paths_and_methods(self, here: Here, lotus: Lotus) -> None:
+    def test_what_is_not_served_says_so(self, here: Here, lotus: Lotus) -> None:
         for route, status, title in (
             ("GET /api/nothing/", 404, "not_found"),
             ("PATCH /api/customers/", 405, "method_not_allowed"),

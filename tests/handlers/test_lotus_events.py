@@ -37,7 +37,7 @@ class TestTaking:
         lotus.deliver()
         assert lotus.access(customer, metric) == (True, [(3, 10, 10)])
 
-    def test_some_and_none(self, lotus: Lotus) -> None:
+    def test_a_batch_is_taken_but_for_the_events_that_fail(self, lotus: Lotus) -> None:
         good = lotus.event("c", "e")
         bad = lotus.event("", "e", idempotency_id="bad")
         bad["customer_id"] = None
@@ -60,14 +60,16 @@ class TestTaking:
             ({"idempotency_id": "i", "customer_id": "a#b"}, "i", None),
         ],
     )
-    def test_reasons(self, lotus: Lotus, change: dict[str, Any], id: str, reason: str | None) -> None:
+    def test_an_event_that_misfits_fails_with_a_reason(
+        self, lotus: Lotus, change: dict[str, Any], id: str, reason: str | None
+    ) -> None:
         status, answer = lotus.post("track/", {**lotus.event("c", "e"), **change})
         assert (status, answer["success"], set(answer["failed_events"])) == (400, "none", {id})
         assert reason is None or answer["failed_events"][id] == reason
         assert lotus.bodies() == []
 
     @pytest.mark.parametrize("body", ["{broken", '{"batch": [', "\x00"])
-    def test_broken_json(self, lotus: Lotus, body: str) -> None:
+    def test_broken_json_fails_as_one_event(self, lotus: Lotus, body: str) -> None:
         failed = {"no_idempotency_id": "Invalid JSON"}
         assert lotus.post("track/", body) == (400, {"success": "none", "failed_events": failed})
 
@@ -160,7 +162,9 @@ class TestCounting:
             ({"type": "COUNT_UNIQUE", "field": "n"}, ["a", "b", "a"], 2),
         ],
     )
-    def test_each_aggregation(self, lotus: Lotus, aggregation: dict[str, Any], values: list[Any], usage: int) -> None:
+    def test_each_aggregation_counts_repeated_events_once(
+        self, lotus: Lotus, aggregation: dict[str, Any], values: list[Any], usage: int
+    ) -> None:
         name = f"e-{uuid.uuid4().hex[:8]}"
         metric = lotus.feature(meter={"event_name": name, "aggregation": aggregation})
         customer = lotus.customer(free(metric, 100))

@@ -60,7 +60,7 @@ class TestDeductionOrder:
             ({"created_at": 1}, {"created_at": 2}),
         ],
     )
-    def test_each_rule(self, first: dict[str, Any], second: dict[str, Any]) -> None:
+    def test_each_rule_of_the_order_outranks_the_next(self, first: dict[str, Any], second: dict[str, Any]) -> None:
         """autumn.md 3.1, one rule a case, each against what the next rules would say. Ids are the other way round."""
         grants = [Grant("b", None, None, Decimal(1), **first), Grant("a", None, None, Decimal(1), **second)]
         assert [grant.id for grant in balance_of(MESSAGES, reversed(grants)).grants] == ["b", "a"]

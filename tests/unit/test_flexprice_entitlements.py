@@ -204,7 +204,7 @@ class TestSources:
         assert [entry.feature.id for entry in shown(holdings)] == ["storage"]
         assert not any(key.feature_id == "calls" for key in holdings.balances)
 
-    def test_filters(self) -> None:
+    def test_filters_narrow_features_and_subscriptions(self) -> None:
         holdings = held(plan("pro", item("calls", 1)), plan("b", item("storage", 2)))
         assert [e.feature.id for e in shown(holdings, feature_ids={"calls"})] == ["calls"]
         assert [e.feature.id for e in shown(holdings, subscription_ids={"s0"})] == ["calls"]

@@ -54,7 +54,7 @@ def test_the_last_boundary_is_not_later(anchor: str, reset: Reset, at: str, boun
         ("2026-12-15", Interval.MONTH, 2, "2027-02-15"),
     ],
 )
-def test_so_much_later(at: str, interval: Interval, count: int, then: str) -> None:
+def test_after_counts_intervals_by_the_calendar(at: str, interval: Interval, count: int, then: str) -> None:
     assert after(ms(at), interval, count) == ms(then)
 
 

@@ -107,7 +107,7 @@ class TestRemaining:
         grant = customer.grant(metered)
         assert (grant.granted, grant.remaining, grant.overdrawn, grant.used) == (200, -50, 50, 250)
 
-    def test_over_all_shares(self) -> None:
+    def test_the_customers_remaining_units_are_set_over_all_shares(self) -> None:
         """S226."""
         customer = Scenario(per_entity(monthly(100)), entities=3)
         seen = []
@@ -120,7 +120,7 @@ class TestRemaining:
             (300, 280, 20, [130, 50, 100]),
         ]
 
-    def test_of_one_share(self) -> None:
+    def test_an_entitys_remaining_units_are_set_on_its_share_alone(self) -> None:
         """S227."""
         customer = Scenario(per_entity(monthly(100)), entities=3)
         seen = []
@@ -135,7 +135,7 @@ class TestRemaining:
         customer.track(20, entity="e1")
         assert (customer.gru(entity="e1"), customer.gru()) == ((100, 50, 50), (300, 220, 80))
 
-    def test_added_units(self) -> None:
+    def test_added_units_are_a_delta(self) -> None:
         """autumn.md 3.8: add_to_balance is a delta."""
         customer = Scenario(monthly(100))
         customer.update(add=-30)
@@ -191,7 +191,7 @@ class TestUsageAndGrant:
         customer.update(usage=130)
         assert customer.view() == (100, 0, 130, 0, 30)
 
-    def test_where_nothing_matches(self) -> None:
+    def test_where_nothing_matches_units_stay_and_fields_are_not_found(self) -> None:
         """autumn.md 3.8: what only moves units does nothing, what sets a grant's own field finds none."""
         customer = Scenario(monthly(100), flag())
         customer.update("words", remaining=5)

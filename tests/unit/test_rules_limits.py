@@ -98,7 +98,7 @@ class TestSpendLimitPercentage:
             customer.track(value, overage=mode)
         return customer.gru()
 
-    def test_of_one_plan(self) -> None:
+    def test_a_percentage_is_of_what_the_plan_grants(self) -> None:
         customer = Scenario(monthly(100), consumable(0, most=300))
         assert self.used(customer, (210, CAP), (10, CAP)) == (100, 0, 220)
         assert not customer.track(1, overage=REJECT).allowed

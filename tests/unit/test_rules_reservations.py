@@ -88,7 +88,7 @@ hourly5, monthly10 = every(Interval.HOUR, 5), monthly(10)
 class TestMoreThanWasHeld:
     """S190: hourly 5 and monthly 10."""
 
-    def test_ad_1_more(self) -> None:
+    def test_ad_1_more_than_was_held_draws_the_difference(self) -> None:
         customer = Reserving(hourly5, monthly10)
         customer.lock(8)
         customer.confirm(11)
@@ -117,7 +117,9 @@ class TestLessThanWasHeld:
         [(8, 5, n(0, 20)), (8, 0, n(5, 20)), (0, None, n(5, 20)), (5, 3, n(2, 20)), (8, 8, n(0, 17))],
         ids=["BD-1", "BD-2", "BD-2b", "BD-3", "BD-4"],
     )
-    def test_rows(self, held: int, final: int | None, grants: tuple[Decimal, ...]) -> None:
+    def test_less_than_was_held_goes_back_last_drawn_first(
+        self, held: int, final: int | None, grants: tuple[Decimal, ...]
+    ) -> None:
         customer = Reserving(hourly5, lifetime(20))
         customer.lock(held)
         customer.confirm(final)
@@ -134,20 +136,20 @@ class TestLessThanWasHeld:
 class TestRelease:
     """S193: hourly 5 and monthly 10."""
 
-    def test_rl_1(self) -> None:
+    def test_rl_1_a_release_gives_all_back(self) -> None:
         customer = Reserving(hourly5, monthly10)
         customer.lock(8)
         customer.release()
         assert (customer.remaining(), customer.events) == (15, [-8, 8])
 
-    def test_rl_2(self) -> None:
+    def test_rl_2_a_release_leaves_earlier_uses(self) -> None:
         customer = Reserving(hourly5, monthly10)
         customer.used(5)
         customer.lock(8)
         customer.release()
         assert (customer.remaining(), customer.events) == (10, [-8, 8, 5])
 
-    def test_rl_3(self) -> None:
+    def test_rl_3_a_release_gives_back_to_each_grant(self) -> None:
         customer = Reserving(hourly5, lifetime(20))
         customer.lock(8)
         customer.release()
@@ -155,7 +157,7 @@ class TestRelease:
 
 
 class TestWhatCannotBeHeld:
-    def test_err_1_seats(self) -> None:
+    def test_err_1_seats_cannot_be_held(self) -> None:
         """S194."""
         with pytest.raises(InvalidRequest):
             Reserving(seats(5, paid=True)).lock(1, "users")
@@ -256,7 +258,7 @@ class TestCreditSystems:
         ],
         ids=["CS-1", "CS-2", "CS-3", "CS-4", "CS-5", "CS-8", "CS-9", "CS-10"],
     )
-    def test_own_feature_and_pool(
+    def test_a_hold_is_split_over_the_feature_and_its_pool(
         self, used: Number, held: Number, final: Number | None, action1: Number, credits: Number
     ) -> None:
         customer = Reserving(monthly(100, "action1"), monthly(200, "credits"))
@@ -267,7 +269,7 @@ class TestCreditSystems:
         assert customer.left("credits") == [d(credits)]
 
     @pytest.mark.parametrize(("final", "action3", "credits2"), [(3, 2, 100), (0, 5, 100)], ids=["CS-6", "CS-7"])
-    def test_another_pool(self, final: int, action3: int, credits2: int) -> None:
+    def test_less_than_was_held_goes_back_to_the_pool_first(self, final: int, action3: int, credits2: int) -> None:
         customer = Reserving(monthly(60, "action3"), monthly(100, "credits2"))
         customer.track(55, "action3")
         customer.lock(10, "action3")
@@ -275,7 +277,7 @@ class TestCreditSystems:
         assert (customer.left("action3"), customer.left("credits2")) == ([action3], [credits2])
 
     @pytest.mark.parametrize(("final", "left"), [(20, 180), (45, 155)], ids=["CS-11", "CS-12"])
-    def test_the_pool_itself(self, final: int, left: int) -> None:
+    def test_the_pool_itself_can_be_held(self, final: int, left: int) -> None:
         customer = Reserving(monthly(200, "credits"))
         customer.lock(30, "credits")
         customer.confirm(final)
@@ -285,7 +287,7 @@ class TestCreditSystems:
 class TestRollovers:
     """S200: monthly 100, rollover max 200 for 1 month."""
 
-    def test_ro_1(self) -> None:
+    def test_ro_1_what_is_given_back_returns_to_its_rollover(self) -> None:
         customer = Reserving(monthly(100, rollover=rolling(200)))
         for _ in range(2):
             customer.reset()
@@ -297,7 +299,7 @@ class TestRollovers:
         assert (customer.rollovers(), customer.left(), customer.remaining()) == ([20, 100], [100], 220)
         assert customer.events == [-170, 250]
 
-    def test_ro_3(self) -> None:
+    def test_ro_3_more_than_was_held_draws_rollovers_first(self) -> None:
         customer = Reserving(monthly(100, rollover=rolling(200)))
         customer.reset()
         customer.track(0)
@@ -323,28 +325,28 @@ class TestEntities:
     def own(self, customer: Reserving, entity: str) -> Decimal:
         return customer.holdings.balances[BalanceKey("messages", entity)].grants[0].remaining
 
-    def test_ep_2(self, customer: Reserving) -> None:
+    def test_ep_2_less_than_was_held_returns_to_the_entity(self, customer: Reserving) -> None:
         customer.lock(30, entity="e1")
         customer.confirm(10)
         assert self.views(customer) == (190, 140, 150)
 
-    def test_ep_3(self, customer: Reserving) -> None:
+    def test_ep_3_more_than_was_held_draws_what_is_shared_next(self, customer: Reserving) -> None:
         customer.lock(30, entity="e1")
         customer.confirm(80)
         assert self.views(customer) == (120, 70, 120)
         assert (self.own(customer, "e1"), self.own(customer, "e2"), self.own(customer, "")) == (0, 50, 70)
 
-    def test_ep_4(self, customer: Reserving) -> None:
+    def test_ep_4_a_release_returns_all_to_the_entity(self, customer: Reserving) -> None:
         customer.lock(40, entity="e1")
         customer.release()
         assert self.views(customer) == (200, 150, 150)
 
-    def test_ep_6(self, customer: Reserving) -> None:
+    def test_ep_6_the_customers_hold_draws_entities_after_its_own(self, customer: Reserving) -> None:
         customer.lock(120)
         customer.confirm(160)
         assert (self.own(customer, ""), self.own(customer, "e1"), self.own(customer, "e2")) == (0, 0, 40)
 
-    def test_ep_7(self, customer: Reserving) -> None:
+    def test_ep_7_a_confirmed_hold_leaves_other_uses(self, customer: Reserving) -> None:
         customer.lock(30, entity="e1")
         customer.used(10)
         customer.confirm()
@@ -374,7 +376,7 @@ class TestUsageLimits:
         assert not customer.lock(2).allowed
         assert (customer.remaining(), customer.counter()) == (96, 4)
 
-    def test_once(self, customer: Reserving) -> None:
+    def test_a_confirmed_hold_counts_once(self, customer: Reserving) -> None:
         customer.lock(3)
         customer.confirm()
         assert (customer.remaining(), customer.counter()) == (97, 3)

@@ -94,7 +94,7 @@ class TestTimes:
 
 
 class TestCanceling:
-    def test_at_once(self) -> None:
+    def test_canceling_at_once_takes_what_the_plan_granted(self) -> None:
         customer = Scenario()
         sub = customer.attach(monthly(100), controls=controls(limit(5)))
         customer.create("own", 50)
@@ -126,7 +126,7 @@ class TestCanceling:
         customer.cancel(sub, at_end=True)
         assert customer.subscription(sub).expires_at == NOW + 7 * DAY
 
-    def test_before_it_starts(self) -> None:
+    def test_canceling_before_the_start_means_it_never_starts(self) -> None:
         customer = Scenario()
         sub = customer.attach(monthly(100), starts_at=NOW + DAY)
         customer.cancel(sub, at_end=True)

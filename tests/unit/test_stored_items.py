@@ -149,12 +149,12 @@ ITEMS = (
 )
 
 
-def test_a_plan() -> None:
+def test_a_stored_plan_is_read() -> None:
     name = "plan-805931012755"
     assert kept("catalog_plan", 0, 5) == Plan(name, name, items=ITEMS, in_use=True)
 
 
-def test_a_subscription() -> None:
+def test_a_stored_subscription_is_read() -> None:
     assert kept("customer_subscription", 0, 8) == Subscription(
         id="sub_caf8225177ec43509e2687c7a67d59be",
         plan_id="plan-805931012755",
@@ -251,7 +251,7 @@ def test_a_write_that_counted_several_uses() -> None:
     assert found.balance.grants[0].meters == {"mean": (d(7), d(2))}
 
 
-def test_a_reservation() -> None:
+def test_a_stored_reservation_is_read() -> None:
     reservation, state, key_id, _, finalized = kept("lock", 0, 0)
     assert reservation == Reservation(
         "lock-1",

@@ -1,4 +1,4 @@
-"""JSON with exact numbers: every fraction is read as a Decimal and written digit for digit."""
+"""JSON with exact numbers: fractions are read as Decimal and written digit for digit."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ _surrogate = re.compile(r"\\u[dD][89a-fA-F]").search
 
 
 def loads(text: str) -> Any:
-    """The document. Raises InvalidInput where it is not JSON (NaN and Infinity are not), nests deeper than MAX_DEPTH,
-    or holds half a surrogate pair, which no UTF-8 can carry."""
+    """The value of a JSON document. Raises InvalidInput where the text is not JSON (NaN and Infinity are not), nests
+    deeper than MAX_DEPTH, or contains half a surrogate pair, which UTF-8 cannot encode.
+    """
     try:
         value = simplejson.loads(text, use_decimal=True)
         if _surrogate(text):
@@ -41,6 +42,6 @@ def _depth(value: Any) -> int:
 
 
 def dumps(value: Any) -> str:
-    """Compact JSON. Raises ValueError for a NaN or an infinity."""
+    """The value as compact JSON. Raises ValueError for NaN or an infinity."""
     text: str = simplejson.dumps(value, use_decimal=True, allow_nan=False, separators=(",", ":"))
     return text

@@ -1,4 +1,4 @@
-"""Splitting what is sent into requests that the other side takes."""
+"""Splits a sequence into parts that fit into one request each."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ def packed(
     most_size: int,
     weight_of: Callable[[T], int] = lambda _: 1,
 ) -> Iterator[list[T]]:
-    """The items in order, in parts that weigh at most `most` (an item weighs 1 unless something else is said) and are at most
-    `most_size` large. One that is too much by itself goes alone."""
+    """Splits `items`, in their order, into parts of a total weight of at most `most` and a total size of at most
+    `most_size`.
+
+    Each weighs 1 unless `weight_of` says otherwise. One that exceeds a bound by itself makes a part of its own.
+    """
     part: list[T] = []
     weight = size = 0
     for item in items:

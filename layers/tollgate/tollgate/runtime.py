@@ -1,8 +1,8 @@
 """The composition root: settings, clients, clock, logger, and the use cases wired to them.
 
-One client, made when a function starts, that never retries by itself (`store.table` decides what is safe) and gives up
-early: connect 1 s, read 1.5 s. It is botocore's own client, the one that boto3 wraps: importing boto3 on top of it
-would add 7 % of a client's start and nothing else (docs/decisions/0002).
+There is one client for each service, made when it is first needed. DynamoDB's never retries by itself (`store.table`
+decides what is safe to repeat) and gives up early: connect 1 s, read 1.5 s. It is botocore's own client, the one that
+boto3 wraps: importing boto3 as well would add 7 % to a client's start and nothing else (docs/decisions/0002).
 """
 
 from __future__ import annotations
@@ -48,27 +48,27 @@ _CONFIG = Config(
     max_pool_connections=4,
     parameter_validation=False,
     tcp_keepalive=True,
-    user_agent="tollgate",  # botocore's own is put together anew for each request, twice: a tenth of a check's CPU
+    user_agent="tollgate",  # botocore builds its own twice for each request, which takes a tenth of a check's CPU
 )
 _QUEUE_TRIES = 3
-_QUEUE_MOST = 10  # messages in one request, and their bytes
-_QUEUE_MOST_BYTES = 250_000
+_QUEUE_MOST = 10  # messages in one request
+_QUEUE_MOST_BYTES = 250_000  # of all messages in one request
 
 
 def clock() -> int:
-    """Epoch milliseconds."""
+    """The time in epoch milliseconds."""
     return time.time_ns() // 1_000_000
 
 
 @cache
 def settings() -> Settings:
-    """Read once, when first needed: the only look at the environment."""
+    """The function's settings, read from the environment once, when first needed."""
     return Settings.from_environment(os.environ)
 
 
 @cache
 def client(service: str) -> Any:
-    """A client of an AWS service. DynamoDB's never repeats a request; the others may, up to three times."""
+    """A client of an AWS service. DynamoDB's never repeats a request; others send one up to three times."""
     config = _CONFIG if service == "dynamodb" else _CONFIG.merge(Config(retries={"total_max_attempts": 3}))
     endpoint = settings().endpoint_url or None
     return botocore.session.get_session().create_client(service, endpoint_url=endpoint, config=config)
@@ -76,19 +76,20 @@ def client(service: str) -> Any:
 
 @cache
 def logger() -> Logger:
-    """Made when first needed: a check that goes well logs nothing."""
+    """The logger, made when first needed: a check that succeeds logs nothing."""
     from aws_lambda_powertools import Logger
 
     return Logger()
 
 
 def defect(message: str) -> None:
-    """Logs the exception being handled."""
+    """Logs the exception that is being handled, with its traceback."""
     logger().exception(message)
 
 
 @cache
 def table() -> Table:
+    """The DynamoDB table. Raises NotSet where its name is not set."""
     from tollgate.store.table import Table
 
     dynamodb: DynamoDBClient = client("dynamodb")
@@ -97,6 +98,7 @@ def table() -> Table:
 
 @cache
 def ledger() -> Ledger:
+    """What checks, tracking and reservations share: the balances, the catalog's cache and the idempotency keys."""
     from tollgate.store.balances import BalanceStore
     from tollgate.store.features import FeatureStore
     from tollgate.usecases.features import FeatureCache
@@ -107,6 +109,7 @@ def ledger() -> Ledger:
 
 @cache
 def checks() -> Checks:
+    """The use cases of checks."""
     from tollgate.usecases.checks import Checks
 
     return Checks(ledger())
@@ -114,6 +117,7 @@ def checks() -> Checks:
 
 @cache
 def tracking() -> Tracking:
+    """The use cases of tracking."""
     from tollgate.usecases.track import Tracking
 
     return Tracking(ledger())
@@ -121,6 +125,7 @@ def tracking() -> Tracking:
 
 @cache
 def reservations() -> Reservations:
+    """The use cases of reservations."""
     from tollgate.store.locks import LockStore
     from tollgate.usecases.reservations import Reservations
 
@@ -136,6 +141,7 @@ def _idempotency_store() -> IdempotencyStore:
 
 @cache
 def idempotency() -> Idempotency:
+    """The use cases of idempotency keys."""
     from tollgate.usecases.idempotency import Idempotency
 
     return Idempotency(_idempotency_store())
@@ -143,6 +149,7 @@ def idempotency() -> Idempotency:
 
 @cache
 def entitlements() -> Entitlements:
+    """The use cases that read a customer's entitlements."""
     from tollgate.store.customers import CustomerStore
     from tollgate.store.plans import PlanStore
     from tollgate.usecases.entitlements import Entitlements
@@ -153,6 +160,7 @@ def entitlements() -> Entitlements:
 
 @cache
 def usage_events() -> UsageEvents:
+    """The use cases of usage events."""
     from tollgate.store.usage_events import UsageEventStore
     from tollgate.usecases.usage_events import UsageEvents
 
@@ -161,6 +169,7 @@ def usage_events() -> UsageEvents:
 
 @cache
 def waiting_events() -> WaitingEvents:
+    """The use cases of events that wait for their customer."""
     from tollgate.usecases.waiting_events import WaitingEvents
 
     return WaitingEvents(usage_events())
@@ -168,6 +177,7 @@ def waiting_events() -> WaitingEvents:
 
 @cache
 def access() -> Access:
+    """The use cases of access checks."""
     from tollgate.store.customers import CustomerStore
     from tollgate.store.plans import PlanStore
     from tollgate.usecases.access import Access
@@ -176,7 +186,7 @@ def access() -> Access:
 
 
 def to_usage_queue(bodies: list[str]) -> None:
-    """Puts messages on the usage queue; raises Unavailable where it could not take them all."""
+    """Puts messages on the usage queue. Raises Unavailable where the queue did not accept all of them."""
     from tollgate.packing import packed
 
     for part in packed(bodies, _QUEUE_MOST, lambda body: len(body.encode()), _QUEUE_MOST_BYTES):
@@ -201,12 +211,13 @@ def to_usage_queue_later(body: str, seconds: int) -> None:
 
 
 def to_dead_letters(body: str) -> None:
-    """Puts aside what is given up on."""
+    """Puts a message that could not be processed on the dead-letter queue."""
     client("sqs").send_message(QueueUrl=settings().required("dead_letter_queue_url"), MessageBody=body)
 
 
 @cache
 def catalogs() -> Catalogs:
+    """The use cases of features and plans."""
     from tollgate.store.features import FeatureStore
     from tollgate.store.plans import PlanStore
     from tollgate.usecases.catalog import Catalogs
@@ -216,6 +227,7 @@ def catalogs() -> Catalogs:
 
 @cache
 def customers() -> Customers:
+    """The use cases of customers."""
     from tollgate.store.customers import CustomerStore
     from tollgate.usecases.customers import Customers
 
@@ -224,6 +236,7 @@ def customers() -> Customers:
 
 @cache
 def api_keys() -> ApiKeys:
+    """The use cases of API keys."""
     from tollgate.store.api_keys import ApiKeyStore
     from tollgate.usecases.api_keys import ApiKeys
 
@@ -232,6 +245,7 @@ def api_keys() -> ApiKeys:
 
 @cache
 def usage_queue() -> UsageQueue:
+    """The use cases of the usage queue."""
     from tollgate.usecases.usage_queue import UsageQueue
 
     return UsageQueue(ledger(), usage_events(), _idempotency_store(), defect)
@@ -239,6 +253,7 @@ def usage_queue() -> UsageQueue:
 
 @cache
 def history() -> HistoryStore:
+    """The history of usage in the table."""
     from tollgate.store.history import HistoryStore
 
     return HistoryStore(table(), settings().retention_days)
@@ -246,6 +261,7 @@ def history() -> HistoryStore:
 
 @cache
 def alert_states() -> AlertStateStore:
+    """The alert states in the table."""
     from tollgate.store.alert_states import AlertStateStore
 
     return AlertStateStore(table())
@@ -253,6 +269,7 @@ def alert_states() -> AlertStateStore:
 
 @cache
 def usage() -> Usage:
+    """The use cases that read the history of usage."""
     from tollgate.usecases.history import Usage
 
     return Usage(history(), catalogs(), customers())

@@ -1,7 +1,7 @@
-"""The settings of a function: the one place that reads the environment.
+"""The settings of a function: the only module that reads environment variables.
 
-What AWS's and other libraries read for themselves is not here: AWS_* (botocore), POWERTOOLS_* (the logger and metrics) and
-PYDANTIC_DISABLE_PLUGINS. template.yaml sets every variable, with its reason.
+Variables that AWS's and other libraries read themselves are not here: AWS_* (botocore), POWERTOOLS_* (logger and
+metrics) and PYDANTIC_DISABLE_PLUGINS. template.yaml sets every variable and says why.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from typing import NamedTuple
 
 
 class NotSet(Exception):
-    """A variable is missing that this function cannot do without: a defect of the deployment."""
+    """A variable that this function needs is not set: a defect of the deployment."""
 
 
 class Settings(NamedTuple):
-    """What a deployment says. Texts that are not set are empty; `required` is for those that a function cannot do without.
+    """The variables of a deployment. A text that is not set is empty; a function asks for one that it needs with
+    `required`.
 
-    A named tuple, because every start of the check defines it: a frozen dataclass takes five times as long.
+    A named tuple, because each cold start of the check defines this class: a frozen dataclass takes five times as long.
     """
 
     # TOLLGATE_TABLE: the name of the DynamoDB table. No default.
@@ -26,22 +27,22 @@ class Settings(NamedTuple):
     bus: str = ""
     # TOLLGATE_USAGE_QUEUE_URL: the URL of the SQS queue in which accepted uses wait to be counted. No default.
     usage_queue_url: str = ""
-    # TOLLGATE_DEAD_LETTER_QUEUE_URL: the URL of the SQS queue for what is given up on. No default.
+    # TOLLGATE_DEAD_LETTER_QUEUE_URL: the URL of the SQS queue for messages that could not be processed. No default.
     dead_letter_queue_url: str = ""
-    # TOLLGATE_ENDPOINT_URL: the URL of an emulator that stands for AWS. Default: AWS itself.
+    # TOLLGATE_ENDPOINT_URL: the URL of an AWS emulator. Default: AWS itself.
     endpoint_url: str = ""
-    # TOLLGATE_RETENTION_DAYS: days that the history of usage is kept in the table. Default: 400.
+    # TOLLGATE_RETENTION_DAYS: for how many days the history of usage is kept in the table. Default: 400.
     retention_days: int = 400
-    # TOLLGATE_PERSIST_FREE_OVERAGE: `true` where a free balance that is overdrawn at a reset stays so by as much
-    # (autumn.md 3.9). Default: false.
+    # TOLLGATE_PERSIST_FREE_OVERAGE: `true` where a free grant that is overdrawn at a reset remains overdrawn by as
+    # much (autumn.md 3.9). Default: false.
     persists_free_overage: bool = False
-    # METRIC_ACCESS_POLICY: whether Lotus's metric_access asks that `all` of a customer's subscriptions leave something, or
-    # `any`. Default: all.
+    # METRIC_ACCESS_POLICY: whether Lotus's metric_access grants access where `all` of a customer's subscriptions allow
+    # more usage, or where `any` does. Default: all.
     metric_access_policy: str = "all"
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
-        """Raises ValueError where a number is none."""
+        """The settings in these variables. Raises ValueError where a number is not one."""
         text = environment.get
         return cls(
             table=text("TOLLGATE_TABLE", ""),
@@ -55,7 +56,7 @@ class Settings(NamedTuple):
         )
 
     def required(self, name: str) -> str:
-        """The text of a field that must be set; raises NotSet where it is empty."""
+        """The text of the field `name`. Raises NotSet where it is empty."""
         value: str = getattr(self, name)
         if not value:
             raise NotSet(f"The setting {name} is not set: see tollgate/settings.py for its variable")

@@ -1,9 +1,10 @@
-"""Which limits are reached and which thresholds are passed, at balances as they stand.
+"""Which limits are reached and which thresholds are passed by given balances.
 
-Three things are looked at: limits (a check of the least use is denied), thresholds (`limits.Alert`: a customer, an entity or
-a plan states them, and each balance holds those that it watches), and a feature's own thresholds (`FeatureAlerts`, in the
-catalog). A write raises an alert for what holds after it and did not hold before it; how that is decided where several
-balances count together is said in `usecases/alerts.py`. All balances here have `spent` applied (`changes.as_written`).
+There are three kinds: limits (a check of the smallest use is denied), thresholds (`limits.Alert`: stated by a customer,
+an entity or a plan, and carried by each balance that they apply to), and a feature's own thresholds (`FeatureAlerts`,
+in the catalog). A write raises an alert for what holds after it and did not hold before it; `usecases/alerts.py` says
+how that is decided where several balances count together. `spent` is applied to all balances here
+(`changes.as_written`).
 """
 
 from __future__ import annotations
@@ -21,12 +22,14 @@ from tollgate.domain.grants import Grant
 from tollgate.domain.limits import Alert, Basis, Limits, Threshold, Window
 from tollgate.domain.quantities import ZERO
 
-EPSILON = Decimal("1e-7")  # the least use there is (autumn.md 7.1)
+EPSILON = Decimal("1e-7")  # the smallest use, in units of the feature (autumn.md 7.1)
 _USAGE = (Threshold.USAGE, Threshold.USAGE_PERCENTAGE)
 _PERCENTAGE = (Threshold.USAGE_PERCENTAGE, Threshold.REMAINING_PERCENTAGE)
 
 
 class LimitType(StrEnum):
+    """The kinds of limits that can be reached."""
+
     INCLUDED = "included"
     MAX_PURCHASE = "max_purchase"
     SPEND_LIMIT = "spend_limit"
@@ -34,14 +37,16 @@ class LimitType(StrEnum):
 
 
 class Reached(NamedTuple):
-    """A limit that denies a check of the least use. `filter`: the properties (name, value) that a usage limit is for."""
+    """A limit that denies a check of the smallest use. `filter`: the properties (name, value) that a usage limit
+    applies to.
+    """
 
     type: LimitType
     filter: tuple[tuple[str, str], ...] = ()
 
 
 class Passed(NamedTuple):
-    """A threshold that is passed. `value`: the number that is compared with it, in units or in percent."""
+    """A threshold that is passed. `value`: the number that was compared with it, in units or in percent."""
 
     alert: Alert
     value: Decimal
@@ -51,7 +56,7 @@ class Passed(NamedTuple):
 
 
 def windows_reached(before: Balance | None, after: Balance | None) -> Iterator[Reached]:
-    """The usage limits of a balance that had room for the least use before a write, and have none after it."""
+    """The usage limits of a balance that allowed the smallest use before a write, and do not after it."""
     old_windows = _windows(before)
     for window in _windows(after):
         old = next((w for w in old_windows if _same(w, window)), None)
@@ -65,8 +70,10 @@ def is_closed(balance: Balance | None) -> bool:
 
 
 def reached(feature: Feature, pools: Sequence[Pool], entity_id: str, balances: Balances) -> Reached | None:
-    """The limit that denies the least use of a feature to a customer (or to its entity), usage limits aside; None where a
-    use is allowed. `pools`: the credit systems that pay for the feature."""
+    """The limit that denies a customer, or its entity, the smallest use of a feature; None where the use is allowed.
+
+    Usage limits are left out. `pools`: the credit systems that pay for the feature.
+    """
     own = balances.get(BalanceKey(feature.id, entity_id))
     if own is not None and _pays_alone(own):
         return None
@@ -84,7 +91,9 @@ def reached(feature: Feature, pools: Sequence[Pool], entity_id: str, balances: B
 
 
 def _pays_alone(balance: Balance) -> bool:
-    """Whether one of its grants pays for the least use of any properties, so that a check is allowed whatever else is held."""
+    """Whether one grant of the balance covers the smallest use whatever its properties, so that a check needs no other
+    balance.
+    """
     return any(
         grant.starts_at is None and not grant.filters and (grant.unlimited or grant.remaining >= EPSILON)
         for grant in balance.grants
@@ -92,7 +101,7 @@ def _pays_alone(balance: Balance) -> bool:
 
 
 def _windows(balance: Balance | None) -> Sequence[Window]:
-    """The usage limits that bound a balance: none where it is unlimited."""
+    """The usage limits of a balance; none where it is unlimited."""
     if balance is None or not balance.limits.windows or any(grant.unlimited for grant in balance.live_grants):
         return ()
     return balance.limits.windows
@@ -118,16 +127,17 @@ def _of(feature_id: str, balances: Balances) -> list[Balance]:
 
 def crossed(key: BalanceKey, before: Balances, after: Balances) -> Iterator[Passed]:
     """The thresholds of a customer's or an entity's balance that are passed after a write and were not before it
-    (autumn.md 7.1)."""
+    (autumn.md 7.1).
+    """
     earlier = {alert for alert, passed in thresholds(key, before) if passed is None}
     yield from (passed for alert, passed in thresholds(key, after) if passed is not None and alert in earlier)
 
 
 def thresholds(key: BalanceKey, balances: Balances) -> Iterator[tuple[Alert, Passed | None]]:
-    """The thresholds that the balance of this key watches; with each, where the number stands if it is passed, else None.
+    """Each threshold of the balance with this key, with its number where it is passed, else with None.
 
-    A customer's thresholds measure all balances of the feature, those of its entities too; an entity's, the entity's own.
-    A threshold is left out where there is no such number (nothing is granted, or without limit).
+    A customer's thresholds measure all balances of the feature, those of its entities too; an entity's measure the
+    entity's own. Thresholds without a number to compare (nothing is granted, or it is unlimited) are left out.
     """
     watching = balances.get(key)
     for alert in watching.limits.alerts if watching else ():
@@ -138,7 +148,7 @@ def thresholds(key: BalanceKey, balances: Balances) -> Iterator[tuple[Alert, Pas
 
 
 def grants_at(key: BalanceKey, balances: Balances) -> list[Grant]:
-    """The grants that the thresholds of this key measure."""
+    """The grants that the thresholds of the balance with this key measure."""
     if key.entity_id:
         return list(balances[key].live_grants) if key in balances else []
     return [grant for balance in _of(key.feature_id, balances) for grant in balance.live_grants]
@@ -149,7 +159,7 @@ def _limits(key: BalanceKey, balances: Balances) -> Limits:
 
 
 def _measured(alert: Alert, grants: Sequence[Grant], limits: Limits) -> Decimal | None:
-    """What the alert's threshold is compared with; None where there is no such number."""
+    """The number that the alert's threshold is compared with; None where there is none."""
     sums = totals(grants)
     if sums.unlimited or not grants:
         return None
@@ -175,7 +185,9 @@ def _measured(alert: Alert, grants: Sequence[Grant], limits: Limits) -> Decimal 
 
 
 class State(StrEnum):
-    """The state of a feature for a customer: the most severe of the feature's own thresholds that holds (flexprice.md 3)."""
+    """The state of a feature for a customer: that of the most severe of the feature's own thresholds that applies
+    (flexprice.md 3).
+    """
 
     OK = "ok"
     INFO = "info"
@@ -184,16 +196,16 @@ class State(StrEnum):
 
 
 class FeatureAlerts(NamedTuple):
-    """A feature's own thresholds on the units that remain, the most severe first.
+    """A feature's own thresholds on the remaining units, the most severe first.
 
-    Each level is (state, threshold, above): it holds where what remains is at or above the threshold, or, not `above`, at
-    or below it.
+    Each level is (state, threshold, above): it applies where the remaining units are at or above the threshold, or,
+    where not `above`, at or below it.
     """
 
     levels: tuple[tuple[State, Decimal, bool], ...]
 
     def state(self, grants: Iterable[Grant]) -> tuple[State, Decimal]:
-        """The state, and the units that remain of these grants: below zero where they are overdrawn."""
+        """The state that follows from these grants, and their remaining units: below zero where they are overdrawn."""
         grants = list(grants)
         sums = totals(grants)
         if sums.unlimited:
@@ -225,7 +237,7 @@ def feature_alerts(extra: Mapping[str, Any]) -> FeatureAlerts | None:
 
 
 class LimitAlert(NamedTuple):
-    """The customer (`entity_id` None), or an entity, has reached a limit of the feature."""
+    """The customer (`entity_id` None) or an entity has reached a limit of the feature."""
 
     feature_id: str
     entity_id: str | None
@@ -233,7 +245,7 @@ class LimitAlert(NamedTuple):
 
 
 class ThresholdAlert(NamedTuple):
-    """A threshold of the customer (`entity_id` None), or of an entity, is passed."""
+    """A threshold of the customer (`entity_id` None) or of an entity is passed."""
 
     feature_id: str
     entity_id: str | None
@@ -241,8 +253,11 @@ class ThresholdAlert(NamedTuple):
 
 
 class StateAlert(NamedTuple):
-    """The customer is in another state of a feature's own thresholds. `value`: the units that remain. `level`: the threshold
-    that holds now, and whether it is an upper one (`above`); None in the state `ok`."""
+    """The state of a feature's own thresholds has changed for the customer.
+
+    - `value`: the remaining units.
+    - `level`: the threshold that applies now, and whether the state applies `above` it; None in the state `ok`.
+    """
 
     feature_id: str
     state: State

@@ -1,7 +1,8 @@
-"""What each subscription of a customer still lets it use of a feature: one allowance for each, whatever else pays.
+"""What each subscription of a customer still allows of a feature: one allowance for each, whichever grant pays.
 
-management.md 10 (one domain in three dialects): included units are free; bought ones, and overage that is allowed,
-are what may be used in all; None is no limit. A balance that no subscription gave gives no allowance and changes none.
+management.md 10 (one domain in three dialects): the free limit is the included units; the total limit adds the bought
+units and the overage that is allowed; None is no limit. Grants that no subscription gave make no allowance and change
+none.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ Filters = tuple[tuple[str, str], ...]
 
 
 class SubscriptionAllowance(NamedTuple):
-    """What a subscription grants of a feature: units `used` in the running period, and how many are free and in all."""
+    """What a subscription grants of a feature: the units `used` in the current period, the limit of `free` units, and
+    the limit in `total`. None is no limit.
+    """
 
     used: Decimal
     free: Decimal | None
@@ -28,19 +31,20 @@ class SubscriptionAllowance(NamedTuple):
 
     @property
     def allows(self) -> bool:
-        """Whether it may be used at all: strictly below the limit (lotus.md 2.1)."""
+        """Whether the feature may be used: usage is strictly below the total limit (lotus.md 2.1)."""
         return self.total is None or self.used < self.total
 
     @property
     def allows_free(self) -> bool:
+        """Whether the feature may be used without paying: usage is strictly below the free limit."""
         return self.free is None or self.used < self.free
 
 
 def allowances(feature_id: str, balances: Mapping[BalanceKey, Balance]) -> dict[str, SubscriptionAllowance]:
-    """What each subscription allows, by its id, of balances as of one instant. An entity's shares of a plan add up.
+    """The allowance of each subscription, by its id. The balances must all be as of one instant.
 
-    A plan that grants a feature twice (units each month, say, and some once) makes one allowance: the limits together, and the
-    usage of the longer period.
+    The shares of a plan that entities hold add up. A plan that grants a feature twice (units each month and some once,
+    say) makes one allowance: both limits together, and the larger usage of the two.
     """
     found: dict[str, SubscriptionAllowance] = {}
     for key, balance in balances.items():
@@ -58,7 +62,9 @@ def allowances(feature_id: str, balances: Mapping[BalanceKey, Balance]) -> dict[
 
 
 def holders(feature_id: str, balances: Mapping[BalanceKey, Balance]) -> set[str]:
-    """The subscriptions that grant a feature of any type to the customer itself, or a share of it to its entities."""
+    """The ids of the subscriptions that grant a feature of any type to the customer itself, or a share of it to its
+    entities.
+    """
     return {
         grant.subscription_id
         for key, balance in balances.items()
@@ -69,7 +75,9 @@ def holders(feature_id: str, balances: Mapping[BalanceKey, Balance]) -> set[str]
 
 
 def answers(held: Filters, asked: Filters) -> bool:
-    """Whether a subscription with filters answers a check that asks for some (lotus.md 2.1): they are a part of its own."""
+    """Whether a subscription with the filters `held` counts for a check that names the filters `asked`: it has all of
+    these (lotus.md 2.1).
+    """
     return set(asked) <= set(held)
 
 
@@ -83,7 +91,9 @@ def _allowance(grant: Grant, balance: Balance) -> SubscriptionAllowance:
 
 
 def _overage(grant: Grant, balance: Balance) -> Decimal | None:
-    """By how much a grant may be overdrawn in all; a spend limit bounds all grants together, and so each."""
+    """The most units by which a grant may be overdrawn; None is no limit. A spend limit bounds all grants together, and
+    so each.
+    """
     limits = balance.limits
     cap = overage_cap(limits)(grant)
     if cap == 0 or limits.spend is None:

@@ -18,7 +18,9 @@ class Scope(StrEnum):
 
 
 class ApiKey(NamedTuple):
-    """A key as it is stored. `hint` is its start and end, enough to recognise it by."""
+    """A key as it is stored: `digest` is its SHA-256, `hint` its first and last characters, by which people recognise
+    it. `created_at` is epoch ms.
+    """
 
     id: str
     digest: str
@@ -30,20 +32,20 @@ class ApiKey(NamedTuple):
 
 
 class Caller(NamedTuple):
-    """Who is asking, as the authorizer found it."""
+    """The environment, scope and id of the API key that a call was made with."""
 
     environment: Environment
     scope: Scope
     key_id: str
 
     def require_secret(self, what: str) -> None:
-        """Raises Forbidden unless the key is a secret one."""
+        """Raises Forbidden where the key is not a secret one. `what` says in the message what it may not do."""
         if self.scope is not Scope.SECRET:
             raise Forbidden(f"A publishable key cannot {what}: use a secret key")
 
 
 def digest(key: str) -> str:
-    """A key's SHA-256 in hex. The key's own 256 random bits make a slow hash pointless."""
+    """A key's SHA-256 in hex. A key has 256 random bits, so a slow hash would protect no better."""
     return hashlib.sha256(key.encode()).hexdigest()
 
 
@@ -54,4 +56,5 @@ def mint(environment: Environment, scope: Scope, secret: str) -> str:
 
 
 def hint(key: str) -> str:
+    """The first 11 and the last 4 characters of a key."""
     return f"{key[:11]}…{key[-4:]}"

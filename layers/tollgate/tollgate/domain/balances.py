@@ -1,10 +1,10 @@
 """One balance: the grants of one feature for one customer or entity, and the numbers that make the fast path one
 conditional write.
 
-`grants` are stored as they stood when the balance was last computed; between two computations only numbers move. Each use
-adds to `spent` and takes the same from `headroom` and `ceiling`, and `fresh_until` says for how long that is enough. The
-order in which grants are drawn is fixed meanwhile, so the stored grants and `spent` give what each grant holds now
-(`apply_spent`), and no use has to write them.
+`grants` are stored as they stood when the balance was last computed; between two computations only numbers move. Each
+use adds to `spent` and takes the same from `headroom` and `ceiling`, and `fresh_until` says for how long that is
+enough. The order in which grants are drawn is fixed meanwhile, so the stored grants and `spent` give what each grant
+holds now (`apply_spent`), and no use has to write them.
 """
 
 from __future__ import annotations
@@ -121,8 +121,9 @@ def balance_of(key: BalanceKey, grants: Iterable[Grant], *, flag: bool = False) 
 
 
 def as_of(balance: Balance, now: int) -> Balance:
-    """The balance as of `now` (ms): what was spent is drawn from its grants, what was due is done once (resets, expiries,
-    holds whose time is over, in the order of their times), and expired grants are gone."""
+    """The balance as of `now` (ms): what was spent is drawn from its grants, what was due is done once (resets,
+    expiries, holds whose time is over, in the order of their times), and expired grants are gone.
+    """
     if now < balance.fresh_until and balance.ceiling < _COUNTED:  # nothing is due, and the numbers are the grants' own
         windows = tuple(_counted(balance)) if balance.limits.windows else ()
         limits = balance.limits._replace(windows=windows) if windows else balance.limits

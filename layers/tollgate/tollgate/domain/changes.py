@@ -1,9 +1,9 @@
-"""What one write of a balance changed, read once, for the three that take it: the history of usage, the bus and alerts.
+"""What one write of a balance changed: computed once, and used by the history of usage, the event bus and alerts.
 
-The table's stream gives a balance item as it was stored before a write and after it (`BalanceWrite`). `read_change` works out
-what lies between them (`Change`): the balance right before the write, the uses that were counted, and what became of each
-grant beside being used. Nothing is written when the clock alone changes a balance: a reset or an expiry is part of the
-first write after it. Times are epoch milliseconds; amounts are in units of the balance's feature.
+The table's stream gives a balance item as stored before and after a write (`BalanceWrite`). `read_change` computes the
+difference (`Change`): the balance right before the write, the uses that the write counted, and what else happened to
+each grant. A balance that changes by itself is not written at that time: a reset or an expiry is part of the first
+write after it. Times are epoch milliseconds; amounts are units of the balance's feature.
 """
 
 from __future__ import annotations
@@ -25,14 +25,15 @@ _LATEST = 253_370_764_799_999  # the end of the year 9998: the last instant that
 
 
 class BalanceWrite(NamedTuple):
-    """One write of one balance, as it was recorded.
+    """One write of one balance, as the stream recorded it.
 
-    `old` and `new` are the balance as stored before the write and after it; None where there was none, or is none any
-    more. `version` counts the writes of the balance; a removal has the version of the write before it. `event` is set
-    where the write counted a use. `at` is when it was written.
-
-    A use can also be recorded without a balance: where nothing grants the feature, and when a reservation lapses. Then
-    `old` and `new` are None, and `source` says which item recorded it (empty: the balance's own).
+    - `old`, `new`: the balance as stored before and after the write; None where there was no balance, or it was
+      removed.
+    - `version`: counts the writes of the balance. A removal has the version of the write before it.
+    - `event`: the use that the write counted; None where it counted none.
+    - `at`: the time of the write (epoch ms).
+    - `source`: the item that recorded a use without a balance (where nothing grants the feature, and when a reservation
+      lapses; `old` and `new` are then None). Empty: the balance's own item.
     """
 
     environment: Environment
@@ -47,10 +48,11 @@ class BalanceWrite(NamedTuple):
 
 
 class RecordedUse(NamedTuple):
-    """One use, as far as it moved one balance.
+    """One use, and what it changed on one balance.
 
-    `value` was asked for, in units of `feature_id`; `drawn` moved on the balance, and `deductions` says on which of its
-    grants. A use that moves several balances is recorded at each of them under the same `use_id`: all but one are a `part`.
+    - `value`: the units asked for, of `feature_id`. `drawn`: the units of this balance that it drew.
+    - `deductions`: what it drew from each grant.
+    - `part`: a use that changes several balances is recorded on each under the same `use_id`; all but one are a `part`.
     """
 
     use_id: str
@@ -66,7 +68,7 @@ class RecordedUse(NamedTuple):
 
 
 class What(StrEnum):
-    """What became of a grant without being used."""
+    """What happened to a grant other than being used."""
 
     RESET = "reset"
     GRANTED = "granted"
@@ -75,8 +77,11 @@ class What(StrEnum):
 
 
 class GrantChange(NamedTuple):
-    """What became of a grant, at which instant. `value`: the units that a reset put back, that were granted, that lapsed, or
-    by which what remains was set higher by hand. None where the grant has no number (a flag, an unlimited grant)."""
+    """What happened to a grant other than being used, and when (epoch ms).
+
+    `value`: the units that a reset restored, that were granted, that lapsed, or by which the remaining units were
+    raised by hand. None where the grant has no number (a flag, an unlimited grant).
+    """
 
     what: What
     grant: Grant
@@ -85,14 +90,14 @@ class GrantChange(NamedTuple):
 
 
 class Change(NamedTuple):
-    """What one write of a balance changed. All balances here have `spent` applied to their grants and usage limits.
+    """What one write of a balance changed. `spent` is applied to the grants and usage limits of all balances here.
 
-    `previous`: as the write before this one left it; None where there was none.
-    `before`: as it stood at the instant of this write, before it: `previous` with the resets, expiries and lapsed
-    reservations that were due. A balance without grants where there was none.
-    `after`: as this write left it; None where the balance is gone.
-    `uses`: the uses that the write counted, in their order.
-    `grant_changes`: the other changes of its grants, in deduction order; those of grants that are gone come first.
+    - `previous`: the balance as the write before this one left it; None where there was none.
+    - `before`: the balance right before this write: `previous` with the resets, expiries and lapsed reservations that
+      were due by then. Without grants where there was no balance.
+    - `after`: the balance as this write left it; None where it was removed.
+    - `uses`: the uses that the write counted, in their order.
+    - `grant_changes`: what else happened to its grants, in deduction order; those of removed grants come first.
     """
 
     write: BalanceWrite
@@ -104,7 +109,7 @@ class Change(NamedTuple):
 
     @property
     def was_reset(self) -> bool:
-        """Whether a period of one of the grants ended."""
+        """Whether a grant has reset."""
         return any(changed.what is What.RESET for changed in self.grant_changes)
 
 
@@ -122,15 +127,18 @@ def read_change(write: BalanceWrite) -> Change:
 
 
 def as_written(balance: Balance) -> Balance:
-    """A balance as it was written, with what was spent applied to its grants and its usage limits."""
+    """A balance as it was stored, with `spent` applied to its grants and usage limits."""
     if not balance.spent:
         return balance
     return balance._replace(grants=apply_spent(balance), spent=ZERO, limits=_with_spent_counted(balance))
 
 
 def instant_of(balance: Balance) -> int:
-    """The last instant at which a balance still is as it was written. What was due before the write had been done by it,
-    and nothing falls due until then: it stands for the time of the write."""
+    """The last instant (epoch ms) at which the balance is still as it was written.
+
+    What was due before the write was done by the write, and nothing is due until this instant: so it can be used as the
+    time of the write.
+    """
     moments = [grant.changes_at for grant in balance.grants] + [window.ends_at for window in balance.limits.windows]
     moments += [hold.expires_at for hold in balance.holds]
     return min(_LATEST, min(moments, default=FOREVER) - 1)
@@ -144,8 +152,11 @@ def _with_spent_counted(balance: Balance) -> Limits:
 
 
 def _before(write: BalanceWrite, previous: Balance | None, after: Balance | None, instant: int) -> Balance:
-    """`Change.before`. Holds that `after` no longer has lapsed before the write, but the write itself may have ended the last
-    of them. It did if the amounts add up that way: what moved, without that hold's units given back, is what was counted.
+    """Computes `Change.before`.
+
+    A hold that `after` no longer has either lapsed before the write, or was ended by the write itself (one at most, and
+    the last to expire). It was ended by the write if the amounts say so: the units that moved, without returning that
+    hold's units, are those that the write counted.
     """
     if previous is None:
         return Balance(write.key, limits=after.limits) if after else Balance(write.key)
@@ -195,7 +206,7 @@ def _uses(
             event.part,
         )
         return
-    # Each of several uses has its own parts; of the grants, only how they stood after all of them is known.
+    # Each of several uses lists its own deductions; the grants are known only as they were after all of the uses.
     grants = {grant.id: grant for balance in (previous, after) if balance for grant in balance.grants}
     for use in event.uses:
         yield RecordedUse(
@@ -222,7 +233,9 @@ def _grant_changes(
     after: Balance | None,
     instant: int,
 ) -> Iterator[GrantChange]:
-    """What a write did to grants beside drawing from them. `instant` stands for the time of the write (`instant_of`)."""
+    """What a write did to grants other than drawing from them. `instant` is used as the time of the write
+    (`instant_of`).
+    """
     old = {grant.id: grant for grant in previous.grants} if previous else {}
     new = {grant.id: grant for grant in after.grants} if after else {}
     due = {grant.id: grant for grant in before.grants}
@@ -240,7 +253,7 @@ def _grant_changes(
         lapsed = sum((r.remaining for r in was.rollovers if r.expires_at is not None and r.expires_at <= instant), ZERO)
         if lapsed:
             yield GrantChange(What.LAPSED, grant, lapsed, write.at)
-        moved_boundary = (was.anchor, was.reset) != (grant.anchor, grant.reset)  # by hand: it starts a new count
+        moved_boundary = (was.anchor, was.reset) != (grant.anchor, grant.reset)  # moved by hand: a new period starts
         base = was if moved_boundary else due.get(grant.id, was)
         if not moved_boundary and was.next_reset_at is not None and (grant.next_reset_at or 0) > was.next_reset_at:
             yield GrantChange(What.RESET, grant, was.used - base.used, was.next_reset_at)

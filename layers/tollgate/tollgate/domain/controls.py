@@ -1,7 +1,7 @@
-"""Billing controls as customers, entities and plans state them, and what they mean for one feature.
+"""Billing controls as customers, entities and plans state them, and the limits of one feature that follow from them.
 
-A customer's control for a feature stands over its plans', an entity's over the customer's; of several plans' spend
-limits the lowest holds (autumn.md 3.5).
+A customer's control of a feature takes precedence over its plans', an entity's over the customer's. Where several plans
+state a spend limit, the lowest applies (autumn.md 3.5).
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from tollgate.domain.quantities import ZERO
 
 @dataclass(frozen=True, slots=True)
 class SpendControl:
-    """Without a feature it holds for every feature that has none of its own."""
+    """A spend limit, in units or percent. Without a feature, it applies to every feature that has no control of its
+    own.
+    """
 
     feature_id: str | None = None
     enabled: bool = True
@@ -28,7 +30,7 @@ class SpendControl:
 
 @dataclass(frozen=True, slots=True)
 class UsageControl:
-    """At most `limit` units in each window; `utc`: calendar windows, else the billing cycle's."""
+    """At most `limit` units in each window: calendar windows where `utc`, else windows of the billing cycle."""
 
     feature_id: str
     limit: Decimal
@@ -40,30 +42,34 @@ class UsageControl:
 
 @dataclass(frozen=True, slots=True)
 class OverageControl:
+    """Whether a feature may be overdrawn."""
+
     feature_id: str
     enabled: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class AlertControl:
-    """Kept and shown; `data` is as it was sent."""
+    """A threshold to alert on; `data` holds its fields as they were sent."""
 
     data: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Controls:
+    """All controls that one customer, entity or plan states."""
+
     spend: tuple[SpendControl, ...] = ()
     usage: tuple[UsageControl, ...] = ()
     overage: tuple[OverageControl, ...] = ()
     alerts: tuple[AlertControl, ...] = ()
 
     def features(self) -> set[str]:
-        """The features that have an enabled usage limit: they need an item that counts it."""
+        """The ids of the features with an enabled usage limit: each needs a balance that counts its uses."""
         return {control.feature_id for control in self.usage if control.enabled}
 
     def rules_overage_of(self, feature_id: str) -> bool:
-        """Whether they say how far a feature may be overdrawn."""
+        """Whether a control says how far this feature may be overdrawn."""
         named = {*(control.feature_id for control in self.spend), *(control.feature_id for control in self.overage)}
         return None in named or feature_id in named
 
@@ -72,7 +78,7 @@ NO_CONTROLS = Controls()
 
 
 def usage_controls(feature_id: str, first: Controls, plans: Sequence[Controls] = ()) -> tuple[UsageControl, ...]:
-    """The enabled usage limits on a feature: the first's own, or its plans'."""
+    """The enabled usage limits of a feature: those that `first` (a customer or an entity) states, else its plans'."""
     own = [control for control in first.usage if control.feature_id == feature_id]
     found = own or [control for plan in plans for control in plan.usage if control.feature_id == feature_id]
     return tuple(control for control in found if control.enabled)
@@ -81,10 +87,10 @@ def usage_controls(feature_id: str, first: Controls, plans: Sequence[Controls] =
 def limits_for(
     feature_id: str, first: Controls, plans: Sequence[Controls], anchor: int, known: Sequence[Window], now: int
 ) -> Limits:
-    """What a customer's (or entity's) controls and its plans' mean for one feature.
+    """The limits of one feature that follow from a customer's or entity's controls (`first`) and its plans'.
 
-    Windows of the `billing_cycle` are counted from `anchor`; the counts of `known` windows go on where the same window
-    is still asked for.
+    Windows of the billing cycle are counted from `anchor` (epoch ms). A window that is among `known` already keeps its
+    count.
     """
     overage = next((c.enabled for c in first.overage if c.feature_id == feature_id), None)
     if overage is None:
@@ -101,7 +107,7 @@ def limits_for(
 
 
 def _alerts(feature_id: str, first: Controls, plans: Sequence[Controls]) -> tuple[Alert, ...]:
-    """The thresholds on a feature: the first's own where it states any, else its plans' (autumn.md 7.1)."""
+    """The thresholds of a feature: those that `first` states, where it states any, else its plans' (autumn.md 7.1)."""
     own = [control.data for control in first.alerts if control.data.get("feature_id") in (None, feature_id)]
     stated = own or [
         control.data

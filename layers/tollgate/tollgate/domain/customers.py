@@ -15,12 +15,17 @@ from tollgate.domain.grants import Grant
 from tollgate.domain.periods import Reset, last_boundary, next_boundary
 from tollgate.domain.plans import BasePrice, PlanItem
 
-MAX_GRANTS = 50  # of one balance: an item of about 9 KB; up to three stay within one write unit
+MAX_GRANTS = 50  # of one balance: they make its item about 9 KB; with up to three, a write is one write unit
 
 
 @dataclass(frozen=True, slots=True)
 class Customer:
-    """`frozen_time`: the time of its test clock, in the sandbox. `unpooled`: its entities do not share its balances."""
+    """A customer. Times are epoch ms.
+
+    - `controls`: the limits and thresholds that it states.
+    - `unpooled`: its entities do not use its balances.
+    - `frozen_time`: the time of its test clock (sandbox); None: it has none.
+    """
 
     id: str
     name: str | None = None
@@ -36,7 +41,9 @@ class Customer:
 
 @dataclass(frozen=True, slots=True)
 class Entity:
-    """Something of a customer's that a feature counts (a seat of `users`), with balances of its own."""
+    """Something of a customer's that a feature counts (a seat of `users`), with balances of its own. `created_at` is
+    epoch ms.
+    """
 
     id: str
     feature_id: str
@@ -47,13 +54,17 @@ class Entity:
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """One customer's (or entity's) hold of one version of a plan.
+    """One customer's, or entity's, subscription to one version of a plan. Times are epoch ms; its status follows from
+    them alone.
 
-    `items` are what it grants: the plan's, or customized. `anchor` starts its billing cycles; `quantities` were bought, by
-    feature, in all (the included ones among them). `expires_at` is its end as things stand, `ends_at` the one it was given
-    when it was attached. `filters`: only uses whose properties have these values are its own. An add-on may belong to the
-    subscription `parent_id` and ends with it. `extra` holds what only other dialects show. Its status follows from the
-    times alone.
+    - `items`: what it grants: the plan's items, or customized ones.
+    - `quantities`: by feature, the units bought in all, the included ones among them.
+    - `cycle`, `anchor`: the length of its billing cycles, and the instant that they are counted from.
+    - `canceled_at`: when it was canceled. `expires_at`: when it ends as things stand. `ends_at`: the end that it was
+      given when it was attached.
+    - `parent_id`: of an add-on, the subscription that it belongs to and ends with.
+    - `filters`: it pays for, and counts, only uses whose properties have these values.
+    - `extra`: fields that only other dialects show.
     """
 
     id: str
@@ -80,23 +91,28 @@ class Subscription:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def status(self, now: int) -> str:
-        """`scheduled`, `active` (a trial is active) or `expired`."""
+        """`scheduled`, `active` (a trial is active) or `expired`, at `now` (epoch ms)."""
         if self.expires_at is not None and self.expires_at <= now:
             return "expired"
         return "scheduled" if self.started_at > now else "active"
 
     def trialing(self, now: int) -> bool:
+        """Whether its trial is running at `now` (epoch ms)."""
         return self.trial_ends_at is not None and now < self.trial_ends_at
 
     @property
     def cycle_anchor(self) -> int:
-        """What its billing cycles are counted from: its anchor, or the end of a trial that they follow."""
+        """The instant (epoch ms) that billing cycles are counted from: the end of a trial that they follow, else the
+        anchor.
+        """
         if self.trial_ends_at is not None and self.anchor == self.started_at:
             return self.trial_ends_at
         return self.anchor
 
     def period(self, now: int) -> tuple[int, int] | None:
-        """The billing cycle that holds `now`; None where nothing recurs."""
+        """The start and end (epoch ms) of the billing cycle that contains `now`; None where the subscription does not
+        recur.
+        """
         if self.trial_ends_at is not None and self.trialing(now):
             return self.started_at, self.trial_ends_at
         if self.cycle is None:
@@ -110,7 +126,7 @@ class Subscription:
 
 @dataclass(frozen=True, slots=True)
 class Holdings:
-    """All that a customer has: entities and subscriptions by id, and balances by place."""
+    """All that a customer has: entities and subscriptions by id, balances by balance key."""
 
     customer: Customer
     entities: Mapping[str, Entity] = field(default_factory=dict)
@@ -118,18 +134,18 @@ class Holdings:
     balances: Mapping[BalanceKey, Balance] = field(default_factory=dict)
 
     def time(self, now: int) -> int:
-        """The customer's time: its test clock's, where it has one."""
+        """The customer's time (epoch ms): its test clock's where it has one, else `now`."""
         return now if self.customer.frozen_time is None else self.customer.frozen_time
 
     def entity(self, entity_id: str) -> Entity:
-        """Raises NotFound."""
+        """The entity with this id. Raises NotFound."""
         found = self.entities.get(entity_id)
         if found is None:
             raise NotFound("entity", entity_id)
         return found
 
     def active(self, now: int, entity_id: str | None = None) -> list[Subscription]:
-        """The active subscriptions of the customer itself, or of one entity, oldest first."""
+        """The active subscriptions of the customer itself, or of one entity, the oldest first."""
         held = [s for s in self.subscriptions.values() if s.entity_id == entity_id and s.status(now) == "active"]
         return sorted(held, key=lambda s: (s.started_at, s.created_at, s.id))
 
@@ -137,9 +153,9 @@ class Holdings:
 def with_grants(
     holdings: Holdings, catalog: Catalog, changes: Mapping[BalanceKey, tuple[Grant, ...]], now: int
 ) -> Holdings:
-    """The holdings with these grants in place of those that were there, and everything that follows from it.
+    """The holdings with the grants of these balances replaced, and everything that depends on them brought up to date.
 
-    Raises InvalidRequest for more grants than one balance can hold.
+    Raises InvalidRequest for more than MAX_GRANTS grants of one balance.
     """
     balances = dict(holdings.balances)
     for key, grants in changes.items():
@@ -152,14 +168,16 @@ def with_grants(
 
 
 def grants_of(holdings: Holdings, now: int) -> dict[BalanceKey, tuple[Grant, ...]]:
-    """The grants of every balance as they stand at `now`."""
+    """The grants of every balance as of `now` (epoch ms)."""
     return {key: as_of(balance, now).grants for key, balance in holdings.balances.items()}
 
 
 def changed_grants(
     holdings: Holdings, grants: Mapping[BalanceKey, tuple[Grant, ...]], now: int
 ) -> dict[BalanceKey, tuple[Grant, ...]]:
-    """Those of these grants, by balance, that are not the holdings' own (in whatever order)."""
+    """Of `grants`, by balance, those that differ from the grants that the holdings have; their order does not
+    matter.
+    """
     held = grants_of(holdings, now)
     return {
         key: found
@@ -169,11 +187,11 @@ def changed_grants(
 
 
 def linked(holdings: Holdings, catalog: Catalog, now: int) -> Holdings:
-    """The holdings with each balance knowing what the customer's controls and other balances mean for it.
+    """The holdings with each balance carrying what the customer's controls and its other balances mean for it.
 
-    A usage limit on a feature that nothing grants makes an empty balance, which counts it; an entity's control of what
-    the customer alone holds, one that bounds it; an entity's balance, an empty one of the customer's, which says that
-    entities hold some.
+    Three kinds of balances are added without grants: one that counts a usage limit of a feature that nothing grants;
+    one of an entity whose controls bound a feature that the customer holds; one of the customer for each feature of
+    which an entity has a balance, to record that entities have some.
     """
     balances = dict(holdings.balances)
     held = {key.feature_id for key, balance in balances.items() if not key.entity_id and not balance.flag}
@@ -218,7 +236,9 @@ def linked(holdings: Holdings, catalog: Catalog, now: int) -> Holdings:
 
 
 def _same_links(known: Balance, balance: Balance, now: int) -> bool:
-    """Whether nothing but the counts of its own windows, which the balance keeps itself, would differ."""
+    """Whether `known` differs from `balance` in nothing but the counts of usage limits, which the balance keeps
+    itself.
+    """
     seen = as_of(balance, now).limits if balance.limits.windows else balance.limits
     return known._replace(limits=balance.limits) == balance and known.limits == seen and balance != Balance(balance.key)
 
@@ -229,7 +249,9 @@ def _relinked(known: Balance, balance: Balance, now: int) -> Balance:
 
 
 def _cycle_anchor(balance: Balance, default: int) -> int:
-    """What billing-cycle windows are counted from: the feature's own resets, where it has any."""
+    """The instant (epoch ms) that billing-cycle windows are counted from: the anchor of a grant that resets, else
+    `default`.
+    """
     return next((grant.anchor for grant in balance.grants if grant.next_reset_at is not None), default)
 
 

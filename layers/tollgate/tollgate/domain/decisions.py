@@ -1,8 +1,8 @@
 """How a check is decided, and what a use does to the balances.
 
 Read from the top: `sources_of` says which balances answer for a feature and in which order, `check` is the answer of a
-read-only check, `use` is a use decided grant by grant (the slow path), and `fast_path` is the same decision as the store
-makes it in one conditional write. Where `fast_path` decides, it decides exactly as `use` does.
+read-only check, `use` is a use decided grant by grant (the slow path), and `fast_path` is the same decision as the
+store makes it in one conditional write. Where `fast_path` decides, it decides exactly as `use` does.
 
 Functions that take `balances` want them as of one instant (`all_as_of`), unless they also take `now`.
 """
@@ -204,8 +204,9 @@ def _windows_key(feature_id: str, entity_id: str, balances: Balances) -> Balance
 
 
 def _spend_scope(feature_id: str, entity_id: str, balances: Balances) -> list[Grant]:
-    """The grants whose overage counts against the spend limit: an entity's limit sees what the entity sees, a customer's
-    sees all."""
+    """The grants whose overage counts against the spend limit: an entity's limit sees what the entity sees, a
+    customer's sees all.
+    """
     own = BalanceKey(feature_id, entity_id)
     if entity_id and _limits_at(own, balances).spend:
         keys: Iterable[BalanceKey] = (own, BalanceKey(feature_id))
@@ -218,7 +219,9 @@ def _spend_scope(feature_id: str, entity_id: str, balances: Balances) -> list[Gr
 
 
 class Check(NamedTuple):
-    """The answer of a check: the feature that answers (itself or a credit pool), what it asks of it, and whether it may."""
+    """The answer of a check: the feature that answers (itself or a credit pool), what it asks of it, and whether it
+    may.
+    """
 
     allowed: bool
     feature_id: str
@@ -328,7 +331,8 @@ def use(request: UseRequest, balances: Balances, now: int) -> Decision:
 
 
 def allows_negative(feature: Feature, own: Iterable[Grant], overage: Overage) -> bool:
-    """Whether grants may be drawn below zero: a free allocated feature's, unless the use is to be rejected (autumn.md 3.4).
+    """Whether grants may be drawn below zero: a free allocated feature's, unless the use is to be rejected (autumn.md
+    3.4).
 
     `own` are the grants of the feature itself.
     """
@@ -372,8 +376,9 @@ Take = Callable[[Source, tuple[Grant, ...], Decimal], tuple[tuple[Grant, ...], D
 
 
 class _Drawing:
-    """One use on its way through the sources: all that they hold, then what they may be overdrawn by, then the rest where
-    it is to pass every bound. It keeps what is `left` to draw, in units of the feature."""
+    """One use on its way through the sources: all that they hold, then what they may be overdrawn by, then the rest
+    where it is to pass every bound. It keeps what is `left` to draw, in units of the feature.
+    """
 
     def __init__(
         self, request: UseRequest, sources: Sequence[Source], balances: Balances, may_go_negative: bool
@@ -445,8 +450,9 @@ class _Drawing:
 def _give_back(
     request: UseRequest, sources: Sequence[Source], balances: Balances
 ) -> tuple[dict[BalanceKey, tuple[Grant, ...]], Decimal]:
-    """Returns the requested amount: to overdrawn grants first, then to each up to what it granted; the excess is dropped
-    unless it is to pass every bound. The grants that changed, and how much was returned."""
+    """Returns the requested amount: to overdrawn grants first, then to each up to what it granted; the excess is
+    dropped unless it is to pass every bound. The grants that changed, and how much was returned.
+    """
     grants = {source.key: balances[source.key].grants for source in sources}
     amount = left = -request.amount
     for put in (pay_back_overage, refill):
@@ -523,9 +529,9 @@ def deductions_of(sources: Sequence[Source], before: Balances, after: Balances) 
 def fast_path(balance: Balance, amount: Decimal, overage: Overage, now: int, *, alone: bool) -> Balance | None:
     """The balance after what one conditional write can decide; None where it cannot, and the slow path must.
 
-    `amount` is in units of the balance. `alone`: nothing else pays for what is asked (no credit pool, no entity), so that
-    overage may be drawn at once. The conditions are the store's (`store.balances.BalanceStore.spend`): the whole amount
-    where the balance covers it; where a capped use finds less, all that there is.
+    `amount` is in units of the balance. `alone`: nothing else pays for what is asked (no credit pool, no entity), so
+    that overage may be drawn at once. The conditions are the store's (`store.balances.BalanceStore.spend`): the whole
+    amount where the balance covers it; where a capped use finds less, all that there is.
     """
     if amount < 0 or now >= balance.fresh_until:
         return None

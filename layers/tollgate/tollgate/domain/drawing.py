@@ -1,7 +1,7 @@
-"""Drawing units from ordered grants, giving them back, and adding up what grants hold.
+"""Drawing units from grants, returning them, and adding up what grants hold.
 
-Every function takes the grants of one balance in the order in which they are drawn (`grants.deduction_order`), nothing
-spent, and returns new ones; amounts are in units of the balance. `may` says which grants take part.
+Every function takes the grants of one balance in deduction order (`grants.deduction_order`), with the balance's `spent`
+already applied, and returns new grants. Amounts are units of the balance. `may` selects the grants that take part.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from tollgate.domain.quantities import ZERO
 # ------------------------------------------------------------------ overage
 
 CapOf = Callable[[Grant], Decimal | None]
-"""By how much a grant may be overdrawn in all: zero for not at all, None for without end."""
+"""The most units by which a grant may be overdrawn: zero is not at all, None is no limit."""
 
 
 def overage_cap(limits: Limits, *, may_go_negative: bool = False) -> CapOf:
-    """Whether and how far each grant may be overdrawn under these limits (autumn.md 2.1 (steps 6 and 7)).
+    """How far each grant may be overdrawn under these limits (autumn.md 2.1 (steps 6 and 7)).
 
     A spend limit takes precedence over `max_purchase`; it bounds all grants together (`spend_room`). `may_go_negative`:
-    a free allocated feature's grants may be drawn below zero (autumn.md 3.4).
+    the grants are of a free allocated feature, which may be drawn below zero (autumn.md 3.4).
     """
 
     def cap_of(grant: Grant) -> Decimal | None:
@@ -38,7 +38,9 @@ def overage_cap(limits: Limits, *, may_go_negative: bool = False) -> CapOf:
 
 
 def spend_room(limits: Limits, grants: Iterable[Grant]) -> Decimal | None:
-    """What a spend limit leaves of overage, of all the grants that it bounds; None where nothing limits it."""
+    """The units of overage that the spend limit still allows these grants together; None where there is no spend limit,
+    or it is a percentage of nothing.
+    """
     if limits.spend is None:
         return None
     grants = tuple(grants)
@@ -52,7 +54,7 @@ def spend_room(limits: Limits, grants: Iterable[Grant]) -> Decimal | None:
 
 
 def overage_room(grants: Iterable[Grant], limits: Limits) -> Decimal | None:
-    """By how much these grants together may still be overdrawn; None where nothing limits it."""
+    """By how many units these grants together may still be overdrawn; None is no limit."""
     grants = tuple(grants)
     cap_of = overage_cap(limits)
     rooms = [
@@ -72,17 +74,20 @@ Eligible = Callable[[Grant], bool]
 
 
 def started(grant: Grant) -> bool:
+    """Whether the grant has started."""
     return grant.starts_at is None
 
 
 def any_grant(_: Grant) -> bool:
+    """Every grant takes part."""
     return True
 
 
 def draw(grants: tuple[Grant, ...], amount: Decimal, may: Eligible = started) -> tuple[tuple[Grant, ...], Decimal]:
-    """Draws `amount` >= 0 from ordered grants: rollovers, soonest to expire first, then each grant down to zero.
+    """Draws `amount` >= 0 from the grants: from rollovers first, the soonest to expire before the others, then from
+    each grant down to zero (autumn.md 3.2).
 
-    Returns the grants and what none of them could cover. Source: autumn.md 3.2 (rollovers, then down to 0).
+    Returns the grants, and the units that none of them could cover.
     """
     if any(grant.rollovers for grant in grants) and not any(grant.unlimited and may(grant) for grant in grants):
         grants, amount = _draw_rollovers(grants, amount, may)
@@ -117,7 +122,9 @@ def _draw_rollovers(grants: tuple[Grant, ...], amount: Decimal, may: Eligible) -
 def draw_overage(
     grants: tuple[Grant, ...], amount: Decimal, cap_of: CapOf, may: Eligible = started
 ) -> tuple[tuple[Grant, ...], Decimal]:
-    """Overdraws ordered grants by `amount` > 0, each as far as it may; returns the grants and the rest (3.2, pass 2)."""
+    """Overdraws the grants by `amount` > 0, each as far as `cap_of` allows (autumn.md 3.2, pass 2). Returns the grants,
+    and the units that were not drawn.
+    """
     drawn = []
     for grant in grants:
         part = ZERO
@@ -132,12 +139,16 @@ def draw_overage(
 def pay_back_overage(
     grants: tuple[Grant, ...], amount: Decimal, may: Eligible = started
 ) -> tuple[tuple[Grant, ...], Decimal]:
-    """Returns `amount` >= 0 to overdrawn grants, each up to zero; returns the grants and the rest (autumn.md 3.3)."""
+    """Returns `amount` >= 0 to overdrawn grants, each up to zero (autumn.md 3.3). Returns the grants, and the units
+    left over.
+    """
     return _put_back(grants, amount, lambda grant: grant.overdrawn if may(grant) else ZERO)
 
 
 def refill(grants: tuple[Grant, ...], amount: Decimal, may: Eligible = started) -> tuple[tuple[Grant, ...], Decimal]:
-    """Returns `amount` >= 0 to grants, each up to its grant; rollovers are never refilled (autumn.md 3.3)."""
+    """Returns `amount` >= 0 to the grants, each up to what it granted; rollovers are never refilled (autumn.md 3.3).
+    Returns the grants, and the units left over.
+    """
     return _put_back(grants, amount, lambda grant: max(ZERO, grant.used) if may(grant) else ZERO)
 
 
@@ -155,7 +166,9 @@ def _put_back(
 def with_usage_counted(
     before: tuple[Grant, ...], after: tuple[Grant, ...], amount: Decimal, may: Eligible = started
 ) -> tuple[Grant, ...]:
-    """`after` with a use of `amount` counted in every grant that may count it, whichever of them paid (lotus.md 0.8)."""
+    """`after`, with a use of `amount` units counted by every grant that `may` count it, whichever grant paid (lotus.md
+    0.8).
+    """
     return tuple(
         new._replace(used_elsewhere=new.used_elsewhere + rest)
         if may(new) and (rest := amount - (new.used - old.used))
@@ -168,7 +181,9 @@ def with_usage_counted(
 
 
 class Totals(NamedTuple):
-    """What grants hold together. An unlimited balance has no number but its usage."""
+    """The sums of several grants. Where one of them is unlimited, `granted` and `remaining` are zero and only `usage`
+    counts.
+    """
 
     granted: Decimal
     remaining: Decimal
@@ -177,8 +192,9 @@ class Totals(NamedTuple):
 
 
 def totals(grants: Iterable[Grant]) -> Totals:
-    """The sums over grants and their rollovers, nothing spent beside them; what a grant is overdrawn by does not reduce what another holds
-    (autumn.md 1.2)."""
+    """The sums over grants and their rollovers. What one grant is overdrawn by does not reduce what another holds
+    (autumn.md 1.2).
+    """
     grants = tuple(grants)
     usage = sum((grant.consumed for grant in grants), ZERO)
     if any(grant.unlimited for grant in grants):
@@ -188,8 +204,11 @@ def totals(grants: Iterable[Grant]) -> Totals:
 
 
 def push(grants: tuple[Grant, ...], amount: Decimal, may: Eligible) -> tuple[Grant, ...]:
-    """Uses `amount` past every bound (below zero: gives back past the grant), on the first pay-per-use grant, else on the
-    first one. At least one grant must take part."""
+    """Uses `amount` units on one grant without any bound; below zero, gives them back past what it granted.
+
+    A positive amount goes to the first pay-per-use grant; where there is none, and for amounts below zero, the first
+    grant takes it. At least one grant must take part.
+    """
     able = [number for number, grant in enumerate(grants) if may(grant)]
     number = next((number for number in able if grants[number].overage and amount > 0), able[0])
     return (*grants[:number], grants[number]._replace(used=grants[number].used + amount), *grants[number + 1 :])

@@ -21,7 +21,8 @@ from tollgate.domain.plan_grants import granted_by
 def add_entity(
     holdings: Holdings, catalog: Catalog, entity: Entity, now: int, *, keeps_overage: bool = False
 ) -> Holdings:
-    """The holdings with one more entity: its share of each plan that grants per entity, and one seat of its feature used.
+    """The holdings with one more entity: its share of each plan that grants per entity, and one seat of its feature
+    used.
 
     Raises AlreadyExists, or NotFound for its feature.
     """

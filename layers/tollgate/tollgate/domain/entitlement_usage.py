@@ -1,4 +1,4 @@
-"""What a customer has used of what it is entitled to, and whether it may use more."""
+"""What a customer has used of the features that it is entitled to, and whether it may use more."""
 
 from __future__ import annotations
 
@@ -16,8 +16,13 @@ SPENT = Decimal(100)
 
 
 class EntitledUsage(NamedTuple):
-    """`used` in the current period of each source, each counted once. `ratio` is used to limit: 0 without a limit, 100
-    where the limit is nothing. `check` is the answer to "may one more unit be used now?"."""
+    """The usage of one feature.
+
+    - `used`: units used in the current period of each source, each grant counted once.
+    - `ratio`: usage divided by the limit: 0 without a limit, 100 where the limit is zero.
+    - `next_reset_at`: the soonest reset or expiry of a resetting grant (epoch ms); None: nothing resets.
+    - `check`: the answer to whether one more unit may be used now.
+    """
 
     used: Decimal
     ratio: Decimal
@@ -26,7 +31,9 @@ class EntitledUsage(NamedTuple):
 
 
 def usage_of(entitled: Entitled, pools: Sequence[Pool], balances: Balances) -> EntitledUsage:
-    """The usage of one feature; `balances` holds all balances of the customer as of now, and decides as any check does."""
+    """The usage of one feature. `balances` holds all balances of the customer as of now; the check is decided on
+    them.
+    """
     grants = [grant for source in entitled.sources for grant in source.grants]
     used = sum((grant.consumed for grant in grants), ZERO)
     resets = [

@@ -1,8 +1,8 @@
-"""What a customer is entitled to: every grant of its subscriptions, feature by feature, and what they come to together.
+"""What a customer is entitled to: the grants of its subscriptions by feature, and what they amount to together.
 
-Read from the bottom up: `combined` adds the sources of one feature, `entitled` finds them. Order is part of the answer
-and depends on nothing but the holdings: newest subscription first; in each the plan's items, then its add-ons', then
-what that subscription alone was given; features by their first source.
+`combined` adds up the sources of one feature; `entitled` finds the sources. The order of the answer depends on the
+holdings alone: the newest subscription first; within it the plan's items, then its add-ons', then what was given to
+that subscription alone; features in the order of their first source.
 """
 
 from __future__ import annotations
@@ -26,16 +26,21 @@ _IDS = uuid.UUID("6d0f5a0e-55c6-5d3b-9b1f-6f0f3f6a1c42")
 
 
 class SourceKind(StrEnum):
+    """What a source of an entitlement comes from."""
+
     PLAN = "plan"
     ADD_ON = "add_on"
     SUBSCRIPTION = "subscription"
 
 
 class EntitlementSource(NamedTuple):
-    """One grant of one feature. `limit` None is no limit; `soft`: use past it is counted, not denied; `reset` None never.
+    """One grant of one feature by a plan, an add-on or a subscription.
 
-    `subscription_id` is empty for a balance that no subscription gave. `entity_id` is the plan's or add-on's id, or, of a
-    grant to one subscription alone, that subscription's. `grants` are where it is counted, as of now.
+    - `subscription_id`: empty for a balance set by hand.
+    - `entity_id`: the id of the plan or add-on, or of the subscription where it was granted to that alone.
+    - `limit`: units; None is no limit. `soft`: use beyond the limit is counted, not denied.
+    - `reset`: the period after which usage resets; None: never.
+    - `value`: the value of a static feature. `grants`: the grants as of now that count the usage.
     """
 
     id: str
@@ -53,7 +58,7 @@ class EntitlementSource(NamedTuple):
 
 
 class Entitlement(NamedTuple):
-    """What the enabled sources of a feature come to. `limit` None is no limit; `period` None never resets."""
+    """What the enabled sources of a feature amount to. `limit` None is no limit; `period` None: usage never resets."""
 
     enabled: bool
     limit: Decimal | None = None
@@ -63,7 +68,7 @@ class Entitlement(NamedTuple):
 
 
 class Entitled(NamedTuple):
-    """A feature that a customer is entitled to, and why."""
+    """A feature that a customer is entitled to, and the sources that entitle it."""
 
     feature: Feature
     entitlement: Entitlement
@@ -83,10 +88,11 @@ def entitled(
     feature_ids: Collection[str] | None = None,
     subscription_ids: Collection[str] | None = None,
 ) -> list[Entitled]:
-    """All features that the customer's running subscriptions (and balances set by hand) grant it at its time `now`.
+    """All features that the customer's active subscriptions, and balances set by hand, grant it at its time `now`
+    (epoch ms).
 
-    Grants to entities alone are not the customer's. A source that is not enabled is left out, and with its last source
-    the feature. `names` are the plans' by id. The filters narrow features and subscriptions; None takes all.
+    Grants to entities alone are left out, as are sources that are not enabled, and features without an enabled source.
+    `names` are the plans' names by id. `feature_ids` and `subscription_ids` restrict the answer; None takes all.
     """
     found: dict[str, list[EntitlementSource]] = {}
     for source in _sources(holdings, names, now, subscription_ids):
@@ -102,9 +108,10 @@ def entitled(
 def running(
     holdings: Holdings, now: int, subscription_ids: Collection[str] | None = None
 ) -> list[tuple[Subscription, list[Subscription]]]:
-    """The customer's own active (or trialing) subscriptions with their add-ons, newest first.
+    """The customer's own active (or trialing) subscriptions, each with its add-ons, the newest first.
 
-    An add-on that belongs to a running subscription is that one's; the filter takes either id.
+    An add-on belongs to the active subscription that it names as its parent; `subscription_ids` may name either of
+    them.
     """
     active = {s.id: s for s in holdings.active(now)}
     newest = sorted(active.values(), key=lambda s: (s.created_at, s.started_at, s.id), reverse=True)
@@ -120,10 +127,11 @@ def running(
 
 
 def combined(feature: Feature, sources: Iterable[EntitlementSource]) -> Entitlement:
-    """The sources of one feature taken together; those not enabled change nothing.
+    """The sources of one feature taken together; sources that are not enabled are ignored.
 
-    Limits add up, and one without makes the sum one without; soft and enabled hold where any source says so; values keep
-    their order, each once; the period is the most frequent one, of several the shortest, never being the longest.
+    Limits add up, and one without a limit makes the sum unlimited. Soft and enabled hold where any source says so.
+    Values keep their order, each once. The period is the most frequent one; of several, the shortest, where never
+    counts as longest.
     """
     held = [source for source in sources if source.enabled]
     if feature.type.is_flag:
@@ -135,7 +143,9 @@ def combined(feature: Feature, sources: Iterable[EntitlementSource]) -> Entitlem
 
 
 def canonical(reset: Reset | None) -> Reset | None:
-    """Periods of one length alike: months for those that follow the calendar, else minutes; None where nothing resets."""
+    """The period in a form in which periods of equal length are equal: months for intervals that follow the calendar,
+    else minutes. None where nothing resets.
+    """
     if reset is None or reset.interval is Interval.ONE_OFF:
         return None
     if reset.interval in _MONTHS:
@@ -191,7 +201,7 @@ def _items(
     names: Mapping[str, str],
     granted: Mapping[tuple[str, int], list[Grant]],
 ) -> Iterator[EntitlementSource]:
-    """What one subscription grants: its plan's items, or those that are its alone."""
+    """The sources of one subscription: its plan's items, or, `scoped`, those that it alone was given."""
     numbers: Counter[str] = Counter()
     for index, item in enumerate(subscription.items):
         number = numbers[item.feature_id]
@@ -214,7 +224,9 @@ def _items(
 
 
 def _counted(grants: list[Grant], source: EntitlementSource) -> EntitlementSource:
-    """The source with what its grants hold: the included and bought units, and the overage that may be bought."""
+    """The source with the limit that its grants add up to: the included and bought units, and the overage that may be
+    bought.
+    """
     bought = sum((grant.max_purchase for grant in grants if grant.overage and grant.max_purchase is not None), ZERO)
     total = sum((grant.total for grant in grants), ZERO) + bought
     return source._replace(

@@ -1,4 +1,4 @@
-"""Where a customer lives: one of two environments that never see each other's data."""
+"""The two environments, and a customer's place in one of them. Neither environment sees the other's data."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Environment(StrEnum):
-    """The sandbox is for trying things out and has test clocks; live is what is sold."""
+    """Sandbox is for trials and has test clocks; live is for real customers."""
 
     SANDBOX = "sandbox"
     LIVE = "live"

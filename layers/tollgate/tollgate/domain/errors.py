@@ -1,14 +1,18 @@
-"""What can go wrong, in the domain's words. Each dialect turns these into its own body and status in one table."""
+"""The errors that callers are told about. Each dialect has one table that gives an error its status and body."""
 
 from __future__ import annotations
 
 
 class TollgateError(Exception):
-    """Base of every error that a caller is told about. Nothing was changed when one is raised, but for OutcomeUnknown."""
+    """Base of every error that a caller is told about. Where one is raised nothing was changed, except for
+    OutcomeUnknown.
+    """
 
 
 class InvalidInput(TollgateError):
-    """A field of the request breaks its rule."""
+    """A field of the request breaks a rule. `field` is its path (empty: several fields together), `rule` says what must
+    hold.
+    """
 
     def __init__(self, field: str, rule: str) -> None:
         super().__init__(f"{field}: {rule}" if field else rule)
@@ -17,11 +21,11 @@ class InvalidInput(TollgateError):
 
 
 class InvalidRequest(TollgateError):
-    """The fields are well formed, but what they ask for makes no sense here."""
+    """Each field is valid, but the request cannot be done in the present state, or its fields contradict each other."""
 
 
 class NotFound(TollgateError):
-    """`kind` (customer, entity, feature, plan, key, route) `id` does not exist in this environment."""
+    """Nothing of this `kind` (customer, entity, feature, plan, key, route) has this `id` in the environment."""
 
     def __init__(self, kind: str, id: str) -> None:
         super().__init__(f"{kind.capitalize()} {id} not found")
@@ -30,7 +34,7 @@ class NotFound(TollgateError):
 
 
 class AlreadyExists(TollgateError):
-    """`kind` `id` exists already."""
+    """Something of this `kind` has this `id` already."""
 
     def __init__(self, kind: str, id: str) -> None:
         super().__init__(f"{kind.capitalize()} {id} already exists")
@@ -39,29 +43,29 @@ class AlreadyExists(TollgateError):
 
 
 class LockAlreadyExists(TollgateError):
-    """A reservation with this lock id lives."""
+    """A reservation with this lock id still holds units."""
 
     def __init__(self) -> None:
         super().__init__("A lock with this ID already exists")
 
 
 class Conflict(TollgateError):
-    """What is there does not allow it: a paid grant cannot be deleted, a lock is being finalized."""
+    """The present state does not allow the change: a paid grant cannot be deleted, another call finalizes the lock."""
 
 
 class DuplicateRequest(TollgateError):
-    """The idempotency key was used by a call that succeeded, or is running."""
+    """A call with this idempotency key has succeeded, or is running."""
 
     def __init__(self) -> None:
         super().__init__("Another request with this idempotency key has already been received")
 
 
 class UsageLimitExceeded(TollgateError):
-    """A use with rejecting semantics is more than a usage limit leaves."""
+    """The use asked to be rejected rather than capped, and is more than a usage limit leaves."""
 
 
 class InsufficientBalance(TollgateError):
-    """A use with rejecting semantics is more than what may still be deducted."""
+    """The use asked to be rejected rather than capped, and is more than may still be deducted."""
 
 
 class Forbidden(TollgateError):
@@ -69,8 +73,8 @@ class Forbidden(TollgateError):
 
 
 class Unavailable(TollgateError):
-    """The store cannot be read or written now; nothing was changed. The same call may be repeated."""
+    """The store could not be read or written. Nothing was changed; the same call may be repeated."""
 
 
 class OutcomeUnknown(Unavailable):
-    """A write's answer was lost and nobody can tell whether it took effect: it was applied once, or not at all."""
+    """The answer to a write was lost, and reading could not resolve it: the write was applied once, or not at all."""

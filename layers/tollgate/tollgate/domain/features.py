@@ -13,6 +13,8 @@ MAX_SCHEMA = 100
 
 
 class FeatureType(StrEnum):
+    """The kinds of features; docs/glossary.md says what each means."""
+
     BOOLEAN = "boolean"
     METERED = "metered"
     CREDIT_SYSTEM = "credit_system"
@@ -20,15 +22,18 @@ class FeatureType(StrEnum):
 
     @property
     def is_flag(self) -> bool:
-        """A flag is held or not: there is nothing to count."""
+        """Whether the feature is only held or not, with nothing to count: boolean and static features."""
         return self in (FeatureType.BOOLEAN, FeatureType.STATIC)
 
 
 class Feature(NamedTuple):
     """Something a customer may have (boolean, static) or use (metered, credit system).
 
-    `consumable` usage resets, allocated usage (seats) does not. `credit_schema` of a credit system gives what one unit of
-    each member costs in its units. `extra` holds what only other dialects show (management.md 2).
+    - `consumable`: its usage resets; else it is allocated, as seats are.
+    - `event_names`: the events that are a use of it.
+    - `credit_schema`: of a credit system, each member feature with the cost of one unit, in units of the credit system.
+    - `display`: how its units are named. `extra`: fields that only other dialects show (management.md 2).
+    - `created_at`: epoch ms.
     """
 
     id: str
@@ -44,14 +49,14 @@ class Feature(NamedTuple):
 
 
 class Pool(NamedTuple):
-    """A credit system that pays for a feature: `cost` of its units for one unit."""
+    """A credit system that pays for a feature: one unit of the feature costs `cost` units of the pool."""
 
     feature_id: str
     cost: Decimal
 
 
 class Catalog:
-    """An environment's features, and what follows from them together."""
+    """An environment's features, with the credit systems and event names looked up by feature and name."""
 
     def __init__(self, features: Mapping[str, Feature]) -> None:
         self.features = features
@@ -64,27 +69,29 @@ class Catalog:
                 self._by_event.setdefault(name, []).append(feature)
 
     def feature(self, feature_id: str) -> Feature:
-        """Raises NotFound."""
+        """The feature with this id. Raises NotFound."""
         return feature_of(self.features, feature_id)
 
     def pools(self, feature_id: str) -> tuple[Pool, ...]:
-        """The credit systems that pay for a feature, oldest first."""
+        """The credit systems that pay for a feature, the oldest first."""
         return tuple(self._pools.get(feature_id, ()))
 
     @property
     def events(self) -> Collection[str]:
-        """The event names that some feature lists."""
+        """The event names that at least one feature lists."""
         return self._by_event
 
     def listening(self, event_name: str) -> tuple[Feature, ...]:
-        """The features that an event of that name is a use of; raises NotFound where there is none (autumn.md 3.6)."""
+        """The features that count an event of this name as a use. Raises NotFound where there is none (autumn.md
+        3.6).
+        """
         if event_name not in self._by_event:
             raise NotFound("feature", event_name)
         return tuple(self._by_event[event_name])
 
 
 def feature_of(features: Mapping[str, Feature], feature_id: str) -> Feature:
-    """The feature of that id; raises NotFound."""
+    """The feature with this id. Raises NotFound."""
     feature = features.get(feature_id)
     if feature is None:
         raise NotFound("feature", feature_id)
@@ -92,10 +99,11 @@ def feature_of(features: Mapping[str, Feature], feature_id: str) -> Feature:
 
 
 def checked_feature(feature: Feature, features: Mapping[str, Feature]) -> Feature:
-    """`feature` if it fits the others; raises InvalidInput, or NotFound for an unknown member of a credit system.
+    """`feature`, if it is valid together with the other features. Raises InvalidInput, or NotFound for an unknown
+    member.
 
-    Source: management.md 2 (features.create). A member is a metered feature and no credit system itself; each costs more
-    than nothing.
+    Source: management.md 2 (features.create). A member of a credit system is a metered feature, named once, with a cost
+    above zero.
     """
     if feature.type is not FeatureType.CREDIT_SYSTEM:
         if feature.credit_schema:

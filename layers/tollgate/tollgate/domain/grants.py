@@ -1,7 +1,7 @@
-"""One grant of one feature: what it holds, and how it changes by itself as time passes.
+"""One grant of one feature: the units that it holds, and how it changes by itself as time passes.
 
-A grant starts, resets, rolls unused units over and expires without anybody writing it: `renewed` tells what it is at an
-instant. Times are epoch milliseconds.
+A grant starts, resets, rolls unused units over and expires without a write: `renewed` computes it as of an instant.
+Times are epoch milliseconds.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from tollgate.domain.limits import passes
 from tollgate.domain.periods import Interval, Reset, after, last_boundary, next_boundary
 from tollgate.domain.quantities import ZERO
 
-FOREVER = 9_999_999_999_999_999  # for what never changes by itself
+FOREVER = 9_999_999_999_999_999  # epoch ms: later than any instant at which something changes
 
 
 class RolloverRule(NamedTuple):
-    """What becomes of unused units at a reset: at most `max` units, or `max_percentage` of the grant, live on for so many
-    `months` (None: for ever)."""
+    """What becomes of unused units at a reset: they roll over and expire after so many `months` (None: never). All
+    rollovers together hold at most `max` units, or `max_percentage` percent of the grant.
+    """
 
     max: Decimal | None = None
     max_percentage: Decimal | None = None
@@ -27,7 +28,9 @@ class RolloverRule(NamedTuple):
 
 
 class Rollover(NamedTuple):
-    """Units left over from an earlier period."""
+    """Unused units of an earlier period: so many `granted`, so many `used` of them; they are gone at `expires_at`
+    (epoch ms; None: never).
+    """
 
     granted: Decimal
     used: Decimal = ZERO
@@ -35,33 +38,38 @@ class Rollover(NamedTuple):
 
     @property
     def remaining(self) -> Decimal:
+        """The units that may still be drawn."""
         return self.granted - self.used
 
 
 class Grant(NamedTuple):
-    """Units of one feature from one origin: a plan's item, or set by hand. Times are epoch milliseconds.
+    """Units of one feature from one origin: a plan item, or set by hand. Times are epoch milliseconds.
 
     What it holds:
 
-    - `granted` (included), `prepaid` (bought on top) and `adjustment` (set by hand, until the next reset): its `total`.
-    - `used`: drawn from it since it was granted or last reset. Over its total, it is overdrawn; below zero, more was put
-      in than was granted (autumn.md 3.8).
-    - `overage`: it may be overdrawn, by at most `max_purchase` units (None: without end). `unlimited`: it has no number.
-    - `rollovers`: units left from earlier periods, as `rollover` allows. `value`: what a static feature says.
+    - `granted` (included), `prepaid` (bought on top) and `adjustment` (set by hand, until the next reset): together,
+      its `total`.
+    - `used`: drawn from it since it was granted or last reset. Above its total, it is overdrawn; below zero, more was
+      given back than was granted (autumn.md 3.8).
+    - `overage`: it may be overdrawn, by at most `max_purchase` units (None: no limit).
+    - `unlimited`: any use is covered; the amounts above but `used` mean nothing.
+    - `rollovers`: unused units of earlier periods; `rollover` is the rule that they follow.
+    - `value`: the value of a static feature.
 
     How it changes by itself:
 
-    - `reset` and `anchor`: its boundaries are the anchor and each period after it. `next_reset_at`: the next boundary;
-      None where it never resets. `keeps_overage`: a free grant that is overdrawn at a reset stays so by as much.
-    - `starts_at`: when it starts, until it has. `expires_at`: when it is gone.
+    - `anchor` and `reset`: it resets at the anchor plus each number of periods. `next_reset_at`: the next reset; None:
+      never.
+    - `keeps_overage`: a free grant that is overdrawn at a reset remains overdrawn by as much.
+    - `starts_at`: the time at which it starts; None once it has. `expires_at`: the time at which it is gone.
 
     What it counts, and for whom:
 
-    - `entity_share`: one entity's share of its customer's plan, which the customer may draw too.
+    - `entity_share`: one entity's share of its customer's plan, which the customer may draw from too.
     - `filters`: it pays for, and counts, only uses whose properties have these values.
-    - `used_elsewhere`: what was used of the feature in the grant's own period and other grants paid for.
-    - `meters`: what a feature's aggregation remembers of the period (`domain.meters`), by feature.
-    - `plan_id`, `subscription_id`, `add_on`, `created_at`: where it came from. `price` is carried for display alone.
+    - `used_elsewhere`: units of the feature used in this grant's period that other grants paid for.
+    - `meters`: by feature, the numbers that its meter keeps of the period (`domain.meters`).
+    - `plan_id`, `subscription_id`, `add_on`, `created_at`: where it came from. `price` is only shown.
     """
 
     id: str
@@ -93,58 +101,63 @@ class Grant(NamedTuple):
 
     @property
     def counted(self) -> Decimal:
-        """All that was used of the feature since the grant's period began, whichever grant paid (lotus.md 0.8)."""
+        """The units of the feature used since the grant's period began, whichever grant paid (lotus.md 0.8)."""
         return self.used + self.used_elsewhere
 
     def matches(self, properties: Mapping[str, Any]) -> bool:
+        """Whether the grant pays for uses with these properties."""
         return not self.filters or passes(self.filters, properties)
 
     @property
     def period(self) -> tuple[int, int] | None:
-        """The start and end of the period that runs, of a grant as it stands now; None where it never resets."""
+        """The start and end (epoch ms) of the current period, of a grant as of now; None where it never resets."""
         if self.next_reset_at is None or self.reset is None:
             return None
         start = last_boundary(self.anchor, self.reset, self.next_reset_at - 1)
-        if start >= self.next_reset_at:  # the anchor itself is still to come
+        if start >= self.next_reset_at:  # the anchor is the next reset: no period has started there yet
             start = self.next_reset_at - self.reset.nominal_ms
         return max(start, min(self.created_at, self.next_reset_at - 1)), self.next_reset_at
 
     @property
     def total(self) -> Decimal:
+        """The units that it holds before any use: included, prepaid and adjusted by hand."""
         return self.granted + self.prepaid + self.adjustment
 
     @property
     def remaining(self) -> Decimal:
-        """What the grant itself still holds: below zero where it is overdrawn, zero where it is unlimited."""
+        """The units left in the grant itself, without rollovers: below zero where it is overdrawn, zero where it is
+        unlimited.
+        """
         return ZERO if self.unlimited else self.total - self.used
 
     @property
     def overdrawn(self) -> Decimal:
+        """The units used beyond its total; zero where it is unlimited."""
         return ZERO if self.unlimited else max(ZERO, self.used - self.total)
 
     @property
     def rolled(self) -> Decimal:
-        """What its rollovers still hold."""
+        """The units left in its rollovers."""
         return sum((rollover.remaining for rollover in self.rollovers), ZERO)
 
     @property
     def consumed(self) -> Decimal:
-        """What was drawn from it and its rollovers."""
+        """The units drawn from it and its rollovers."""
         return self.used + sum((rollover.used for rollover in self.rollovers), ZERO)
 
     @property
     def changes_at(self) -> int:
-        """The first instant at which the grant changes by itself."""
+        """The first instant (epoch ms) at which the grant changes by itself; FOREVER where it never does."""
         moments = [self.next_reset_at, self.expires_at, self.starts_at, *(r.expires_at for r in self.rollovers)]
         return min((moment for moment in moments if moment is not None), default=FOREVER)
 
 
 def deduction_order(grant: Grant) -> tuple[Any, ...]:
-    """The order in which a balance's grants are drawn, first to last (autumn.md 3.1 (steps 4 to 11)).
+    """The sort key that puts a balance's grants in the order in which they are drawn (autumn.md 3.1 (steps 4 to 11)).
 
-    Unlimited grants (they absorb everything), then grants that reset before those that don't, shorter periods first, sooner
-    expiry first, main plans before add-ons, included and prepaid before pay-per-use, older grants first. Steps 1 to 3
-    order the balances (`decisions.sources_of`).
+    Unlimited grants come first (they cover any use), then grants that reset before those that do not, shorter periods
+    before longer ones, sooner expiry before later, main plans before add-ons, included and prepaid units before
+    pay-per-use, older grants before newer. Steps 1 to 3 order the balances (`decisions.sources_of`).
     """
     return (
         not grant.unlimited,
@@ -159,9 +172,9 @@ def deduction_order(grant: Grant) -> tuple[Any, ...]:
 
 
 def renewed(grant: Grant, now: int) -> Grant | None:
-    """The grant as it stands at `now`, its reset applied once; None where it has expired (autumn.md 3.9).
+    """The grant as of `now` (epoch ms); None where it has expired (autumn.md 3.9).
 
-    Periods that nobody looked at are skipped, not granted several times.
+    A reset that is due is applied once: where several periods have ended, only the current one is granted.
     """
     if grant.expires_at is not None and grant.expires_at <= now:
         return None
@@ -185,7 +198,9 @@ def renewed(grant: Grant, now: int) -> Grant | None:
 
 
 def _rolled_over(grant: Grant, boundary: int, now: int) -> tuple[Rollover, ...]:
-    """Only the grant's own rest rolls over, never an older rollover again."""
+    """The rollovers after a reset at `boundary` (epoch ms). Only the grant's own remaining units roll over, never those
+    of an older rollover.
+    """
     kept = grant.rollovers
     if grant.rollover is None:
         return kept
@@ -198,11 +213,14 @@ def _rolled_over(grant: Grant, boundary: int, now: int) -> tuple[Rollover, ...]:
 
 
 def soonest_first(rollovers: tuple[Rollover, ...]) -> tuple[Rollover, ...]:
+    """The rollovers in order of expiry; those that never expire are last."""
     return tuple(sorted(rollovers, key=lambda r: FOREVER if r.expires_at is None else r.expires_at))
 
 
 def trimmed(rollovers: tuple[Rollover, ...], rule: RolloverRule, grant: Decimal) -> tuple[Rollover, ...]:
-    """Rollovers cut to the rule's maximum, the soonest to expire first; those with nothing left are gone."""
+    """The rollovers cut to the rule's maximum, beginning with the soonest to expire; those with nothing left are
+    dropped. `grant` is the units that a percentage refers to.
+    """
     most = rule.max
     if rule.max_percentage is not None:
         most = (grant * rule.max_percentage / 100).to_integral_value(ROUND_FLOOR)

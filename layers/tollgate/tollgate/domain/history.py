@@ -1,7 +1,7 @@
-"""The history of usage: its entries, the sums over them, and the bins that they are shown in.
+"""The history of usage: its entries, the sums over them, and the bins in which they are shown.
 
 Sums are kept by hour and by day (UTC). A range is put together from whole days, whole hours and, at its edges, single
-entries, so that it is exact to the millisecond whatever it is read from. Times are epoch milliseconds.
+entries, so its totals are exact to the millisecond. Times are epoch milliseconds.
 """
 
 from __future__ import annotations
@@ -26,8 +26,12 @@ LAST = int(datetime(9999, 1, 1, tzinfo=UTC).timestamp()) * 1000  # later bins wo
 
 
 class Taken(NamedTuple):
-    """What a use moved on one grant. `reset`: the interval, how many of them make a period, and the next boundary after the
-    use; None where the grant never resets. `entity_id`: the entity whose balance holds the grant."""
+    """What a use deducted from one grant.
+
+    - `balance_id`: the grant's id. `value`: units of `feature_id` deducted (below zero: given back).
+    - `reset`: its interval, the number of intervals in a period, and the next reset (epoch ms); None: it never resets.
+    - `entity_id`: the entity whose balance holds the grant; None: the customer's.
+    """
 
     balance_id: str
     feature_id: str
@@ -38,8 +42,12 @@ class Taken(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """One use of one feature, and what it moved. A use that moved several items has an entry for each: all but one are a
-    `part`. `item` and `version` are the write that recorded it."""
+    """One use of one feature, and what it deducted.
+
+    A use that changed several balances has one entry for each of them; all but one of these are a `part`. `item` and
+    `version` name the write that recorded the entry: the item, by balance key and kind, and its version after the
+    write. `value` is in units of the feature, `at` in epoch ms.
+    """
 
     use_id: str
     at: int
@@ -55,16 +63,17 @@ class Entry(NamedTuple):
 
     @property
     def identity(self) -> tuple[int, str, str, str]:
+        """What the entries of one use of one feature have in common."""
         return self.at, self.use_id, self.feature_id, self.customer_id
 
     @property
     def plan_id(self) -> str | None:
-        """The plan that paid first."""
+        """The plan of the first grant that paid; None where no plan's grant did."""
         return next((taken.plan_id for taken in self.deductions), None)
 
 
 def merged(parts: Iterable[Entry]) -> Iterator[Entry]:
-    """Whole entries of parts that lie side by side."""
+    """One entry for each use, its parts joined. The parts of a use must follow each other."""
     for _, group in groupby(parts, key=lambda entry: entry.identity):
         entries = list(group)
         first = next((entry for entry in entries if not entry.part), entries[0])
@@ -73,7 +82,7 @@ def merged(parts: Iterable[Entry]) -> Iterator[Entry]:
 
 
 def entries_of(change: Change) -> list[Entry]:
-    """The history's entries of one write: one for each use, as far as it moved this balance."""
+    """The history's entries for one write of a balance: one for each use, with what it deducted from this balance."""
     write = change.write
     entity_id = write.key.entity_id or None
     item = "#".join((*write.key, write.source))
@@ -102,9 +111,12 @@ def _taken(moved: Deduction, entity_id: str | None) -> Taken:
 
 
 class SumKey(NamedTuple):
-    """Which sum: the uses of one feature by one customer (for one entity), in the hour or the day (UTC) that starts at `at`,
-    as far as one item recorded them. One sum for each item, as the item's versions then say what was added already,
-    however often and in whatever batch its records come."""
+    """Which sum: the uses of one feature by one customer (or entity) in the hour or day (UTC) that starts at `at`
+    (epoch ms), as recorded by one item.
+
+    Each item has sums of its own, because its version then says which of its writes a sum contains, however often and
+    in whatever batches the stream delivers them.
+    """
 
     at: int
     daily: bool
@@ -115,16 +127,17 @@ class SumKey(NamedTuple):
 
     @property
     def end(self) -> int:
+        """The end of the hour or day (epoch ms)."""
         return self.at + (DAY_MS if self.daily else HOUR_MS)
 
     def counts(self, entry: Entry) -> bool:
-        """Whether an entry (of its customer and time) is a part of this sum."""
+        """Whether this sum contains the entry, which must be of its customer and time."""
         own = (entry.feature_id, entry.entity_id, entry.item)
         return not entry.part and own == (self.feature_id, self.entity_id, self.item)
 
 
 class Addition(NamedTuple):
-    """What one write of an item adds to a sum: so many uses, and so many units in all."""
+    """What one write of an item (its `version`) adds to a sum: the number of uses, and their units."""
 
     version: int
     uses: int
@@ -132,7 +145,9 @@ class Addition(NamedTuple):
 
 
 def additions(entries: Iterable[Entry]) -> dict[SumKey, list[Addition]]:
-    """What entries add to the sums: for each sum one addition a write, in the order of the versions."""
+    """What these entries add to the sums: for each sum one addition per write, ordered by version. Parts add
+    nothing.
+    """
     found: dict[SumKey, dict[int, Addition]] = {}
     for entry in entries:
         if entry.part:
@@ -149,7 +164,9 @@ def additions(entries: Iterable[Entry]) -> dict[SumKey, list[Addition]]:
 
 
 class Sum(NamedTuple):
-    """Uses of one feature by one customer (for one entity) in an hour or a day that starts at `at`."""
+    """The uses of one feature by one customer (or entity) in the hour or day that starts at `at` (epoch ms): their
+    number and their units.
+    """
 
     at: int
     customer_id: str
@@ -160,6 +177,8 @@ class Sum(NamedTuple):
 
 
 class Bin(StrEnum):
+    """The length of a bin."""
+
     HOUR = "hour"
     DAY = "day"
     WEEK = "week"
@@ -167,7 +186,9 @@ class Bin(StrEnum):
 
 
 def bin_start(at: int, size: Bin, zone: tzinfo) -> int:
-    """The start of the bin that holds `at`: hours are UTC's, days, weeks (from Monday) and months the zone's."""
+    """The start (epoch ms) of the bin that contains `at`. Hours are UTC hours; days, weeks (from Monday) and months
+    follow the zone.
+    """
     if size is Bin.HOUR:
         return at - at % HOUR_MS
     day = datetime.fromtimestamp(at // 1000, zone).date()
@@ -179,7 +200,9 @@ def bin_start(at: int, size: Bin, zone: tzinfo) -> int:
 
 
 def bins(start: int, end: int, size: Bin, zone: tzinfo) -> list[int]:
-    """The starts of the bins that a range [start, end) touches; raises InvalidInput for more than MAX_BINS."""
+    """The starts (epoch ms) of the bins that the range [start, end) touches. Raises InvalidInput for more than
+    MAX_BINS.
+    """
     if end > LAST:
         raise InvalidInput("custom_range", "must end before the year 9999")
     found: list[int] = []
@@ -216,19 +239,24 @@ class From(StrEnum):
 
 
 class Segment(NamedTuple):
+    """A part [start, end) of a range (epoch ms), and what it is read from."""
+
     source: From
     start: int
     end: int
 
 
 def segments(start: int, end: int, size: Bin, zone: tzinfo, *, entries_only: bool = False) -> list[Segment]:
-    """What to read for a range [start, end): in each bin the days (UTC) that lie in it, the hours around them, and
-    entries for the rest (and for all of it where sums do not tell enough)."""
+    """What to read for the range [start, end), in order.
+
+    For each bin: sums of the UTC days that lie within it, sums of the hours around those, and entries for the rest.
+    `entries_only`: entries for the whole range, for a question that sums cannot answer.
+    """
     if start >= end:
         return []
     boundaries = [at for at in bins(start, end, size, zone) if start < at < end]
     off_the_hour = any(at % HOUR_MS for at in boundaries)
-    if entries_only or (off_the_hour and size is not Bin.MONTH):  # days and weeks would be too many small pieces
+    if entries_only or (off_the_hour and size is not Bin.MONTH):  # by days or weeks, the parts would be many and small
         return [Segment(From.ENTRIES, start, end)]
     found: list[Segment] = []
     for low, high in pairwise((start, *boundaries, end)):
@@ -248,7 +276,7 @@ def _pieces(start: int, end: int, *, days: bool) -> Iterator[Segment]:
 
 
 def _split(start: int, end: int, unit: int, whole: From, rest: From) -> list[Segment]:
-    """A range as whole units, and what is left of it at both ends."""
+    """A range as one part of whole units, and what remains before and after it."""
     first, last = -(-start // unit) * unit, end // unit * unit
     if first >= last:
         return [Segment(rest, start, end)]
@@ -261,7 +289,9 @@ OTHER = "Other"
 
 
 class Series(NamedTuple):
-    """A range in bins: by bin and feature the sum or the count, likewise by group, and the totals by feature."""
+    """A range in bins: `values` by bin and feature (units, or numbers of uses), `groups` the same by group, and
+    `totals` by feature (number of uses, units).
+    """
 
     bins: list[int]
     values: dict[int, dict[str, Decimal]]
@@ -320,12 +350,12 @@ def _largest(groups: dict[str, Decimal], most: int) -> dict[str, Decimal]:
 
 
 def matches(entry: Entry, filters: Mapping[str, str]) -> bool:
-    """Whether an entry's properties are these, as text."""
+    """Whether an entry's properties have all these values, compared as text."""
     return all(name in entry.properties and text(entry.properties[name]) == value for name, value in filters.items())
 
 
 def text(value: Any) -> str:
-    """A property as the text that groups and filters know it by."""
+    """A property's value as the text that groups and filters use."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return "null" if value is None else str(value)

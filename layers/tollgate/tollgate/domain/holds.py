@@ -1,9 +1,10 @@
-"""Reservations: units that are held before the cost is known, and used or given back after.
+"""Holds: what one balance records of the reservations that have drawn from it.
 
-A hold draws its units at once, so that nobody else can use them, and each balance remembers what of it was drawn there
-and until when. From `expires_at` on the units are back whenever the balance is looked at: nobody has to write anything.
+A hold draws its units at once, so nobody else can use them, and the balance records what was drawn and until when. From
+`expires_at` on the units count as returned whenever the balance is computed: no write is needed.
 
-A grant's reset makes it whole, held units and all, so what was held of that grant is no longer part of the hold.
+A grant's reset restores all its units, the held ones too. What was drawn from that grant is then no longer part of the
+hold.
 """
 
 from __future__ import annotations
@@ -16,16 +17,17 @@ from tollgate.domain.grants import Grant
 from tollgate.domain.limits import Window
 from tollgate.domain.quantities import ZERO
 
-MAX_HOLDS = 200  # at once on one balance: an item of about 20 KB
+MAX_HOLDS = 200  # of one balance at a time: they make its item about 20 KB
 DAY_MS = 86_400_000
-LONGEST_MS = DAY_MS  # a hold lives a day at most, and a day where nothing is said (autumn.md 3.11)
+LONGEST_MS = DAY_MS  # the longest a hold lasts, and how long it lasts where the call sets no expiry (autumn.md 3.11)
 
 
 class Part(NamedTuple):
-    """What a hold moved on one grant, in the order of `seq` over all the balances that it touched.
+    """What a hold drew from one grant. `seq` orders the parts over all balances that the hold touched.
 
-    `amount` above zero was drawn, below zero given back, in units of the balance. `rollover` is the expiry of the rollover it
-    was drawn from (-1: one that never expires); None: from the grant itself.
+    - `amount`: units of the balance; below zero, they were given back.
+    - `rollover`: the expiry (epoch ms) of the rollover that they were drawn from, -1 for one that never expires; None:
+      they were drawn from the grant itself.
     """
 
     seq: int
@@ -35,7 +37,9 @@ class Part(NamedTuple):
 
 
 class CountedInWindow(NamedTuple):
-    """What a hold counted in one usage limit: which window, by its end."""
+    """The units that a hold counted in one usage limit. `window` is the limit's key (`window_key`), `ends_at` the end
+    of the window that counted them (epoch ms).
+    """
 
     window: tuple[str, bool, tuple[tuple[str, str], ...]]
     ends_at: int
@@ -45,9 +49,10 @@ class CountedInWindow(NamedTuple):
 class Hold(NamedTuple):
     """What one reservation holds of one balance.
 
-    - `id`: its lock id's digest. `expires_at`: when its units are back (ms).
-    - `parts`: what it moved on grants; `counted`: what it counted in usage limits.
-    - `used_elsewhere`: what grants count of it that others paid for (`Grant.used_elsewhere`), by the grant's id.
+    - `id`: the digest of its lock id. `expires_at`: when its units are returned (epoch ms).
+    - `parts`: what it drew from grants. `counted`: what it counted in usage limits.
+    - `used_elsewhere`: by grant id, the units of it that the grant counts although others paid
+      (`Grant.used_elsewhere`).
     """
 
     id: str
@@ -58,22 +63,25 @@ class Hold(NamedTuple):
 
     @property
     def counting(self) -> frozenset[str]:
-        """The grants that still count what was held: those that were not reset since."""
+        """The ids of the grants that still count what was held: they have not reset since."""
         drawn = (part.grant_id for part in self.parts if part.rollover is None)
         return frozenset((*drawn, *(grant_id for grant_id, _ in self.used_elsewhere)))
 
     @property
     def reserved(self) -> Decimal:
-        """The units it keeps from others."""
+        """The units of the balance that it keeps from other uses."""
         return sum((part.amount for part in self.parts if part.amount > 0), ZERO)
 
 
 def window_key(window: Window) -> tuple[str, bool, tuple[tuple[str, str], ...]]:
+    """What identifies a usage limit: its interval, whether its windows are calendar windows (UTC), and its filter."""
     return window.interval.value, window.anchor is None, window.filter
 
 
 def forgotten(holds: Iterable[Hold], grant_ids: set[str]) -> tuple[Hold, ...]:
-    """The holds without what they held of these grants themselves: they were reset."""
+    """The holds without what they drew from these grants themselves, because those have reset. What came from rollovers
+    remains.
+    """
     return tuple(
         hold._replace(
             parts=tuple(p for p in hold.parts if p.rollover is not None or p.grant_id not in grant_ids),
@@ -84,8 +92,9 @@ def forgotten(holds: Iterable[Hold], grant_ids: set[str]) -> tuple[Hold, ...]:
 
 
 def parts_of(before: Sequence[Grant], after: Sequence[Grant], seq: int) -> tuple[list[Part], list[Part]]:
-    """What moved between two states of a balance's grants: the parts drawn from what the grants held (rollovers first), and the
-    overage after them; numbered from `seq` on, the overage as if it followed directly."""
+    """What was drawn between two states of a balance's grants: first the parts that the grants covered (rollovers
+    first), then the parts that are overage. Both are numbered on from `seq`.
+    """
     old = {grant.id: grant for grant in before}
     rolled: list[tuple[int, Part]] = []
     held: list[Part] = []
@@ -111,7 +120,7 @@ def parts_of(before: Sequence[Grant], after: Sequence[Grant], seq: int) -> tuple
 
 
 def used_elsewhere_of(before: Sequence[Grant], after: Sequence[Grant]) -> tuple[tuple[str, Decimal], ...]:
-    """By how much each grant counts more, between two states of a balance's grants, that others paid for."""
+    """By grant id, how many units more the grant counts in `after` than in `before` that other grants paid for."""
     old = {grant.id: grant.used_elsewhere for grant in before}
     return tuple(
         (grant.id, grant.used_elsewhere - old[grant.id]) for grant in after if grant.used_elsewhere != old[grant.id]
@@ -119,10 +128,10 @@ def used_elsewhere_of(before: Sequence[Grant], after: Sequence[Grant]) -> tuple[
 
 
 def undo(grants: tuple[Grant, ...], parts: Sequence[Part]) -> tuple[tuple[Grant, ...], Decimal]:
-    """The grants with these parts undone, the last first; and what found no place on its own grant: above zero still to be
-    given back, below zero still to be drawn.
+    """The grants with these parts returned, the last drawn first, and the units that could not be returned to their own
+    grant: above zero they are still to be returned, below zero still to be drawn.
 
-    A grant never gets more back than was used of it.
+    A grant never gets back more than was used of it.
     """
     changed = {grant.id: grant for grant in grants}
     rest = ZERO
@@ -141,7 +150,7 @@ def undo(grants: tuple[Grant, ...], parts: Sequence[Part]) -> tuple[tuple[Grant,
 
 
 def _into_rollover(grant: Grant, part: Part) -> tuple[Grant, Decimal]:
-    """Units go back into the rollover that they came from; where it has expired, they expired with it."""
+    """Returns a part to the rollover that it was drawn from. Where that has expired, the units are lost with it."""
     expires_at = None if part.rollover == -1 else part.rollover
     rollovers = []
     for rollover in grant.rollovers:
@@ -153,7 +162,7 @@ def _into_rollover(grant: Grant, part: Part) -> tuple[Grant, Decimal]:
 
 
 def uncounted(windows: Sequence[Window], counted: Sequence[CountedInWindow]) -> tuple[Window, ...]:
-    """The usage limits without what was counted, where the window it was counted in still runs."""
+    """The usage limits without these units, as far as the window that counted them is still the current one."""
     changed = []
     for window in windows:
         back = sum((c.amount for c in counted if c.window == window_key(window) and c.ends_at == window.ends_at), ZERO)

@@ -1,4 +1,4 @@
-"""Idempotency keys: what makes a call that is repeated count once."""
+"""Idempotency keys: a call that is repeated under the same key counts once."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ QUEUED_KEPT_MS = 45 * DAY_MS  # longer than a message lives in the queue and the
 
 
 class IdempotencyKey(NamedTuple):
-    """A key that a use or an event is counted under once.
+    """A key under which a use or an event counts once.
 
-    `scope`: where the key comes from (`header`, `track`, `queue`, `reported`, `event`); equal texts of two scopes are two keys.
-    `text`: the key as it was sent.
-    `kept_ms`: how long it is remembered after its use, in milliseconds.
-    `about`: what is stored with it: the customer of an event, so that one can ask whether it was received; or what the ids
-    of a repeated call are made from (`Idempotency.seed`).
+    - `scope`: where the key comes from (`header`, `track`, `queue`, `reported`, `event`). The same text in two scopes
+      makes two keys.
+    - `text`: the key as it was sent.
+    - `kept_ms`: how long it is remembered after its use, in milliseconds.
+    - `about`: stored with the key: the customer of an event, so that a caller can ask whether the event was received;
+      or the value from which a repeated call makes its ids (`Idempotency.seed`).
     """
 
     scope: str

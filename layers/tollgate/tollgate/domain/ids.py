@@ -16,18 +16,21 @@ RULE = "must be 1 to 256 visible ASCII characters other than '#'"
 
 
 def is_id(value: str) -> bool:
+    """Whether a caller may use this text as an id."""
     return _ALLOWED(value) is not None
 
 
 def checked_id(value: str, field: str) -> str:
-    """`value` if it can be an id; raises InvalidInput naming `field` otherwise."""
+    """Returns `value`. Raises InvalidInput, naming `field`, where it cannot be an id."""
     if _ALLOWED(value) is None:
         raise InvalidInput(field, RULE)
     return value
 
 
 def time_ordered_id(now_ms: int, random: bytes) -> bytes:
-    """A UUIDv7 (RFC 9562) as its 16 bytes, which sort by time: 48 bits of `now_ms`, then 74 bits of `random`."""
+    """A UUIDv7 (RFC 9562) as its 16 bytes, which sort by time: 48 bits of `now_ms` (epoch ms), then 74 bits of
+    `random`.
+    """
     raw = bytearray(now_ms.to_bytes(6, "big") + random[:10])
     raw[6] = 0x70 | raw[6] & 0x0F
     raw[8] = 0x80 | raw[8] & 0x3F
@@ -35,7 +38,7 @@ def time_ordered_id(now_ms: int, random: bytes) -> bytes:
 
 
 def id_time(id: bytes) -> int:
-    """The milliseconds at which a time-ordered id was made."""
+    """The time at which a time-ordered id was made (epoch ms)."""
     return int.from_bytes(id[:6], "big")
 
 

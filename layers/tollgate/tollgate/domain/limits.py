@@ -1,4 +1,6 @@
-"""What bounds a balance beside its grants: spend limits, windowed usage limits, and whether it may be overdrawn at all."""
+"""Bounds on a balance other than its grants: spend limits, usage limits over a window of time, and whether overage is
+allowed.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +14,21 @@ from tollgate.domain.quantities import ZERO
 
 
 class SpendLimit(NamedTuple):
-    """At most so many units of overage; as a `percentage`, of the main plans' grants (autumn.md 3.5)."""
+    """At most `limit` units of overage; with `percentage`, so many percent of what the main plans grant (autumn.md
+    3.5).
+    """
 
     limit: Decimal
     percentage: bool = False
 
 
 class Window(NamedTuple):
-    """At most `limit` units within a window of one interval, of the uses whose properties match `filter`.
+    """A usage limit: at most `limit` units in each window of one `interval`, counting uses whose properties match
+    `filter`.
 
-    `anchor` is the instant that windows are counted from; None counts UTC days, weeks, months or years.
+    - `ends_at`: the end of the current window (epoch ms). `used`: units used in it.
+    - `anchor`: the instant (epoch ms) that windows are counted from; None: windows are UTC days, weeks, months or
+      years.
     """
 
     limit: Decimal
@@ -33,20 +40,24 @@ class Window(NamedTuple):
 
     @property
     def room(self) -> Decimal:
+        """The units that may still be used in this window."""
         return max(ZERO, self.limit - self.used)
 
     def matches(self, properties: Mapping[str, Any]) -> bool:
+        """Whether this limit counts a use with these properties."""
         return passes(self.filter, properties)
 
     def at(self, now: int) -> Window:
-        """The window that holds `now`: the same, or a later one with nothing used."""
+        """The window that contains `now` (epoch ms): this one, or a later one with nothing used."""
         if now < self.ends_at:
             return self
         return self._replace(used=ZERO, ends_at=window_end(self.interval, self.anchor, now))
 
 
 def window_end(interval: Interval, anchor: int | None, now: int) -> int:
-    """The end of the window that holds `now`."""
+    """The end of the window that contains `now`, all in epoch ms. `anchor` None: windows are UTC days, weeks, months or
+    years.
+    """
     if anchor is None:
         return utc_end(interval, now)
     if now < anchor:
@@ -57,7 +68,7 @@ def window_end(interval: Interval, anchor: int | None, now: int) -> int:
 
 
 class Threshold(StrEnum):
-    """What an alert's threshold is compared with (autumn.md 1.2.6)."""
+    """The number that an alert's threshold is compared with (autumn.md 1.2.6)."""
 
     USAGE = "usage"
     USAGE_PERCENTAGE = "usage_percentage"
@@ -66,8 +77,9 @@ class Threshold(StrEnum):
 
 
 class Basis(StrEnum):
-    """What usage, what remains and percentages are taken of: all that is held, what is included, what resets, or the
-    usage limit."""
+    """The amount that usage, the remaining units and percentages refer to: the whole balance, its included units, its
+    resetting grants alone, or the usage limit.
+    """
 
     BALANCE = "balance"
     INCLUDED = "included"
@@ -76,7 +88,9 @@ class Basis(StrEnum):
 
 
 class Alert(NamedTuple):
-    """A threshold to tell of when it is crossed. `of_plan`: a plan states it, else the customer or the entity."""
+    """A threshold that raises an alert when it is crossed. `of_plan`: a plan states it; else the customer or entity
+    does.
+    """
 
     type: Threshold
     threshold: Decimal
@@ -86,7 +100,9 @@ class Alert(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """What bounds one balance item, and which thresholds it watches. `overage_allowed` None leaves it to each grant."""
+    """The limits of one balance and the thresholds that are checked on it. `overage_allowed` None: each grant says so
+    itself.
+    """
 
     overage_allowed: bool | None = None
     spend: SpendLimit | None = None
@@ -98,12 +114,12 @@ NO_LIMITS = Limits()
 
 
 def passes(filter: tuple[tuple[str, str], ...], properties: Mapping[str, Any]) -> bool:
-    """Whether a use's properties have every value that a filter names."""
+    """Whether a use's properties have every value that the filter (pairs of name and value) asks for."""
     return all(name in properties and text_of(properties[name]) == value for name, value in filter)
 
 
 def text_of(value: Any) -> str:
-    """A property as the text that a filter compares with."""
+    """A property's value as the text that filters compare with."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)

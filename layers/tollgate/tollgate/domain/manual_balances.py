@@ -1,4 +1,6 @@
-"""Balances set by hand: created beside any plan, changed, and deleted (autumn.md 3.8). `now` is the customer's time."""
+"""Balances set by hand: created apart from any plan, changed, and deleted (autumn.md 3.8). `now` is the customer's time
+(epoch ms).
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ from tollgate.domain.quantities import ZERO
 
 @dataclass(frozen=True, slots=True)
 class NewBalance:
-    """A balance to create. `included` None and not `unlimited`: of a boolean feature."""
+    """A balance to create: one grant that no plan gives. `included` None and not `unlimited`: the feature is boolean or
+    static.
+    """
 
     id: str
     feature_id: str
@@ -35,7 +39,9 @@ class NewBalance:
 
 @dataclass(frozen=True, slots=True)
 class BalanceFilter:
-    """Which grants of a feature: all, one by its id, or those of one interval."""
+    """Selects grants: all, the one with an id, or those that reset with one interval. The fields that are set must all
+    match.
+    """
 
     feature_id: str | None = None
     entity_id: str = ""
@@ -43,6 +49,7 @@ class BalanceFilter:
     interval: Interval | None = None
 
     def matches(self, grant: Grant) -> bool:
+        """Whether the filter's `balance_id` and `interval` select this grant."""
         if self.balance_id is not None and grant.id != self.balance_id:
             return False
         if self.interval is None:
@@ -52,7 +59,12 @@ class BalanceFilter:
 
 @dataclass(frozen=True, slots=True)
 class BalanceUpdate:
-    """What to set on a balance: at most one of `remaining`, `usage` and `add`."""
+    """What to set on a balance: at most one of `remaining`, `usage` and `add` (units); times are epoch ms.
+
+    - `included`: the included units that the selected grants have together.
+    - `alters_grant`: a change of the remaining units changes the granted units and leaves the usage, as the legacy API
+      does.
+    """
 
     remaining: Decimal | None = None
     usage: Decimal | None = None
@@ -60,11 +72,13 @@ class BalanceUpdate:
     included: Decimal | None = None
     next_reset_at: int | None = None
     expires_at: int | None = None
-    alters_grant: bool = False  # `remaining` changes the grant and leaves the usage (the legacy way)
+    alters_grant: bool = False
 
 
 def create(holdings: Holdings, catalog: Catalog, new: NewBalance, now: int) -> Holdings:
-    """The holdings with one more grant that no plan gave. Raises InvalidInput, InvalidRequest, AlreadyExists or NotFound."""
+    """The holdings with one more grant, which no plan gave. Raises InvalidInput, InvalidRequest, AlreadyExists or
+    NotFound.
+    """
     feature = catalog.feature(new.feature_id)
     if new.entity_id and holdings.entity(new.entity_id).feature_id == feature.id:
         raise InvalidRequest(f"Entity {new.entity_id} cannot hold a balance of its own feature {feature.id}")
@@ -115,9 +129,11 @@ def create(holdings: Holdings, catalog: Catalog, new: NewBalance, now: int) -> H
 
 
 def update(holdings: Holdings, catalog: Catalog, which: BalanceFilter, change: BalanceUpdate, now: int) -> Holdings:
-    """The holdings with a balance set. Where no grant matches, what only moves units does nothing.
+    """The holdings with the selected grants changed. Where no grant matches, a change of units alone does nothing.
 
-    Raises NotFound (a balance) where a grant's own field is to be set and there is none, InvalidInput for a bad time.
+    Raises NotFound where no grant matches and `included` or a time is to be set, or for an unknown feature or entity;
+    InvalidInput for a time that is not in the future; InvalidRequest for a flag, or an expiry on a paid recurring
+    grant.
     """
     feature_id = which.feature_id
     assert feature_id is not None
@@ -157,9 +173,11 @@ def update(holdings: Holdings, catalog: Catalog, which: BalanceFilter, change: B
 
 
 def delete(holdings: Holdings, catalog: Catalog, which: BalanceFilter, now: int, *, recalculate: bool) -> Holdings:
-    """The holdings without the grants that match; to `recalculate`, their usage is charged to those that stay.
+    """The holdings without the selected grants. `recalculate`: the usage of the deleted grants is charged to those that
+    remain.
 
-    Raises NotFound (a balance), Conflict for a paid grant, InvalidInput where usage has no feature to be charged to.
+    Raises NotFound where no grant matches, Conflict for a paid grant, InvalidInput where `recalculate` names no
+    feature.
     """
     if recalculate and which.feature_id is None:
         raise InvalidInput("feature_id", "is required when recalculate_balances is true")
@@ -182,7 +200,7 @@ def delete(holdings: Holdings, catalog: Catalog, which: BalanceFilter, now: int,
         used = sum((grant.consumed for grant in grants), ZERO)
         if recalculate and used:
             charged = _charged(kept, grants[0], used)
-            # what the others paid for was counted in the grants that stay already
+            # the remaining grants have counted the uses that other grants paid for: only what they draw changes
             kept = with_usage_counted(kept, charged, ZERO, any_grant) if kept else charged
         changes[key] = kept
     return with_grants(holdings, catalog, changes, now)
@@ -199,7 +217,7 @@ def _charged(kept: tuple[Grant, ...], first: Grant, used: Decimal) -> tuple[Gran
 
 
 def _delta(change: BalanceUpdate, grants: tuple[Grant, ...]) -> Decimal | None:
-    """By how much the grants' remaining units are to change in all; None where they are not."""
+    """By how many units the remaining units of all the grants change; None where they do not."""
     if change.add is not None:
         return change.add
     current = sum((grant.remaining + grant.rolled for grant in grants), ZERO)
@@ -223,7 +241,7 @@ def _move_reset(grants: _Selected, next_reset_at: int, now: int) -> None:
 
 
 class _Selected:
-    """The grants that a change works on, in deduction order over all the balances that hold them."""
+    """The grants that a change applies to, in deduction order over all balances that hold them."""
 
     def __init__(self, holdings: Holdings, which: BalanceFilter, now: int) -> None:
         assert which.feature_id is not None
@@ -253,8 +271,11 @@ class _Selected:
         self._touched.add(key)
 
     def move(self, delta: Decimal) -> None:
-        """Adds `delta` to what the grants hold: less, each to zero and the rest below zero on the first; more, overdrawn
-        grants up to zero and the rest onto the first, past its grant."""
+        """Adds `delta` units to what the grants hold.
+
+        Below zero: each grant is drawn down to zero, and the first one takes the rest below zero. Above zero: overdrawn
+        grants are paid back up to zero, and the first one takes the rest, past what it granted.
+        """
         less, left = delta < 0, abs(delta)
         for number, grant in enumerate(tuple(self)):
             (changed,), left = (draw if less else pay_back_overage)((grant,), left, any_grant)

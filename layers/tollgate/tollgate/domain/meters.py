@@ -1,14 +1,15 @@
-"""Meters: how a reported event, which names itself and has properties, becomes an amount of a feature (management.md 2).
+"""Meters: how an event that names itself and has properties becomes an amount of a feature (management.md 2).
 
-`amount_of` is what one event says. For COUNT, SUM and SUM_WITH_MULTIPLIER that is what it adds. The other aggregations
-look at all events of a grant's period: `step` tells by how much one event moves the aggregate, from what the grant remembers
-of its period (`Grant.meters`), and what it remembers then.
+`amount_of` gives the amount that one event states. For COUNT, SUM and SUM_WITH_MULTIPLIER that amount is added to the
+usage. The other aggregations depend on all events of a grant's period: `step` returns by how much one event changes the
+aggregate, and the numbers that the grant keeps for its period (`Grant.meters`) to compute the next step from.
 
-    MAX           the highest value                      remembers it
-    LATEST        the value of the latest time           remembers the time, and the value
-    AVG           the sum by the number of events        remembers both
-    COUNT_UNIQUE  how many different values              each value's own record tells when it was last counted
-    WEIGHTED_SUM  each value, times the rest of the period by its length; whole where nothing resets
+    MAX           the highest value                      keeps that value
+    LATEST        the value of the latest time           keeps the time (epoch ms) and the value
+    AVG           the sum by the number of events        keeps both
+    COUNT_UNIQUE  how many different values              an item for each value tells when it was last counted
+    WEIGHTED_SUM  each value times the rest of the period, divided by the period's length; the whole value where
+                  nothing resets
 """
 
 from __future__ import annotations
@@ -26,10 +27,12 @@ from tollgate.domain.limits import text_of
 from tollgate.domain.quantities import ZERO, quantity
 
 ONE = Decimal(1)
-VALUE = "value"  # the property that an amount is read from where nothing else is named
+VALUE = "value"  # the property that holds the amount where the meter names no other
 
 
 class Aggregation(StrEnum):
+    """How a meter turns the events of a period into usage (management.md 2)."""
+
     COUNT = "COUNT"
     SUM = "SUM"
     SUM_WITH_MULTIPLIER = "SUM_WITH_MULTIPLIER"
@@ -44,8 +47,16 @@ ADDED = (Aggregation.COUNT, Aggregation.SUM, Aggregation.SUM_WITH_MULTIPLIER)
 
 
 class Meter(NamedTuple):
-    """`filters`: the event's property must have one of the values, of each filter that names any. `resets`: with the
-    billing period."""
+    """How events become usage of one feature.
+
+    - `event_name`: the name of the events that it counts.
+    - `aggregation`: how the amounts of several events make the usage.
+    - `field`: the property that holds the amount, or the value that COUNT_UNIQUE compares.
+    - `multiplier`: for SUM_WITH_MULTIPLIER.
+    - `filters`: pairs of a property and the values allowed for it. An event counts where each of these properties has
+      one of its values; a pair without values allows any.
+    - `resets`: whether usage resets with the billing period.
+    """
 
     event_name: str
     aggregation: Aggregation
@@ -56,9 +67,9 @@ class Meter(NamedTuple):
 
 
 def meter_of(feature: Feature) -> Meter | None:
-    """The feature's meter; None where an event's own `value` is the amount.
+    """The feature's meter; None where the feature has none, and an event's own `value` is the amount.
 
-    The latest value of a gauge outlives a period unless the meter says that it resets (lotus.md 2.3).
+    Usage of LATEST, a gauge, does not reset with the period unless the meter says that it does (lotus.md 2.3).
     """
     found = feature.extra.get("meter")
     if not found:
@@ -76,14 +87,15 @@ def meter_of(feature: Feature) -> Meter | None:
 
 
 def resets(feature: Feature) -> bool:
-    """Whether a feature's usage may reset: neither allocated usage nor what a meter says is for ever does."""
+    """Whether a feature's usage may reset: it is consumable, and its meter does not say that its usage never resets."""
     meter = meter_of(feature)
     return feature.consumable and (meter is None or meter.resets)
 
 
 def counting(features: Iterable[Feature], event_name: str) -> list[Feature]:
-    """The features that an event of that name may be a use of, oldest first: those that list it, and those whose meter
-    names it."""
+    """The features that count events of this name, oldest first: they list it among their event names, or their meter
+    names it.
+    """
     found = [
         feature
         for feature in features
@@ -94,7 +106,9 @@ def counting(features: Iterable[Feature], event_name: str) -> list[Feature]:
 
 
 def amount_of(feature: Feature, properties: Mapping[str, Any]) -> Decimal | None:
-    """What an event says of a feature; None where its meter does not look at such an event, or finds no number in it."""
+    """The amount of the feature that an event states; None where the feature's meter filters the event out, or the
+    property that it reads holds no number.
+    """
     meter = meter_of(feature)
     if meter is None:
         given = _number(properties.get(VALUE))
@@ -114,7 +128,9 @@ def amount_of(feature: Feature, properties: Mapping[str, Any]) -> Decimal | None
 
 
 def unique_value(feature: Feature, properties: Mapping[str, Any]) -> str | None:
-    """A digest of the value that COUNT_UNIQUE tells events apart by; None where the feature counts no such thing."""
+    """The SHA-256 (hex) of the value that COUNT_UNIQUE compares; None where the feature's meter is another one, or does
+    not count an event with these properties.
+    """
     meter = meter_of(feature)
     if meter is None or meter.aggregation is not Aggregation.COUNT_UNIQUE or amount_of(feature, properties) is None:
         return None
@@ -122,18 +138,23 @@ def unique_value(feature: Feature, properties: Mapping[str, Any]) -> str | None:
 
 
 PeriodsCounted = Mapping[str, int]
-"""Of one value: the rows that counted it last, by id, each with the end (ms) of the period in which (0: it never ends)."""
+"""Of a value of COUNT_UNIQUE: by grant id, the end (epoch ms) of the last period that counted it; 0: it never ends."""
 
 
 class Step(NamedTuple):
-    """By how much an event moves a grant's aggregate, and what the grant remembers of its period then."""
+    """What one event changes on one grant: `change` is added to its usage; `memory` is what the grant keeps of its
+    period for the next step (empty: nothing).
+    """
 
     change: Decimal
     memory: tuple[Decimal, ...] = ()
 
 
 def step(feature: Feature, grant: Grant, amount: Decimal, at: int, counted_in: PeriodsCounted) -> Step:
-    """What an event at `at` (ms) that says `amount` does to a grant as it stands now."""
+    """What an event of this amount, of the time `at` (epoch ms), changes on a grant.
+
+    `counted_in`: of COUNT_UNIQUE, the periods in which the event's value was counted before.
+    """
     meter = meter_of(feature)
     memory = grant.meters.get(feature.id, ())
     if meter is None or meter.aggregation in ADDED:
@@ -158,7 +179,7 @@ def step(feature: Feature, grant: Grant, amount: Decimal, at: int, counted_in: P
 
 
 def period_end(grant: Grant) -> int:
-    """The end of the period that runs (ms), 0 where it never ends."""
+    """The end of the grant's current period (epoch ms); 0 where it never resets."""
     return grant.next_reset_at or 0
 
 
@@ -167,7 +188,9 @@ def _mean(total: Decimal, count: Decimal) -> Decimal:
 
 
 def _number(value: Any) -> Decimal | None:
-    """A property as an amount; None where it is none, or none that a balance can hold. Text counts as what it reads."""
+    """A property as a quantity; text is read as a number. None where it is no number, or one that a balance cannot
+    hold.
+    """
     if isinstance(value, str):
         try:
             value = Decimal(value.strip())

@@ -1,7 +1,8 @@
-"""When a balance resets: anchored periods in UTC.
+"""When a grant resets: periods counted from an anchor, in UTC.
 
-A grant's boundaries are anchor + n periods, always counted from the anchor, so they never drift: a month anchored to
-January 31 resets on February 28 and then on March 31. Periods nobody looked at are skipped, not granted several times.
+Resets are at anchor + n periods, always counted from the anchor, so they never drift: a month anchored to January 31
+ends on February 28, the next on March 31. Of several periods that have ended, only the last is granted. Times are epoch
+milliseconds.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from tollgate.domain.errors import InvalidInput
 
 
 class Interval(StrEnum):
+    """The unit that a period is a multiple of; ONE_OFF never resets."""
+
     ONE_OFF = "one_off"
     MINUTE = "minute"
     HOUR = "hour"
@@ -39,7 +42,7 @@ _LONGEST = 100 * 360 * 1_440 * _MINUTE
 
 @dataclass(frozen=True, slots=True)
 class Reset:
-    """`count` intervals make one period."""
+    """A period of `count` intervals. Raises InvalidInput for a count below 1 or a period of more than 100 years."""
 
     interval: Interval
     count: int = 1
@@ -50,14 +53,16 @@ class Reset:
 
     @property
     def nominal_ms(self) -> int:
-        """The period's length for comparing periods (a month counts 30 days, as in Autumn's deduction order)."""
+        """The period's length for comparing periods, in ms; a month counts 30 days, as in Autumn's deduction order. 0:
+        never resets.
+        """
         if self.interval is Interval.ONE_OFF:
             return 0
         return self.count * (_FIXED.get(self.interval) or _MONTHS[self.interval] * 30 * _FIXED[Interval.DAY])
 
 
 def next_boundary(anchor: int, reset: Reset, after: int) -> int | None:
-    """The first of anchor + 1, 2, ... periods that is later than `after` (ms), or None where nothing resets."""
+    """The first of anchor + 1, 2, ... periods that is later than `after` (epoch ms); None where nothing resets."""
     if reset.interval is Interval.ONE_OFF:
         return None
     if length := _FIXED.get(reset.interval):
@@ -72,7 +77,9 @@ def next_boundary(anchor: int, reset: Reset, after: int) -> int | None:
 
 
 def last_boundary(anchor: int, reset: Reset, at: int) -> int:
-    """The latest of anchor + 0, 1, ... periods that is not later than `at`; the anchor itself where nothing resets."""
+    """The latest of anchor + 0, 1, ... periods that is not later than `at` (epoch ms); the anchor where nothing
+    resets.
+    """
     upcoming = next_boundary(anchor, reset, at)
     if upcoming is None or at < anchor:
         return anchor
@@ -84,19 +91,19 @@ def last_boundary(anchor: int, reset: Reset, at: int) -> int:
 
 
 def after(at: int, interval: Interval, count: int) -> int:
-    """`count` intervals after `at`; a month has its last day where it has no such day."""
+    """The instant (epoch ms) that is `count` intervals after `at`. Where the month has no such day, its last day."""
     if length := _FIXED.get(interval):
         return at + length * count
     return _plus_months(at, _utc(at), _MONTHS[interval] * count)
 
 
 def sooner(one: int | None, other: int) -> int:
-    """The sooner of two instants; None never comes."""
+    """The sooner of two instants (epoch ms); None is later than any."""
     return other if one is None else min(one, other)
 
 
 def utc_end(interval: Interval, at: int) -> int:
-    """The end of the UTC day, week (from Monday), month or year that holds `at`."""
+    """The end (epoch ms) of the UTC day, week (from Monday), month or year that contains `at`."""
     day = _utc(at).replace(hour=0, minute=0, second=0)
     if interval is Interval.DAY:
         start = day
@@ -112,7 +119,9 @@ def _utc(ms: int) -> datetime:
 
 
 def _plus_months(anchor: int, start: datetime, months: int) -> int:
-    """`months` after the anchor: the same day and time, or the month's last day where it has no such day."""
+    """The instant that is `months` after the anchor: the same day and time, or the month's last day where it has no
+    such day.
+    """
     year, month = divmod(start.year * 12 + start.month - 1 + months, 12)
     moved = start.replace(year=year, month=month + 1, day=min(start.day, monthrange(year, month + 1)[1]))
     return int(moved.timestamp()) * 1000 + anchor % 1000

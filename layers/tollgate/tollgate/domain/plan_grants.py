@@ -63,8 +63,9 @@ def granted_by(
 
 
 def _prepaid(item: PlanItem, quantities: dict[str, Decimal]) -> Decimal:
-    """The units bought of an item beyond the included ones. The first prepaid item of a feature takes all that was bought
-    of it: out of `quantities`."""
+    """The units bought of an item beyond the included ones. The first prepaid item of a feature takes all that was
+    bought of it: out of `quantities`.
+    """
     if item.price and item.price.billing_method == PREPAID and item.feature_id in quantities:
         return max(ZERO, quantities.pop(item.feature_id) - item.included)
     return ZERO
@@ -129,8 +130,8 @@ def _shown(item: PlanItem) -> dict[str, object] | None:
 def carried(old: tuple[Grant, ...], new: tuple[Grant, ...], keep_anchor: bool) -> tuple[Grant, ...]:
     """New grants with what was used of the old ones, and their rollovers cut to the new rule (S179).
 
-    A grant that resets as an old one did takes over its period, and of what was used of it as much as it grants; the rest
-    is drawn anew.
+    A grant that resets as an old one did takes over its period, and of what was used of it as much as it grants; the
+    rest is drawn anew.
     """
     heirs = sorted(new, key=deduction_order)
     left = ZERO

@@ -16,7 +16,7 @@ ZERO = Decimal(0)
 
 _STEP = Decimal("1e-10")
 
-# Python's decimals hold what DynamoDB's do: in this thread, and in every later one.
+# Python's decimals get the precision of DynamoDB's: in this thread, and in every thread started later.
 for _context in (DefaultContext, getcontext()):
     _context.prec = MAX_DIGITS
 
@@ -40,12 +40,16 @@ def quantity(value: int | Decimal, field: str) -> Decimal:
 
 
 def converted(value: Decimal, factor: Decimal) -> Decimal:
-    """`value` in units of which `factor` make one, rounded half-even to ten decimals."""
+    """`value` multiplied by `factor`, rounded half-even to ten decimals: from units of a feature to units of a credit
+    pool.
+    """
     return value if factor == 1 else _plain((value * factor).quantize(_STEP, rounding=ROUND_HALF_EVEN))
 
 
 def unconverted(value: Decimal, factor: Decimal) -> Decimal:
-    """The inverse of `converted`."""
+    """`value` divided by `factor`, rounded half-even to ten decimals: from units of a credit pool to units of a
+    feature.
+    """
     return value if factor == 1 else _plain((value / factor).quantize(_STEP, rounding=ROUND_HALF_EVEN))
 
 

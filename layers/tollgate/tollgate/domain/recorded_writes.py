@@ -1,7 +1,7 @@
-"""What the table's stream tells of writes that are not a balance's, and the ids of what is told.
+"""What the table's stream records of subscriptions and reservations, and the ids of the events made from records.
 
-A change of a balance is `domain.changes.Change`. The stream delivers a record at least once, so each id here is made of the
-record itself: the same record always gives the same id.
+A change of a balance is `domain.changes.Change`. The stream delivers each record at least once, so an id is computed
+from the record itself: the same record always gives the same id.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ NAMESPACE = uuid.UUID("6f1d6f0e-6d0b-5a53-9b0e-2f6b1c1f7d11")
 
 
 class SubscriptionWrite(NamedTuple):
-    """One write of a subscription, as it was `before` and `after`; None where there was none before, or is none after. `at` is
-    when it was written, in epoch milliseconds."""
+    """One write of a subscription. `before` is None where the write created it, `after` where the write removed it.
+    `at` is the time of the write (epoch ms).
+    """
 
     id: str
     environment: str
@@ -30,8 +31,9 @@ class SubscriptionWrite(NamedTuple):
 
 
 class RecordedLock(NamedTuple):
-    """One write of a reservation's lock: it was made or finalized. `final` is the value that it was finalized at; None until then.
-    `at` is when that happened, in epoch milliseconds."""
+    """One write of a reservation: it was made or finalized. `final` is the amount that it was finalized at, in units of
+    the feature; None while it is held. `at` is the time of that (epoch ms).
+    """
 
     id: str
     environment: str
@@ -41,10 +43,10 @@ class RecordedLock(NamedTuple):
 
 
 def record_id(write: BalanceWrite, *parts: str) -> str:
-    """The id of one thing that a write of a balance tells (`parts` say which one).
+    """The id of one event that a write of a balance gives rise to; `parts` distinguish several events of one write.
 
-    It is made of the item, its version and `parts`. A removed item keeps the version of the write before it, so a removal is
-    marked as such.
+    It is a UUIDv5 of the item, its version and `parts`. A removal has the version of the write before it, so its id is
+    made from another text.
     """
     gone = "" if write.source or write.new is not None else "REMOVED#"
     item = f"{gone}{write.source or 'BALANCE#'}{write.key.feature_id}"  # the start of a balance item's sort key

@@ -1,8 +1,8 @@
-"""Holding units before the cost is known, and using the true amount after (autumn.md 2.8, 3.11).
+"""Holding units before the cost is known, and using the true amount afterwards (autumn.md 2.8, 3.11).
 
-A hold is a use that is refused as a whole where it is not covered (unless told otherwise), and that every balance it
-touched remembers. Confirming it forgets that; a different amount moves the difference, the last units drawn going back
-first; releasing it gives everything back.
+A hold is a use that is refused as a whole where it is not covered (unless told otherwise). Each balance that it draws
+from records what was drawn, as a hold. Confirming the reservation drops that record; another amount draws or returns
+the difference, returning the last units drawn first; releasing it returns everything.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ HELD = "held"  # the state of a lock that is not finalized yet
 
 
 class Reservation(NamedTuple):
-    """A reservation as its record keeps it; times are epoch milliseconds.
+    """A reservation as it is stored. Times are epoch milliseconds.
 
-    - `lock_id`: the caller's name for it; `id`: that name's digest.
-    - `value`: what was asked for; `held`: what was drawn, in units of the feature.
-    - `drawn_from`: the balances that it was drawn from, and how much of each in its own units.
+    - `lock_id`: the caller's name for it. `id`: the digest of that name.
+    - `value`: the units asked for. `held`: the units drawn, both in units of the feature.
+    - `drawn_from`: the balances that it was drawn from, each with the units of that balance.
     """
 
     lock_id: str
@@ -63,14 +63,16 @@ class Reservation(NamedTuple):
 
 
 class Lock(NamedTuple):
-    """A reservation and what became of it: `state` is `held`, then `confirmed`, `released` or `expired`. `key_id` made it."""
+    """A reservation and its state: `held`, then `confirmed`, `released` or `expired`. `key_id` is the API key that made
+    it.
+    """
 
     reservation: Reservation
     state: str
     key_id: str
 
     def live(self, now: int) -> bool:
-        """Whether its units are still held at `now` (epoch milliseconds)."""
+        """Whether its units are still held at `now` (epoch ms)."""
         return self.state == HELD and self.reservation.expires_at > now
 
 
@@ -80,16 +82,18 @@ def digest_of(lock_id: str) -> str:
 
 
 class HoldTerms(NamedTuple):
-    """Under which id a reservation holds units (its lock id's digest), and until when (ms)."""
+    """The id under which balances record a hold (the digest of its lock id), and the time at which it lapses (epoch
+    ms).
+    """
 
     hold_id: str
     expires_at: int
 
 
 def hold(request: UseRequest, terms: HoldTerms, balances: Balances, now: int) -> Decision:
-    """Uses the requested amount, and each balance remembers what was drawn from it.
+    """Uses the requested amount, and records on each balance what was drawn from it.
 
-    Raises InvalidRequest for an allocated feature, or where a balance holds too many reservations already.
+    Raises InvalidRequest for an allocated feature, or where a balance has MAX_HOLDS holds already.
     """
     feature = request.feature
     if not feature.consumable:
@@ -107,7 +111,7 @@ def hold(request: UseRequest, terms: HoldTerms, balances: Balances, now: int) ->
         granted[source.key] = held
         over += [(source.key, part) for part in beyond]
         seq += len(held)
-    for key, part in over:  # overage is drawn after all that is granted, of every balance
+    for key, part in over:  # overage is drawn after the granted units of all balances, so it is numbered last
         granted[key].append(part._replace(seq=seq))
         seq += 1
     for key, balance in after.items():
@@ -132,10 +136,11 @@ def _counted(before: Balance, after: Balance) -> tuple[CountedInWindow, ...]:
 def finalize_hold(
     request: UseRequest, reservation: Reservation, final: Decimal | None, balances: Balances, now: int
 ) -> Decision:
-    """The balances after a reservation ends at `final` units; None confirms what it held, zero releases it.
+    """The decision that ends a reservation at `final` units: None confirms what it held, zero releases it.
 
-    The request says of which feature, for which entity and with which properties. `drawn` is the difference to what was
-    held: below zero given back. More is drawn in the normal order, capped.
+    The request gives the feature, the entity and the properties; its amount is not read. `Decision.drawn` is the
+    difference to what was held, in units of the feature: below zero, units were returned. More than was held is drawn
+    in the normal order and capped.
     """
     before = all_as_of(balances, now)
     held = reservation.held
@@ -173,9 +178,10 @@ def _undone(balance: Balance, hold_id: str) -> Balance:
 def _partly(
     sources: Sequence[Source], before: Balances, hold_id: str, back: Decimal, whole: BalanceKey | None
 ) -> dict[BalanceKey, Balance]:
-    """The balances with `back` units of a hold undone, the last drawn first, and the rest of it confirmed.
+    """The balances with `back` units of a hold returned, the last drawn first, and the rest of the hold confirmed.
 
-    The balance `whole` counts all of them as given back, whoever paid; every other one what is undone there.
+    The balance `whole` counts all of `back` as returned, whichever balance paid; every other balance counts what is
+    returned to it.
     """
     costs = {source.key: source.cost for source in sources}
     queue = sorted(
@@ -224,7 +230,7 @@ def _partly(
 
 
 def _moved(sources: Sequence[Source], before: Balances, after: Balances) -> Decimal:
-    """What moved between two states of the balances, in units of the feature."""
+    """By how much the use grew between two states of the balances, in units of the feature."""
     costs = {source.key.feature_id: source.cost for source in sources}
     moved = ZERO
     for deduction in deductions_of(sources, before, after):

@@ -58,8 +58,8 @@ def attach(
     """The holdings with one more subscription and the grants it grants.
 
     A main plan replaces the main plan of its group (and itself) that has the same filters, carrying usage over
-    (management.md 6 (billing.attach)). Raises NotFound for an unknown entity, InvalidRequest where just this is attached already,
-    Conflict where the plan is held with filters that overlap, InvalidInput for terms that misfit.
+    (management.md 6 (billing.attach)). Raises NotFound for an unknown entity, InvalidRequest where just this is
+    attached already, Conflict where the plan is held with filters that overlap, InvalidInput for terms that misfit.
     """
     if terms.entity_id is not None:
         holdings.entity(terms.entity_id)
@@ -151,8 +151,8 @@ def update_quantities(
 
 
 def cancel(holdings: Holdings, catalog: Catalog, subscription_id: str, now: int, *, at_end: bool) -> Holdings:
-    """The holdings with a subscription that ends now, or at the end of its cycle (of its trial, if that is running), and
-    its add-ons with it.
+    """The holdings with a subscription that ends now, or at the end of its cycle (of its trial, if that is running),
+    and its add-ons with it.
 
     What a plan that has not started yet was to replace goes on.
     """

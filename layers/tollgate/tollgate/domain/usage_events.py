@@ -1,9 +1,9 @@
-"""Reported usage: what an event that has happened does to a customer's balances.
+"""Usage events: what an event that has happened does to a customer's balances.
 
-Every feature whose meter looks at the event is used by what the event says, in full, past any limit (lotus.md 0.7), by
-the grants whose filters it passes; where none does, nothing is counted. Of an aggregate (MAX and its like), what is drawn
-from the balance is the change in the period of the first grant in deduction order, and each grant counts the change in its
-own period.
+Every feature whose meter counts the event is used by the amount that the event states, in full and beyond any limit
+(lotus.md 0.7). The grants whose filters match the event pay; where none does, nothing is counted. Of an aggregate such
+as MAX, the balance is drawn by the change of the aggregate in the period of the first grant in deduction order, and
+each grant counts the change in its own period.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tollgate.domain.use_records import NO_PROPERTIES
 
 
 class UsageEvent(NamedTuple):
-    """An event that has happened: `id` is the caller's own, `at` (ms) is when."""
+    """An event that has happened: `id` is the caller's own, `at` is its time (epoch ms)."""
 
     id: str
     customer_id: str
@@ -31,7 +31,9 @@ class UsageEvent(NamedTuple):
 
 
 class EventDecision(NamedTuple):
-    """What an event did: what it says of the feature, the decision, and, of COUNT_UNIQUE, who has seen its value."""
+    """What an event did: the `amount` of the feature that it states, the decision, and, of COUNT_UNIQUE, the periods
+    that have counted its value now.
+    """
 
     amount: Decimal
     decision: Decision
@@ -41,9 +43,10 @@ class EventDecision(NamedTuple):
 def record(
     feature: Feature, pools: Sequence[Pool], event: UsageEvent, balances: Balances, now: int, counted_in: PeriodsCounted
 ) -> EventDecision | None:
-    """What the event does as a use of this feature; None where the feature's meter does not look at it.
+    """What the event does as a use of this feature, at the customer's time `now` (epoch ms); None where the feature's
+    meter does not count it.
 
-    `counted_in`: of a feature that counts different values, the periods in which the event's value was counted before.
+    `counted_in`: of COUNT_UNIQUE, the periods in which the event's value was counted before.
     """
     amount = amount_of(feature, event.properties)
     if amount is None:

@@ -1,4 +1,4 @@
-"""What a customer or an entity sees of a feature: grants gathered over its balances, as of one instant."""
+"""What a customer or an entity sees of a feature: the grants of its balances together, as of one instant."""
 
 from __future__ import annotations
 
@@ -13,19 +13,23 @@ from tollgate.domain.quantities import ZERO
 
 
 class Shown(NamedTuple):
-    """A grant, and whether an entity holds it alone (attached to it, or made for it)."""
+    """A grant that is shown, and the key of its balance."""
 
     grant: Grant
     key: BalanceKey
 
     @property
     def of_entity(self) -> bool:
+        """Whether an entity alone holds the grant: it comes from the entity's own plan, or was set by hand for it."""
         return bool(self.key.entity_id) and not self.grant.entity_share
 
 
 class View(NamedTuple):
-    """A metered feature as it is shown. `overage_allowed` and `max_purchase` as autumn.md 1.2, 5.2 have them;
-    `reserved` is what reservations hold of it."""
+    """A metered feature as it is shown to a customer or an entity.
+
+    - `overage`: units overdrawn. `overage_allowed`, `max_purchase`: as autumn.md 1.2, 5.2 define them.
+    - `next_reset_at`: the soonest reset (epoch ms); None: none resets. `reserved`: units that reservations hold.
+    """
 
     feature_id: str
     grants: tuple[Shown, ...]
@@ -38,7 +42,7 @@ class View(NamedTuple):
 
     @property
     def rollovers(self) -> tuple[Rollover, ...] | None:
-        """The unused units of earlier periods; None where no grant rolls any over."""
+        """The unused units of earlier periods; None where no grant rolls units over."""
         grants = [shown.grant for shown in self.grants]
         if not any(grant.rollover or grant.rollovers for grant in grants):
             return None
@@ -46,7 +50,9 @@ class View(NamedTuple):
 
 
 def balances_seen(feature_id: str, entity_id: str, balances: Balances) -> list[Balance]:
-    """The items that are seen: an entity sees its own and the customer's; the customer sees everybody's."""
+    """The balances that are shown: an entity sees its own and the customer's; the customer sees its own and all its
+    entities'.
+    """
     if entity_id:
         own, shared = balances.get(BalanceKey(feature_id, entity_id)), balances.get(BalanceKey(feature_id))
         return [balance for balance in (own, shared) if balance and not (balance is shared and shared.unpooled)]
@@ -55,7 +61,7 @@ def balances_seen(feature_id: str, entity_id: str, balances: Balances) -> list[B
 
 
 def view(feature_id: str, entity_id: str, balances: Balances) -> View | None:
-    """The feature's balance; None where nothing grants it, or where it is a flag."""
+    """The feature as shown; None where nothing grants it, or it is a flag. The balances must be as of one instant."""
     seen = balances_seen(feature_id, entity_id, balances)
     grants = tuple(Shown(grant, balance.key) for balance in seen if not balance.flag for grant in balance.live_grants)
     if not grants:
@@ -77,6 +83,6 @@ def view(feature_id: str, entity_id: str, balances: Balances) -> View | None:
 
 
 def flag(feature_id: str, entity_id: str, balances: Balances) -> Grant | None:
-    """The grant that grants a boolean or static feature, the oldest; None where nothing does."""
+    """The first grant of a boolean or static feature; None where nothing grants it."""
     seen = [balance for balance in balances_seen(feature_id, entity_id, balances) if balance.flag]
     return next((grant for balance in seen for grant in balance.live_grants), None)

@@ -1,7 +1,7 @@
-"""What the customers of one table were warned of last, so that each crossing is told once where several balances count.
+"""Alert states: which alerts have been raised, so that each crossing raises one where several balances count together.
 
-One item for each feature and each who looks at it (a customer, or an entity of it); an attribute for each limit or
-threshold that is passed: how it stands, and the write that was told to have passed it.
+There is one item for each feature and subject (a customer, or an entity of it), with one attribute for each limit or
+threshold that is passed: its state, and the write that raised the alert.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _KEPT_SECONDS = 400 * 86_400
 
 
 class AlertSubject(NamedTuple):
-    """`entity_id`: the entity that looks at the feature, empty for the customer itself."""
+    """The customer (`entity_id` empty) or entity whose alerts about one feature are recorded."""
 
     env: Environment
     customer_id: str
@@ -27,22 +27,28 @@ class AlertSubject(NamedTuple):
 
 
 class Standing(NamedTuple):
+    """The `state` of an alert, and the write that raised it (`cause`)."""
+
     state: str
     cause: str
 
 
 class AlertStateStore:
-    """The warnings of one table."""
+    """The alert states of one table."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
 
     def read(self, subject: AlertSubject) -> dict[str, Standing]:
-        """What stands, by the digest of its key."""
+        """The alerts of this subject that stand, by the digest of their keys. Raises Unavailable."""
         return _decoded(self._table.get(_key(subject)) or {})
 
     def mark(self, subject: AlertSubject, key: str, standing: Standing, now: int, *, anew: bool) -> bool:
-        """Notes how a key stands. False where it stood so already, for another cause, and is not to begin `anew`."""
+        """Records the state of an alert, and returns whether `standing.cause` is the write that raised it.
+
+        It is not where another write has recorded the same state before, unless the state begins `anew`. Asked again
+        for the same write, the answer is the same. `now` is epoch ms. Raises Unavailable.
+        """
         values: Item = {
             ":value": encode_alert_state(*standing),
             ":ttl": {"N": str(now // 1000 + _KEPT_SECONDS)},
@@ -67,7 +73,7 @@ class AlertStateStore:
         return True
 
     def clear(self, subject: AlertSubject, key: str) -> None:
-        """Notes that a key does not stand any more."""
+        """Records that an alert no longer stands. Does nothing where it does not stand. Raises Unavailable."""
         try:
             self._table.repeated(
                 self._table.client.update_item,
@@ -77,17 +83,20 @@ class AlertStateStore:
                 ConditionExpression="attribute_exists(#key)",
                 ExpressionAttributeNames={"#key": digest(key)},
             )
-        except Refused:  # it did not stand: nothing was to be done
+        except Refused:  # it does not stand: there is nothing to do
             return
 
     def subjects(self, subject: AlertSubject) -> list[str]:
-        """All who have been warned of a feature: the customer itself, and entities."""
+        """The subjects with alerts about this feature: entity ids, empty for the customer itself. Raises
+        Unavailable.
+        """
         partition = keys.alert_states(CustomerRef(subject.env, subject.customer_id))
         found = self._table.query(partition, f"{subject.feature_id}#")
         return [item["sk"]["S"].partition("#")[2] for item in found]
 
 
 def digest(key: str) -> str:
+    """The attribute that holds the state of the alert with this key."""
     return f"w{hashlib.sha256(key.encode()).hexdigest()[:16]}"
 
 

@@ -1,4 +1,4 @@
-"""API keys in the table: found by their hash, listed by environment."""
+"""API keys in the table: one item found by the key's hash, one in the list of its environment."""
 
 from __future__ import annotations
 
@@ -13,28 +13,29 @@ from tollgate.store.table import Refused, Table, put_new
 
 
 class ApiKeyStore:
-    """The keys of one table."""
+    """The API keys of one table."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
 
     def find(self, digest: str) -> ApiKey | None:
-        """The key with that SHA-256, unless it was revoked."""
+        """The key with this SHA-256 (hex); None where there is none or it was revoked."""
         item = self._table.get(keys.api_key(digest))
         return decode_api_key(item) if item else None
 
     def list(self, env: Environment) -> list[ApiKey]:
-        """The environment's keys, oldest first."""
+        """The environment's keys, the oldest first."""
         listed = [decode_api_key(item) for item in self._table.query(keys.api_key_partition(env))]
         return sorted(listed, key=lambda key: (key.created_at, key.id))
 
     def add(self, key: ApiKey) -> None:
+        """Stores a new key: both items in one transaction. Raises Unavailable or OutcomeUnknown."""
         places = keys.api_key(key.digest), keys.api_key_listing(key.environment, key.id)
         writes = [put_new(self._table.name, {**place, **encode_api_key(key)}) for place in places]
         self._table.transact(writes, str(uuid.uuid4()))
 
     def revoke(self, env: Environment, key_id: str) -> None:
-        """Forgets a key for good; raises NotFound. An authorizer's cached answer may outlive it by its short TTL."""
+        """Deletes a key. Raises NotFound. An authorizer may accept it for as long as it caches answers."""
         listing = keys.api_key_listing(env, key_id)
         item = self._table.get(listing)
         if item is None:

@@ -1,7 +1,7 @@
-"""Reading and deducting from balance items: the fast path's one conditional write, and what makes it exact.
+"""Reading and writing balance items: the fast path's one conditional write, and why it is applied exactly once.
 
-Every deduction carries a time-ordered id of its own, made just before it is sent, and leaves it in one of the item's
-slots. An id that may have been applied is never sent again.
+Every deduction has a time-ordered id of its own, made just before it is sent, and stores it in one of the item's slots.
+An id that may have been applied is never sent again.
 
     write       condition                                                       update
     spend       headroom (or ceiling) >= v, fresh_until > now, fence < id,      headroom -= v, ceiling -= v, spent += v,
@@ -12,14 +12,14 @@ slots. An id that may have been applied is never sent again.
                                                                                 transaction, with idempotency keys
     fence       fence < f                                                       fence = f
 
-A lost answer is resolved by a fence, a write that no deduction with an older id can follow:
+A lost answer is resolved by a fence: after this write, no deduction with an older id can be applied.
 
     us      -- spend id=7 --x (answer lost)      -- fence f=9 -->  image: slot of 7 holds 7      applied, once
                                                                     slot holds an id made long before 7: not applied,
                                                                     and it never will be; try again as id=10
-                                                                    (so does a version that has not moved since a
-                                                                    replace read it)
-                                                                    slot holds another recent id: nobody can tell
+                                                                    (likewise where the version is still the one
+                                                                    that a replace has read)
+                                                                    slot holds another recent id: it is unknown
     late    ------------------------ spend id=7 (delayed in the network) --> refused: fence 9 >= 7
 
 (docs/decisions/0001: why a fence and not a read.)
@@ -51,31 +51,34 @@ if TYPE_CHECKING:
     from tollgate.store.keys import Key
     from tollgate.store.table import Item
 
-REQUEST_LIFETIME_MS = 60_000  # no request is alive longer: the functions' 20 s, and the clocks' skew, with room
+REQUEST_LIFETIME_MS = 60_000  # no request takes effect later: a function runs 20 s; the rest allows for clock skew
 FENCE_TRIES = 2
 TURNS = 16
 MAX_WRITES = 100  # in one transaction
 
 
 class Applied(NamedTuple):
-    """The deduction took effect, exactly once. `stored` is the balance after it (or later, after a lost answer)."""
+    """The deduction was applied exactly once. `stored` is the balance after it, or, where the answer was lost, some
+    time later.
+    """
 
     stored: StoredBalance
     use_id: str
 
 
 class Declined(NamedTuple):
-    """The deduction had no effect. `stored` is the balance that declined it; None where there is none."""
+    """The deduction was not applied. `stored` is the balance that declined it; None where none was found or read."""
 
     stored: StoredBalance | None
 
 
 class Deduct(NamedTuple):
-    """A deduction on the fast path: `amount` units of the balance at `key`, decided at `now` (ms).
+    """A deduction on the fast path: `amount` units of the balance with this key, decided at `now` (epoch ms).
 
-    - `record`: what the balance is to remember of the use.
-    - `alone`: nothing else pays for the feature, so the overage that the balance allows counts as held.
-    - `pays_for`: it is a credit pool that pays for this feature, only while the customer holds nothing of that feature.
+    - `record`: what the balance records of the use.
+    - `alone`: nothing else pays for the feature, so the overage that the balance allows may be deducted too.
+    - `pays_for`: the balance is a credit pool and pays for this feature. The deduction is declined where the customer
+      has a balance of that feature.
     """
 
     key: BalanceKey
@@ -87,7 +90,9 @@ class Deduct(NamedTuple):
 
 
 class Replacement(NamedTuple):
-    """One balance of a transaction: as it was read, what becomes of it, and the use that it remembers, if it was one."""
+    """One balance of a transaction: as it was read, as it is to be written, and the use that it records (None: no
+    use).
+    """
 
     stored: StoredBalance
     balance: Balance
@@ -95,23 +100,25 @@ class Replacement(NamedTuple):
 
 
 class BalanceStore:
-    """The balances of one table. `clock` gives epoch milliseconds: it orders ids, and decides nothing."""
+    """The balances of one table. `clock` gives epoch ms; ids are ordered by it, and nothing is decided by it."""
 
     def __init__(self, table: Table, clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000) -> None:
         self._table = table
         self._clock = clock
 
     def turns(self) -> Iterator[int]:
-        """Counts the turns of a read, a decision and its write, with a growing, jittered pause before each but the
-        first: so that those who meet on one balance do not meet again."""
+        """Counts the attempts of a read, a decision and a write, with a growing, jittered pause before each but the
+        first, so that callers that met on one balance do not meet again.
+        """
         return self._table.tries(TURNS)
 
     def read(
         self, customer: CustomerRef, balance_keys: Collection[BalanceKey], entity_id: str = ""
     ) -> dict[BalanceKey, StoredBalance]:
-        """The balances that exist among these, read consistently in one request (a read unit for each of 4 KB).
+        """The balances that exist among these keys, read consistently in one request (a read unit for each 4 KB of each
+        item).
 
-        With an entity, raises NotFound where it is none of the customer's and has no balance there.
+        With an entity, raises NotFound where the customer or the entity does not exist.
         """
         if len(balance_keys) == 1 and not entity_id:
             (balance_key,) = balance_keys
@@ -129,26 +136,28 @@ class BalanceStore:
         return {stored.balance.key: stored for stored in found}
 
     def of_feature(self, customer: CustomerRef, feature_id: str) -> dict[BalanceKey, StoredBalance]:
-        """The customer's own balance of a feature and all its entities', in one Query."""
+        """The customer's own balance of a feature and those of all its entities, in one Query."""
         items = self._table.query(keys.customer_partition(customer), f"{keys.BALANCE}{feature_id}#")
         return {stored.balance.key: stored for stored in map(decode_balance, items)}
 
     def has_customer(self, customer: CustomerRef) -> bool:
-        """Whether there is such a customer: asked only where there is no balance."""
+        """Whether the customer exists: one read, needed only where it has no balance."""
         return self._table.get(keys.customer(customer)) is not None
 
     def frozen_time(self, customer: CustomerRef) -> int | None:
-        """The time of the customer's test clock (ms): asked only where a balance says that there is one."""
+        """The time of the customer's test clock (epoch ms); None where it has none. Needed only where a balance says
+        that it has one.
+        """
         item = self._table.get(keys.customer(customer))
         return decode_frozen_time(item) if item else None
 
     def spend(
         self, customer: CustomerRef, deduct: Deduct, idempotency: Sequence[TransactWriteItemTypeDef] = ()
     ) -> Applied | Declined:
-        """The fast path: deducts if the balance is fresh and holds as much. One write unit.
+        """The fast path: deducts the amount where the balance is fresh and holds as much. One write unit.
 
-        With the writes of `idempotency` keys, in a transaction with them: raises DuplicateRequest, and Declined says
-        nothing of the balance. Raises Unavailable or OutcomeUnknown.
+        With the writes of `idempotency` keys it is one transaction: raises DuplicateRequest where a key is in use, and
+        a Declined then holds no balance. Raises Unavailable or OutcomeUnknown.
         """
         held = "ceiling" if deduct.alone else "headroom"
         guard = " AND NOT contains(#before, :own)" if deduct.pays_for else ""
@@ -188,7 +197,8 @@ class BalanceStore:
         return _applied(item, id_text(id))
 
     def replace(self, customer: CustomerRef, write: Replacement) -> Applied | Declined:
-        """The slow path's write of one balance: the state that was decided, if nothing was written since it was read.
+        """The slow path's write of one balance: stores the decided state where the balance was not written since it was
+        read.
 
         Raises Unavailable or OutcomeUnknown.
         """
@@ -219,12 +229,13 @@ class BalanceStore:
         idempotency: Sequence[TransactWriteItemTypeDef] = (),
         extra_writes: Sequence[TransactWriteItemTypeDef] = (),
     ) -> str | None:
-        """The states that were decided, of several balances in one transaction, if nothing was written to any of them (nor
-        to the `unchanged` ones) since they were read, and the conditions of the `extra_writes` hold. Twice the units of
+        """Writes the decided states of several balances in one transaction, where neither they nor the `unchanged`
+        balances were written since they were read, and the conditions of `extra_writes` hold. Costs twice the units of
         single writes.
 
-        Returns the id of the uses; None where something had changed. Raises DuplicateRequest for an idempotency key in use,
-        InvalidRequest where it does not fit one transaction, Unavailable or OutcomeUnknown.
+        Returns the id of the uses; None where a condition did not hold. Raises DuplicateRequest where an idempotency
+        key is in use, InvalidRequest where there are too many writes for one transaction, Unavailable or
+        OutcomeUnknown.
         """
         id = id_text(self.new_id())
         updates = [{"Update": self._update_of(customer, write, id)} for write in writes]
@@ -253,7 +264,7 @@ class BalanceStore:
     def ungranted_use(
         self, customer: CustomerRef, key: BalanceKey, record: UseRecord, now: int
     ) -> TransactWriteItemTypeDef:
-        """A write, for a transaction, that remembers a use of a feature that nothing grants."""
+        """A write, for a transaction, that records a use of a feature that nothing grants. `now` is epoch ms."""
         return ungranted_use_write(self._table.name, customer, key, record, now)
 
     def record_ungranted_use(
@@ -264,7 +275,8 @@ class BalanceStore:
         now: int,
         idempotency: Sequence[TransactWriteItemTypeDef] = (),
     ) -> None:
-        """Remembers a use of a feature that nothing grants, with the idempotency keys that it takes. Two write units.
+        """Records a use of a feature that nothing grants, in one transaction with its idempotency keys. Two write units
+        for it.
 
         Raises DuplicateRequest, Unavailable or OutcomeUnknown.
         """
@@ -291,7 +303,7 @@ class BalanceStore:
         }
 
     def new_id(self) -> bytes:
-        """A time-ordered id for a use."""
+        """A new time-ordered id (16 bytes) for a use."""
         return time_ordered_id(self._clock(), os.urandom(10))
 
     def _deduct(
@@ -301,7 +313,8 @@ class BalanceStore:
         record: UseRecord,
         version: int | None = None,
     ) -> Applied | Declined:
-        """Sends a deduction (of a balance at `version`, if it says so) until it is known to be applied or declined.
+        """Sends a deduction until it is known to be applied or declined. `version`: the version that its condition
+        compares, if any.
 
         Raises Unavailable or OutcomeUnknown.
         """
@@ -342,7 +355,9 @@ class BalanceStore:
         raise Unavailable("The database is busy: nothing was counted, try again") from last
 
     def _fenced(self, key: Key, id: bytes) -> StoredBalance | None:
-        """The item, from an instant after which no deduction with `id` can be applied; None where there is none."""
+        """Writes a fence, and returns the balance after it: from then on no deduction with `id` can be applied. None
+        where there is no balance. Raises OutcomeUnknown.
+        """
         fence = self._id_after(id)
         try:
             answer = self._table.repeated(
@@ -369,7 +384,7 @@ class BalanceStore:
             raise OutcomeUnknown(f"The database's answer was lost, and its balance cannot be read: {error}") from error
 
     def _id_after(self, id: bytes) -> bytes:
-        """A new id, later than `id` whatever the clocks say."""
+        """A new id that is later than `id`, even where this clock is behind the one that made it."""
         return time_ordered_id(max(self._clock(), id_time(id) + 1), os.urandom(10))
 
 

@@ -1,4 +1,6 @@
-"""Customers and what they hold. Whatever changes holdings goes through the customer's version: one change at a time."""
+"""Customers and all that they hold. Every change of holdings is conditional on the customer's version, so changes
+happen one after another.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,7 @@ TURNS = 24
 
 @dataclass(frozen=True, slots=True)
 class StoredHoldings:
-    """A customer's holdings as they were read, with the versions that their next write is conditional on."""
+    """A customer's holdings as they were read, with the versions that the next write is conditional on."""
 
     holdings: Holdings
     version: int
@@ -43,19 +45,22 @@ class StoredHoldings:
 
 
 class CustomerStore:
-    """The customers of one table. `clock` gives epoch milliseconds: a balance's versions are counted from it, which no
-    item outruns (a write a millisecond is all that one takes), so an item made anew never repeats a version."""
+    """The customers of one table.
+
+    `clock` gives epoch ms. The version of a new balance item starts at that time. A balance is written less than once
+    in a millisecond, so an item that is created again never repeats a version.
+    """
 
     def __init__(self, table: Table, clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000) -> None:
         self._table = table
         self._clock = clock
 
     def turns(self) -> Iterator[int]:
-        """Counts the turns of a read, a decision and its write, pausing before each but the first."""
+        """Counts the attempts of a read, a decision and a write, with a pause before each but the first."""
         return self._table.tries(TURNS)
 
     def get(self, customer: CustomerRef) -> StoredHoldings:
-        """The whole customer in one Query; raises NotFound."""
+        """All that the customer holds, in one Query. Raises NotFound."""
         return self._parsed(self._table.query(keys.customer_partition(customer)), customer.id)
 
     def _parsed(self, items: Iterable[Item], customer_id: str) -> StoredHoldings:
@@ -84,36 +89,42 @@ class CustomerStore:
     def some(
         self, customer: CustomerRef, balance_keys: Collection[BalanceKey], subscriptions: Collection[str]
     ) -> StoredHoldings:
-        """The customer's profile with just these balances and subscriptions, in one request for up to 100 of them.
-
-        Raises NotFound.
+        """The customer with only these of its balances and subscriptions, in one request for up to 100 items. Raises
+        NotFound.
         """
         wanted = [keys.customer(customer), *(keys.balance(customer, key) for key in balance_keys)]
         wanted += [keys.subscription(customer, id) for id in subscriptions]
         return self._parsed(self._table.get_all(wanted), customer.id)
 
     def subscriptions(self, customer: CustomerRef) -> dict[str, Subscription]:
-        """All subscriptions of a customer, in one Query."""
+        """All subscriptions of a customer by id, in one Query."""
         items = self._table.query(keys.customer_partition(customer), keys.SUBSCRIPTION)
         return {subscription.id: subscription for subscription in map(decode_subscription, items)}
 
     def page(self, env: Environment, after: str, limit: int, *, newest_first: bool = False) -> list[tuple[str, str]]:
-        """Up to `limit` customers in order of creation that follow a position: (position, customer id)."""
+        """Up to `limit` customers that follow a position, in order of creation: pairs of position and customer id."""
         items = self._table.page(keys.customer_list(env), after, limit, newest_first=newest_first)
         return [decode_listed_customer(item) for item in items]
 
     def add(self, env: Environment, holdings: Holdings) -> None:
-        """Writes a new customer with all it holds; raises Refused where the customer exists."""
+        """Stores a new customer with all that it holds, in one transaction. Raises Refused where the customer
+        exists.
+        """
         self._commit(env, None, holdings)
 
     def change(self, env: Environment, before: StoredHoldings, after: Holdings) -> None:
-        """Writes what differs, in one transaction; raises Refused where anything changed since `before` was read."""
+        """Writes what differs between `before` and `after`, in one transaction.
+
+        Raises Refused where the customer or a written balance was changed since `before` was read, InvalidRequest where
+        there are more writes than one transaction takes, Unavailable or OutcomeUnknown.
+        """
         self._commit(env, before, after)
 
     def remove(self, env: Environment, before: StoredHoldings) -> None:
-        """Deletes a customer and all it has; raises Refused where it was changed meanwhile.
+        """Deletes a customer and all that it has. Raises Refused where it was changed since `before` was read.
 
-        What does not fit one transaction goes first, so that a deletion that stops half-way can be repeated.
+        Items beyond one transaction are deleted first, and the customer last: a deletion that stops half-way can be
+        repeated.
         """
         customer = before.holdings.customer
         partition = keys.customer_partition(CustomerRef(env, customer.id))

@@ -19,13 +19,13 @@ class FeatureStore:
         self._table = table
 
     def all(self, env: Environment) -> dict[str, Feature]:
-        """All features by id."""
+        """All features of an environment by id, archived ones too."""
         items = self._table.query(keys.catalog_partition(env), keys.FEATURE)
         features = map(decode_feature, items)
         return {feature.id: feature for feature in features}
 
     def replace(self, env: Environment, feature: Feature) -> None:
-        """Writes a feature anew; raises NotFound where there is none."""
+        """Overwrites a feature. Raises NotFound where it does not exist."""
         item: Item = {**keys.feature(env, feature.id), **encode_feature(feature)}
         try:
             self._table.transact([put_existing(self._table.name, item)], str(uuid.uuid4()))
@@ -33,14 +33,14 @@ class FeatureStore:
             raise NotFound("feature", feature.id) from refused
 
     def remove(self, env: Environment, feature_id: str) -> None:
-        """Raises NotFound."""
+        """Deletes a feature. Raises NotFound where it does not exist."""
         try:
             self._table.transact([delete_existing(self._table.name, keys.feature(env, feature_id))], str(uuid.uuid4()))
         except Refused as refused:
             raise NotFound("feature", feature_id) from refused
 
     def add(self, env: Environment, feature: Feature) -> None:
-        """Raises AlreadyExists."""
+        """Stores a new feature. Raises AlreadyExists."""
         item: Item = {**keys.feature(env, feature.id), **encode_feature(feature)}
         try:
             self._table.transact([put_new(self._table.name, item)], str(uuid.uuid4()))

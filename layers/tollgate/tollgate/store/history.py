@@ -1,15 +1,15 @@
 """The history of usage in the table: its entries, and the sums by hour and day.
 
     write    what                                          why it may be repeated
-    entry    the whole item, twice: with its customer's,   its key and content follow from the stream record alone
-             and with all of its month's
-    sum      count += c, sum += s, through = version       only if `through` is before the first version that it adds:
-                                                           a line counts the versions of one item, and these only grow
-             of records that come too late: made anew      only if `through` is as it was when the entries were read
+    entry    the whole item, twice: in its customer's      its key and content follow from the stream record alone
+             partition and in one of its month's
+    sum      count += c, sum += s, through = version       only if `through` is before the first version added:
+                                                           a sum counts writes of one item, whose versions only grow
+             of records that come late: computed again     only if `through` is as it was when the entries were read
              from the entries
 
-Entries of all customers lie in SHARDS partitions a month, and so do the sums, of a day or a month: an environment takes
-so many thousand a second. TTL removes both after the retention.
+The entries of all customers are spread over SHARDS partitions for each month, and so are the sums of each day or month,
+so that one environment can write several thousand in a second. TTL removes both after the retention.
 """
 
 from __future__ import annotations
@@ -41,21 +41,21 @@ if TYPE_CHECKING:
 
 SHARDS = 8
 _PUTS = 25  # in one BatchWriteItem
-_PAGE = 200  # entries in the first answer, which often do: those after it are as large as DynamoDB makes them
+_PAGE = 200  # entries in the first answer, which are often enough; later answers are as large as DynamoDB makes them
 THREADS = 4
 _NAMESPACE = uuid.UUID("d7a1f3e0-3c56-5f0c-8a0f-0d0c3a7d9b51")
 _DAY_SECONDS = 86_400
 
 
 class ReadBudget:
-    """How many entries and sums may still be read for one question. Threads share it."""
+    """How many entries and sums one question may still read. Threads share it."""
 
     def __init__(self, most: int) -> None:
         self._most = self._left = most
         self._lock = Lock()
 
     def take(self, number: int = 1) -> None:
-        """Raises InvalidRequest where they are too many."""
+        """Takes `number` reads from the budget. Raises InvalidRequest where it is used up."""
         with self._lock:
             self._left -= number
             if self._left < 0:
@@ -67,8 +67,12 @@ _NOT_YET = "attribute_not_exists(through) OR through < :known"
 
 
 class _Change(NamedTuple):
-    """A write of a sum: its new state, or, `added`, what it grows by and the version it has then taken in. `at` (ms) is
-    when it is recorded; `condition` is about the version `known`."""
+    """A write of a sum.
+
+    - `state`: the new state; where `added`, the uses and units to add, and the version that is then the last one
+      contained.
+    - `at`: when it is recorded (epoch ms). `condition`: compares the stored version with `known`.
+    """
 
     state: SumState
     at: int
@@ -83,7 +87,7 @@ class _Page(NamedTuple):
 
 
 class HistoryStore:
-    """The history of one table, kept `retention_days` after it was written."""
+    """The history of one table. Entries and sums are kept for `retention_days` after they were recorded."""
 
     def __init__(self, table: Table, retention_days: int) -> None:
         self._table = table
@@ -92,7 +96,9 @@ class HistoryStore:
     # -------------------------------------------------------------- writing
 
     def write(self, entries: Iterable[tuple[Environment, Entry, int]]) -> None:
-        """Writes entries, each with the instant (ms) that it was recorded at. Raises Unavailable."""
+        """Writes entries, each with the time at which it was recorded (epoch ms). May be repeated. Raises
+        Unavailable.
+        """
         puts: dict[tuple[str, str], WriteRequestTypeDef] = {}
         for env, entry, at in entries:
             sk, stored = _sort_key(entry), encode_entry(entry, self._ttl(at))
@@ -115,8 +121,11 @@ class HistoryStore:
     def add(
         self, env: Environment, lines: Mapping[SumKey, Sequence[Addition]], at: int, *, overtaken: bool = False
     ) -> None:
-        """Adds to the sums what they have not yet. `overtaken`: later versions may have been added before these, which
-        were given up on; their entries are written. Raises Unavailable."""
+        """Adds to the sums what they do not contain yet; `at` is the time of recording (epoch ms). May be repeated.
+
+        `overtaken`: these additions could not be written in their turn, so later versions may have been added before
+        them. The sum is then computed again from its entries, which must have been written. Raises Unavailable.
+        """
 
         def add(line: SumKey) -> None:
             if overtaken:
@@ -128,7 +137,7 @@ class HistoryStore:
             list(threads.map(add, lines))
 
     def _recount(self, env: Environment, line: SumKey, additions: Sequence[Addition], at: int) -> None:
-        """Makes a sum anew from the entries up to the last version that it has taken in."""
+        """Computes a sum from its entries, up to the last version that it contains. Raises Unavailable."""
         for _ in self._table.tries():
             stored = self._table.get(_line_key(env, line))
             through = decode_sum(stored).through if stored else 0
@@ -160,7 +169,7 @@ class HistoryStore:
         return None
 
     def _write_sum(self, env: Environment, line: SumKey, change: _Change) -> None:
-        """Raises Refused where the condition does not hold."""
+        """Writes a sum. Raises Refused where the condition does not hold."""
         stored = encode_sum(change.state, self._ttl(change.at))
         grow = " ADD #count :count, #sum :sum" if change.added else ", #count = :count, #sum = :sum"
         self._table.repeated(
@@ -185,9 +194,10 @@ class HistoryStore:
     def entries(
         self, env: Environment, customer_id: str | None, start: int, end: int, before: str = ""
     ) -> Iterator[tuple[str, Entry]]:
-        """The entries of a range [start, end), newest first, each with its position; of one customer or of all.
+        """The entries of the range [start, end) (epoch ms), of one customer or of all, each with its position, the
+        newest first.
 
-        `before`: only those that follow that position.
+        `before`: only the entries that follow this position.
         """
         found = self._parts(env, customer_id, start, end, before)
         key = ""
@@ -213,7 +223,7 @@ class HistoryStore:
         if customer_id is not None:
             yield from self._down(keys.history(CustomerRef(env, customer_id)), low, high)
             return
-        # Month by month, as whoever asks for a page stops where it is full.
+        # Month by month, because the caller stops as soon as its page is full.
         for month in _months_down(start, min(end, int(high[:14]) + 1)):
             partitions = [keys.all_history(env, month, shard) for shard in range(SHARDS)]
             with ThreadPoolExecutor(THREADS) as threads:
@@ -224,8 +234,9 @@ class HistoryStore:
     def _down(
         self, partition: str, low: str, high: str, *, consistent: bool = False, first: _Page | None = None
     ) -> Iterator[tuple[str, Entry]]:
-        """A partition's entries between two sort keys (the upper one left out), the last first. `first`: its first page,
-        where it has been read."""
+        """The entries of a partition between two sort keys (the upper one excluded), the last first. `first`: its first
+        page, if it has been read already.
+        """
         page = first or self._page(partition, low, high, limit=_PAGE, consistent=consistent)
         while True:
             yield from page.entries
@@ -252,7 +263,9 @@ class HistoryStore:
         return _Page([(item["sk"]["S"], decode_entry(item)) for item in items], "LastEvaluatedKey" in answer)
 
     def span(self, env: Environment, customer_id: str, start: int, end: int) -> tuple[int, int] | None:
-        """The times of a customer's first and last entry in a range [start, end)."""
+        """The times (epoch ms) of a customer's first and last entry in the range [start, end); None where it has none
+        there.
+        """
         times = []
         for forward in (True, False):
             answer = self._table.repeated(
@@ -265,7 +278,7 @@ class HistoryStore:
                     ":high": {"S": f"{end:014d}"},
                 },
                 ScanIndexForward=forward,
-                ConsistentRead=True,  # as sums are
+                ConsistentRead=True,  # sums are read consistently too
                 Limit=1,
             )
             times += [int(item["sk"]["S"][:14]) for item in answer["Items"]]
@@ -279,7 +292,11 @@ class HistoryStore:
         parts: Iterable[Segment],
         allowance: ReadBudget,
     ) -> Iterator[Sum]:
-        """The sums of parts of a range that are whole hours or days. Each partition is read once, several at a time."""
+        """The sums of the parts of a range that are whole hours or days. Each partition is read once, several at a
+        time.
+
+        Raises InvalidRequest where `allowance` is used up, or Unavailable.
+        """
         by_partition = _partitions(parts)
         shards = range(SHARDS) if customer_id is None else [_shard(customer_id)]
         one_feature = f"{features[0]}#" if len(features) == 1 else ""
@@ -304,7 +321,7 @@ class HistoryStore:
 
 
 def queries(customer_id: str | None, parts: Sequence[Segment]) -> int:
-    """How many queries parts of a range take at least."""
+    """The least number of queries that reading these parts takes."""
     sums = len(_partitions(part for part in parts if part.source is not From.ENTRIES))
     entries = [part for part in parts if part.source is From.ENTRIES]
     if customer_id is not None:
@@ -313,7 +330,7 @@ def queries(customer_id: str | None, parts: Sequence[Segment]) -> int:
 
 
 def _partitions(parts: Iterable[Segment]) -> dict[tuple[From, str], list[Segment]]:
-    """The hours and days (by the names of their partitions) that hold parts of a range."""
+    """The parts of a range by the partition of hours or days that they are read from."""
     found: dict[tuple[From, str], list[Segment]] = defaultdict(list)
     for part in parts:
         names = _dates if part.source is From.HOURS else _months_down
@@ -335,7 +352,7 @@ def _month(at: int) -> str:
 
 
 def _months_down(start: int, end: int) -> Iterator[str]:
-    """The months (UTC) of a range, the last first."""
+    """The months (`YYYY-MM`, UTC) that a range touches, the last first."""
     year, month = map(int, _month(end - 1).split("-"))
     first = _month(start)
     while (name := f"{year:04d}-{month:02d}") >= first:
@@ -358,13 +375,14 @@ def _line_key(env: Environment, line: SumKey) -> keys.Key:
 
 
 def _digest(text: str) -> str:
-    """Short, as a sort key holds at most 1,024 bytes and an id up to 256."""
+    """A digest of 16 hex digits: a sort key holds at most 1,024 bytes, and an id may take 256."""
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _sort_key(entry: Entry) -> str:
-    """The parts of one use lie side by side, its first before the others. An id that cannot be part of a key stands there
-    as a digest."""
+    """The sort key of an entry: the parts of one use follow each other, its first one before the others. A use id that
+    cannot be part of a key is replaced by its UUIDv5.
+    """
     use_id = entry.use_id if is_id(entry.use_id) else str(uuid.uuid5(_NAMESPACE, entry.use_id))
     part = _digest("\n".join(f"{t.feature_id}#{t.entity_id or ''}" for t in entry.deductions[:1])) if entry.part else ""
     return f"{entry.at:014d}#{use_id}#{entry.feature_id}#{entry.customer_id}#{part}"

@@ -1,4 +1,4 @@
-"""Every partition and sort key of the table. Ids cannot hold `#`, so no two things share a key.
+"""Every partition and sort key of the table. Ids cannot contain `#`, so no two items share a key. Times are epoch ms.
 
 | item | pk | sk |
 |---|---|---|
@@ -6,17 +6,17 @@
 | subscription | same | `SUBSCRIPTION#<subscription>` |
 | entity | same | `ENTITY#<entity>` |
 | balance | same | `BALANCE#<feature>#<entity, or nothing>` |
-| use of what nothing grants | same | `USE#<feature>#<entity, or nothing>` |
-| history, of a customer | `<env>#history#<customer>` | `<at, ms, 14 digits>#<use>#<feature>#<customer>#<part, or nothing>` |
+| ungranted use | same | `USE#<feature>#<entity, or nothing>` |
+| history, of a customer | `<env>#history#<customer>` | `<at, 14 digits>#<use>#<feature>#<customer>#<part, or none>` |
 | history, of all | `<env>#events#<year-month>#<shard>` | same |
 | hourly sum | `<env>#hours#<date>#<shard>` | `<customer>#<feature>#<entity>#<hour, ms, 14 digits>#<item>` |
 | daily sum | `<env>#days#<year-month>#<shard>` | same |
-| what was warned of last | `<env>#watch#<customer>` | `<feature>#<entity, or nothing>` |
+| alert state | `<env>#watch#<customer>` | `<feature>#<entity, or nothing>` |
 | customer, in its list | `<env>#customers` | `<created, ms, 14 digits>#<customer>` |
 | reservation | `<env>#lock#<digest of the lock id>` | `LOCK` |
 | idempotency key | `<env>#once#<sha256>` | `ONCE` |
-| a value that was counted once | `<env>#unique#<sha256>` | `UNIQUE` |
-| event of a customer to come | `<env>#waiting#<customer>` | `<its time, ms, 14 digits>#<sha256 of its id>` |
+| a value that COUNT_UNIQUE has counted | `<env>#unique#<sha256>` | `UNIQUE` |
+| waiting event | `<env>#waiting#<customer>` | `<its time, ms, 14 digits>#<sha256 of its id>` |
 | feature | `<env>#catalog` | `FEATURE#<feature>` |
 | plan version | same | `PLAN#<plan>#<version, six digits>` |
 | API key, by its hash | `KEY#<sha256>` | `KEY` |
@@ -50,96 +50,120 @@ def _key(pk: str, sk: str) -> Key:
 
 
 def customer_partition(customer: CustomerRef) -> str:
+    """The partition of a customer, and of its subscriptions, entities, balances and ungranted uses."""
     return f"{customer.environment.value}#customer#{customer.id}"
 
 
 def customer(customer: CustomerRef) -> Key:
+    """The key of a customer."""
     return _key(customer_partition(customer), CUSTOMER)
 
 
 def subscription(customer: CustomerRef, subscription_id: str) -> Key:
+    """The key of a customer's subscription."""
     return _key(customer_partition(customer), SUBSCRIPTION + subscription_id)
 
 
 def entity(customer: CustomerRef, entity_id: str) -> Key:
+    """The key of a customer's entity."""
     return _key(customer_partition(customer), ENTITY + entity_id)
 
 
 def balance(customer: CustomerRef, key: BalanceKey) -> Key:
+    """The key of a customer's or an entity's balance."""
     return _key(customer_partition(customer), f"{BALANCE}{key.feature_id}#{key.entity_id}")
 
 
 def ungranted_use(customer: CustomerRef, key: BalanceKey) -> Key:
+    """The key of the item that holds the last ungranted use of a feature by a customer or an entity."""
     return _key(customer_partition(customer), f"{USE}{key.feature_id}#{key.entity_id}")
 
 
 def history(customer: CustomerRef) -> str:
+    """The partition of a customer's history."""
     return f"{customer.environment.value}#history#{customer.id}"
 
 
 def alert_states(customer: CustomerRef) -> str:
+    """The partition of a customer's alert states."""
     return f"{customer.environment.value}#watch#{customer.id}"
 
 
 def all_history(env: Environment, month: str, shard: int) -> str:
+    """A partition of the history of all customers: one shard of a month (`YYYY-MM`, UTC)."""
     return f"{env.value}#events#{month}#{shard}"
 
 
 def hours(env: Environment, date: str, shard: int) -> str:
+    """A partition of hourly sums: one shard of a date (`YYYY-MM-DD`, UTC)."""
     return f"{env.value}#hours#{date}#{shard}"
 
 
 def days(env: Environment, month: str, shard: int) -> str:
+    """A partition of daily sums: one shard of a month (`YYYY-MM`, UTC)."""
     return f"{env.value}#days#{month}#{shard}"
 
 
 def customer_list(env: Environment) -> str:
+    """The partition of an environment's list of customers."""
     return f"{env.value}#customers"
 
 
 def listed_customer(env: Environment, created_at: int, customer_id: str) -> Key:
+    """The key of a customer's entry in the list, which is sorted by time of creation (epoch ms)."""
     return _key(customer_list(env), f"{created_at:014d}#{customer_id}")
 
 
 def lock(env: Environment, digest: str) -> Key:
+    """The key of a reservation, by the digest of its lock id."""
     return _key(f"{env.value}#lock#{digest}", LOCK)
 
 
 def idempotency_key(env: Environment, digest: str) -> Key:
+    """The key of an idempotency key's item, by its digest."""
     return _key(f"{env.value}#once#{digest}", "ONCE")
 
 
 def unique(env: Environment, digest: str) -> Key:
+    """The key of a value that COUNT_UNIQUE has counted, by its digest."""
     return _key(f"{env.value}#unique#{digest}", "UNIQUE")
 
 
 def waiting_partition(customer: CustomerRef) -> str:
+    """The partition of the events that wait for a customer."""
     return f"{customer.environment.value}#waiting#{customer.id}"
 
 
 def waiting(customer: CustomerRef, at: int, digest: str) -> Key:
+    """The key of a waiting event, by its time (epoch ms) and the digest of its id."""
     return _key(waiting_partition(customer), f"{at:014d}#{digest}")
 
 
 def catalog_partition(env: Environment) -> str:
+    """The partition of an environment's features and plans."""
     return f"{env.value}#catalog"
 
 
 def feature(env: Environment, feature_id: str) -> Key:
+    """The key of a feature."""
     return _key(catalog_partition(env), FEATURE + feature_id)
 
 
 def plan(env: Environment, plan_id: str, version: int) -> Key:
+    """The key of one version of a plan."""
     return _key(catalog_partition(env), f"{PLAN}{plan_id}#{version:06d}")
 
 
 def api_key(digest: str) -> Key:
+    """The key of an API key, by its SHA-256."""
     return _key(f"KEY#{digest}", "KEY")
 
 
 def api_key_partition(env: Environment) -> str:
+    """The partition of an environment's list of API keys."""
     return f"KEYS#{env.value}"
 
 
 def api_key_listing(env: Environment, key_id: str) -> Key:
+    """The key of an API key's entry in the list."""
     return _key(api_key_partition(env), key_id)

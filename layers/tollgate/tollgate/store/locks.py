@@ -1,7 +1,7 @@
-"""Lock records: one item for each reservation, found by its lock id alone.
+"""Locks: one item for each reservation, found by its lock id alone.
 
-A lock id is taken while its reservation lives: until it is finalized, or its time is over. `state` moves once, from `held`
-to `confirmed`, `released` or `expired`, in the transaction that moves the balances.
+A lock id is in use while its reservation lives: until it is finalized or expires. The item's `state` changes once, from
+`held` to `confirmed`, `released` or `expired`, in the transaction that changes the balances.
 """
 
 from __future__ import annotations
@@ -21,25 +21,30 @@ if TYPE_CHECKING:
 
     from tollgate.store.table import Item
 
-KEPT_SECONDS = 3600  # a record outlives its reservation by an hour (autumn.md 5.9, S197)
+KEPT_SECONDS = 3600  # an item is kept for an hour after its reservation expires (autumn.md 5.9, S197)
 
 
 class LockStore:
-    """The lock records of one table."""
+    """The locks of one table."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
 
     def get(self, env: Environment, digest: str) -> Lock | None:
-        """Read consistently: one request, one unit."""
+        """The lock with this digest of its lock id; None where there is none. Read consistently: one request, one read
+        unit.
+        """
         item = self._table.get(keys.lock(env, digest))
         return decode_lock(item) if item else None
 
     def get_all(self, env: Environment, digests: list[str]) -> list[Lock]:
+        """The locks that exist among these digests, read consistently: one request for up to 100."""
         return [decode_lock(item) for item in self._table.get_all([keys.lock(env, digest) for digest in digests])]
 
     def write(self, env: Environment, lock: Lock, now: int) -> TransactWriteItemTypeDef:
-        """A write, for a transaction, that is refused while a reservation of that lock id lives."""
+        """A write, for a transaction, of a new lock: refused while a reservation with this lock id lives. `now` is
+        epoch ms.
+        """
         reservation = lock.reservation
         ttl = reservation.expires_at // 1000 + KEPT_SECONDS
         return {
@@ -56,7 +61,9 @@ class LockStore:
         }
 
     def finalize(self, env: Environment, lock: Lock, state: str, final: Decimal, now: int) -> TransactWriteItemTypeDef:
-        """A write, for a transaction, that is refused where the reservation was finalized already."""
+        """A write, for a transaction, that ends a reservation at `final` units: refused where it was finalized
+        already.
+        """
         finalized = codec.encode_finalized(Finalized(final, now))
         return {
             "Update": {
@@ -76,4 +83,5 @@ class LockStore:
 
 
 def decode_lock(item: Item) -> Lock:
+    """The lock that an item holds. Raises Unavailable where the item's layout is newer than this code."""
     return Lock(*codec.decode_lock(item))

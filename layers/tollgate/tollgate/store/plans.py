@@ -27,15 +27,15 @@ class PlanStore:
         self._table = table
 
     def turns(self) -> Iterator[int]:
-        """Counts the turns of a read, a decision and its write, pausing before each but the first."""
+        """Counts the attempts of a read, a decision and a write, with a pause before each but the first."""
         return self._table.tries(TURNS)
 
     def all(self, env: Environment) -> list[Plan]:
-        """The newest version of each plan, by id."""
+        """The newest version of each plan, archived ones too, ordered by id."""
         return list({plan.id: plan for plan in self._read(env, keys.PLAN)}.values())
 
     def get(self, env: Environment, plan_id: str, version: int | None = None) -> Plan:
-        """One version of a plan, the newest unless told; raises NotFound."""
+        """One version of a plan; without a version, the newest. Raises NotFound."""
         versions = {plan.version: plan for plan in self._read(env, f"{keys.PLAN}{plan_id}#")}
         found = versions.get(max(versions, default=0) if version is None else version)
         if found is None:
@@ -43,7 +43,7 @@ class PlanStore:
         return found
 
     def add(self, env: Environment, plan: Plan) -> None:
-        """Raises AlreadyExists where that version exists."""
+        """Stores a new version of a plan. Raises AlreadyExists where there is one with this number."""
         item: Item = {**keys.plan(env, plan.id, plan.version), **encode_plan(plan)}
         try:
             self._table.transact([put_new(self._table.name, item)], str(uuid.uuid4()))
@@ -51,7 +51,7 @@ class PlanStore:
             raise AlreadyExists("plan", plan.id) from refused
 
     def versions(self, env: Environment, plan_id: str) -> list[Plan]:
-        """All versions of a plan, oldest first; raises NotFound."""
+        """All versions of a plan, the oldest first. Raises NotFound."""
         found = self._read(env, f"{keys.PLAN}{plan_id}#")
         if not found:
             raise NotFound("plan", plan_id)
@@ -62,8 +62,11 @@ class PlanStore:
         return self._read(env, keys.PLAN)
 
     def mark_used(self, env: Environment, plan: Plan) -> None:
-        """Notes that some customer subscribes to this version: a write for the first one only. What is being changed in it
-        meanwhile is kept. Raises NotFound, or Unavailable under constant contention."""
+        """Records that a customer has subscribed to this version; writes only for the first one.
+
+        A change that others make to the version meanwhile is kept. Raises NotFound, or Unavailable under constant
+        contention.
+        """
         for _ in self._table.tries():
             if plan.in_use:
                 return
@@ -76,7 +79,7 @@ class PlanStore:
         raise Unavailable("The plan is being changed too often: try again")
 
     def swap(self, env: Environment, old: Plan, new: Plan) -> None:
-        """Writes a version in place of what was read; raises Refused where it is no longer that."""
+        """Overwrites the version that was read as `old`. Raises Refused where it is no longer equal to `old`."""
         key = keys.plan(env, old.id, old.version)
         item = self._table.get(key)
         if item is None or decode_plan(item) != old:
@@ -93,7 +96,7 @@ class PlanStore:
         self._table.transact([write], str(uuid.uuid4()))
 
     def replace(self, env: Environment, plan: Plan) -> None:
-        """Writes a version anew (to archive it); raises NotFound."""
+        """Overwrites a version, to archive it. Raises NotFound where it does not exist."""
         item: Item = {**keys.plan(env, plan.id, plan.version), **encode_plan(plan)}
         try:
             self._table.transact([put_existing(self._table.name, item)], str(uuid.uuid4()))
@@ -101,7 +104,7 @@ class PlanStore:
             raise NotFound("plan", plan.id) from refused
 
     def remove(self, env: Environment, plan: Plan) -> None:
-        """Deletes one version; raises NotFound."""
+        """Deletes one version. Raises NotFound where it does not exist."""
         try:
             self._table.transact(
                 [delete_existing(self._table.name, keys.plan(env, plan.id, plan.version))], str(uuid.uuid4())

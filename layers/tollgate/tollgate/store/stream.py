@@ -1,7 +1,7 @@
-"""The table's stream as the outbox: what a record says was written.
+"""Reads the records of the table's stream: what each write changed.
 
-A balance item carries its last event: where a record's event is not that of the image before it, the write counted one use
-(or the several that came through the queue together).
+A balance item carries the last use that was counted (`event`). Where a record's new image has another event than its
+old one, the write counted that use, or the several uses that the event lists.
 """
 
 from __future__ import annotations
@@ -27,17 +27,18 @@ from tollgate.store.locks import decode_lock
 if TYPE_CHECKING:
     from tollgate.store.table import Item
 
-# In place of a balance item's binary values, which only its next write needs: a stream's image has them as base64 text.
+# Stands for the binary values of a balance item, which are base64 text in a stream's image and only needed to write.
 _NO_IDS: Item = {name: {"B": NO_ID} for name in ("fence", *(f"s{number}" for number in range(SLOTS)))}
-_NUMBERS = ("headroom", "ceiling", "spent")  # a balance item's, that the fast path moves
+_NUMBERS = ("headroom", "ceiling", "spent")  # of a balance item: the fast path changes them
 _MOVED_BY_FAST_WRITES = frozenset((*_NUMBERS, *_NO_IDS, "version", "event"))
 
 
 def change_of(record: Mapping[str, Any]) -> Change | None:
-    """What the write of a balance changed, or of a use of what nothing grants; None where nothing did that is told (a fence,
-    another item, what TTL removed).
+    """What a write of a balance changed, or the ungranted use that a write recorded. None for any other record: of
+    another item, of a fence, of an ungranted use that TTL removed.
 
-    Raises KeyError, ValueError, AssertionError, ArithmeticError or a TollgateError where an image is not a balance item's.
+    Raises KeyError, ValueError, AssertionError, ArithmeticError or a TollgateError where an image is not a balance
+    item's.
     """
     recorded = record["dynamodb"]
     kind, _, rest = recorded["Keys"]["sk"]["S"].partition("#")
@@ -76,7 +77,9 @@ def change_of(record: Mapping[str, Any]) -> Change | None:
 
 
 def _balances(old: Item | None, new: Item | None) -> tuple[Balance | None, Balance | None]:
-    """The balances of both images. On the fast path a write moves nothing but numbers: then the rest is decoded once."""
+    """The balances of both images. Where the write changed only what the fast path changes, the rest is decoded
+    once.
+    """
     after = None if new is None else _decoded(new)
     if old is None or new is None or after is None or _without_numbers(old) != _without_numbers(new):
         return None if old is None else _decoded(old), after
@@ -93,9 +96,9 @@ def _without_numbers(image: Item) -> Item:
 
 
 def subscription_write(record: Mapping[str, Any]) -> SubscriptionWrite | None:
-    """The write of a subscription; None where the record tells of something else, or of no change.
+    """The write of a subscription; None for a record of anything else, or one without a change.
 
-    Raises KeyError, ValueError or a TollgateError where the record's image is not a subscription's.
+    Raises KeyError, ValueError or a TollgateError where the image is not a subscription's.
     """
     change = record["dynamodb"]
     if not change["Keys"]["sk"]["S"].startswith(keys.SUBSCRIPTION):
@@ -114,9 +117,9 @@ def subscription_write(record: Mapping[str, Any]) -> SubscriptionWrite | None:
 
 
 def recorded_lock(record: Mapping[str, Any]) -> RecordedLock | None:
-    """The reservation that a stream record tells of; None where it tells of something else, or of TTL.
+    """The write of a reservation: made or finalized. None for a record of anything else, or of a removal by TTL.
 
-    Raises KeyError, ValueError or ArithmeticError where the record's image is not a lock's.
+    Raises KeyError, ValueError or ArithmeticError where the image is not a lock's.
     """
     change = record["dynamodb"]
     new, old = change.get("NewImage"), change.get("OldImage")
@@ -134,7 +137,7 @@ def recorded_lock(record: Mapping[str, Any]) -> RecordedLock | None:
 
 
 def new_holders(records: Sequence[Mapping[str, Any]]) -> list[tuple[Environment, str]]:
-    """The customers that got a balance item they had not, each once: events that waited for them may now be counted."""
+    """The customers for whom a balance item was created, each once: events that waited for them may now be counted."""
     found = {}
     for record in records:
         key = record["dynamodb"]["Keys"]
@@ -145,10 +148,11 @@ def new_holders(records: Sequence[Mapping[str, Any]]) -> list[tuple[Environment,
 
 
 def lapsed_uses(record: Mapping[str, Any]) -> list[Change]:
-    """The return of what a reservation held, one change for each balance, where the record says that its time ran out: its
-    state became `expired`, its lock id was taken anew, or TTL removed it. Empty where the record says nothing like it.
+    """The return of a reservation's units, one change for each balance, where the record shows that the reservation
+    expired: its state became `expired`, its lock id was taken again, or TTL removed it. Empty for any other record.
 
-    The units came back by the clock alone, so no write of the balances records their return: the reservation's does.
+    The units are returned as time passes, without a write of the balances, so the lock's record is the only trace of
+    it.
     """
     change = record["dynamodb"]
     new, old = change.get("NewImage"), change.get("OldImage")

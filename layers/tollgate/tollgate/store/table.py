@@ -1,7 +1,7 @@
 """One DynamoDB table, and what became of each request to it.
 
-The client never retries by itself: a request was refused (its condition failed), `Busy` (certainly not applied) or
-`Lost` (its answer never came, so it may have been applied). Callers choose what is safe after each.
+The client never retries by itself. A request that failed was refused (its condition did not hold), `Busy` (certainly
+not applied) or `Lost` (no answer came, so it may have been applied). The caller chooses what is safe in each case.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Answer = TypeVar("Answer")
 
 TRIES = 6
 MAX_BATCH = 100
-DEADLINE_SECONDS = 4.0  # the functions have ten; a try and its fence may take another 4.5
+DEADLINE_SECONDS = 4.0  # a function may run for ten; one more try and its fence take up to 4.5
 
 _random = random.SystemRandom()  # functions restored from one snapshot must not pause in step
 _BUSY = {
@@ -53,8 +53,11 @@ _BUSY_REASONS = {"TransactionConflict", "ProvisionedThroughputExceeded", "Thrott
 
 
 class Refused(Exception):
-    """A condition failed: nothing was written. `item` is what stood there; of a transaction, None, and `failed` are the
-    numbers of the writes whose conditions failed."""
+    """A condition did not hold: nothing was written.
+
+    `item` is the item that was found; None where there was none, and of a transaction. `failed`: of a transaction, the
+    numbers of the writes whose conditions did not hold.
+    """
 
     def __init__(self, item: Item | None, failed: tuple[int, ...] = ()) -> None:
         super().__init__("condition failed")
@@ -63,11 +66,11 @@ class Refused(Exception):
 
 
 class Busy(Exception):
-    """The request was certainly not applied (throttled, in conflict, not sent): it may be tried again as it is."""
+    """The request was certainly not applied (throttled, in conflict, not sent): it may be sent again unchanged."""
 
 
 class Lost(Exception):
-    """The request's answer is unknown: it may have been applied."""
+    """No answer came: the request may have been applied."""
 
 
 class Table:
@@ -80,7 +83,7 @@ class Table:
         client.meta.events.register("before-parse.dynamodb", _must_be_whole, unique_id="tollgate-whole")
 
     def send_once(self, operation: Callable[..., Answer], **request: Any) -> Answer:
-        """Sends one request, once. Raises Refused, Busy or Lost; any other failure is a defect and is passed on."""
+        """Sends one request, once. Raises Refused, Busy or Lost; any other error is a defect and is raised as it is."""
         try:
             return operation(**request)
         except ClientError as error:
@@ -96,7 +99,7 @@ class Table:
     def tries(self, most: int = TRIES) -> Iterator[int]:
         """Counts the tries of one operation, with a growing, jittered pause before each but the first.
 
-        It stops early where the next answer might come too late to be passed on.
+        Stops early after DEADLINE_SECONDS, because a later answer might not reach the caller in time.
         """
         deadline = time.monotonic() + DEADLINE_SECONDS
         for number in range(most):
@@ -115,9 +118,12 @@ class Table:
         blind: bool = False,
         **request: Any,
     ) -> Answer:
-        """Sends a request that is safe to repeat until it is answered.
+        """Sends a request that is safe to repeat, up to `most` times, until it is answered.
 
-        Raises Refused; in the end Unavailable, or OutcomeUnknown where it `writes` and may have been applied.
+        - `writes`: it changes something in a way that the caller must know of.
+        - `blind`: a refusal after a lost answer proves nothing (see `transact`).
+
+        Raises Refused; after the last try Unavailable, or OutcomeUnknown where it `writes` and may have been applied.
         """
         lost = False
         for _ in self.tries(most):
@@ -138,14 +144,16 @@ class Table:
         raise Unavailable("The database did not answer in time: try again") from last
 
     def get(self, key: Key) -> Item | None:
-        """One item, read consistently."""
+        """The item with this key, read consistently; None where there is none. Raises Unavailable."""
         return self.repeated(self.client.get_item, TableName=self.name, Key=key, ConsistentRead=True).get("Item")
 
     def get_all(self, wanted: Sequence[Key]) -> list[Item]:
-        """The items with these keys that exist, each read consistently: one request for up to 100, none for no keys."""
+        """The items that exist among these keys, each read consistently: one request for up to 100 keys. Raises
+        Unavailable.
+        """
         found: list[Item] = []
         left = list(wanted)
-        if not left:  # which DynamoDB refuses
+        if not left:  # DynamoDB refuses a request without keys
             return found
         for _ in self.tries():
             answer = self.repeated(
@@ -178,7 +186,9 @@ class Table:
         return [item for page in self.pages(partition, prefix) for item in page]
 
     def pages(self, partition: str, prefix: str = "") -> Iterator[list[Item]]:
-        """The same, page by page."""
+        """All items of a partition whose sort key starts with `prefix`, in order, as pages of up to 1 MB, read
+        consistently.
+        """
         request: dict[str, Any] = {
             "TableName": self.name,
             "KeyConditionExpression": "pk = :pk" + (" AND begins_with(sk, :prefix)" if prefix else ""),
@@ -193,10 +203,11 @@ class Table:
             request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
     def transact(self, writes: Sequence[TransactWriteItemTypeDef], token: str, *, blind: bool = False) -> None:
-        """Applies all writes or none, exactly once per `token` (1 to 36 characters, remembered for ten minutes).
+        """Applies all writes or none, exactly once for each `token` (1 to 36 characters; DynamoDB remembers it for ten
+        minutes).
 
-        Raises Refused, Unavailable, or OutcomeUnknown. `blind`: its conditions may hold again later, so that a refusal
-        after a lost answer does not prove that the lost try cannot take effect yet.
+        `blind`: the conditions may hold again later, so a refusal after a lost answer does not prove that the lost try
+        cannot still be applied. Raises Refused, Unavailable or OutcomeUnknown.
         """
         self.repeated(
             self.client.transact_write_items, writes=True, blind=blind, TransactItems=writes, ClientRequestToken=token
@@ -209,7 +220,7 @@ def put_new(table_name: str, item: Item) -> TransactWriteItemTypeDef:
 
 
 def put_existing(table_name: str, item: Item) -> TransactWriteItemTypeDef:
-    """A write, for a transaction, of an item in place of the one that is there."""
+    """A write, for a transaction, that overwrites an item that must exist."""
     return {"Put": {"TableName": table_name, "Item": item, "ConditionExpression": "attribute_exists(pk)"}}
 
 
@@ -219,7 +230,9 @@ def delete_existing(table_name: str, key: Key) -> TransactWriteItemTypeDef:
 
 
 def _must_be_whole(response_dict: Mapping[str, Any], **_: Any) -> None:
-    """Raises Lost where an answer's body is not the one that DynamoDB sent: botocore would take it for an empty one."""
+    """Raises Lost where an answer's body is not the one that DynamoDB sent; botocore would read it as an empty
+    answer.
+    """
     headers, body = response_dict["headers"], response_dict["body"]
     length, checksum = headers.get("content-length"), headers.get("x-amz-crc32")
     if (length and "content-encoding" not in headers and int(length) != len(body)) or (
@@ -229,7 +242,7 @@ def _must_be_whole(response_dict: Mapping[str, Any], **_: Any) -> None:
 
 
 def _outcome(error: ClientError) -> Exception | None:
-    """What an error answer says became of the request; None where it is a defect of ours."""
+    """The exception that says what became of the request; None where the error is a defect of Tollgate."""
     response: Mapping[str, Any] = error.response
     code = response["Error"]["Code"]
     if code == "ConditionalCheckFailedException":

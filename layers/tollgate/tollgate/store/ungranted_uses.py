@@ -1,7 +1,8 @@
-"""Uses of features that nothing grants: they move no balance, and are remembered all the same (autumn.md 3.6, 3.7).
+"""Uses of features that nothing grants: they change no balance, and are recorded all the same (autumn.md 3.6, 3.7).
 
-One item for a feature and customer (or entity) carries the last of them to the table's stream, as a balance item does.
-Its version starts at the time of its making, so that one made anew never repeats a version.
+One item for each feature and customer (or entity) holds the last such use, and so brings it into the table's stream, as
+a balance item does. Its version starts at the time of its creation, so an item that is created again never repeats a
+version.
 """
 
 from __future__ import annotations
@@ -17,13 +18,15 @@ from tollgate.store.codecs.use_records import encode_ungranted_use
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
-KEPT_SECONDS = 7 * 86_400  # the stream has told of it within a day
+KEPT_SECONDS = 7 * 86_400  # the stream delivers it within a day
 
 
 def ungranted_use_write(
     table_name: str, customer: CustomerRef, key: BalanceKey, record: UseRecord, now: int
 ) -> TransactWriteItemTypeDef:
-    """A write, for a transaction, that remembers the use; refused where it was remembered just before."""
+    """A write, for a transaction, that records an ungranted use; refused where it is the last one recorded. `now` is
+    epoch ms.
+    """
     stored = encode_ungranted_use(record, now // 1000 + KEPT_SECONDS)
     sets = ", ".join(f"#{name} = :{name}" for name in stored)
     return {

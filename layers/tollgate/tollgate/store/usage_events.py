@@ -1,13 +1,13 @@
-"""What reported events need in the table beside the balances: who is known, which values were counted, and the events of
-customers to come.
+"""What usage events need in the table besides balances: whether the customer exists, which values were counted, and the
+events that wait for their customer.
 
     item     holds                                  written
     unique   the periods that counted a value       if it is as it was read, in the transaction that counts it
-    waiting  an event of a customer to come         with its idempotency key, if there is no such customer still; it
-                                                    goes in the transaction that counts it
+    waiting  an event whose customer is unknown     with its idempotency key, if the customer still does not exist;
+                                                    deleted in the transaction that counts it
 
-A customer's creation and the wait for it meet on the customer's item: an event either waits before there is a customer,
-and is found when the first balances are made, or is counted at once.
+Creating a customer and keeping an event for it both depend on the customer's item: either the event is kept before the
+customer exists, and is found when its first balances are created, or it is counted at once.
 """
 
 from __future__ import annotations
@@ -37,21 +37,26 @@ from tollgate.store.table import Item, Refused, Table, delete_existing
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
-KEPT_MS = 45 * DAY_MS  # an event's id, and an event that waits: longer than a message can live in the queues
+KEPT_MS = 45 * DAY_MS  # of an event's id and of a waiting event: longer than a message can stay in the queues
 
 
 class Value(NamedTuple):
-    """A value of a feature's COUNT_UNIQUE, as the digest of what it is and whose."""
+    """One value that COUNT_UNIQUE counts: the digest of customer, feature and value."""
 
     digest: str
 
     @classmethod
     def of(cls, customer_id: str, feature_id: str, value: str) -> Value:
+        """The digest of a value of this customer and feature."""
         return cls(hashlib.sha256(f"{customer_id}\n{feature_id}\n{value}".encode()).hexdigest())
 
 
 class EventRead(NamedTuple):
-    """What an event may touch, as it was read. `known`: there is such a customer."""
+    """What an event may change, as it was read.
+
+    - `known`: whether the customer exists. `frozen_time`: its test clock's time (epoch ms); None: it has none.
+    - `stored`: the balances that exist. `unique_values`: the items of the values that were counted before.
+    """
 
     known: bool
     frozen_time: int | None
@@ -59,12 +64,13 @@ class EventRead(NamedTuple):
     unique_values: dict[Value, Item]
 
     def counted_in(self, value: Value) -> PeriodsCounted:
+        """The periods that counted this value; empty where none has."""
         item = self.unique_values.get(value)
         return decode_unique_value(item) if item else {}
 
 
 class Waiting(NamedTuple):
-    """An event whose customer was not known when it came; `key_id` sent it. `key` is where it lies."""
+    """An event that waits for its customer. `key_id` is the API key that sent it, `key` the key of its item."""
 
     event: UsageEvent
     key_id: str
@@ -72,13 +78,13 @@ class Waiting(NamedTuple):
 
 
 class UsageEventStore:
-    """The events of one table."""
+    """The usage events of one table."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
 
     def read(self, customer: CustomerRef, balance_keys: Collection[BalanceKey], values: Collection[Value]) -> EventRead:
-        """All that an event may touch, read consistently in one request (for up to 100 items)."""
+        """All that an event may change, read consistently in one request for up to 100 items. Raises Unavailable."""
         env = customer.environment
         wanted = [keys.customer(customer), *(keys.balance(customer, key) for key in balance_keys)]
         wanted += [keys.unique(env, value.digest) for value in values]
@@ -101,7 +107,9 @@ class UsageEventStore:
     def count_value(
         self, env: Environment, value: Value, found: EventRead, counted_in: PeriodsCounted
     ) -> TransactWriteItemTypeDef:
-        """A write, for a transaction, of the periods that have counted a value now, if it is as it was found."""
+        """A write, for a transaction, of the periods that have counted a value now; refused where its item is not as it
+        was read.
+        """
         old = found.unique_values.get(value)
         put: dict[str, Any] = {
             "TableName": self._table.name,
@@ -115,7 +123,10 @@ class UsageEventStore:
     def wait(
         self, customer: CustomerRef, event: UsageEvent, key_id: str, idempotency: TransactWriteItemTypeDef, now: int
     ) -> bool:
-        """Keeps an event until its customer is made; False where it was made meanwhile. Raises DuplicateRequest."""
+        """Keeps an event until its customer exists; False where the customer was created meanwhile. `now` is epoch ms.
+
+        Raises DuplicateRequest where the event was received before, Unavailable or OutcomeUnknown.
+        """
         item: Item = {
             **keys.waiting(customer, event.at, hashlib.sha256(event.id.encode()).hexdigest()),
             **encode_waiting_event(event, key_id, (now + KEPT_MS) // 1000),
@@ -140,14 +151,17 @@ class UsageEventStore:
         return True
 
     def waiting(self, customer: CustomerRef, after: str, limit: int) -> list[Waiting]:
-        """Up to `limit` events that wait for a customer, by their time, from a position on."""
+        """Up to `limit` events that wait for a customer, ordered by their time, that follow the position `after`
+        (empty: from the start).
+        """
         items = self._table.page(keys.waiting_partition(customer), after, limit)
         return [Waiting(*decode_waiting_event(item), {"pk": item["pk"], "sk": item["sk"]}) for item in items]
 
     def counted(self, waiting: Waiting) -> TransactWriteItemTypeDef:
-        """A write, for a transaction, that ends an event's wait: refused where it has ended."""
+        """A write, for a transaction, that removes a waiting event; refused where it is gone already."""
         return delete_existing(self._table.name, waiting.key)
 
 
 def position(waiting: Sequence[Waiting]) -> str:
+    """The position of the last of these events, after which the next page starts."""
     return str(waiting[-1].key["sk"]["S"])

@@ -1,4 +1,6 @@
-"""What the subscriptions of a customer let it use: one request to the table for a customer that was asked about before."""
+"""What a customer's subscriptions allow it to use. A customer that was asked about before takes one request to the
+table.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +17,15 @@ from tollgate.store.customers import CustomerStore
 from tollgate.store.plans import PlanStore
 from tollgate.usecases.features import FeatureCache
 
-MOST_REMEMBERED = 10_000
+MOST_REMEMBERED = 10_000  # customers
 
 
 class Held(NamedTuple):
-    """A customer at its time `now`, what it holds of the features asked about, and its running subscriptions,
-    oldest first: all, or those that grant one of the features."""
+    """A customer at its time `now` (epoch ms).
+
+    - `balances`: its balances of the features asked about, as of `now`.
+    - `subscriptions`: its active subscriptions, the oldest first: all, or those that grant one of the features.
+    """
 
     customer: Customer
     now: int
@@ -29,7 +34,7 @@ class Held(NamedTuple):
 
 
 class Access:
-    """The use cases of access checks. Nothing is ever written. `now` is epoch milliseconds."""
+    """The use cases of access checks: they only read. `now` is epoch ms."""
 
     def __init__(
         self, customers: CustomerStore, balances: BalanceStore, features: FeatureCache, plans: PlanStore
@@ -42,10 +47,10 @@ class Access:
         self._plan_of: dict[tuple[Environment, str, int], Plan] = {}
 
     def granting(self, customer: CustomerRef, feature_ids: Collection[str], now: int) -> Held:
-        """The customer with the running subscriptions that grant any of the features.
+        """The customer with the active subscriptions that grant any of these features. Raises NotFound.
 
-        One request: which subscriptions to read is remembered from the last time. One more where that has changed, and
-        one for each feature of which entities hold shares. Raises NotFound.
+        One request, which reads the subscriptions that granted them the last time; one more where other subscriptions
+        do now, and one for each feature of which entities hold shares.
         """
         guess = self._remembered.get(customer, frozenset())
         keys = [BalanceKey(id) for id in feature_ids]
@@ -63,9 +68,9 @@ class Access:
         return _held(holdings.customer, holdings.time(now), balances, running)
 
     def all_subscriptions(self, customer: CustomerRef, feature_ids: Collection[str], now: int) -> Held:
-        """The customer with all its running subscriptions. Two requests, and one for each feature that entities share.
+        """The customer with all its active subscriptions. Raises NotFound.
 
-        Raises NotFound.
+        Two requests, and one for each feature of which entities hold shares.
         """
         holdings = self._customers.some(customer, [BalanceKey(id) for id in feature_ids], ()).holdings
         at = holdings.time(now)
@@ -73,7 +78,9 @@ class Access:
         return _held(holdings.customer, at, balances, self._customers.subscriptions(customer).values())
 
     def plan(self, env: Environment, subscription: Subscription) -> Plan:
-        """The version of a plan that is subscribed to. It never changes, so it is read once in a container's life."""
+        """The plan of a subscription in the version subscribed to, cached for the container's life: a version in use
+        never changes.
+        """
         key = env, subscription.plan_id, subscription.plan_version
         if key not in self._plan_of:
             try:
@@ -83,7 +90,7 @@ class Access:
         return self._plan_of[key]
 
     def plans(self, env: Environment, subscriptions: Iterable[Subscription]) -> dict[str, Plan]:
-        """The plans of subscriptions, in the versions subscribed to, by the subscription's id."""
+        """The plan of each subscription in the version subscribed to, by the subscription's id."""
         return {subscription.id: self.plan(env, subscription) for subscription in subscriptions}
 
     def _balances(

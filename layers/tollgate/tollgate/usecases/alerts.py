@@ -1,12 +1,12 @@
-"""Which alerts a write of a balance raises: limits that are reached, thresholds that are passed, states of a feature.
+"""Which alerts a write of a balance raises: limits reached, thresholds passed, and states of a feature.
 
-Whether something is reached or passed is the domain's to say (`domain/alerts.py`); here it is decided whether this write is the
-one that raises the alert, so that each crossing raises one.
+`domain/alerts.py` decides whether a limit is reached or a threshold is passed. This module decides whether it was this
+write that reached or passed it, so that each crossing raises one alert.
 
-- A balance that counts alone says by itself what stood before the write and after it.
-- Where several balances count together (entities, credit systems), no record tells what the others held at the time of the
-  write. All are read as they are now, and the alert states (`store/alert_states.py`) say whether the alert was raised before.
-  A crossing that came and went between two reads raises none.
+- A balance that counts alone: the balance before and after the write says so.
+- Where several balances count together (entities, credit systems), no record says what the others held at the time of
+  the write. All are read as they are now, and the alert states (`store/alert_states.py`) say whether the alert was
+  raised before. A crossing that comes and goes between two reads raises none.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ from tollgate.store.alert_states import AlertStateStore, AlertSubject, Standing,
 from tollgate.store.balances import BalanceStore
 from tollgate.usecases.features import FeatureCache
 
-_LIMIT, _STATE = "limit", "state"  # the keys of alert states that are no threshold's
+_LIMIT, _STATE = "limit", "state"  # keys of alert states; those of thresholds are made by `_key_of`
 _PASSED = "passed"
 
 
 class AlertStates:
-    """Which alerts stand, by subject (who watches which feature) and key (the limit, a threshold, or the feature's state).
+    """Which alerts stand, by subject and by key (the limit, a threshold, or the feature's state).
 
-    A subject is read once for a batch of the stream. Every method raises Unavailable.
+    A subject's states are read once for a batch of the stream. Every method raises Unavailable.
     """
 
     def __init__(self, store: AlertStateStore) -> None:
@@ -52,15 +52,16 @@ class AlertStates:
         self._known: dict[AlertSubject, dict[str, Standing]] = {}
 
     def state(self, subject: AlertSubject, key: str) -> Standing | None:
+        """The state of the alert, and the write that raised it; None where it does not stand."""
         if subject not in self._known:
             self._known[subject] = self._store.read(subject)
         return self._known[subject].get(digest(key))
 
     def mark(self, write: BalanceWrite, subject: AlertSubject, key: str, state: str, *, anew: bool) -> bool:
-        """Marks that the alert stands in this state, and returns whether this write raises it.
+        """Records that the alert stands in this state. Returns whether this write raises it.
 
         It does not where another write has raised it in the same state, unless the state begins `anew` with this write.
-        Marked again by the same write, the answer is the same.
+        Repeated for the same write, the answer is the same.
         """
         now = Standing(state, _cause(write))
         if not anew:
@@ -98,8 +99,11 @@ class Alerts:
         self._read: dict[tuple[Environment, str, str], dict[BalanceKey, Balance]] = {}
 
     def raised_by(self, change: Change) -> list[RaisedAlert]:
-        """The alerts that a write raises: limits that a use reached, thresholds that it passed, and a feature's new state.
-        Raises Unavailable; asked again about the same write, the answer is the same."""
+        """The alerts that a write raises: limits that a use reached, thresholds that it passed, and a new state of the
+        feature.
+
+        Raises Unavailable. Repeated for the same write, the answer is the same.
+        """
         after = change.after
         if after is None or after.flag:
             return []
@@ -112,8 +116,9 @@ class Alerts:
         return found + (self._of_state(change, after, own) if own else [])
 
     def _of_limits(self, change: Change, after: Balance, catalog: Catalog) -> Iterator[RaisedAlert]:
-        """The limits of the feature that was used and of the one whose balance paid. Where a grant or a reset put units into a
-        credit system, also those of all features that it pays for, to be cleared."""
+        """The limits of the feature that was used and of the feature whose balance paid. Where a grant or a reset added
+        units to a credit system, the limits of all features that it pays for are checked too, to clear their alerts.
+        """
         key, used = change.write.key, change.uses[-1] if change.uses else None
         more = used is None or change.was_reset
         ids = dict.fromkeys((key.feature_id, used.feature_id) if used else (key.feature_id,))
@@ -129,7 +134,7 @@ class Alerts:
             names = (id, *(pool.feature_id for pool in pools))
             balances: Balances = {key: after} if alone else self._all(change, after, names)
             if any(is_closed(balances.get(at)) for at in (BalanceKey(id, entity_id), BalanceKey(id))):
-                continue  # a usage limit raised its own alert; what else there is makes no difference
+                continue  # a usage limit denies every use, and has raised its own alert
             subject = AlertSubject(change.write.environment, change.write.customer_id, id, entity_id)
             found = reached(feature, pools, entity_id, balances)
             was = reached(feature, pools, entity_id, {**balances, key: change.before})
@@ -150,7 +155,7 @@ class Alerts:
                 self._states.clear(subject, _LIMIT)
 
     def _of_thresholds(self, change: Change, after: Balance) -> Iterator[RaisedAlert]:
-        """The customer's thresholds: they measure all that it and its entities hold of the feature."""
+        """The customer's thresholds, which measure all that the customer and its entities hold of the feature."""
         write = change.write
         customer, alone = BalanceKey(write.key.feature_id), _counts_alone(change, after, "")
         balances: Balances = {write.key: after} if alone else self._all(change, after, (customer.feature_id,))
@@ -169,16 +174,18 @@ class Alerts:
                 anew = alone or (was_below and change.was_reset)
                 if self._states.mark(write, subject, key, _PASSED, anew=anew):
                     yield ThresholdAlert(customer.feature_id, None, passed)
-            elif not change.uses and alert not in before:  # stated by this write, when it was passed already: silent
+            elif not change.uses and alert not in before:  # this write states it, and it was passed before: no alert
                 self._states.mark(write, subject, key, _PASSED, anew=True)
 
     def _of_state(self, change: Change, after: Balance, own: FeatureAlerts) -> list[RaisedAlert]:
-        """The state of the feature's own thresholds, at every change of what the customer and its entities hold of it."""
+        """The state of the feature's own thresholds, after every change of what the customer and its entities hold of
+        it.
+        """
         write = change.write
         customer, alone = BalanceKey(write.key.feature_id), _counts_alone(change, after, "")
         balances: Balances = {write.key: after} if alone else self._all(change, after, (customer.feature_id,))
         grants = grants_at(customer, balances)
-        if not grants:  # nothing is held: there is no such number
+        if not grants:  # without grants there are no remaining units to compare
             return []
         state, value = own.state(grants)
         subject = AlertSubject(write.environment, write.customer_id, *customer)
@@ -196,8 +203,10 @@ class Alerts:
         return [StateAlert(customer.feature_id, state, value, level)]
 
     def _all(self, change: Change, after: Balance, features: Iterable[str]) -> Balances:
-        """All balances that the customer and its entities hold of these features and of the written one, as they are now, with
-        `spent` applied. Resets and expiries are done as far as they were due when the balance was written, and no further."""
+        """All balances that the customer and its entities hold of these features and of the written balance's feature,
+        as they are now, with `spent` applied. Resets and expiries are applied up to the time of the write, and no
+        later.
+        """
         write = change.write
         found: dict[BalanceKey, Balance] = {}
         now = min(write.at, instant_of(after))
@@ -212,7 +221,7 @@ class Alerts:
 
 
 def _of_balance(change: Change, after: Balance) -> Iterator[RaisedAlert]:
-    """What a use reached or passed of the balance's own: its usage limits, and its entity's thresholds."""
+    """The usage limits that a use reached on the written balance, and the thresholds that it passed on an entity's."""
     if not change.uses:
         return
     key = change.write.key
@@ -224,17 +233,17 @@ def _of_balance(change: Change, after: Balance) -> Iterator[RaisedAlert]:
 
 
 def _counts_alone(change: Change, after: Balance, entity_id: str) -> bool:
-    """Whether the written balance is all that counts: it is the customer's own, and no entity has one of the feature."""
+    """Whether only the written balance counts: it is the customer's own, and no entity has a balance of the feature."""
     return not change.write.key.entity_id and not entity_id and ENTITIES not in after.paid_first
 
 
 def _cause(write: BalanceWrite) -> str:
-    """The write, by its item and version."""
+    """The text that identifies the write: its version and the balance key."""
     return f"{write.version}#{write.key.feature_id}#{write.key.entity_id}"
 
 
 def _is_later(known: Standing, write: BalanceWrite) -> bool:
-    """Whether a later write of the same balance made this state: the write at hand has come again."""
+    """Whether a later write of the same balance recorded this state, so the stream has delivered this write again."""
     version, _, item = known.cause.partition("#")
     return item == _cause(write).partition("#")[2] and int(version) > write.version
 

@@ -1,4 +1,4 @@
-"""API keys: made, listed, revoked, and found by their text."""
+"""API keys: created, listed, revoked, and found by their text."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from tollgate.usecases.ids import new_id
 
 
 class ApiKeys:
-    """The use cases around API keys. `now` is epoch milliseconds."""
+    """The use cases around API keys. `now` is epoch ms."""
 
     def __init__(self, store: ApiKeyStore) -> None:
         self._store = store
 
     def find(self, text: str) -> ApiKey | None:
-        """The key of that text, unless it is none or was revoked. One read."""
+        """The key with this text; None where there is none or it was revoked. One read."""
         return self._store.find(api_keys.digest(text)) if text else None
 
     def create(
@@ -30,16 +30,16 @@ class ApiKeys:
         now: int,
         token: Callable[[], str] = lambda: secrets.token_urlsafe(32),
     ) -> tuple[ApiKey, str]:
-        """A new key, and its text: the only time that it can be seen."""
+        """Creates a key; returns it and its text, which is stored nowhere and cannot be read again."""
         text = api_keys.mint(env, scope, token())
         key = ApiKey(new_id("key"), api_keys.digest(text), env, scope, name, api_keys.hint(text), now)
         self._store.add(key)
         return key, text
 
     def list(self, env: Environment) -> list[ApiKey]:
-        """The environment's keys, oldest first."""
+        """The environment's keys, the oldest first."""
         return self._store.list(env)
 
     def revoke(self, env: Environment, key_id: str) -> None:
-        """Forgets a key for good. Raises NotFound."""
+        """Deletes a key. Raises NotFound."""
         self._store.revoke(env, key_id)

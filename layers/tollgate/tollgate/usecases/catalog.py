@@ -1,4 +1,4 @@
-"""The catalog of each environment: features and plans, defined and looked up."""
+"""The catalog of each environment: creating, changing and looking up features and plans."""
 
 from __future__ import annotations
 
@@ -17,34 +17,37 @@ from tollgate.store.table import Refused
 
 
 class Catalogs:
-    """The use cases around features and plans: read from the table each time, unlike `FeatureCache`'s and `PlanCache`'s.
-    `now` is epoch milliseconds."""
+    """The use cases around features and plans. They read the table each time, unlike `FeatureCache` and `PlanCache`.
+    `now` is epoch ms.
+    """
 
     def __init__(self, features: FeatureStore, plans: PlanStore) -> None:
         self._features = features
         self._plans = plans
 
     def create_feature(self, env: Environment, feature: Feature) -> Feature:
-        """Raises AlreadyExists, or InvalidInput and NotFound for a credit system's members."""
+        """Creates a feature. Raises AlreadyExists; for a credit system also InvalidInput, or NotFound for an unknown
+        member.
+        """
         if feature.type is FeatureType.CREDIT_SYSTEM:
             checked_feature(feature, self._features.all(env))
         self._features.add(env, feature)
         return feature
 
     def features(self, env: Environment) -> list[Feature]:
-        """All of them, archived ones too."""
+        """All features, archived ones too."""
         return list(self._features.all(env).values())
 
     def feature(self, env: Environment, feature_id: str) -> Feature:
-        """Raises NotFound."""
+        """The feature with this id. Raises NotFound."""
         return feature_of(self._features.all(env), feature_id)
 
     def catalog(self, env: Environment) -> Catalog:
-        """The features of an environment, read afresh."""
+        """The catalog of an environment, read from the table."""
         return Catalog(self._features.all(env))
 
     def update_feature(self, env: Environment, feature_id: str, change: Callable[[Feature], Feature]) -> Feature:
-        """Raises NotFound, or InvalidInput for a type that is to change."""
+        """Changes a feature. Raises NotFound, or InvalidInput for a change of its type or an invalid member."""
         features = self._features.all(env)
         old = feature_of(features, feature_id)
         new = checked_feature(change(old), features)
@@ -67,8 +70,10 @@ class Catalogs:
             self._features.remove(env, feature_id)
 
     def create_plan(self, env: Environment, plan: Plan) -> Plan:
-        """Raises AlreadyExists, NotFound for an item's unknown feature, InvalidInput for an item that misfits, or
-        InvalidRequest for an automatic plan that no customer could hold beside the other automatic ones."""
+        """Creates a plan. Raises AlreadyExists, NotFound for an unknown feature of an item, InvalidInput for an invalid
+        item, or InvalidRequest for an automatic plan that a customer cannot hold together with the other automatic
+        plans.
+        """
         self._check_plan(env, plan)
         self._plans.add(env, plan)
         return plan
@@ -87,7 +92,7 @@ class Catalogs:
                 raise InvalidRequest(f"Automatic plans can grant at most {MAX_ITEMS} features in all")
 
     def automatic_plans(self, env: Environment) -> list[Plan]:
-        """The plans that a new customer gets by itself."""
+        """The plans that every new customer gets."""
         return [plan for plan in self._plans.all(env) if plan.auto_enable and not plan.archived]
 
     def plans(self, env: Environment) -> list[Plan]:
@@ -99,7 +104,9 @@ class Catalogs:
         return self._plans.every_version(env)
 
     def plans_of(self, env: Environment, subscriptions: Iterable[Subscription]) -> dict[str, Plan]:
-        """The plans of subscriptions, in the versions subscribed to, by the subscription's id. A deleted one is left out."""
+        """The plan of each subscription in the version subscribed to, by the subscription's id. Deleted versions are
+        left out.
+        """
         held = list(subscriptions)
         if not held:
             return {}
@@ -107,15 +114,18 @@ class Catalogs:
         return {s.id: found[s.plan_id, s.plan_version] for s in held if (s.plan_id, s.plan_version) in found}
 
     def mark_used(self, env: Environment, plan: Plan) -> None:
-        """Notes that a customer subscribes to this version of a plan: from now on it is never changed in place."""
+        """Records that a customer has subscribed to this version of a plan: it is never changed in place again."""
         self._plans.mark_used(env, plan)
 
     def plan(self, env: Environment, plan_id: str, version: int | None = None) -> Plan:
-        """One version of a plan, the newest unless told. Raises NotFound."""
+        """One version of a plan; without a version, the newest. Raises NotFound."""
         return self._plans.get(env, plan_id, version)
 
     def update_plan(self, env: Environment, plan_id: str, change: Callable[[Plan], Plan], now: int) -> Plan:
-        """A new version of a plan; where only `archived` changes, the same versions. Raises NotFound, InvalidInput."""
+        """Stores a changed plan as a new version; a change of `archived` alone is made to all versions instead.
+
+        Raises NotFound, or what `create_plan` raises.
+        """
         old = self._plans.get(env, plan_id)
         new = change(old)
         if new.archived != old.archived:
@@ -130,9 +140,10 @@ class Catalogs:
         return new
 
     def edit_plan(self, env: Environment, plan_id: str, change: Callable[[Plan], Plan], now: int) -> Plan:
-        """A plan changed bit by bit: in place while nobody has subscribed to its newest version, else as a new version.
+        """Changes a plan: in place while nobody has subscribed to its newest version, else as a new version.
 
-        Several may do so at once. Raises NotFound, what `change` raises, or Unavailable under constant contention.
+        Several callers may do so at once. Raises NotFound, what `change` or `create_plan` raises, or Unavailable under
+        constant contention.
         """
         for _ in self._plans.turns():
             old = self._plans.get(env, plan_id)
@@ -153,7 +164,9 @@ class Catalogs:
         raise Unavailable("The plan is being changed too often: nothing was changed, try again")
 
     def delete_plan(self, env: Environment, plan_id: str, *, all_versions: bool = False) -> None:
-        """Deletes the newest version of a plan (or all), or archives what some customer has subscribed to."""
+        """Deletes the newest version of a plan, or all; a version that a customer has subscribed to is archived. Raises
+        NotFound.
+        """
         versions = self._plans.versions(env, plan_id)
         for plan in versions if all_versions else versions[-1:]:
             if plan.in_use:

@@ -108,8 +108,8 @@ class Committer:
         *,
         bounded: bool = True,
     ) -> bool:
-        """Writes what many uses did, in one transaction; `now` is the wall clock's (ms). Not `bounded`: they went through past every limit, so that it
-        does not matter what others have drawn of a shared one.
+        """Writes what many uses did, in one transaction; `now` is the wall clock's (ms). Not `bounded`: they went
+        through past every limit, so that it does not matter what others have drawn of a shared one.
 
         Raises InvalidRequest where they do not fit one item or one transaction.
         """

@@ -1,7 +1,7 @@
 """Customers and what they have: entities, subscriptions, and balances set by hand.
 
-A change is one transaction on what is there when it is written: read, decide in the domain, write; again where something was
-changed meanwhile.
+Every change is one transaction: read the holdings, decide in the domain, write; all again where they were changed
+meanwhile.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from tollgate.usecases.ids import new_id
 PAGE = 200  # customers in one Query of their list
 
 Turn = Callable[[Holdings, Catalog, int], Holdings]
-"""A change of holdings, at the customer's time."""
+"""Changes holdings, with the environment's catalog, at the customer's time (epoch ms)."""
 
 
 class SubscriptionFilter(NamedTuple):
@@ -57,9 +57,9 @@ class SubscriptionUpdate(NamedTuple):
 
 
 class Customers:
-    """The use cases around customers. `now` is epoch milliseconds.
+    """The use cases around customers. `now` is epoch ms.
 
-    `keeps_overage`: a free balance that is overdrawn at a reset stays so by as much (autumn.md 3.9).
+    `keeps_overage`: a free grant that is overdrawn at a reset remains overdrawn by as much (autumn.md 3.9).
     """
 
     def __init__(self, store: CustomerStore, catalogs: Catalogs, *, keeps_overage: bool = False) -> None:
@@ -74,19 +74,21 @@ class Customers:
     def page(
         self, env: Environment, position: str, limit: int, *, newest_first: bool = False
     ) -> list[tuple[str, CustomerRef]]:
-        """Up to `limit` customers in order of creation that follow a position (empty: from the first on), each with its own."""
+        """Up to `limit` customers that follow a position (empty: from the first), in order of creation, each with its
+        position.
+        """
         found = self._store.page(env, position, limit, newest_first=newest_first)
         return [(at, CustomerRef(env, id)) for at, id in found]
 
     def refs(self, env: Environment, *, newest_first: bool = False) -> Iterator[CustomerRef]:
-        """Every customer of the environment in order of creation: a Query for each 200."""
+        """Every customer of the environment in order of creation: one Query for each 200."""
         position = ""
         while page := self.page(env, position, PAGE, newest_first=newest_first):
             yield from (customer for _, customer in page)
             position = page[-1][0]
 
     def each(self, customers: Iterable[CustomerRef]) -> Iterator[Holdings]:
-        """What these customers have, in order, without those that do not exist (any more): a Query for each."""
+        """All that these customers have, in order; those that do not exist are left out. One Query for each."""
         for customer in customers:
             try:
                 yield self.get(customer)
@@ -94,7 +96,9 @@ class Customers:
                 continue
 
     def with_entity(self, env: Environment, customer_id: str | None, entity_id: str) -> Holdings:
-        """The customer that has the entity. Where none is named, it is looked for among all. Raises NotFound."""
+        """The holdings of the customer that has this entity. Without a customer id, all customers are searched. Raises
+        NotFound.
+        """
         if customer_id is not None:
             holdings = self.get(CustomerRef(env, customer_id))
             holdings.entity(entity_id)
@@ -107,9 +111,9 @@ class Customers:
     def get_or_create(
         self, env: Environment, customer: Customer, auto_enable_plan_id: str | None, now: int, *, fill: bool = False
     ) -> Holdings:
-        """The customer as stored, or a new one holding the plans that are enabled automatically.
+        """The customer as stored, or a new one with the plans that are enabled automatically.
 
-        `fill`: a name or e-mail that the stored one has not is added. Raises NotFound for an unknown plan, or
+        `fill`: a name or e-mail that the stored customer lacks is added. Raises NotFound for an unknown plan, or
         InvalidRequest where it cannot be attached.
         """
         try:
@@ -143,7 +147,7 @@ class Customers:
         return self.update(CustomerRef(env, customer.id), lambda old: replace(old, name=name, email=email), now)
 
     def create(self, env: Environment, customer: Customer, now: int) -> Holdings:
-        """A new customer; raises AlreadyExists."""
+        """Creates a customer. Raises AlreadyExists."""
         try:
             self.get(CustomerRef(env, customer.id))
         except NotFound:
@@ -151,7 +155,7 @@ class Customers:
         raise AlreadyExists("customer", customer.id)
 
     def update(self, customer: CustomerRef, change: Callable[[Customer], Customer], now: int) -> Holdings:
-        """The customer changed: its profile, or its controls, which its balances follow. Raises NotFound."""
+        """Changes a customer's profile or controls; its balances follow the controls. Raises NotFound."""
 
         def turn(holdings: Holdings, catalog: Catalog, at: int) -> Holdings:
             changed = change(holdings.customer)
@@ -161,7 +165,7 @@ class Customers:
         return self.change(customer, turn, now)
 
     def delete(self, customer: CustomerRef) -> None:
-        """Raises NotFound."""
+        """Deletes a customer and all that it has. Raises NotFound, or Unavailable under constant contention."""
         for _ in self._store.turns():
             try:
                 return self._store.remove(customer.environment, self._store.get(customer))
@@ -170,7 +174,10 @@ class Customers:
         raise Unavailable("The customer is being changed too often: try again")
 
     def advance_test_clock(self, customer: CustomerRef, frozen_time: int, now: int) -> Holdings:
-        """Moves a sandbox customer's time forward; raises Forbidden in the live environment, InvalidInput backward."""
+        """Moves the time of a sandbox customer's test clock forward, to `frozen_time` (epoch ms).
+
+        Raises Forbidden in the live environment, InvalidInput for an earlier time.
+        """
         if customer.environment is not Environment.SANDBOX:
             raise Forbidden("A test clock can be advanced in the sandbox only")
 
@@ -183,7 +190,7 @@ class Customers:
         return self.change(customer, turn, now)
 
     def change(self, customer: CustomerRef, turn: Turn, now: int) -> Holdings:
-        """Applies a change of holdings in one transaction, on what is there when it is written.
+        """Applies a change of holdings in one transaction: on what is stored when it is written.
 
         Raises what `turn` raises, NotFound, or Unavailable under constant contention.
         """
@@ -203,7 +210,7 @@ class Customers:
     # -------------------------------------------------------------- entities
 
     def create_entity(self, customer: CustomerRef, entity: Entity, now: int) -> Holdings:
-        """Raises NotFound, or AlreadyExists."""
+        """Creates an entity of the customer. Raises NotFound, or AlreadyExists."""
 
         def turn(holdings: Holdings, catalog: Catalog, at: int) -> Holdings:
             check_controls(entity.controls, catalog.features)
@@ -212,7 +219,7 @@ class Customers:
         return self.change(customer, turn, now)
 
     def update_entity(self, customer: CustomerRef, entity_id: str, controls: Controls, now: int) -> Holdings:
-        """Raises NotFound."""
+        """Replaces an entity's controls; its balances follow them. Raises NotFound."""
 
         def turn(holdings: Holdings, catalog: Catalog, at: int) -> Holdings:
             check_controls(controls, catalog.features)
@@ -222,7 +229,7 @@ class Customers:
         return self.change(customer, turn, now)
 
     def delete_entity(self, customer: CustomerRef, entity_id: str, now: int) -> None:
-        """Raises NotFound."""
+        """Deletes an entity and its balances, ends its subscriptions, and returns its seat. Raises NotFound."""
         self.change(customer, lambda held, catalog, at: remove_entity(held, catalog, entity_id, at), now)
 
     # -------------------------------------------------------------- subscriptions
@@ -236,7 +243,7 @@ class Customers:
         terms: Terms = NO_TERMS,
         subscription_id: str | None = None,
     ) -> tuple[Subscription, Holdings]:
-        """Subscribes the customer to a plan, and grants what it grants, in one transaction.
+        """Subscribes the customer to a plan and grants what the plan contains, in one transaction.
 
         Raises NotFound, InvalidRequest where the plan cannot be attached, or Unavailable under constant contention.
         """
@@ -255,7 +262,7 @@ class Customers:
     def update_subscription(
         self, customer: CustomerRef, which: SubscriptionFilter, change: SubscriptionUpdate, now: int
     ) -> Subscription:
-        """Cancels a subscription, takes its cancellation back, or changes the quantities that were bought.
+        """Changes what was bought of a subscription, cancels it, or takes a cancellation back.
 
         Raises NotFound, InvalidInput, or InvalidRequest for `uncancel` of one that was not canceled.
         """
@@ -278,7 +285,7 @@ class Customers:
     # -------------------------------------------------------------- balances
 
     def create_balance(self, customer: CustomerRef, new: manual_balances.NewBalance, now: int) -> Holdings:
-        """Raises what `domain.manual_balances.create` raises."""
+        """Creates a balance that no plan gives. Raises what `domain.manual_balances.create` raises."""
         return self.change(customer, lambda held, catalog, at: manual_balances.create(held, catalog, new, at), now)
 
     def update_balance(
@@ -288,7 +295,7 @@ class Customers:
         change: manual_balances.BalanceUpdate,
         now: int,
     ) -> Holdings:
-        """Raises what `domain.manual_balances.update` raises."""
+        """Changes a balance. Raises what `domain.manual_balances.update` raises."""
         return self.update_balances(customer, [(which, change)], now)
 
     def update_balances(
@@ -297,7 +304,7 @@ class Customers:
         changes: Sequence[tuple[manual_balances.BalanceFilter, manual_balances.BalanceUpdate]],
         now: int,
     ) -> Holdings:
-        """Several changes in one transaction."""
+        """Makes several changes of balances in one transaction. Raises what `domain.manual_balances.update` raises."""
 
         def turn(holdings: Holdings, catalog: Catalog, at: int) -> Holdings:
             for which, change in changes:
@@ -309,7 +316,7 @@ class Customers:
     def delete_balance(
         self, customer: CustomerRef, which: manual_balances.BalanceFilter, now: int, *, recalculate: bool
     ) -> Holdings:
-        """Raises what `domain.manual_balances.delete` raises."""
+        """Deletes balances. Raises what `domain.manual_balances.delete` raises."""
         return self.change(
             customer,
             lambda held, catalog, at: manual_balances.delete(held, catalog, which, at, recalculate=recalculate),

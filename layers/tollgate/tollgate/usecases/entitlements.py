@@ -1,4 +1,4 @@
-"""What is a customer entitled to, and what has it used of it: one Query for the customer, whatever it holds."""
+"""What a customer is entitled to, and what it has used of it: one Query of the customer's items."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tollgate.usecases.plans import PlanCache, PlanVersions
 
 
 class CustomerEntitlements(NamedTuple):
-    """The answer, and what it was made of. `now` is the customer's time."""
+    """The entitlements of a customer, and what they were computed from. `now` is the customer's time (epoch ms)."""
 
     holdings: Holdings
     features: list[Entitled]
@@ -26,13 +26,13 @@ class CustomerEntitlements(NamedTuple):
     now: int
 
     def usage(self) -> list[tuple[Entitled, EntitledUsage]]:
-        """The usage of each feature, in order; decided on what was read."""
+        """The usage of each feature, in order, computed from the balances that were read."""
         balances = all_as_of(self.holdings.balances, self.now)
         return [(found, usage_of(found, self.catalog.pools(found.feature.id), balances)) for found in self.features]
 
 
 class Entitlements:
-    """The reading side; `now` is epoch milliseconds."""
+    """The use cases that read entitlements. `now` is epoch ms."""
 
     def __init__(self, customers: CustomerStore, features: FeatureCache, plans: PlanCache) -> None:
         self._customers = customers
@@ -46,9 +46,10 @@ class Entitlements:
         feature_ids: Collection[str] | None = None,
         subscription_ids: Collection[str] | None = None,
     ) -> CustomerEntitlements:
-        """The customer's entitlements. Raises NotFound, or Unavailable: never a shorter answer.
+        """The customer's entitlements. Raises NotFound or Unavailable; the answer is never incomplete.
 
-        One Query (paged past 1 MB); the catalog from the container's cache, read again where it lacks something held.
+        One Query for each 1 MB of the customer's items. The catalog comes from the container's cache, and is read again
+        where it lacks a feature that the customer holds.
         """
         env = customer.environment
         holdings = self._customers.get(customer).holdings

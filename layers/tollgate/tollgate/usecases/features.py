@@ -1,4 +1,4 @@
-"""The features of each environment, cached in the container: the catalog is read on every check and changes rarely."""
+"""The features of each environment, cached in the container: every check needs the catalog, which changes rarely."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ CACHE_SECONDS = 30.0
 
 
 class FeatureCache:
-    """Catalogs by environment, at most `CACHE_SECONDS` old. What is not found is looked for afresh before it is denied,
-    so a feature can be used as soon as it is created."""
+    """Catalogs by environment, at most `CACHE_SECONDS` old. A feature or event name that is not found is looked up in
+    the table, so a feature can be used as soon as it is created.
+    """
 
     def __init__(self, source: FeatureStore, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._source = source
@@ -22,7 +23,9 @@ class FeatureCache:
         self._cached: dict[Environment, tuple[float, Catalog]] = {}
 
     def catalog(self, env: Environment, feature_id: str = "", *, fresh: bool = False) -> Catalog:
-        """The catalog, with that feature in it if it exists; `fresh` bypasses the cache."""
+        """The environment's catalog. It contains the feature `feature_id`, if that exists. `fresh`: it is read from the
+        table.
+        """
         cached = self._cached.get(env)
         recent = cached is not None and not fresh and self._monotonic() - cached[0] <= CACHE_SECONDS
         if cached and recent and (not feature_id or feature_id in cached[1].features):
@@ -32,7 +35,7 @@ class FeatureCache:
         return catalog
 
     def listening(self, env: Environment, event_name: str) -> tuple[Feature, ...]:
-        """The features that an event of that name is a use of; raises NotFound."""
+        """The features that an event of this name is a use of. Raises NotFound."""
         if event_name not in self.catalog(env).events:
             return self.catalog(env, fresh=True).listening(event_name)
         return self.catalog(env).listening(event_name)

@@ -1,4 +1,4 @@
-"""What was used, when and by whom: the history that the stream's consumer writes, listed and summed up."""
+"""What was used, when and by whom: the history of usage, listed and added up."""
 
 from __future__ import annotations
 
@@ -30,13 +30,15 @@ from tollgate.store.history import HistoryStore, ReadBudget, queries
 from tollgate.usecases.catalog import Catalogs
 from tollgate.usecases.customers import Customers
 
-MOST_ENTRIES = 100_000  # and sums, read for one question
-MOST_LOOKED = 20_000  # for one page of a list
-MOST_QUERIES = 1000  # for the sums of one question: four at a time, they are well within the function's time
+MOST_ENTRIES = 100_000  # entries and sums that are read for one question
+MOST_LOOKED = 20_000  # entries that are read for one page of a list
+MOST_QUERIES = 1000  # queries for the sums of one question: four at a time, they take far less than the function may
 
 
 class Query(NamedTuple):
-    """Which uses are asked for, and when: all that match. Times in ms; `end` is left out."""
+    """Which uses are asked for: those of [start, end) (epoch ms) that match all other fields. A field that is None or
+    empty matches any.
+    """
 
     start: int
     end: int
@@ -47,6 +49,7 @@ class Query(NamedTuple):
     filters: Mapping[str, str] = {}
 
     def matches(self, one: Entry | Sum) -> bool:
+        """Whether an entry or a sum is of the entity, the features and the properties asked for."""
         return (
             (not self.features or one.feature_id in self.features)
             and self.entity_id in (None, one.entity_id)
@@ -55,14 +58,14 @@ class Query(NamedTuple):
 
 
 class HistoryPage(NamedTuple):
-    """`position` is where the next page goes on; None where there is none."""
+    """Entries, and the position after which the next page starts; None: there is no more."""
 
     entries: list[Entry]
     position: str | None
 
 
 class Usage:
-    """The use cases around the history of usage."""
+    """The use cases around the history of usage. `now` and all times are epoch ms."""
 
     def __init__(self, history: HistoryStore, catalogs: Catalogs, customers: Customers) -> None:
         self._history = history
@@ -71,7 +74,7 @@ class Usage:
 
     @property
     def retention_ms(self) -> int:
-        """How long a use is kept after it was recorded, in milliseconds."""
+        """How long an entry is kept after it was recorded, in ms."""
         return self._history.retention_days * DAY_MS
 
     def catalog(self, env: Environment) -> Catalog:
@@ -79,8 +82,10 @@ class Usage:
         return self._catalogs.catalog(env)
 
     def page(self, env: Environment, query: Query, position: str, limit: int) -> HistoryPage:
-        """Up to `limit` uses, newest first, that follow a position (empty: from the newest on). Where few match, a page is
-        short and goes on all the same."""
+        """Up to `limit` uses that follow a position (empty: from the newest), the newest first.
+
+        Where few entries match, a page holds fewer than `limit` and still has a next page.
+        """
         found: list[Entry] = []
         for looked, (key, entry) in enumerate(self._entries(env, query, position)):
             if len(found) == limit or looked == MOST_LOOKED:
@@ -91,7 +96,7 @@ class Usage:
         return HistoryPage(found, None)
 
     def all(self, env: Environment, query: Query) -> list[Entry]:
-        """All of them, newest first. Raises InvalidRequest where they are too many."""
+        """All uses that match, the newest first. Raises InvalidRequest where they are too many."""
         return list(self._read(env, query, ReadBudget(MOST_ENTRIES)))
 
     def _read(self, env: Environment, query: Query, allowance: ReadBudget) -> Iterator[Entry]:
@@ -101,18 +106,24 @@ class Usage:
                 yield entry
 
     def _entries(self, env: Environment, query: Query, position: str = "") -> Iterator[tuple[str, Entry]]:
-        """All of the range and customer, with their positions."""
-        if query.customer_id is None:  # a customer's are one partition, however long the range
+        """All entries of the query's range and customer, with their positions; the other fields are not compared."""
+        if query.customer_id is None:  # one customer's entries are in one partition, however long the range
             query = self._kept(query)
         return self._history.entries(env, query.customer_id, query.start, query.end, position)
 
     def _kept(self, query: Query) -> Query:
-        """What of a range can hold uses. They are kept so long after they were recorded, and may have been late then."""
+        """The query's range, cut to the times of which entries can be stored: for the retention, and as late or early
+        as a use may be reported.
+        """
         oldest = query.now - self.retention_ms - LATE_MS
         return query._replace(start=max(query.start, oldest), end=min(query.end, query.now + EARLY_MS + 1))
 
     def _used(self, env: Environment, query: Query) -> Query:
-        """The same of one customer, whose test clock and backdated uses may be anywhere: its entries tell where."""
+        """The query's range, cut to the times at which there can be uses.
+
+        One customer's uses may be of any time (a test clock, backdated uses), so its first and last entry are looked
+        up.
+        """
         kept = self._kept(query)
         if query.customer_id is None or kept == query:
             return kept
@@ -150,10 +161,12 @@ class Usage:
                 yield from self._read(env, part_of, allowance)
 
     def range_of(self, env: Environment, name: str, customer_id: str | None, now: int) -> tuple[int, int]:
-        """A range by its name: hours or days back from now, or billing cycles of the customer.
+        """The range [start, end) (epoch ms) with this name: hours or days back from now, or billing cycles of the
+        customer.
 
-        `1bc` is the cycle that runs, `3bc` it and the two before, `last_cycle` the one before. Where nothing of the
-        customer's recurs (or no customer is named), a cycle is 30 days. Raises NotFound for an unknown customer.
+        `1bc` is the current cycle, `3bc` the current one and the two before it, `last_cycle` the one before. Where no
+        subscription of the customer recurs, or no customer is named, a cycle is 30 days. Raises NotFound for an unknown
+        customer.
         """
         holdings = self._customers.get(CustomerRef(env, customer_id)) if customer_id is not None else None
         at = holdings.time(now) if holdings else now
@@ -165,7 +178,7 @@ class Usage:
 
 
 def _cycles_down(holdings: Holdings | None, at: int) -> Iterator[int]:
-    """The starts of billing cycles, from the one that runs at `at` back."""
+    """The starts of billing cycles (epoch ms), from the cycle that contains `at` backwards, without end."""
     held = holdings.active(at) if holdings else []
     cycles = [(s.cycle_anchor, s.cycle) for s in held if not s.add_on and s.cycle and s.cycle_anchor <= at]
     while True:

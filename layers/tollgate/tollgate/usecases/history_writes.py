@@ -1,4 +1,4 @@
-"""Writing the history of usage: what the consumer of the table's stream does with the changes that it read."""
+"""Writing the history of usage: what the consumer of the table's stream does with the changes that it reads."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from tollgate.store.history import HistoryStore
 
 
 def write_history(history: HistoryStore, changes: Iterable[Change], *, overtaken: bool = False) -> None:
-    """Writes an entry for each use of these changes, then adds them to the sums by hour and day.
+    """Writes an entry for each use of these changes, then adds the uses to the sums by hour and day.
 
-    `overtaken`: later changes of the same balances may have been written before these, which were given up on. Raises
-    Unavailable; it may be repeated, whole or in other batches, and nothing is counted twice.
+    `overtaken`: these changes could not be written in their turn, so later ones of the same balances may have been
+    written before them. Raises Unavailable. May be repeated, in whole or in other batches: nothing is counted twice.
     """
     entries: list[tuple[Environment, Entry, int]] = []
     last: dict[Environment, int] = {}

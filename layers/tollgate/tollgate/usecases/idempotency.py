@@ -1,4 +1,6 @@
-"""Calls under an idempotency key that no balance write carries: the key is claimed before, and kept or given back after."""
+"""Calls whose idempotency key no balance write stores: the key is claimed before the call, and kept or freed after
+it.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +17,14 @@ T = TypeVar("T")
 
 
 class Idempotency:
-    """The use cases around idempotency keys. `now` is epoch milliseconds."""
+    """The use cases around idempotency keys. `now` is epoch ms."""
 
     def __init__(self, store: IdempotencyStore) -> None:
         self._store = store
 
     def guarded(self, env: Environment, keys: Sequence[IdempotencyKey], now: int, call: Callable[[], T]) -> T:
-        """The call's result. A failed call gives its keys back, so that it can be repeated (autumn.md 3.10).
+        """Runs `call` under these keys and returns its result. A failed call frees its keys, so it can be repeated
+        (autumn.md 3.10).
 
         Raises what the call raises, DuplicateRequest where a key is in use, or Unavailable.
         """
@@ -43,8 +46,9 @@ class Idempotency:
         return result
 
     def seed(self, env: Environment, key: IdempotencyKey, now: int) -> uuid.UUID:
-        """What a call under a claimed key makes ids from: the same for its repeats, also after a failure.
+        """The value from which a call under a claimed key makes its ids: the same for repeats of the call, also after a
+        failure.
 
-        Raises Unavailable or OutcomeUnknown; the repeat then finds it, or makes it.
+        Raises Unavailable or OutcomeUnknown; a repeat then finds the value or stores one.
         """
         return self._store.seed(env, key, now)

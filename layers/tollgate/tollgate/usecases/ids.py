@@ -1,4 +1,4 @@
-"""Ids that are made at random."""
+"""Random ids."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import uuid
 
 
 def new_id(kind: str) -> str:
-    """An id that nothing has yet: `kind`, an underscore and 32 hex digits."""
+    """A new random id: `kind`, an underscore and 32 hex digits."""
     return f"{kind}_{uuid.uuid4().hex}"

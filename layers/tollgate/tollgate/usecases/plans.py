@@ -1,4 +1,4 @@
-"""The plans of each environment, cached in the container: an answer names the plan that each grant came from."""
+"""The plans of each environment, cached in the container: answers name the plan that each grant came from."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ PlanVersions = Mapping[tuple[str, int], Plan]
 
 
 class PlanCache:
-    """Every version of every plan, at most `CACHE_SECONDS` old. What is not found is looked for afresh."""
+    """Every version of every plan, at most `CACHE_SECONDS` old. A version that is not found is looked up in the
+    table.
+    """
 
     def __init__(self, source: PlanStore, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._source = source
@@ -22,7 +24,7 @@ class PlanCache:
         self._cached: dict[Environment, tuple[float, PlanVersions]] = {}
 
     def versions(self, env: Environment, wanted: Collection[tuple[str, int]] = ()) -> PlanVersions:
-        """By id and version, with the `wanted` ones in it if they exist."""
+        """The plans by id and version. They contain the `wanted` versions, as far as these exist."""
         cached = self._cached.get(env)
         recent = cached is not None and self._monotonic() - cached[0] <= CACHE_SECONDS
         if cached and recent and all(key in cached[1] for key in wanted):

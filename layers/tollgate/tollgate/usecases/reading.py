@@ -34,8 +34,8 @@ class BalanceReader:
     def read(self, customer: CustomerRef, request: UseRequest, now: int) -> ReadState:
         """The balances that may pay for a request, and those that bound it.
 
-        One request; one more for each feature of which entities hold balances that count here, and one for a test clock.
-        Raises NotFound where there is no such customer or entity.
+        One request; one more for each feature of which entities hold balances that count here, and one for a test
+        clock. Raises NotFound where there is no such customer or entity.
         """
         stored = self._store.read(customer, request.keys, request.entity_id)
         if not stored and not request.entity_id and not self._store.has_customer(customer):

@@ -1,4 +1,4 @@
-"""Reservations: hold units before the cost is known, finalize or release them after."""
+"""Reservations: units are held before the cost is known, and finalized (confirmed or released) afterwards."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ NOT_EXPIRED = "The balance is being changed too often: the lock could not be exp
 
 
 class LockTerms(NamedTuple):
-    """How units are held: under which id, until when (None: a day), and what becomes of what is not there."""
+    """How units are held: the lock id, the expiry (epoch ms; None: in a day), and what becomes of units that are not
+    covered.
+    """
 
     lock_id: str
     expires_at: int | None = None
@@ -39,9 +41,9 @@ class LockTerms(NamedTuple):
 
 
 class Finalization(NamedTuple):
-    """How a reservation ends: at `final` units (None: what it held), confirmed or released.
+    """How a reservation ends: at `final` units (None: what it held), or released.
 
-    `properties` of the use replace those it was held with; None keeps them.
+    `properties` of the use replace those that it was held with; None keeps them.
     """
 
     final: Decimal | None = None
@@ -50,7 +52,7 @@ class Finalization(NamedTuple):
 
 
 class Reservations:
-    """The use cases around reservations. `now` is the wall clock's time in epoch milliseconds."""
+    """The use cases around reservations. `now` is the wall clock's time in epoch ms."""
 
     def __init__(self, ledger: Ledger, tracking: Tracking, locks: LockStore) -> None:
         self._store, self._features, self._reader, self._committer = ledger
@@ -58,9 +60,11 @@ class Reservations:
         self._locks = locks
 
     def hold(self, caller: Caller, command: UseCommand, terms: LockTerms, now: int) -> Outcome:
-        """Decides and holds in one transaction: one read and one write of every balance it draws from, and the lock's.
+        """Decides a use and holds its units: one read of every balance that it may draw from, and one transaction that
+        writes those that changed and the lock.
 
-        Raises NotFound, InvalidRequest for what cannot be held, InvalidInput for the expiry, LockAlreadyExists.
+        Raises NotFound, InvalidRequest for a feature whose units cannot be held, InvalidInput for the expiry,
+        LockAlreadyExists.
         """
         catalog = self._features.catalog(caller.environment, command.feature_id)
         request = command.request_in(catalog)._replace(overage=terms.overage)
@@ -73,7 +77,7 @@ class Reservations:
         return until_written(self._store.turns(), lambda _: self._hold(call, terms), NOT_HELD)
 
     def _hold(self, call: UseCall, terms: LockTerms) -> Outcome | None:
-        """Decides on what is there, and writes it; None where it had changed."""
+        """Decides on what is stored, and writes it; None where something had changed since it was read."""
         request = call.request
         read = self._reader.read(call.customer, request, call.now)
         held = HoldTerms(digest_of(terms.lock_id), _expiry(terms.expires_at, read.now))
@@ -94,9 +98,10 @@ class Reservations:
         return used(request, decision, read.now)._replace(allowed=True)
 
     def finalize(self, caller: Caller, lock_id: str, how: Finalization, now: int) -> Decimal:
-        """Confirms a reservation (at what it held, or at another amount), or releases it; by how much its use changed.
+        """Confirms a reservation, at what it held or at another amount, or releases it. Returns by how many units its
+        use changed.
 
-        Raises InvalidRequest where no such reservation lives, or Conflict where another call is finalizing it.
+        Raises InvalidRequest where no such reservation holds units, or Conflict where another call is finalizing it.
         """
         if how.releases:
             if how.final is not None:
@@ -115,7 +120,7 @@ class Reservations:
         )
 
     def _finalize(self, caller: Caller, lock: Lock, request: UseRequest, how: Finalization, now: int) -> Decimal | None:
-        """By how much the use changed; None where something had changed since it was read."""
+        """By how many units the use changed; None where something had changed since it was read."""
         reservation = lock.reservation
         customer = CustomerRef(caller.environment, reservation.customer_id)
         keys = {*(key for key, _ in reservation.drawn_from), *request.keys}
@@ -141,16 +146,17 @@ class Reservations:
         return decision.drawn if written else None
 
     def expire(self, env: Environment, digest: str, now: int) -> None:
-        """Records that a reservation's time is over. Its units were free to use from that instant on; this only tells of
-        it."""
+        """Records that a reservation has expired. Its units were free from that instant on, without this write."""
         lock = self._locks.get(env, digest)
         if lock is None or lock.state != "held":
             return
-        with suppress(DuplicateRequest):  # somebody finalized it first
+        with suppress(DuplicateRequest):  # another call finalized it first
             until_written(self._store.turns(), lambda _: self._expire(env, lock, now), NOT_EXPIRED)
 
     def _expire(self, env: Environment, lock: Lock, now: int) -> bool | None:
-        """True where it is recorded, False where its time is not over yet; None where something had changed."""
+        """True where the expiry is recorded, False where it is still to come; None where something had changed since it
+        was read.
+        """
         reservation = lock.reservation
         customer = CustomerRef(env, reservation.customer_id)
         keys = [key for key, _ in reservation.drawn_from]
@@ -173,13 +179,13 @@ class Reservations:
         return self._committer.commit(call, own, decision, [write], is_use=False) or None
 
     def live(self, env: Environment, digests: list[str], now: int) -> list[Lock]:
-        """The live reservations among these ids, oldest first."""
+        """Those of these reservations (digests of lock ids) that still hold units, the oldest first."""
         found = [lock for lock in self._locks.get_all(env, digests) if lock.live(now)]
         return sorted(found, key=lambda lock: (lock.reservation.created_at, lock.reservation.id))
 
 
 def _expiry(asked: int | None, now: int) -> int:
-    """When a hold ends (ms): as asked, or in a day. Raises InvalidInput."""
+    """When a hold expires (epoch ms): as asked, or in a day. Raises InvalidInput for a time that is not allowed."""
     if asked is None:
         return now + LONGEST_MS
     if asked <= now:
@@ -190,7 +196,7 @@ def _expiry(asked: int | None, now: int) -> int:
 
 
 def _reservation(command: UseCommand, lock_id: str, terms: HoldTerms, decision: Decision, now: int) -> Reservation:
-    """The record of what was held."""
+    """The reservation to store: what was asked for, and what was drawn from each balance."""
     drawn_from: dict[BalanceKey, Decimal] = {}
     for key, balance in decision.balances.items():
         for held in balance.holds:

@@ -136,8 +136,9 @@ class Tracking:
         return used(call.request, decision, read.now)
 
     def _use_fast(self, call: UseCall) -> Outcome | StoredBalance | None:
-        """One write decides, and nearly always that is all: its outcome. Else the balance that declined, for the slow path
-        to think about; None where there is no such balance."""
+        """One write decides, and nearly always that is all: its outcome. Else the balance that declined, for the slow
+        path to think about; None where there is no such balance.
+        """
         request = call.request
         own = request.key
         alone = not request.pools and not request.entity_id

@@ -1,7 +1,7 @@
-"""Counting what has happened: events that name themselves and have properties, each exactly one time by its id.
+"""Counting events that have happened, each exactly once by its id.
 
-An event of a customer that nobody has heard of waits in the table, and is counted when the customer comes to hold
-something that it is a use of.
+An event whose customer does not exist waits in the table. It is counted when the customer gets a balance of a feature
+that the event is a use of.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ SCOPE = "event"
 WAITS_ON = "The balances are being changed too often: the event waits on, try again"
 T = TypeVar("T")
 _PAGE = 25
-_MOST_BYTES = 4096  # of properties, in a balance item
+_MOST_BYTES = 4096  # of an event's properties, in a balance item
 
 
 class QueuedEvent(NamedTuple):
-    """An event that was reported, and by which key.
+    """A reported event, and the API key that sent it.
 
-    - `receipt`: somebody may ask whether it was received, even where no feature hears it.
-    - `expected`: it is a mistake that no feature hears it.
-    - `marker`: the idempotency key that says that it was counted, where its id alone does not.
-    - `by_its_time`: it is decided at its own time, else when it is counted.
+    - `receipt`: its id is stored even where no feature counts it, because a caller may ask whether it was received.
+    - `expected`: it is an error where no feature counts it.
+    - `marker`: the idempotency key that says that it was counted, where that is not its own id's.
+    - `by_its_time`: it is decided at its own time; else at the time at which it is counted.
     """
 
     env: Environment
@@ -57,23 +57,26 @@ class QueuedEvent(NamedTuple):
 
     @property
     def id(self) -> str:
+        """The event's id."""
         return self.event.id
 
     @property
     def customer(self) -> CustomerRef:
+        """The customer that the event is of."""
         return CustomerRef(self.env, self.event.customer_id)
 
     @property
     def idempotency_keys(self) -> tuple[IdempotencyKey, ...]:
+        """The key that says whether the event was counted."""
         return (self.marker or IdempotencyKey(SCOPE, self.event.id, KEPT_MS, self.event.customer_id),)
 
     def decided_at(self, now: int) -> int:
-        """The time (ms) at which it is decided, by the customer's time `now`."""
+        """The time (epoch ms) at which it is decided, where the customer's time is `now`."""
         return min(self.event.at, now) if self.by_its_time else now
 
 
 class _Timed(NamedTuple):
-    """An event, the key that reported it, and the time (ms) at which it is decided."""
+    """An event, the API key that sent it, and the time at which it is decided (epoch ms)."""
 
     event: UsageEvent
     key_id: str
@@ -81,7 +84,7 @@ class _Timed(NamedTuple):
 
 
 class _Hearing(NamedTuple):
-    """The features that hear each event's name, and the catalog that they are in."""
+    """The features that count events of each name, and the catalog that they are in."""
 
     by_name: Mapping[str, Sequence[Feature]]
     catalog: Catalog
@@ -95,14 +98,14 @@ class _Hearing(NamedTuple):
 
 
 class _DecidedEvents(NamedTuple):
-    """What events did, and which periods have counted each of their values now (of COUNT_UNIQUE)."""
+    """The decision on several events, and, of COUNT_UNIQUE, the periods that have counted each of their values now."""
 
     decision: BatchDecision
     counted_in: dict[Value, PeriodsCounted]
 
 
 class UsageEvents:
-    """The use cases around reported events. `now` is epoch milliseconds."""
+    """The use cases around usage events. `now` is epoch ms."""
 
     def __init__(self, ledger: Ledger, idempotency: IdempotencyStore, store: UsageEventStore) -> None:
         self._ledger = ledger
@@ -110,12 +113,15 @@ class UsageEvents:
         self._store = store
 
     def write(self, events: Sequence[QueuedEvent], catalog: Catalog, now: int) -> Sequence[QueuedEvent] | None:
-        """Counts events of one customer in every feature that hears them, or keeps them for a customer to come.
+        """Counts events of one customer in every feature whose meter counts them, or keeps them until the customer
+        exists.
 
-        One read and one transaction, of what they moved and of each one's id. Returns those that are left, where a balance
-        changes by itself before them; None where something had changed since it was read. An event that no feature hears
-        moves nothing: its id alone is kept. Raises DuplicateRequest where any was received before, InvalidRequest where
-        they do not fit one transaction, or Unavailable.
+        One read, and one transaction of the balances that changed and the events' idempotency keys. Of an event that no
+        feature counts, only the key is stored. Returns the events that remain, because a balance changes by itself
+        before them; None where something had changed since it was read.
+
+        Raises DuplicateRequest where an event was received before, InvalidRequest where they do not fit one
+        transaction, or Unavailable.
         """
         hearing = _Hearing.of([one.event for one in events], catalog)
         customer = events[0].customer
@@ -137,19 +143,22 @@ class UsageEvents:
         return [self._idempotency.write(one.env, key, now) for one in events for key in one.idempotency_keys]
 
     def _kept(self, one: QueuedEvent, heard: bool, now: int) -> bool:
-        """Keeps an event for its customer to come, or its id alone; False where the customer was made meanwhile."""
+        """Keeps an event until its customer exists (only its id, where it is not `heard`); False where the customer was
+        created meanwhile.
+        """
         (key,) = one.idempotency_keys
         write = self._idempotency.write(one.env, key, now)
         try:
             if heard:
                 return self._store.wait(one.customer, one.event, one.key_id, write, now)
             self._ledger.store.commit(one.customer, (), (), [write])
-        except DuplicateRequest:  # it was received before
+        except DuplicateRequest:  # the event was received before
             pass
         return True
 
     def count_waiting(self, customer: CustomerRef, now: int) -> None:
-        """Counts the events that waited for this customer and are a use of something it holds; the others wait on.
+        """Counts the events that wait for this customer and are a use of a feature that it holds; the others keep
+        waiting.
 
         Raises Unavailable; what was counted before stays counted.
         """
@@ -168,19 +177,23 @@ class UsageEvents:
                 return False
             return self._commit(customer, decided, found, [self._store.counted(waiting)], now) or None
 
-        with suppress(DuplicateRequest):  # somebody else has just counted it
+        with suppress(DuplicateRequest):  # another call has just counted it
             until_written(self._ledger.store.turns(), attempt, WAITS_ON)
 
     def missing(
         self, env: Environment, ids: Sequence[str], now: int, since: int, customer_id: str | None = None
     ) -> list[str]:
-        """Of these ids, those of no event (of that customer) that was received at or after `since` (ms)."""
+        """Those of these ids under which no event (of this customer, if one is named) was received at or after `since`
+        (epoch ms).
+        """
         used = self._idempotency.used(env, [IdempotencyKey(SCOPE, id, KEPT_MS) for id in dict.fromkeys(ids)], now)
         received = {id for id, (at, about) in used.items() if at >= since and customer_id in (None, about)}
         return [id for id in dict.fromkeys(ids) if id not in received]
 
     def _read(self, customer: CustomerRef, events: Sequence[UsageEvent], hearing: _Hearing) -> EventRead:
-        """One request; one more for each feature of which entities hold shares."""
+        """Reads what the events may change: one request, and one more for each feature of which entities hold
+        shares.
+        """
         features = {feature.id for event in events for feature in hearing.features(event)}
         ids = {id for each in features for id in (each, *(pool.feature_id for pool in hearing.catalog.pools(each)))}
         values = {value: None for event in events for f in hearing.features(event) if (value := _value(event, f))}
@@ -198,8 +211,9 @@ class UsageEvents:
         keys: Sequence[TransactWriteItemTypeDef],
         now: int,
     ) -> bool:
-        """Writes what events did in one transaction with the ids that they are counted under; False where something had
-        changed since it was read. Raises DuplicateRequest or InvalidRequest."""
+        """Writes what events did and their idempotency keys in one transaction; False where something had changed since
+        it was read. Raises DuplicateRequest or InvalidRequest.
+        """
         env = customer.environment
         values = [self._store.count_value(env, value, found, counted) for value, counted in decided.counted_in.items()]
         return self._ledger.committer.commit_batch(
@@ -208,7 +222,9 @@ class UsageEvents:
 
 
 def _decide(events: Sequence[_Timed], hearing: _Hearing, found: EventRead) -> _DecidedEvents:
-    """What events do, feature by feature, each on what the one before left."""
+    """Decides the events one after another, and of each event feature by feature, each on the balances that the one
+    before left.
+    """
     balances = _balances(found)
     batch = UseBatch()
     counted_in: dict[Value, PeriodsCounted] = {}
@@ -234,15 +250,16 @@ def _balances(found: EventRead) -> Balances:
 
 
 def _time(found: EventRead, now: int) -> int:
-    """The customer's time (ms)."""
+    """The customer's time (epoch ms)."""
     return now if found.frozen_time is None else found.frozen_time
 
 
 def before_a_change(
     ones: Sequence[T], decided_at: Callable[[T], int], balances: Balances, now: int
 ) -> tuple[list[T], list[T]]:
-    """What is to be decided, in the order of its times, in two: those up to the next instant at which one of the balances
-    changes by itself, counted from the first one's time, and the rest."""
+    """Splits uses or events, ordered by the time at which they are decided, in two: those up to the next instant at
+    which one of the balances changes by itself, counted from the first one's time, and the rest.
+    """
     ordered = sorted(ones, key=decided_at)
     first = decided_at(ordered[0])
     until = max(first, min((instant_of(balance) for balance in all_as_of(balances, first).values()), default=now))
@@ -256,7 +273,7 @@ def _value(event: UsageEvent, feature: Feature) -> Value | None:
 
 
 def _carried(event: UsageEvent) -> dict[str, object]:
-    """The event's properties, as many of them, in their order, as a balance item can carry."""
+    """The event's properties in their order, as many as a balance item may carry."""
     kept: dict[str, object] = {}
     size = 2
     for name, value in event.properties.items():

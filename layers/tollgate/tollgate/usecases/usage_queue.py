@@ -1,13 +1,14 @@
-"""Counting what comes through the queue: many uses at once, each exactly one time by its id.
+"""Counting the uses and events of the usage queue: many at once, each exactly once by its id.
 
-Uses of one balance, and events of one customer, are decided one after another and written together: one transaction holds
-the markers of all their ids and one write of each balance that they moved. A marker that is there already says that its use
-was counted. Where something had changed since it was read, all of it is read and decided again.
+Uses of one balance, and events of one customer, are decided one after another and written together: one transaction
+contains the idempotency keys of all of them and one write of each balance that they changed. A key that is in use
+already says that its use was counted. Where a balance was written since it was read, everything is read and decided
+again.
 
-A use that was reported (`by_its_time`) is decided at its own time: it falls into the period that was running then, as long
-as that period's grant has not been reset, and into the one that runs now otherwise. The uses of one write all fall before
-the next instant at which a balance changes by itself. What happened to it then (a reset, an expiry) is told from the balance
-before and after the write that takes it in, and that write has to come between the uses.
+A reported use (`by_its_time`) is decided at its own time: it counts in the period of that time as long as that period's
+grant has not been reset, else in the current period. All uses of one write lie before the next instant at which a
+balance changes by itself: what happens to it then (a reset, an expiry) is computed from the balance before and after a
+write, so a write must come in between.
 """
 
 from __future__ import annotations
@@ -37,19 +38,20 @@ from tollgate.usecases.retry import until_written
 from tollgate.usecases.usage_events import QueuedEvent, UsageEvents, before_a_change
 from tollgate.usecases.use_batch import UseBatch
 
-MOST_WRITES = 80  # of ids and of values that are counted once, in one transaction, which holds a hundred writes
-MOST_BYTES = 48_000  # of one group's uses, in the item that remembers most of them
-SECONDS = 12.0  # the function has twenty
+MOST_WRITES = 80  # of idempotency keys and unique values in one transaction, which may contain a hundred writes
+MOST_BYTES = 48_000  # of one group's uses, in the item that records most of them
+SECONDS = 12.0  # for counting; the function may run for twenty
 THREADS = 4
 CHANGING = "The balances are being changed too often: nothing was counted, try again"
 
 
 class QueuedUse(NamedTuple):
-    """A use that has come through the queue: `value` units of a feature, or of all features that list an event's name,
-    used at `at` (ms).
+    """A use from the usage queue: `value` units of a feature, or of all features that list an event's name, used at
+    `at` (epoch ms).
 
+    - `key_id`: the API key that sent it.
     - `idempotency_keys`: the keys that say whether it was counted, its own first.
-    - `by_its_time`: it is decided at its own time, else when it is counted.
+    - `by_its_time`: it is decided at its own time; else at the time at which it is counted.
     """
 
     env: Environment
@@ -68,21 +70,23 @@ class QueuedUse(NamedTuple):
 
     @property
     def customer(self) -> CustomerRef:
+        """The customer that the use is of."""
         return CustomerRef(self.env, self.customer_id)
 
     def decided_at(self, now: int) -> int:
-        """The time (ms) at which it is decided, by the customer's time `now`."""
+        """The time (epoch ms) at which it is decided, where the customer's time is `now`."""
         return min(self.at, now) if self.by_its_time else now
 
     def request_of(self, feature: Feature, catalog: Catalog) -> UseRequest:
-        """The use as one of this feature."""
+        """The use as a request of this feature."""
         pools = catalog.pools(feature.id)
         return UseRequest(feature, pools, self.entity_id, self.value, self.overage, self.properties)
 
 
 class _Numbered(NamedTuple):
-    """One of what came, by its number and the time (ms) at which it is decided; `writes` and `size` (bytes) are its share
-    of a transaction."""
+    """A use or an event with its number in the queue's batch and the time at which it is decided (epoch ms). `writes`
+    and `size` (bytes) are what it takes of a transaction.
+    """
 
     number: int
     at: int
@@ -92,7 +96,7 @@ class _Numbered(NamedTuple):
 
 
 class _Uses(NamedTuple):
-    """Uses of the same features by the same customer (or entity)."""
+    """Uses of the same features by the same customer or entity."""
 
     customer: CustomerRef
     entity_id: str
@@ -101,12 +105,12 @@ class _Uses(NamedTuple):
 
 
 Write = Callable[[Sequence[QueuedUse | QueuedEvent]], "Sequence[QueuedUse | QueuedEvent] | None"]
-"""Decides on some of a group and writes what they did, or what the first of them did; those that are left, or None where
-something had changed since it was read and nothing was written."""
+"""Decides the uses or events, and writes as many of them, from the first on, as one write can take. Returns those that
+remain; None where something had changed since it was read, and nothing was written."""
 
 
 class _Group(NamedTuple):
-    """What is decided and written together."""
+    """Uses or events that are decided and written together."""
 
     env: Environment
     ones: list[_Numbered]
@@ -114,7 +118,7 @@ class _Group(NamedTuple):
 
 
 class UsageQueue:
-    """The use cases around the queue. `now` is epoch milliseconds."""
+    """The use cases around the usage queue. `now` is epoch ms."""
 
     def __init__(
         self,
@@ -131,9 +135,10 @@ class UsageQueue:
         self._monotonic = monotonic
 
     def count(self, queued: Sequence[QueuedUse | QueuedEvent], now: int) -> list[Exception | None]:
-        """What became of each: None where it is done with (counted now or before, or rightly refused), else the error.
+        """Counts uses and events. Returns for each: None where it is done (counted now or before, or correctly
+        refused), else the error.
 
-        An Unavailable may be tried again; any other error would come again.
+        An Unavailable may be tried again; any other error would occur again.
         """
         outcome: list[Exception | None] = [None] * len(queued)
         first: dict[tuple[Environment, IdempotencyKey], int] = {}
@@ -160,7 +165,7 @@ class UsageQueue:
                 outcome[number] = error
 
         def count_group(group: _Group) -> dict[int, Exception]:
-            """One thread for each group: two would only meet on its balance."""
+            """Counts a group, in parts. Each group has one thread: a second one would only meet it on its balance."""
             failed: dict[int, Exception] = {}
             in_order = sorted(group.ones, key=lambda one: one.at)
             for part in packed(in_order, MOST_WRITES, lambda one: one.size, MOST_BYTES, lambda one: one.writes):
@@ -178,7 +183,7 @@ class UsageQueue:
     # -------------------------------------------------------------- what is written together
 
     def _group_use(self, groups: dict[Hashable, _Group], number: int, queued: QueuedUse, now: int) -> None:
-        """Raises NotFound where there is no such feature."""
+        """Adds a use to its group. Raises NotFound where there is no such feature."""
         heard = self._features_of(queued)
         key = "use", queued.customer, queued.entity_id, tuple(feature.id for feature in heard)
 
@@ -198,8 +203,10 @@ class UsageQueue:
         queued: QueuedEvent,
         now: int,
     ) -> None:
-        """An event is counted with the catalog as it stands when it is: read anew for each batch. Raises NotFound where it
-        is a mistake that no feature hears it."""
+        """Adds an event to its group. The catalog is read from the table once for each batch.
+
+        Raises NotFound where no feature counts the event and that is a mistake (`expected`).
+        """
         if queued.env not in catalogs:
             catalogs[queued.env] = self._features.catalog(queued.env, fresh=True)
         catalog, event = catalogs[queued.env], queued.event
@@ -217,7 +224,7 @@ class UsageQueue:
         group.ones.append(_Numbered(number, queued.decided_at(now), queued, 1 + heard, size))
 
     def _features_of(self, queued: QueuedUse) -> tuple[Feature, ...]:
-        """What it is a use of; raises NotFound."""
+        """The features that it is a use of. Raises NotFound."""
         cache = self._features
         if queued.event_name is not None:
             return cache.listening(queued.env, queued.event_name)
@@ -225,14 +232,15 @@ class UsageQueue:
         return (cache.catalog(queued.env, feature_id).feature(feature_id),)
 
     def _count_in_halves(self, group: _Group, deadline: float, now: int) -> dict[int, Exception]:
-        """Counts a group; the errors of those that could not be. What keeps a group from being counted, and would again,
-        may be one of it alone, or their number: they are tried in halves."""
+        """Counts a group; returns the errors of those that could not be counted, by number. After an error that would
+        occur again, each half is tried alone: it may be due to a single use, or to their number.
+        """
         try:
             self._count(group, deadline, now)
             return {}
         except (Unavailable, NotFound) as error:
             return {one.number: error for one in group.ones}
-        except Exception as error:  # noqa: BLE001 - one's defect must not hold up the others: told, and given back
+        except Exception as error:  # noqa: BLE001 - a defect in one must not stop the others: logged, and returned
             if len(group.ones) == 1:
                 if not isinstance(error, TollgateError):
                     self._defect("a use could not be counted")
@@ -244,10 +252,11 @@ class UsageQueue:
         }
 
     def _count(self, group: _Group, deadline: float, now: int) -> None:
-        """Raises Unavailable, OutcomeUnknown, NotFound, or InvalidRequest where it does not fit one write. What was
-        written before that stays counted: its markers tell."""
+        """Counts a group. Raises Unavailable, OutcomeUnknown, NotFound, or InvalidRequest where it is too large for one
+        write. What was written before the error stays counted, as its idempotency keys say.
+        """
         left: Sequence[QueuedUse | QueuedEvent] = [one.one for one in group.ones]
-        look = len(left) > 1  # for those that were counted before; of one, its transaction tells
+        look = len(left) > 1  # whether to read their keys first; a single one's transaction finds out by itself
         while left:
             if self._monotonic() > deadline:
                 raise Unavailable("There was no time left to count it")
@@ -257,7 +266,9 @@ class UsageQueue:
     def _counted(
         self, group: _Group, ones: Sequence[QueuedUse | QueuedEvent], look: bool, now: int
     ) -> Sequence[QueuedUse | QueuedEvent]:
-        """Counts these, or the first of them, in one write; those that are left. `look`: some may have been counted."""
+        """Counts as many of these as one write takes, and returns the rest. `look`: some may have been counted
+        before.
+        """
         left, looks = ones, look
 
         def attempt(_: int) -> Sequence[QueuedUse | QueuedEvent] | None:
@@ -279,8 +290,10 @@ class UsageQueue:
     # -------------------------------------------------------------- uses
 
     def _written(self, group: _Uses, now: int) -> Sequence[QueuedUse] | None:
-        """Writes the uses up to the next instant at which one of the balances changes by itself; those that are left, or
-        None where something had changed. Raises InvalidRequest where they are too many or too large for one write."""
+        """Writes the uses up to the next instant at which one of the balances changes by itself. Returns the rest; None
+        where something had changed since it was read. Raises InvalidRequest where they are too many or too large for
+        one write.
+        """
         catalog = self._features.catalog(group.customer.environment)
         read = self._read(group, catalog, now)
         batch = UseBatch()
@@ -308,7 +321,7 @@ class UsageQueue:
 
 
 def _used(batch: UseBatch, request: UseRequest, queued: QueuedUse, balances: Balances, now: int) -> Balances:
-    """The balances after one use. A flag has nothing to count; a use of what nothing grants moves nothing."""
+    """The balances after one use. A flag has nothing to count; an ungranted use changes no balance."""
     if request.feature.type.is_flag:
         return balances
     decision = use(request, balances, now)
@@ -322,7 +335,8 @@ def _used(batch: UseBatch, request: UseRequest, queued: QueuedUse, balances: Bal
 
 
 def _size(id: str, properties: Mapping[str, object], features: int) -> int:
-    """What one item remembers of a use at most, as far as can be told before its balances are read: a credit pool may pay
-    for all of its features, and remembers it once for each, with what some grants gave."""
+    """The most bytes that one item records of a use, as far as is known before balances are read: a credit pool may pay
+    for all of its features, and then records it once for each.
+    """
     own = len(dumps(id)) + 250 + (min(len(dumps(properties)), MAX_PROPERTIES_BYTES) if properties else 0)
     return own * max(1, features)

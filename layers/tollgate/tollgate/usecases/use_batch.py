@@ -1,4 +1,4 @@
-"""What balances remember of uses that one write counts together."""
+"""What balances record of several uses that one write counts together."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from tollgate.domain.quantities import ZERO
 from tollgate.domain.use_records import CountedUse, UseRecord
 from tollgate.exact_json import dumps
 
-MOST_BYTES = 250_000  # of uses in one item: DynamoDB takes 400 KB, and its grants, limits and holds are in it too
-_USE_BYTES = 150  # of the JSON of a use, without what is of any length
-_GRANT_BYTES = 40  # of what a grant gave, without its id
+MOST_BYTES = 250_000  # of uses in one item, which holds grants, limits and holds too: DynamoDB allows 400 KB
+_USE_BYTES = 150  # of the JSON of a use, without its ids, properties and deductions
+_GRANT_BYTES = 40  # of the JSON of one deduction, without the grant's id
 
 
 class UseBatch:
-    """Uses in the order in which they were decided, by the balance that is to tell of them."""
+    """Uses in the order in which they were decided, by the balance that is to record them."""
 
     def __init__(self) -> None:
         self._uses: dict[BalanceKey, list[CountedUse]] = {}
@@ -31,12 +31,13 @@ class UseBatch:
 
     @property
     def empty(self) -> bool:
-        """Whether no balance has anything to remember."""
+        """Whether no balance has a use to record."""
         return not self._uses
 
     def add(self, use: CountedUse, key_id: str, request: UseRequest, decision: Decision) -> None:
-        """Adds an allowed use: a part of it to each balance that it moved, or whose usage limits counted it; where it
-        moved none, to the first that could have paid."""
+        """Adds an allowed use: a part of it to each balance that it drew from, or whose usage limits counted it. Where
+        it drew from none, the first balance that could have paid records it.
+        """
         moved = {
             key: [(deduction.grant.id, deduction.value) for deduction in deductions]
             for key, deductions in decision.moved().items()
@@ -62,7 +63,9 @@ class UseBatch:
         self._ungranted.setdefault(key, []).append(use._replace(key_id=key_id))
 
     def check_size(self) -> None:
-        """Raises InvalidRequest where an item could not hold what it is to remember: no later try could change that."""
+        """Raises InvalidRequest where an item is too small for the uses that it is to record. Repeating the call cannot
+        change that.
+        """
         for key, size in self._sizes.items():
             if size > MOST_BYTES:
                 raise InvalidRequest(
@@ -71,18 +74,18 @@ class UseBatch:
                 )
 
     def record_of(self, key: BalanceKey) -> UseRecord | None:
-        """What a balance is to remember; None where nothing of it was used. The write gives it its id."""
+        """What a balance is to record; None where no use is to be recorded on it. The write sets its id."""
         uses = self._uses.get(key)
         return _record(tuple(uses), self._keys[key]) if uses else None
 
     def ungranted(self, new_id: Callable[[], str]) -> Iterator[tuple[BalanceKey, UseRecord]]:
-        """What is to be remembered of uses that nothing grants, under an id each."""
+        """The ungranted uses to record, by balance key, each record with a new id."""
         for key, uses in self._ungranted.items():
             yield key, _record(tuple(uses), uses[0].key_id or "").with_id(new_id())
 
 
 def _size(use: CountedUse) -> int:
-    """About what the item holds of a use, in bytes."""
+    """About how many bytes a use takes in the item."""
     ids = len(dumps(use.id)) + sum(len(id) for id in (use.feature_id, use.entity_id, use.key_id) if id)
     properties = len(dumps(dict(use.properties))) if use.properties else 0
     return _USE_BYTES + ids + properties + sum(len(grant_id) + _GRANT_BYTES for grant_id, _ in use.moved)

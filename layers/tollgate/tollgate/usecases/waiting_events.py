@@ -1,4 +1,4 @@
-"""Events that came before their customer: counted when the customer comes to hold something."""
+"""Events that came before their customer: they are counted when the customer gets its first balances."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from tollgate.usecases.usage_events import UsageEvents
 
 
 class WaitingEvents:
-    """Reads the table's stream for customers that got a balance they had not."""
+    """Finds the customers that got a balance in the table's stream, and counts the events that waited for them."""
 
     def __init__(self, usage_events: UsageEvents) -> None:
         self._usage_events = usage_events
 
     def count(self, records: Sequence[Mapping[str, Any]], now: int) -> None:
-        """Counts what waited for the customers in these stream records; events of which they hold nothing wait on.
+        """Counts the events that waited for the customers in these stream records. An event of which the customer holds
+        no feature keeps waiting.
 
-        `now` is epoch milliseconds. May be repeated: an event is counted once. Raises Unavailable.
+        `now` is epoch ms. May be repeated: an event is counted once. Raises Unavailable.
         """
         for environment, customer_id in new_holders(records):
             self._usage_events.count_waiting(CustomerRef(environment, customer_id), now)

@@ -1,8 +1,8 @@
-"""What a feature's limits and thresholds were found to be, last.
+"""Alert states: which limits and thresholds of a feature are passed, and which write raised the alert.
 
 | attribute | type | holds |
 |---|---|---|
-| `w` and 16 hex digits | S | one limit or threshold, by the digest of its key: its state, a space, and the write that was told to have caused it |
+| `w` and 16 hex digits | S | one alert, by the digest of its key: its state, a space, and the write that raised it |
 | `ttl` | N | seconds |
 | `v` | N | the layout's version |
 """
@@ -27,7 +27,7 @@ def encode_alert_state(state: str, cause: str) -> AttributeValueTypeDef:
 
 
 def decode_alert_states(item: Item) -> dict[str, tuple[str, str]]:
-    """State and cause, by attribute."""
+    """The state and the cause of each alert, by attribute."""
     ALERT_STATES.version_of(item)
     texts = ((name, value["S"].partition(" ")) for name, value in item.items() if name.startswith(_PREFIX))
     return {name: (state, cause) for name, (state, _, cause) in texts}

@@ -21,6 +21,7 @@ API_KEY = Layout("API key", 1)
 
 
 def encode_api_key(key: ApiKey) -> Item:
+    """The attributes of an API key, the same in both of its items."""
     return {
         "id": {"S": key.id},
         "digest": {"S": key.digest},
@@ -34,6 +35,7 @@ def encode_api_key(key: ApiKey) -> Item:
 
 
 def decode_api_key(item: Item) -> ApiKey:
+    """The API key that an item holds."""
     API_KEY.version_of(item)
     return ApiKey(
         item["id"]["S"],

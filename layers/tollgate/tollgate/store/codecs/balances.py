@@ -1,9 +1,9 @@
-"""The balance item: what the fast path moves, the grants as they were last computed, and what makes a write safe.
+"""The balance item: the numbers that the fast path changes, the grants as last computed, and what makes a write safe.
 
 | attribute | type | holds |
 |---|---|---|
-| `headroom` | N | units the grants hold: may be deducted without thinking |
-| `ceiling` | N | those and the overage the grants allow, in units: likewise, where nothing else pays for the feature |
+| `headroom` | N | units that the grants hold: the fast path may deduct them |
+| `ceiling` | N | `headroom` and the overage that the grants allow: likewise, where nothing else pays for the feature |
 | `spent` | N | units deducted since the grants were last computed |
 | `fresh_until` | N | the first instant (ms) at which the item changes by itself; 0: it is never fresh |
 | `version` | N | counts the writes |
@@ -12,22 +12,27 @@
 | `limits` | S | JSON object: spend and usage limits and alerts, below; absent where there are none |
 | `before` | SS | features that pay before this item; `@`: entities hold balances too; absent where nothing does |
 | `holds` | S | JSON array: what reservations hold of it, below; absent where none does |
-| `marks` | SS | `governed` (its uses count in the customer's usage limit), `clocked` (the customer has a test clock), `unpooled` (entities do not share it); absent where none holds |
+| `marks` | SS | `governed`, `clocked`, `unpooled`, below; absent where none holds |
 | `event` | S | JSON: the last use (`codecs.use_records`); absent until the first |
 | `fence` | B | 16 bytes: no deduction with an id at or below it can be applied any more |
 | `s0` … `s7` | B | 16 bytes: the id of the last deduction of each slot |
 | `v` | N | the layout's version |
 
-The fast path moves `headroom`, `ceiling` and `spent`, counts `version` and sets `event` and a slot, of items that it has
-not read: these attributes (and `fresh_until` and `fence`, which it compares) mean the same in every version
+The fast path changes `headroom`, `ceiling` and `spent`, counts `version` and sets `event` and a slot, of items that it
+has not read: these attributes (and `fresh_until` and `fence`, which it compares) mean the same in every version
 (docs/decisions/0007).
+
+The marks: `governed`: the customer's usage limit counts its uses; `clocked`: the customer has a test clock; `unpooled`:
+entities do not use it.
 
 | field of a grant | type | holds (absent: nothing, zero or false) |
 |---|---|---|
 | `id`, `plan` | string | |
 | `sub` | string | the subscription, where the id does not start with it; empty: none |
-| `granted`, `prepaid`, `adjusted`, `used`, `beside`, `max` | number | units; `beside` is what others paid for, `max` the most overage that is sold |
-| `unlimited`, `overage`, `add_on`, `slot`, `keeps` | bool | `slot`: one entity's share; `keeps`: overage outlives a reset |
+| `granted`, `prepaid`, `adjusted`, `used` | number | units |
+| `beside`, `max` | number | units used that other grants paid for; the most units of overage that are sold |
+| `unlimited`, `overage`, `add_on` | bool | |
+| `slot`, `keeps` | bool | it is one entity's share; overage is kept at a reset |
 | `every` | array | `[interval, count]` |
 | `anchor`, `next`, `starts`, `expires` | number | ms; `next` is the next reset |
 | `created` | number | ms; absent where it is the anchor |
@@ -44,9 +49,9 @@ not read: these attributes (and `fresh_until` and `fence`, which it compares) me
 | `windows` | array | `[limit, interval, ends_at, anchor or null, filter, used]`: units, ms, ms, pairs, units |
 | `alerts` | array | `[type, threshold, name, of_plan, basis]`, cut after the last that is not as usual |
 
-A hold is `[id, expires_at (ms), parts, counted]`, and what grants count that others paid for, where anything is: pairs
-of a grant and units. A part is `[seq, grant, units, the rollover's expiry (ms) or null]`; what is counted in a window,
-`[interval, utc, filter, ends_at (ms), units]`.
+A hold is `[id, expires_at (ms), parts, counted, used_elsewhere]`; the last field is absent where it is empty, else
+pairs of a grant and the units that it counts although others paid. A part is `[seq, grant, units, the rollover's expiry
+(ms) or null]`; what a usage limit has counted is `[interval, utc, filter, ends_at (ms), units]`.
 """
 
 from __future__ import annotations
@@ -78,7 +83,11 @@ _NOTHING: frozenset[str] = frozenset()
 
 
 class StoredBalance(NamedTuple):
-    """A balance as it was read: its state, and what makes its next write safe."""
+    """A balance as it was read.
+
+    - `version`: the number of its last write. `fence`: no deduction with an id at or below it can be applied.
+    - `slots`: the ids of the last deductions (16 bytes each).
+    """
 
     balance: Balance
     version: int
@@ -86,15 +95,17 @@ class StoredBalance(NamedTuple):
     slots: tuple[bytes, ...]
 
     def slot_of(self, id: bytes) -> bytes:
+        """The id in the slot that a deduction with this id would use."""
         return self.slots[slot_number(id)]
 
 
 def slot_number(id: bytes) -> int:
-    """The slot that remembers this id: its last byte is random."""
+    """The number of the slot that records this id: from its last byte, which is random."""
     return id[-1] % SLOTS
 
 
 def decode_balance(item: Item) -> StoredBalance:
+    """The balance that an item holds. Raises Unavailable where the item's layout is newer than this code."""
     BALANCE.version_of(item)
     _, feature_id, entity_id = item["sk"]["S"].split("#")
     marks = item["marks"]["SS"] if "marks" in item else ()
@@ -118,15 +129,16 @@ def decode_balance(item: Item) -> StoredBalance:
 
 
 def new_item(key: Item, balance: Balance, version: int = 1) -> Item:
-    """The whole item of a balance that had none. `version`: later than that of any item that was there before it, so
-    that an item made anew goes on counting where the old one stopped."""
+    """The whole item of a new balance. `version` must be later than that of any earlier item with this key, so that a
+    balance that is created again never repeats a version.
+    """
     slots: Item = {f"s{n}": {"B": NO_ID} for n in range(SLOTS)}
     state: Item = {name: value for name, value in state_values(balance).items() if value is not None}
     return {**key, **state, "version": {"N": str(version)}, "fence": {"B": NO_ID}, **slots}
 
 
 def state_values(balance: Balance) -> dict[str, AttributeValueTypeDef | None]:
-    """The attributes that hold a balance's state; None for one that is to be absent."""
+    """The attributes that hold a balance's state; None for an attribute that must be absent."""
     marks = [mark for mark, field in MARKS.items() if getattr(balance, field)]
     return {
         "headroom": {"N": str(balance.headroom)},
@@ -144,7 +156,7 @@ def state_values(balance: Balance) -> dict[str, AttributeValueTypeDef | None]:
 
 
 class Update(NamedTuple):
-    """`SET` and `REMOVE` clauses that write a balance's state and count the write."""
+    """The `SET` and `REMOVE` clauses, names and values of a write of a balance's state, which also counts the write."""
 
     sets: str
     removes: str
@@ -153,6 +165,7 @@ class Update(NamedTuple):
 
 
 def state_update(balance: Balance) -> Update:
+    """The update that writes this state of a balance."""
     state = state_values(balance)
     sets = [*(f"#{name} = :{name}" for name, value in state.items() if value is not None), "version = version + :one"]
     removes = [f"#{name}" for name, value in state.items() if value is None]
@@ -166,7 +179,7 @@ def _bytes(value: Any) -> bytes:
 
 
 def _grant_json(grant: Grant) -> dict[str, Any]:
-    """A grant without what is empty: the item must stay within one kilobyte, the size of one write unit."""
+    """A grant as JSON, without empty fields: an item of up to one kilobyte is written with one write unit."""
     return present(
         {
             "id": grant.id,
@@ -235,7 +248,9 @@ def _grant(data: dict[str, Any]) -> Grant:
 
 
 def _owner(grant: Grant) -> str | None:
-    """The subscription in the id of a grant that a plan grants, `<subscription>:<item>`: it need not be stored twice."""
+    """The subscription that the id of a plan's grant, `<subscription>:<item>`, starts with; it need not be stored
+    again.
+    """
     return grant.id.partition(":")[0] if grant.plan_id else None
 
 
@@ -267,7 +282,7 @@ def _limits(data: dict[str, Any]) -> Limits:
 
 
 def _alert_json(alert: Alert) -> list[Any]:
-    """What is not as usual comes last, and is left out where it is."""
+    """An alert as JSON. Fields that often have their default come last, and are left out where they have it."""
     basis = None if alert.basis is Basis.BALANCE else alert.basis.value
     full = [alert.type.value, alert.threshold, alert.name, alert.of_plan or None, basis]
     while full[-1] is None:

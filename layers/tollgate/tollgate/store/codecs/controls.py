@@ -1,10 +1,11 @@
-"""Controls (spend limits, usage limits, overage, alerts) inside the JSON of plans, customers, entities and subscriptions.
-They have no version of their own: a change of them is one of each item that holds them.
+"""Controls (spend and usage limits, overage, alerts) within the JSON of plans, customers, entities and subscriptions.
+
+They have no version of their own: a change of their layout changes the layout of each item that holds them.
 
 | field | type | holds |
 |---|---|---|
 | `spend` | array | `{feature_id, enabled, percentage, limit}`; `limit` in units, or percent where `percentage` |
-| `usage` | array | `{feature_id, limit, interval, enabled, utc, filter}`; `limit` in units, `filter` pairs of name and value |
+| `usage` | array | `{feature_id, limit, interval, enabled, utc, filter}`; `limit` in units, `filter` of pairs |
 | `overage` | array | `{feature_id, enabled}` |
 | `alerts` | array | `{data}`: an alert as it was sent |
 """
@@ -21,6 +22,7 @@ from tollgate.store.codecs.values import optional_number, pairs_json, pairs_of
 
 
 def controls_json(controls: Controls) -> dict[str, Any]:
+    """Controls as JSON."""
     return {
         "spend": [
             {"feature_id": c.feature_id, "enabled": c.enabled, "percentage": c.percentage, "limit": c.limit}
@@ -43,6 +45,7 @@ def controls_json(controls: Controls) -> dict[str, Any]:
 
 
 def controls_of(data: Mapping[str, Any] | None) -> Controls:
+    """The controls that JSON holds; none where there is no JSON."""
     if not data or not any(data.values()):
         return NO_CONTROLS
     return Controls(

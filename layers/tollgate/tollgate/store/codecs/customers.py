@@ -51,7 +51,7 @@ LISTED_CUSTOMER = Layout("customer's entry in the list", 1)
 
 
 def encode_customer(customer: Customer, version: int) -> Item:
-    """`version` counts the changes of what the customer holds."""
+    """The attributes of a customer. `version` counts the changes of what the customer holds."""
     data = {
         "id": customer.id,
         "name": customer.name,
@@ -88,13 +88,14 @@ def decode_customer(item: Item) -> tuple[Customer, int]:
 
 
 def decode_frozen_time(item: Item) -> int | None:
-    """The time (ms) of a customer's test clock; None where it has none."""
+    """The time of the customer's test clock (epoch ms); None where it has none."""
     CUSTOMER.version_of(item)
     frozen: int | None = loads(item["data"]["S"]).get("frozen_time")
     return frozen
 
 
 def encode_entity(entity: Entity) -> Item:
+    """The attributes of an entity."""
     data = {
         "id": entity.id,
         "feature_id": entity.feature_id,
@@ -106,6 +107,7 @@ def encode_entity(entity: Entity) -> Item:
 
 
 def decode_entity(item: Item) -> Entity:
+    """The entity that an item holds."""
     ENTITY.version_of(item)
     data = loads(item["data"]["S"])
     get = data.get
@@ -113,6 +115,7 @@ def decode_entity(item: Item) -> Entity:
 
 
 def encode_subscription(subscription: Subscription) -> Item:
+    """The attributes of a subscription."""
     data = {
         "id": subscription.id,
         "plan_id": subscription.plan_id,
@@ -141,6 +144,7 @@ def encode_subscription(subscription: Subscription) -> Item:
 
 
 def decode_subscription(item: Item) -> Subscription:
+    """The subscription that an item holds."""
     SUBSCRIPTION.version_of(item)
     data = loads(item["data"]["S"])
     get = data.get
@@ -171,7 +175,7 @@ def decode_subscription(item: Item) -> Subscription:
 
 
 def encode_listed_customer() -> Item:
-    """The key alone says who it is, and when it was created."""
+    """The attributes of an entry in the list. The customer's id and time of creation are in its key."""
     return LISTED_CUSTOMER.mark
 
 

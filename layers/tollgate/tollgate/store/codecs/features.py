@@ -1,4 +1,4 @@
-"""Features. They are read by every check that finds no fresh copy, so this module imports little.
+"""Features. Every check whose cached catalog is too old reads them, so this module imports little.
 
 | attribute | type | holds |
 |---|---|---|
@@ -30,6 +30,7 @@ FEATURE = Layout("feature", 1)
 
 
 def encode_feature(feature: Feature) -> Item:
+    """The attributes of a feature."""
     data = {
         "id": feature.id,
         "name": feature.name,
@@ -46,6 +47,7 @@ def encode_feature(feature: Feature) -> Item:
 
 
 def decode_feature(item: Item) -> Feature:
+    """The feature that an item holds."""
     FEATURE.version_of(item)
     data = loads(item["data"]["S"])
     get = data.get

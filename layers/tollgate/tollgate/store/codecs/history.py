@@ -5,7 +5,7 @@
 | `data` | S | entry | JSON, below |
 | `count` | N | sum | uses |
 | `sum` | N | sum | units of the feature |
-| `through` | N | sum | the last version of the item that it has taken in |
+| `through` | N | sum | the last version of the item that the sum contains |
 | `ttl` | N | both | seconds |
 | `v` | N | both | the layout's version |
 
@@ -16,11 +16,12 @@
 | `customer`, `feature`, `entity` | string | `entity` is absent for the customer itself |
 | `value` | number | units of the feature |
 | `properties` | object | absent where there are none |
-| `deductions` | array | `[grant, feature, plan or null, units of the grant, reset or null, entity or null]`; a reset is `[interval, count, the boundary that followed (ms) or null]` |
+| `deductions` | array | `[grant, feature, plan or null, units of the grant, reset or null, entity or null]` |
 | `part` | bool | absent where this is the use's first item |
 | `item`, `version` | string, number | the item whose write told of it, and its version |
 
-What a sum is of is in the item's key.
+A reset is `[interval, count, the next reset after the use (ms) or null]`. The customer, feature, entity and time of a
+sum are in its item's key.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ SUM = Layout("sum of the history", 1)
 
 
 class SumState(NamedTuple):
-    """What a sum holds: so many `uses`, so many units (`sum`), of the writes up to the item's version `through`."""
+    """The content of a sum: the number of `uses` and their units (`sum`), of all writes up to the version `through`."""
 
     uses: int
     sum: Decimal
@@ -47,7 +48,7 @@ class SumState(NamedTuple):
 
 
 def encode_entry(entry: Entry, ttl: int) -> Item:
-    """`ttl` in seconds."""
+    """The attributes of an entry. `ttl` is epoch seconds."""
     data = present(
         {
             "id": entry.use_id,
@@ -67,6 +68,7 @@ def encode_entry(entry: Entry, ttl: int) -> Item:
 
 
 def decode_entry(item: Item) -> Entry:
+    """The entry that an item holds."""
     ENTRY.version_of(item)
     data = loads(item["data"]["S"])
     get = data.get
@@ -88,7 +90,7 @@ def decode_entry(item: Item) -> Entry:
 
 
 def encode_sum(state: SumState, ttl: int) -> Item:
-    """`ttl` in seconds."""
+    """The attributes of a sum. `ttl` is epoch seconds."""
     return {
         "count": {"N": str(state.uses)},
         "sum": {"N": str(state.sum)},
@@ -99,5 +101,6 @@ def encode_sum(state: SumState, ttl: int) -> Item:
 
 
 def decode_sum(item: Item) -> SumState:
+    """The content of the sum that an item holds."""
     SUM.version_of(item)
     return SumState(int(item["count"]["N"]), Decimal(item["sum"]["N"]), int(item["through"]["N"]))

@@ -3,7 +3,7 @@
 | attribute | type | holds |
 |---|---|---|
 | `kept_until` | N | ms: until then the key is in use |
-| `about` | S | what whoever asks is told (a customer, or what a repeated call goes on with); absent where there is nothing |
+| `about` | S | an event's customer, or what a repeated call makes ids from; absent where there is neither |
 | `ttl` | N | seconds |
 | `v` | N | the layout's version |
 """
@@ -17,12 +17,12 @@ IDEMPOTENCY_KEY = Layout("idempotency key", 1)
 
 
 def encode_idempotency_key(kept_until: int, about: str, ttl: int) -> Item:
-    """`kept_until` in ms, `ttl` in seconds."""
+    """The attributes of a key. `kept_until` is epoch ms, `ttl` epoch seconds."""
     told: Item = {"about": {"S": about}} if about else {}
     return {"kept_until": {"N": str(kept_until)}, "ttl": {"N": str(ttl)}, **told, **IDEMPOTENCY_KEY.mark}
 
 
 def decode_idempotency_key(item: Item) -> tuple[int, str]:
-    """Until when it is kept (ms), and what it is about."""
+    """Until when the key is in use (epoch ms), and its `about`."""
     IDEMPOTENCY_KEY.version_of(item)
     return int(item["kept_until"]["N"]), item["about"]["S"] if "about" in item else ""

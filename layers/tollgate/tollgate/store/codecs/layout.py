@@ -1,7 +1,8 @@
-"""The version of an item's layout, in the attribute `v` (N). An item without it was written before there were versions:
-it has version 0.
+"""The version of an item's layout, in the attribute `v` (N). An item without it was written before versions existed and
+has version 0.
 
-An item of a version that is not known yet is not read: whoever asks may try again, and finds a function that knows it.
+An item whose version is newer than this code is not read: the caller may try again, and reaches a function that knows
+it.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ ATTRIBUTE = "v"
 
 
 class Layout(NamedTuple):
-    """How one kind of item is stored: `version` is written, it and all before it are read.
+    """How one kind of item is stored: `version` is written; it and all versions before it are read.
 
-    `reads`, where it is more: the newest that is read. So a release can read a layout before any release writes it.
+    `reads`: the newest version that is read, where that is more than `version`. So one release can read a layout before
+    the next one writes it.
     """
 
     kind: str
@@ -29,15 +31,15 @@ class Layout(NamedTuple):
 
     @property
     def mark(self) -> Item:
-        """The attribute that says which layout an item has."""
+        """The attribute that holds the version."""
         return {ATTRIBUTE: {"N": str(self.version)}}
 
     def version_of(self, item: Mapping[str, Any]) -> int:
-        """The version of an item. Raises Unavailable where it is newer than this code."""
+        """The version of an item. Raises Unavailable where it is newer than this code reads."""
         return self.known(int(item[ATTRIBUTE]["N"])) if ATTRIBUTE in item else 0
 
     def known(self, version: int) -> int:
-        """`version`. Raises Unavailable where it is newer than this code."""
+        """Returns `version`. Raises Unavailable where it is newer than this code reads."""
         if version > self.version and version > self.reads:
             raise Unavailable(
                 f"A newer release of Tollgate wrote this {self.kind} (its layout is {version}): try again"

@@ -23,9 +23,12 @@
 | `included` | number | units a period |
 | `unlimited`, `soft_limit`, `enabled`, `scoped` | bool | |
 | `reset` | object or null | `{interval, count}` |
-| `price` | object or null | `{billing_method, max_purchase, amount, tiers, tier_behavior, billing_units, interval, interval_count}`; `max_purchase` and `billing_units` in units, `amount` in the currency, `tiers` as they were sent |
+| `price` | object or null | below |
 | `rollover` | array or null | `[max, max_percentage, months]`: units, percent, months |
 | `static_value` | string or null | |
+
+A `price` is `{billing_method, max_purchase, amount, tiers, tier_behavior, billing_units, interval, interval_count}`:
+`max_purchase` and `billing_units` are in units, `amount` is in the currency, and `tiers` are as they were sent.
 """
 
 from __future__ import annotations
@@ -47,6 +50,7 @@ PLAN = Layout("plan", 1)
 
 
 def encode_plan(plan: Plan) -> Item:
+    """The attributes of one version of a plan."""
     trial = plan.free_trial
     data = {
         "id": plan.id,
@@ -72,6 +76,7 @@ def encode_plan(plan: Plan) -> Item:
 
 
 def decode_plan(item: Item) -> Plan:
+    """The version of a plan that an item holds."""
     PLAN.version_of(item)
     data = loads(item["data"]["S"])
     get = data.get
@@ -97,6 +102,7 @@ def decode_plan(item: Item) -> Plan:
 
 
 def plan_item_json(item: PlanItem) -> dict[str, Any]:
+    """A plan item as JSON."""
     return {
         "feature_id": item.feature_id,
         "included": item.included,
@@ -113,6 +119,7 @@ def plan_item_json(item: PlanItem) -> dict[str, Any]:
 
 
 def plan_item_of(data: Mapping[str, Any]) -> PlanItem:
+    """The plan item that JSON holds."""
     get = data.get
     rule = get("rollover")
     return PlanItem(
@@ -162,12 +169,14 @@ def _item_price_of(data: Mapping[str, Any] | None) -> ItemPrice | None:
 
 
 def base_price_json(price: BasePrice | None) -> dict[str, Any] | None:
+    """A plan's base price as JSON; None stays None."""
     if price is None:
         return None
     return {"amount": price.amount, "interval": price.interval.value, "interval_count": price.interval_count}
 
 
 def base_price_of(data: Mapping[str, Any] | None) -> BasePrice | None:
+    """The base price that JSON holds; None where there is none."""
     if data is None:
         return None
     return BasePrice(Decimal(data["amount"]), Interval(data["interval"]), data.get("interval_count", 1))

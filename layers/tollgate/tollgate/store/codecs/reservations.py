@@ -1,11 +1,11 @@
-"""Lock records: one item for each reservation, found by the digest of its lock id (the item's key).
+"""Locks: one item for each reservation. The digest of its lock id is the item's key.
 
 | attribute | type | holds |
 |---|---|---|
 | `data` | S | JSON, below: what does not change |
 | `state` | S | `held`, `confirmed`, `released` or `expired` |
 | `expires_at` | N | ms |
-| `settled_value` | N | what it came to, in units of the feature; absent while it is held |
+| `settled_value` | N | units of the feature that it was finalized at; absent while it is held |
 | `settled_at` | N | ms; absent while it is held |
 | `ttl` | N | seconds |
 | `v` | N | the layout's version |
@@ -13,8 +13,8 @@
 | field of `data` | type | holds |
 |---|---|---|
 | `lock_id`, `customer_id`, `feature_id`, `entity_id` | string | `entity_id` is empty for the customer's own |
-| `value`, `held` | number | what was asked for and what was drawn, in units of the feature |
-| `places` | array | what of it was drawn from each balance: `[feature, entity, units of the balance]` |
+| `value`, `held` | number | units of the feature asked for, and drawn |
+| `places` | array | what was drawn from each balance: `[feature, entity, units of the balance]` |
 | `created_at` | number | ms |
 | `properties` | object | as they were sent |
 | `key` | string | the API key that made it |
@@ -35,14 +35,14 @@ LOCK = Layout("reservation", 1)
 
 
 class Finalized(NamedTuple):
-    """What a reservation came to, in units of its feature, and when (ms)."""
+    """The units of the feature that a reservation was finalized at, and when (epoch ms)."""
 
     final: Decimal
     at: int
 
 
 def encode_lock(reservation: Reservation, state: str, key_id: str, ttl: int) -> Item:
-    """A reservation that is not finalized yet. `ttl` in seconds."""
+    """The attributes of a reservation that is not finalized. `ttl` is epoch seconds."""
     data = {
         "lock_id": reservation.lock_id,
         "customer_id": reservation.customer_id,
@@ -85,11 +85,12 @@ def decode_lock(item: Item) -> tuple[Reservation, str, str]:
 
 
 def encode_finalized(finalized: Finalized) -> Item:
+    """The attributes that finalizing a reservation sets, without its state."""
     return {"settled_value": {"N": str(finalized.final)}, "settled_at": {"N": str(finalized.at)}}
 
 
 def decode_finalized(item: Item) -> Finalized | None:
-    """None of a reservation that is still held."""
+    """What the reservation was finalized at; None while it is held."""
     if "settled_value" not in item:
         return None
     return Finalized(Decimal(item["settled_value"]["N"]), int(item["settled_at"]["N"]))

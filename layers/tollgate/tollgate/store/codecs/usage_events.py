@@ -1,8 +1,8 @@
-"""Reported events: the values that were counted once (COUNT_UNIQUE), and events of customers to come.
+"""Usage events: the values that COUNT_UNIQUE has counted, and the events that wait for their customer.
 
 | attribute | type | of | holds |
 |---|---|---|---|
-| `seen` | S | unique value | JSON: by grant, the end (ms) of the period in which it counted the value last; 0: for ever |
+| `seen` | S | unique value | JSON: by grant, the end (ms) of the last period that counted it; 0: it never ends |
 | `data` | S | waiting event | JSON, below |
 | `ttl` | N | both | seconds; absent of a unique value that is kept for ever |
 | `v` | N | both | the layout's version |
@@ -31,20 +31,21 @@ _DAY_SECONDS = 86_400
 
 
 def encode_unique_value(counted_in: PeriodsCounted) -> Item:
-    """It is kept for a day after the last of its periods."""
+    """The attributes of a value. It is kept for a day after the last of its periods."""
     ends = set(counted_in.values())
     ttl: Item = {} if 0 in ends or not ends else {"ttl": {"N": str(max(ends) // 1000 + _DAY_SECONDS)}}
     return {"seen": {"S": dumps(dict(sorted(counted_in.items())))}, **ttl, **UNIQUE_VALUE.mark}
 
 
 def decode_unique_value(item: Item) -> PeriodsCounted:
+    """The periods that have counted the value."""
     UNIQUE_VALUE.version_of(item)
     counted_in: PeriodsCounted = loads(item["seen"]["S"])
     return counted_in
 
 
 def encode_waiting_event(event: UsageEvent, key_id: str, ttl: int) -> Item:
-    """`key_id` sent it; `ttl` in seconds."""
+    """The attributes of a waiting event. `key_id` is the API key that sent it; `ttl` is epoch seconds."""
     data = {"id": event.id, "name": event.name, "at": event.at, "properties": dict(event.properties), "key": key_id}
     return {"data": {"S": dumps(data)}, "ttl": {"N": str(ttl)}, **WAITING_EVENT.mark}
 

@@ -1,4 +1,4 @@
-"""A use as the item that it moved remembers it (`event` of a balance), and the item of a use that nothing grants.
+"""A use as the balance that it changed records it (the attribute `event`), and the item of an ungranted use.
 
 | attribute | type | of | holds |
 |---|---|---|---|
@@ -11,13 +11,16 @@
 | field of `event` | type | holds |
 |---|---|---|
 | `id`, `key` | string | the use's id; the API key that sent it |
-| `value`, `drawn` | number | what was asked for, in units of the feature; what moved here, in the item's units |
+| `value`, `drawn` | number | units of the feature asked for; units of the item's balance drawn |
 | `at` | number | ms |
 | `properties` | object | absent where there are none |
 | `feature`, `entity` | string | absent where they are the item's own |
 | `part` | bool | absent where this is the use's first item |
-| `uses` | array | where one write counted several: `{id, value, at, moved, properties, feature, entity, part, key}`; `moved` is pairs of a grant and units of the item |
+| `uses` | array | where one write counted several: their fields (below) |
 | `v` | number | the record's own version; absent: 0 |
+
+The fields of one of several `uses` are `id`, `value`, `at`, `properties`, `feature`, `entity`, `part`, `key` and
+`moved`: pairs of a grant and the units of the balance drawn from it.
 
 The record has a version of its own, because the fast path writes it into items that it has not read.
 """
@@ -38,6 +41,7 @@ UNGRANTED_USE = Layout("use of what nothing grants", 1)
 
 
 def encode_use_record(use: UseRecord) -> str:
+    """The JSON of the attribute `event`."""
     return dumps(
         present(
             {
@@ -58,7 +62,7 @@ def encode_use_record(use: UseRecord) -> str:
 
 
 def decode_use_record(item: Item) -> UseRecord | None:
-    """The last use of a balance, or of what nothing grants; None where there was none yet."""
+    """The last use that a balance, or the item of an ungranted use, records; None where there was none yet."""
     if "event" not in item:
         return None
     data = loads(item["event"]["S"])
@@ -79,7 +83,7 @@ def decode_use_record(item: Item) -> UseRecord | None:
 
 
 def encode_ungranted_use(use: UseRecord, ttl: int) -> Item:
-    """All but `version`, which the write counts. `ttl` in seconds."""
+    """All attributes but `version`, which the write itself counts. `ttl` is epoch seconds."""
     return {
         "event": {"S": encode_use_record(use)},
         "last_id": {"S": use.id},

@@ -13,36 +13,43 @@ Pairs = tuple[tuple[str, str], ...]
 
 
 def optional_number(value: Any) -> Decimal | None:
+    """A stored number as a Decimal; None stays None."""
     return None if value is None else Decimal(value)
 
 
 def optional_interval(value: Any) -> Interval | None:
+    """A stored interval; None stays None."""
     return None if value is None else Interval(value)
 
 
 def reset_json(period: Reset | None) -> dict[str, Any] | None:
+    """A reset period as JSON; None stays None."""
     return {"interval": period.interval.value, "count": period.count} if period else None
 
 
 def reset_of(data: Mapping[str, Any] | None) -> Reset | None:
+    """The reset period that JSON holds; None where there is none."""
     return reset(data["interval"], data.get("count", 1)) if data else None
 
 
 @lru_cache(256)
 def reset(interval: str, count: int) -> Reset:
-    """A customer's many grants and items share a few reset periods, and each is checked when it is made."""
+    """A reset period, cached: the many grants and items of a customer share a few, and each is validated when it is
+    made.
+    """
     return Reset(Interval(interval), count)
 
 
 def pairs_json(pairs: Pairs) -> list[list[str]]:
-    """A filter: names of properties with the values that they must have."""
+    """A filter as JSON: pairs of a property's name and the value that it must have."""
     return [list(pair) for pair in pairs]
 
 
 def pairs_of(data: Iterable[Any]) -> Pairs:
+    """The filter that JSON holds."""
     return tuple((name, value) for name, value in data)
 
 
 def present(full: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields that hold something: an item is paid for by its size."""
+    """The fields that are not None: writing an item costs by its size."""
     return {name: value for name, value in full.items() if value is not None}
