@@ -29,7 +29,7 @@ def grants(draw: st.DrawFn) -> Grant:
     next_reset_at = next_boundary(T0, reset, T0) if reset else None
     rolls = next_reset_at is not None and draw(st.booleans())
     return Grant(
-        id=f"row{draw(st.integers(0, 10**6))}",
+        id=f"grant{draw(st.integers(0, 10**6))}",
         plan_id="plan",
         subscription_id="sub",
         granted=granted,

@@ -45,6 +45,7 @@ class Overview(TyperGroup):
     """The command line as a whole, whose help shows every command on a line of its own."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - as the framework calls it
+        """Writes the usage line, the commands in their sections, and the notes below them."""
         formatter.write(f"Usage: tollgate COMMAND [OPTIONS]\n\n{self.help}\n")
         for title, names in SECTIONS.items():
             lines = (f"  {words:<20}  {help}\n" for name in names for words, help in self._lines(name))

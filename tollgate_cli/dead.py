@@ -35,6 +35,8 @@ NEWER_PAGES = 10
 
 
 class Kind(StrEnum):
+    """What a dead letter holds: a message of the usage queue, a record of the stream, or the note of a whole batch."""
+
     USAGE = "usage"
     RECORD = "record"
     BATCH = "stream batch"
@@ -42,6 +44,8 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Letter:
+    """A message of the dead letter queue. `sent` is when it came there (epoch ms), `receipt` deletes it."""
+
     kind: Kind
     reason: str
     body: str
@@ -52,6 +56,8 @@ class Letter:
 
 @dataclass(frozen=True)
 class Redriven:
+    """What a redrive did with each dead letter."""
+
     sent: list[Letter] = field(default_factory=list)
     failed: list[tuple[Letter, str]] = field(default_factory=list)
     """Those that could not be sent and stay, each with what went wrong."""
@@ -87,6 +93,7 @@ WAITING_EVENTS = Consumer("WaitingEventsFunctionName", 10, _is_new_balance)
 
 
 def letter_of(message: Mapping[str, Any]) -> Letter:
+    """The dead letter that an SQS message is."""
     text = message["Body"]
     sent = int(message.get("Attributes", {}).get("SentTimestamp", 0))
     try:

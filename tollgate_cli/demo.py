@@ -40,6 +40,7 @@ class Proof:
 
     @property
     def holds(self) -> bool:
+        """Whether all three agree, for every customer."""
         return self.granted_less_remaining == self.allowed == self.on_the_bus
 
 

@@ -18,6 +18,7 @@ def texts() -> dict[str, str]:
 
 
 def write(folder: Path = FOLDER) -> Iterator[str]:
+    """Writes the schemas into `folder`, and gives each file's name as it is written."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in texts().items():
         (folder / name).write_text(text)

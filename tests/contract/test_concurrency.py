@@ -1,4 +1,5 @@
-"""Whatever runs at once: no overspend (invariant 1), and granted - remaining is the sum of the events told (invariant 2).
+"""Whatever runs at once: no overspend (invariants.md 1), and what was granted less what
+remains is the sum of the events told (invariants.md 2).
 
 Numbers are those of the scenarios named (autumn.md 5).
 

@@ -1,4 +1,5 @@
-"""What each way through a check, a use or a track costs: requests, and the units that they are charged (invariant 8).
+"""What each way through a check, a use or a track costs: requests, and the units that they are
+charged (invariants.md 8).
 
 A refused write is charged as if it had been done; no backend reports it. ministack reports no units for BatchGetItem.
 """
@@ -70,19 +71,19 @@ class TestOwnFeature:
         here.use("c1", 1)
         assert_costs(here, lambda: here.remaining("c1"), READ)
 
-    def test_an_item_with_two_rows_and_an_event_is_within_one_unit(self, here: Service) -> None:
+    def test_an_item_with_two_grants_and_an_event_is_within_one_unit(self, here: Service) -> None:
         here.customer("a" * 36, [item("1000.25"), item("20.5", Reset(Interval.ONE_OFF))])
         properties = {"model": "gpt-4", "request_id": "req_0123456789"}
         use = UseCommand("a" * 36, "messages", Decimal("1.5"), Overage.REJECT, properties)
         here.tracking.check_and_track(CALLER, use, NOW)
         assert_costs(here, lambda: here.tracking.check_and_track(CALLER, use, NOW), WRITE)
 
-    def test_overage_is_as_hot_as_the_rest(self, here: Service) -> None:
+    def test_overage_takes_the_fast_path_too(self, here: Service) -> None:
         here.customer("c1", [pay_per_use(1)])
         assert_costs(here, lambda: here.use("c1", 3), WRITE)
         assert_costs(here, lambda: here.use("c1", 3), WRITE)
 
-    def test_an_unlimited_balance_is_as_hot_as_the_rest(self, here: Service) -> None:
+    def test_an_unlimited_balance_takes_the_fast_path_too(self, here: Service) -> None:
         here.customer("c1", [PlanItem("messages", unlimited=True)])
         assert_costs(here, lambda: here.use("c1", 1000), WRITE)
 

@@ -53,7 +53,7 @@ def queued(id: str, value: float | str = 1, customer: str = "c1", feature: str =
     )
 
 
-def intake_of(here: Service, *more: Any) -> UsageQueue:
+def usage_queue_of(here: Service, *more: Any) -> UsageQueue:
     usage_events = UsageEvents(here.ledger, here.idempotency, UsageEventStore(here.table))
     return UsageQueue(here.ledger, usage_events, here.idempotency, *more)
 
@@ -63,7 +63,7 @@ def usage_queue(here: Service) -> UsageQueue:
     def defect(message: str) -> None:
         raise AssertionError(message)
 
-    return intake_of(here, defect)
+    return usage_queue_of(here, defect)
 
 
 def history(here: Service, backend: Server) -> list[Entry]:
@@ -256,7 +256,7 @@ def test_late_and_timely_uses_of_one_batch_fall_on_both_sides_of_the_reset(
     assert [(entry.use_id, entry.at) for entry in history(here, backend)] == [("a", NOW + 1), ("b", now)]
 
 
-def told_of_rows(here: Service, backend: Server) -> list[tuple[str, Decimal | None]]:
+def told_of_grants(here: Service, backend: Server) -> list[tuple[str, Decimal | None]]:
     """What the stream tells of the grants beside uses, in order."""
     found = [
         change for record in records(dynamodb_client(backend.url), here.table.name) if (change := change_of(record))
@@ -276,7 +276,7 @@ def test_a_reset_between_the_uses_of_one_batch_is_told_between_them(
     uses = [queued("b", 3, at=now), queued("d", 1, at=now + 1), queued("a", 95, at=NOW + HOUR - 1)]
     assert usage_queue.count(uses, now) == [None] * 3
     assert here.stored("c1").version == version + 2
-    assert told_of_rows(here, backend) == [("granted", 150), ("reset", 105)]
+    assert told_of_grants(here, backend) == [("granted", 150), ("reset", 105)]
     assert [entry.use_id for entry in history(here, backend)][1:] == ["a", "b", "d"]
     assert here.remaining("c1", now) == (146 if rollover is None else 146 + 45)
 
@@ -293,7 +293,7 @@ def test_uses_of_many_periods_are_a_write_for_each_and_no_more(
     assert here.stored("c1").version == version + 20
     assert usage_queue.count(uses, now) == [None] * 40
     assert here.stored("c1").version == version + 20
-    assert [value for what, value in told_of_rows(here, backend) if what == "reset"] == [2 * n for n in range(1, 20)]
+    assert [value for what, value in told_of_grants(here, backend) if what == "reset"] == [2 * n for n in range(1, 20)]
 
 
 def test_what_was_written_before_a_failure_is_not_written_again(
@@ -353,7 +353,7 @@ def test_what_does_not_exist_is_told_and_the_rest_is_counted(here: Service, usag
 def test_time_that_runs_out_leaves_the_rest_for_the_next_delivery(here: Service) -> None:
     here.customer("c1", [item(10)])
     ticks = iter([0.0, *([100.0] * 10)])
-    slow = intake_of(here, lambda _: None, lambda: next(ticks))
+    slow = usage_queue_of(here, lambda _: None, lambda: next(ticks))
     (outcome,) = slow.count([queued("a")], NOW)
     assert isinstance(outcome, Unavailable)
     assert here.remaining("c1") == 10

@@ -140,7 +140,9 @@ class TestCosts:
         report(here, event("c1", "unheard", id="nobody asks"), receipt=False)
         assert counting.missing(SANDBOX, ["nobody asks"], NOW, 0) == ["nobody asks"]
 
-    def test_a_use_of_a_feature_that_a_row_counts_beside_is_still_one_request_and_one_unit(self, here: Service) -> None:
+    def test_a_use_of_a_feature_whose_grant_counts_what_others_paid_for_is_one_request_and_one_unit(
+        self, here: Service
+    ) -> None:
         here.customer("c1", [item(10), item("20.5", Reset(Interval.ONE_OFF))])
         here.use("c1", 1)
         assert Spent(here.table.client).of(lambda: here.use("c1", 1)) == [("UpdateItem", 1.0)]
@@ -213,7 +215,7 @@ class TestOnce:
         assert here.last_event_id("c1")
 
 
-def test_what_a_row_remembers_is_stored_and_read_back(here: Service) -> None:
+def test_what_a_grant_remembers_is_stored_and_read_back(here: Service) -> None:
     us = Terms(filters=(("region", "US"),))
     here.customers.get_or_create(SANDBOX, Customer("c1"), None, NOW)
     here.attach("c1", [item(10, feature="mean"), item(10, feature="messages")], terms=us)

@@ -173,7 +173,7 @@ class TestLocks:
         assert lock
         assert lock.state == "expired"
 
-    def test_spilled_into_credits_and_settled_across_both(self, here: Here) -> None:
+    def test_spilled_into_credits_and_finalized_across_both(self, here: Here) -> None:
         """S199, CS-2 and CS-3."""
         here.service.customer("c1", [item(100, feature="action1"), item(200, feature="credits")])
         here.service.use("c1", 95, feature="action1")

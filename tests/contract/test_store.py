@@ -61,7 +61,7 @@ class TestUse:
         assert here.remaining("c1") == 1
         before = here.last_event_id("c1")
         assert not here.use("c1", 2).allowed
-        assert here.last_event_id("c1") == before  # invariant 6
+        assert here.last_event_id("c1") == before  # invariants.md 6
 
     def test_a_use_counted_on_an_item_of_a_newer_layout_is_not_said_to_have_changed_nothing(
         self, here: Service
@@ -108,7 +108,7 @@ class TestUse:
         assert outcome.balances[MESSAGES].grants[0].used == 10**14
 
     def test_a_reset_is_applied_on_the_first_use_after_it(self, here: Service) -> None:
-        """Invariant 4, and a check sees it before any write does."""
+        """invariants.md 4, and a check sees it before any write does."""
         here.customer("c1", [item(10, HOURLY)])
         here.use("c1", 10)
         assert not here.use("c1", 1, now=NOW + HOUR - 1).allowed
@@ -274,7 +274,7 @@ class TestSeveralBalances:
 
 class TestManagement:
     def test_environments_never_see_each_other(self, here: Service) -> None:
-        """Invariant 5."""
+        """invariants.md 5."""
         here.customer("c1", [item(10)])
         live = Environment.LIVE
         assert here.catalogs.features(live) == []

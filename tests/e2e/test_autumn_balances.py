@@ -166,7 +166,7 @@ class TestUpdate:
         update(shop, c, usage=120)
         assert gru(shop.balance(c)) == (150, 30, 120)
 
-    def test_one_row_is_named_by_its_id(self, shop: Shop) -> None:
+    def test_one_grant_is_named_by_its_id(self, shop: Shop) -> None:
         """S223: 100, 150 and 200, granted 450 throughout."""
         c = shop.customer(monthly(100))
         for extra in (150, 200):
@@ -233,7 +233,7 @@ class TestDelete:
     @pytest.mark.parametrize(
         ("used", "recalculates", "left"), [(0, False, 200), (40, False, 200), (40, True, 160), (130, True, 70)]
     )
-    def test_a_row_goes_and_its_usage_is_charged_if_asked(
+    def test_a_grant_goes_and_its_usage_is_charged_if_asked(
         self, shop: Shop, pair: str, used: float, recalculates: bool, left: float
     ) -> None:
         """S235."""
@@ -244,7 +244,7 @@ class TestDelete:
         assert [grant.id for grant in balance.breakdown] == ["b"]
         assert gru(balance) == (200, left, 200 - left)
 
-    def test_usage_stays_where_no_row_does(self, shop: Shop, pair: str) -> None:
+    def test_usage_stays_where_no_grant_does(self, shop: Shop, pair: str) -> None:
         """S235: a used 40 and b used 30, both deleted: one grant, overdrawn by 70."""
         update(shop, pair, usage=40, balance_id="a")
         update(shop, pair, usage=30, balance_id="b")
@@ -271,7 +271,7 @@ class TestDelete:
 
 
 class TestList:
-    def test_rows_are_listed_filtered_and_paged(self, shop: Shop) -> None:
+    def test_grants_are_listed_filtered_and_paged(self, shop: Shop) -> None:
         """autumn.md 1.2: by customer, entity, plan (null: standalone), feature and status."""
         c = shop.customer(monthly(100), per_entity(monthly(5, "words")), entities=2)
         shop.now(c, soon(0))

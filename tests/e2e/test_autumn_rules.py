@@ -242,7 +242,7 @@ class TestTrack:
         shop.track(c, 5, "users")
         assert gru(shop.track(c, -100, "users").balance) == (10, 10, 0)
 
-    def test_rows_are_drawn_in_order(self, shop: Shop) -> None:
+    def test_grants_are_drawn_in_order(self, shop: Shop) -> None:
         """S140: monthly before lifetime."""
         c = shop.customer(monthly(500))
         shop.attach(c, lifetime(200), add_on=True)

@@ -1,6 +1,6 @@
 """Autumn's official SDK (autumn-sdk 1.2.0) against the deployed stack: only the base URL is changed.
 
-Rules: autumn.md 0.6, 1.1, 1.2.2; management.md 9.
+Rules: invariants.md 1, 2, 5, 7; autumn.md 0.6, 1.1, 1.2.2; management.md 9.
 """
 
 from __future__ import annotations
@@ -165,7 +165,7 @@ def test_errors_reach_the_sdk_in_its_own_shape(autumn: Autumn, arguments: Any, s
 
 
 def test_concurrent_calls_through_the_whole_stack_grant_exactly_what_there_is(api: Api) -> None:
-    """Invariant 1, from HTTP to the table: 40 calls of 200 against 1,000."""
+    """invariants.md 1, from HTTP to the table: 40 calls of 200 against 1,000."""
     id = f"c-{uuid.uuid4().hex}"
     api.call("customers.get_or_create", {"customer_id": id})
     api.call("billing.attach", {"customer_id": id, "plan_id": "pro"})
@@ -176,7 +176,7 @@ def test_concurrent_calls_through_the_whole_stack_grant_exactly_what_there_is(ap
 
 
 class TestKeys:
-    """Invariant 5, through the authorizer."""
+    """invariants.md 5, through the authorizer."""
 
     @pytest.fixture
     def http(self, stack: Stack) -> Iterator[httpx.Client]:
@@ -245,7 +245,7 @@ def test_what_is_to_come_is_501_in_its_own_shape(stack: Stack, path: str, keys: 
 
 
 class TestEvents:
-    """Invariant 2: every deduction reaches the bus, once, in order, and nothing else does."""
+    """invariants.md 2: every deduction reaches the bus, once, in order, and nothing else does."""
 
     def test_each_deduction_is_one_event_in_order(self, stack: Stack, api: Api) -> None:
         id = f"c-{uuid.uuid4().hex}"

@@ -1,6 +1,6 @@
 """Flexprice's official SDK (flexprice 2.1.43) against the deployed stack: only `server_url` is changed.
 
-Rules: flexprice.md 4.
+Rules: invariants.md 7; flexprice.md 4.
 """
 
 from __future__ import annotations

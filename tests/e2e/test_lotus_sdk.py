@@ -1,6 +1,6 @@
 """Lotus's official SDK (lotus-python 0.12.0, strict) against the deployed stack: only the host is changed.
 
-Rules: lotus.md 0.1, 1.1, 1.2, 1.4, 1.8.
+Rules: invariants.md 7; lotus.md 0.1, 1.1, 1.2, 1.4, 1.8.
 """
 
 from __future__ import annotations

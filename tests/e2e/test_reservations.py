@@ -20,7 +20,7 @@ def lock(shop: Shop, customer: str, value: float, id: str, feature: str = "messa
     return shop.autumn.check(customer_id=customer, feature_id=feature, required_balance=value, lock=terms)
 
 
-def test_an_estimate_is_held_and_the_true_amount_settled(shop: Shop) -> None:
+def test_an_estimate_is_held_and_the_true_amount_finalized(shop: Shop) -> None:
     c, id = shop.customer(monthly(100)), new("run")
     held = lock(shop, c, 80, id)
     assert held.allowed
@@ -38,7 +38,7 @@ def test_what_is_released_is_back(shop: Shop) -> None:
     assert shop.left(c) == 100
 
 
-def test_a_balance_tells_what_is_reserved_and_what_is_settled(shop: Shop) -> None:
+def test_a_balance_tells_what_is_reserved_and_what_is_finalized(shop: Shop) -> None:
     c, id = shop.customer(monthly(100)), new("run")
     shop.track(c, 10)
     lock(shop, c, 30, id)

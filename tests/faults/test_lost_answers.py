@@ -1,4 +1,4 @@
-"""Invariant 2: with answers cut after the write took effect and with throttling, no use is lost or counted twice.
+"""invariants.md 2: with answers cut after the write took effect and with throttling, no use is lost or counted twice.
 
 Rules: autumn.md 2.9.
 """

@@ -51,7 +51,7 @@ def test_a_hold_whose_answer_is_lost_holds_once(here: Here, proxy: Server) -> No
     assert here.remaining("c1") == 70
 
 
-def test_a_settlement_whose_answer_is_lost_settles_once(here: Here, proxy: Server) -> None:
+def test_a_finalization_whose_answer_is_lost_finalizes_once(here: Here, proxy: Server) -> None:
     here.service.customer("c1", [item(100)])
     here.hold("c1", 30, "lock-1")
     set_rules(proxy, [{**CUT, "times": 1}])

@@ -1,4 +1,4 @@
-"""Invariant 2 where a use changes several items, or uses up an idempotency key: one transaction, which is repeated under
+"""invariants.md 2 where a use changes several items, or uses up an idempotency key: one transaction, repeated under
 its own token until it is answered. Never doubled; where nobody can tell, an error says so.
 
 Rules: autumn.md 3.10.

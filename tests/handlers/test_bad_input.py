@@ -1,4 +1,4 @@
-"""Invariant 6 at the edge: what cannot be understood is refused in Autumn's shape, by name, and changes nothing.
+"""invariants.md 6 at the edge: what cannot be understood is refused in Autumn's shape, by name, and changes nothing.
 
 Rules: autumn.md 0.1, 1.1, 1.2.1, 1.2.3.
 """

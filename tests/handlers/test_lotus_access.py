@@ -112,7 +112,7 @@ class TestUpstream:
         assert not holds(other)
         assert lotus.access(customer, metric) == (True, [(0, 100, 100)])
 
-    def test_a_metric_outside_every_plan_is_no_row_and_no_access(self, lotus: Lotus) -> None:
+    def test_a_metric_outside_every_plan_is_not_listed_and_gives_no_access(self, lotus: Lotus) -> None:
         """Upstream's zero-limit defect (lotus.md 2.1) does not exist here."""
         customer = lotus.customer(free(lotus.feature(), 1))
         metric = lotus.feature()

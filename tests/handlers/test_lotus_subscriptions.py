@@ -151,7 +151,7 @@ class TestSubscriptions:
         subscribe(lotus, customer, plan_id=lotus.plan(item), component_fixed_charges_initial_units=units)
         assert lotus.access(customer, metric) == (True, [(0, 10, 25)])
 
-    def test_a_subscription_that_is_still_to_come_is_no_row(self, lotus: Lotus) -> None:
+    def test_a_subscription_that_is_still_to_come_is_not_listed(self, lotus: Lotus) -> None:
         metric, customer = lotus.feature(), lotus.customer()
         status, made = subscribe(lotus, customer, plan_id=lotus.plan(free(metric, 1)), start_date=ago(days=-5))
         assert status == 201

@@ -136,7 +136,7 @@ def told(bus: Bus) -> list[tuple[str, dict[str, Any]]]:
     return [(entry["DetailType"], json.loads(entry["Detail"])) for entry in bus.entries]
 
 
-def test_a_use_is_told_with_what_each_row_gave_and_the_balance_after_it(consume: Any) -> None:
+def test_a_use_is_told_with_what_each_grant_gave_and_the_balance_after_it(consume: Any) -> None:
     balance = held(monthly(10, "sub_1:0"), monthly(100, "sub_1:1", created_at=NOW + 1))
     event = used("use-1", 25, properties={"model": "small"})
     bus = Bus()
@@ -354,7 +354,7 @@ def test_a_hold_that_lapsed_is_no_change_by_hand_and_a_later_use_is_told_alone(c
     assert [(kind, d["deducted"], d["deductions"][0]["value"]) for kind, d in told(bus)] == [("usage.recorded", 3, 3)]
 
 
-def test_a_hold_that_is_confirmed_moves_nothing_and_one_that_is_settled_moves_the_difference(consume: Any) -> None:
+def test_a_hold_that_is_confirmed_moves_nothing_and_one_that_is_finalized_moves_the_difference(consume: Any) -> None:
     bus = Bus()
     before = reserved(HELD, drawn=8)
     consume([record(before, reserved(drawn=8), 7)], bus)

@@ -32,7 +32,7 @@ class Track:
             self.entity_id and self.entity_id not in state.holdings.entities
         ):
             return
-        before = world_of(state, self.feature_id)
+        before = balances_of(state, self.feature_id)
         slow = used_by(state, self, before)
         accepted, moved = state.model.track(
             self.feature_id, self.entity_id, self.amount, self.overage.value, self.properties
@@ -147,7 +147,7 @@ operations = st.lists(
 )  # fmt: skip
 
 
-def world_of(state: State, feature_id: str) -> dict[BalanceKey, Balance]:
+def balances_of(state: State, feature_id: str) -> dict[BalanceKey, Balance]:
     """What the use case reads for a decision on a feature."""
     ids = {feature_id, *(pool.feature_id for pool in state.catalog.pools(feature_id))}
     return {key: balance for key, balance in state.holdings.balances.items() if key.feature_id in ids}
@@ -179,7 +179,7 @@ def fast_by(state: State, track: Track, balances: Mapping[BalanceKey, Balance]) 
 
 
 def assert_as(slow: Decision, before: Mapping[BalanceKey, Balance], key: BalanceKey, after: Balance, now: int) -> None:
-    """Invariant 3. Where nothing at all is granted, a fast write of nothing is as good as none."""
+    """invariants.md 3. Where nothing at all is granted, a fast write of nothing is as good as none."""
     if not slow.allowed:
         assert after.spent == before[key].spent
         assert not before[key].live_grants

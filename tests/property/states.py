@@ -123,7 +123,7 @@ class State:
 
     def assert_same(self) -> None:
         found = {key: as_of(balance, self.now) for key, balance in self.holdings.balances.items()}
-        grants = {(*key, grant.id): _of_row(grant) for key, balance in found.items() for grant in balance.grants}
+        grants = {(*key, grant.id): _of_grant(grant) for key, balance in found.items() for grant in balance.grants}
         assert grants == {(line.feature, line.entity, line.id): _of_line(line) for line in self.model.lines}
         for (feature_id, entity_id), bounds in self.model.bounds.items():
             if bounds.caps:
@@ -132,7 +132,7 @@ class State:
                 assert counts == {(c.interval, (c.filter,) if c.filter else ()): c.used for c in bounds.caps}
 
 
-def _of_row(grant: Grant) -> tuple[object, ...]:
+def _of_grant(grant: Grant) -> tuple[object, ...]:
     rolled = sorted((r.granted, r.used, r.expires_at or 0) for r in grant.rollovers)
     return grant.used, grant.total, grant.next_reset_at, grant.expires_at, rolled
 

@@ -30,10 +30,10 @@ def consumed(balance: Balance) -> Decimal:
 
 
 @given(balances(), amounts, st.sampled_from(Overage), moments, st.booleans())
-def test_where_the_hot_path_decides_it_decides_as_the_slow_path_does(
+def test_where_the_fast_path_decides_it_decides_as_the_slow_path_does(
     balance: Balance, amount: Decimal, overage: Overage, now: int, alone: bool
 ) -> None:
-    """Invariant 3: the same answer, and it leaves nothing to the slow path but what it must."""
+    """invariants.md 3: the same answer, and it leaves nothing to the slow path but what it must."""
     fast = fast_path(balance, amount, overage, now, alone=alone)
     slow = used(balance, amount, overage, now)
     granted = any(grant.starts_at is None for grant in as_of(balance, now).grants)
@@ -47,17 +47,18 @@ def test_where_the_hot_path_decides_it_decides_as_the_slow_path_does(
 
 @given(balances(), amounts.filter(bool), moments)
 def test_a_check_allows_exactly_what_a_rejecting_use_would_accept(balance: Balance, amount: Decimal, now: int) -> None:
+    """invariants.md 10."""
     held = {balance.key: as_of(balance, now)}
     assert allows("messages", "", amount, {}, held) == used(balance, amount, Overage.REJECT, now).allowed
 
 
 @given(balances(), moments)
-def test_folding_twice_is_folding_once(balance: Balance, now: int) -> None:
+def test_a_balance_as_of_now_is_itself_as_of_now(balance: Balance, now: int) -> None:
     assert as_of(as_of(balance, now), now) == as_of(balance, now)
 
 
 @given(balances(), st.lists(amounts, max_size=6), moments)
-def test_what_is_drawn_is_what_the_rows_lost_and_no_row_goes_below_its_floor(
+def test_what_is_drawn_is_what_the_grants_lost_and_no_grant_goes_below_its_floor(
     balance: Balance, uses: list[Decimal], now: int
 ) -> None:
     before = as_of(balance, now)
@@ -79,7 +80,7 @@ def test_what_is_drawn_is_what_the_rows_lost_and_no_row_goes_below_its_floor(
 
 
 @given(balances(bounded=False), st.lists(st.tuples(signed_amounts, st.sampled_from(Overage)), max_size=8), moments)
-def test_headroom_is_always_what_the_rows_still_hold(
+def test_headroom_is_always_what_the_grants_still_hold(
     balance: Balance, uses: list[tuple[Decimal, Overage]], now: int
 ) -> None:
     state = as_of(balance, now)
@@ -91,7 +92,7 @@ def test_headroom_is_always_what_the_rows_still_hold(
 
 
 @given(balances(), amounts, moments)
-def test_giving_back_never_lifts_a_row_above_its_grant(balance: Balance, amount: Decimal, now: int) -> None:
+def test_giving_back_never_lifts_a_grant_above_what_was_granted(balance: Balance, amount: Decimal, now: int) -> None:
     before = as_of(balance, now)
     decision = used(balance, -amount, Overage.CAP, now)
     after = decision.balances[balance.key]
@@ -103,7 +104,7 @@ def test_giving_back_never_lifts_a_row_above_its_grant(balance: Balance, amount:
 
 
 @given(balances(), amounts, moments)
-def test_a_use_given_back_whole_restores_the_rows(balance: Balance, amount: Decimal, now: int) -> None:
+def test_a_use_given_back_whole_restores_the_grants(balance: Balance, amount: Decimal, now: int) -> None:
     grants = tuple(grant._replace(used=ZERO, rollovers=()) for grant in as_of(balance, now).grants)
     drawn, left = draw(grants, amount)
     lifted, rest = pay_back_overage(drawn, amount - left)
@@ -111,14 +112,14 @@ def test_a_use_given_back_whole_restores_the_rows(balance: Balance, amount: Deci
 
 
 @given(balances())
-def test_a_fresh_balance_settles_to_its_spent(balance: Balance) -> None:
+def test_what_was_spent_of_a_fresh_balance_is_drawn_from_its_grants(balance: Balance) -> None:
     settled = balance._replace(grants=apply_spent(balance))
     assert consumed(settled) - consumed(balance) == balance.spent
 
 
 @given(resets, st.integers(T0, T0 + 3000 * DAY), st.integers(0, 3000 * DAY))
 def test_a_boundary_depends_on_the_anchor_alone_and_none_is_skipped(reset: Reset, anchor: int, wait: int) -> None:
-    """Invariant 4: from every instant before a boundary it is the same one, whichever boundaries were looked at."""
+    """invariants.md 4: from every instant before a boundary it is the same one, whichever boundaries were looked at."""
     boundary = next_boundary(anchor, reset, anchor + wait)
     if reset.interval is Interval.ONE_OFF:
         assert boundary is None
@@ -130,8 +131,8 @@ def test_a_boundary_depends_on_the_anchor_alone_and_none_is_skipped(reset: Reset
 
 @given(balances(), st.lists(st.integers(0, 200 * DAY), min_size=1, max_size=4))
 def test_a_reset_happens_once_however_often_it_is_looked_at(balance: Balance, steps: list[int]) -> None:
-    """Invariant 4: looking in between changes nothing that looking once at the end would not give. (What rolls over or
-    stays overdrawn does so once for each period that somebody looked at.)"""
+    """invariants.md 4, 9: looking in between changes nothing that looking once at the end would not give. (What rolls
+    over or stays overdrawn does so once for each period that somebody looked at.)"""
     grants = tuple(grant._replace(rollover=None, keeps_overage=False) for grant in as_of(balance, T0).grants)
     balance = balance._replace(grants=grants, spent=ZERO)
     now, subject = T0, balance

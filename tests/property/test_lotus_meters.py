@@ -106,7 +106,7 @@ events = st.lists(
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(events=events, top_up=st.sampled_from([0, 30]))
-def test_every_row_counts_what_a_recount_of_its_period_gives(
+def test_every_grant_counts_what_a_recount_of_its_period_gives(
     kind: str, events: list[tuple[int, Decimal, str]], top_up: int
 ) -> None:
     """A daily grant, a weekly one for one region alone, and one that never resets; events come in their time's order."""
@@ -136,7 +136,7 @@ def test_every_row_counts_what_a_recount_of_its_period_gives(
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(events=events)
-def test_what_is_drawn_is_the_aggregate_of_the_first_row(kind: str, events: list[tuple[int, Decimal, str]]) -> None:
+def test_what_is_drawn_is_the_aggregate_of_the_first_grant(kind: str, events: list[tuple[int, Decimal, str]]) -> None:
     metered = Metered(
         feature(kind, reset_usage="BILLING_PERIOD"), (PlanItem("f", Decimal(5)), ()), (PlanItem("f", Decimal(7)), ())
     )

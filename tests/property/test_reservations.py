@@ -53,7 +53,9 @@ class Model:
             due = min([self.hour, *(held.until for held in self.holds.values())])
             if due > to:
                 break
-            if self.hour == due:  # before what expires at the same instant: a reset makes the row whole, holds and all
+            if (
+                self.hour == due
+            ):  # before what expires at the same instant: a reset makes the grant whole, holds and all
                 self.used[0] = ZERO
                 self.hour += HOUR
                 for held in self.holds.values():

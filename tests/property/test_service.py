@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import given, settings
 
 from tests.profiles import examples
-from tests.property.operations import Track, operations, tracks, used_by, world_of
+from tests.property.operations import Track, balances_of, operations, tracks, used_by
 from tests.property.states import State, states
 from tollgate.domain.balances import all_as_of, as_of
 from tollgate.domain.decisions import Overage, UseRequest, check
@@ -21,7 +21,7 @@ from tollgate.domain.quantities import ZERO
 @settings(max_examples=examples(13))
 @given(states(), operations)
 def test_every_operation_does_what_the_rules_say_line_by_line(state: State, steps: Sequence[Any]) -> None:
-    """Invariants 1, 3 and 4: the reference, the floors, resets once a boundary on their anchors, and hot ≡ slow."""
+    """invariants.md 1, 3, 4: the reference, the floors, resets once a boundary on their anchors, and hot ≡ slow."""
     state.assert_same()
     for step in steps:
         step.apply(state)
@@ -29,7 +29,9 @@ def test_every_operation_does_what_the_rules_say_line_by_line(state: State, step
 
 
 @given(states(), operations)
-def test_rows_add_up_to_the_total_and_folding_again_changes_nothing(state: State, steps: Sequence[Any]) -> None:
+def test_grants_add_up_to_the_total_and_computing_them_again_changes_nothing(
+    state: State, steps: Sequence[Any]
+) -> None:
     for step in steps:
         step.apply(state)
     for balance in state.holdings.balances.values():
@@ -44,10 +46,11 @@ def test_rows_add_up_to_the_total_and_folding_again_changes_nothing(state: State
 
 @given(states(), operations, tracks)
 def test_what_a_check_allows_a_rejecting_use_accepts(state: State, steps: Sequence[Any], asked: Track) -> None:
+    """invariants.md 10."""
     for step in steps:
         step.apply(state)
     if asked.feature_id in state.catalog.features and asked.entity_id in ("", *state.holdings.entities):
-        balances = world_of(state, asked.feature_id)
+        balances = balances_of(state, asked.feature_id)
         feature, pools = state.catalog.feature(asked.feature_id), state.catalog.pools(asked.feature_id)
         answer = check(
             UseRequest(feature, pools, asked.entity_id, asked.amount, properties=asked.properties),

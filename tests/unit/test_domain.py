@@ -84,7 +84,7 @@ class TestHotPath:
         assert fast_path(balance, Decimal(1), CAP, NOW + HOUR, alone=True) is None
 
     @pytest.mark.parametrize("more", [{"expires_at": NOW + DAY}, {"next_reset_at": NOW + DAY, "reset": MONTH}])
-    def test_it_stops_when_a_standalone_row_changes(self, more: dict[str, Any]) -> None:
+    def test_it_stops_when_a_standalone_grant_changes(self, more: dict[str, Any]) -> None:
         customer = Scenario(monthly(100))
         customer.create("b", 10, **more)
         assert customer.balance().fresh_until == NOW + DAY
@@ -97,7 +97,7 @@ class TestHotPath:
         rolled.reset()
         assert rolled.balance().fresh_until == rolled.grants()[0].rollovers[0].expires_at
 
-    def test_it_shows_in_the_rows(self) -> None:
+    def test_it_shows_in_the_grants(self) -> None:
         before = Scenario(lifetime(20), every(Interval.HOUR, 5)).balance()
         after = fast_path(before, Decimal(8), REJECT, NOW, alone=True)
         assert after
@@ -118,7 +118,7 @@ class TestHotPath:
             (consumable(100), controls(limit(5)), 5, 5),
         ],
     )
-    def test_it_may_draw_what_the_rows_hold_and_allow(
+    def test_it_may_draw_what_the_grants_hold_and_allow(
         self, item: PlanItem, bound: Controls, headroom: Decimal, ceiling: Decimal
     ) -> None:
         customer = Scenario(item)
@@ -135,7 +135,7 @@ class TestHotPath:
         assert capped
         assert capped.spent == 10
 
-    def test_a_share_counted_in_the_customers_limit_is_governed(self) -> None:
+    def test_a_share_may_be_counted_in_the_customers_limit(self) -> None:
         customer = Scenario(per_entity(monthly(100)), entities=1)
         assert not customer.balance(entity="e1").counted_by_customer
         customer.control(limit(5))

@@ -110,7 +110,7 @@ class TestWhatLowersTheNumbers:
         customer.control(limit(7, region="eu"))
         assert customer.balance().fresh_until == 0
 
-    def test_so_does_one_row_that_pays_for_some_uses_only(self) -> None:
+    def test_so_does_one_grant_that_pays_for_some_uses_only(self) -> None:
         grant = Scenario(monthly(10)).balance().grants[0]
         some = grant._replace(id="some", filters=(("region", "eu"),))
         for grants, fresh in (([grant], True), ([grant, some], False), ([some], False)):
@@ -131,19 +131,19 @@ class TestWhatLowersTheNumbers:
         customer.control(limit(7))
         assert customer.balance().headroom == customer.balance().ceiling > 10**15
 
-    def test_a_row_that_has_not_started_holds_nothing_and_ends_the_freshness(self) -> None:
+    def test_a_grant_that_has_not_started_holds_nothing_and_ends_the_freshness(self) -> None:
         grant = Scenario(monthly(10)).balance().grants[0]
         balance = balance_of(BalanceKey("messages"), [grant, grant._replace(id="later", starts_at=NOW + 5)])
         assert (balance.headroom, balance.ceiling, balance.fresh_until) == (10, 10, NOW + 5)
 
-    def test_what_a_row_is_overdrawn_by_is_not_taken_from_another(self) -> None:
+    def test_what_a_grant_is_overdrawn_by_is_not_taken_from_another(self) -> None:
         grant = Scenario(monthly(10)).balance().grants[0]
         balance = balance_of(BalanceKey("messages"), [grant, grant._replace(id="over", used=d(14), overage=True)])
         assert balance.headroom == 10
 
 
 class TestFolding:
-    def test_uses_since_then_are_settled_into_rows_and_limits(self) -> None:
+    def test_uses_since_then_are_applied_to_grants_and_limits(self) -> None:
         customer = Scenario(consumable(10))
         customer.control(limit(20))
         spent = fast_path(customer.balance(), d(14), REJECT, NOW, alone=True)

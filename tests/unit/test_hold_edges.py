@@ -23,11 +23,11 @@ def part(id: str, amount: int, seq: int = 0) -> Part:
 
 
 class TestUndoing:
-    def test_a_row_gets_no_more_back_than_was_used_of_it(self) -> None:
+    def test_a_grant_gets_no_more_back_than_was_used_of_it(self) -> None:
         grants, rest = undo((grant("a", used=3),), [part("a", 5)])
         assert (grants[0].used, rest) == (0, 2)
 
-    def test_a_row_that_holds_more_than_was_granted_gets_nothing(self) -> None:
+    def test_a_grant_that_holds_more_than_was_granted_gets_nothing(self) -> None:
         grants, rest = undo((grant("a", used=-3),), [part("a", 5)])
         assert (grants[0].used, rest) == (-3, 5)
 
@@ -35,7 +35,7 @@ class TestUndoing:
         grants, rest = undo((grant("a"),), [part("a", -5)])
         assert (grants[0].used, rest) == (5, 0)
 
-    def test_of_a_row_that_is_gone_all_is_left_over(self) -> None:
+    def test_of_a_grant_that_is_gone_all_is_left_over(self) -> None:
         grants, rest = undo((grant("a"),), [part("gone", 5), part("gone", -2)])
         assert (grants, rest) == ((grant("a"),), 3)
 
@@ -56,7 +56,7 @@ class TestWhatIsHeld:
         assert held == [part("a", 5, 3), part("b", 4, 4)]
         assert over == [part("a", 2, 5)]
 
-    def test_what_is_drawn_of_an_overdrawn_row_is_all_overage(self) -> None:
+    def test_what_is_drawn_of_an_overdrawn_grant_is_all_overage(self) -> None:
         assert parts_of((grant("a", used=12),), (grant("a", used=13),), 0) == ([], [part("a", 1)])
 
     def test_what_others_paid_for_is_the_difference(self) -> None:
@@ -74,20 +74,20 @@ class TestExpiring:
         assert after.holds == ()
         return [grant.used for grant in after.grants]
 
-    def test_what_is_given_back_goes_to_overdrawn_rows_first(self) -> None:
+    def test_what_is_given_back_goes_to_overdrawn_grants_first(self) -> None:
         assert self.expired(grant("a", used=4), grant("b", used=12), amount=3) == [3, 10]
 
     def test_even_one_unit_does(self) -> None:
         assert self.expired(grant("a", used=4), amount=1) == [3]
 
-    def test_what_no_row_has_used_is_gone(self) -> None:
+    def test_what_no_grant_has_used_is_gone(self) -> None:
         assert self.expired(grant("a", used=4), amount=6) == [0]
 
     def test_what_had_been_returned_is_used_again_past_zero_if_it_must(self) -> None:
         assert self.expired(grant("a", used=4), amount=-5) == [9]
         assert self.expired(grant("a", used=4), amount=-7) == [11]
 
-    def test_where_no_row_is_left_nothing_is_used(self) -> None:
+    def test_where_no_grant_is_left_nothing_is_used(self) -> None:
         assert self.expired(amount=-5) == []
         assert self.expired(amount=5) == []
 
@@ -109,7 +109,7 @@ class TestExpiring:
             customer.later(HOUR)
         assert seen == [2, 5, 10]
 
-    def test_a_reset_at_the_same_instant_comes_first_and_makes_the_row_whole(self) -> None:
+    def test_a_reset_at_the_same_instant_comes_first_and_makes_the_grant_whole(self) -> None:
         customer = Reserving(every(Interval.HOUR, 5), lifetime(10))
         customer.lock(8, lasts=HOUR)
         customer.later(HOUR)

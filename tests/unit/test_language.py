@@ -56,6 +56,14 @@ RETIRED_PHRASES = {
     r"\bgoverned\b|\bclocked\b|\blenient\b": "counted_by_customer, has_test_clock, may_go_negative",
     r"\btally\b": "batch",
 }
+RETIRED_PARTS = {
+    **dict.fromkeys(("row", "rows"), "grant"),
+    **dict.fromkeys(("fold", "folds", "folded", "folding"), "as_of"),
+    **dict.fromkeys(("world", "worlds"), "balances"),
+    **dict.fromkeys(("settle", "settles", "settled", "settling", "settlement"), "finalize"),
+    **dict.fromkeys(("tally", "intake"), "batch, usage_queue"),
+}
+"""Words of a name that is put together: `each_row`, `test_folding_twice`."""
 _ROWS = {"row", "rows"}
 ALLOWED: dict[str, set[str]] = {
     # the lines of Lotus's answers, and of a trace or a page
@@ -92,6 +100,9 @@ def retired_in(path: Path) -> list[str]:
         line = token.start[0]
         if token.type == tokenize.NAME and token.string in RETIRED_NAMES and token.string not in allowed:
             found.append(f"{path}:{line}: {token.string}: say {RETIRED_NAMES[token.string]}")
+        elif token.type == tokenize.NAME and "_" in token.string and token.string != "add_row":  # of a table on screen
+            parts = RETIRED_PARTS.keys() & set(token.string.lower().split("_")) - allowed
+            found += [f"{path}:{line}: {token.string}: say {RETIRED_PARTS[part]}" for part in sorted(parts)]
         elif token.type == tokenize.COMMENT or (token.type == tokenize.STRING and token.string.startswith('"""')):
             found += [f"{path}:{line}: {found_word}" for found_word in retired_phrases(token.string, allowed)]
     return found

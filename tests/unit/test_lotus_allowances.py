@@ -104,7 +104,7 @@ class TestCounting:
         scenario.track(5)
         assert found(scenario) == {"sub_1": allowance(5, 100, 100), "sub_2": allowance(5, 10, 10)}
 
-    def test_it_costs_the_hot_path_nothing_and_is_the_same_there(self) -> None:
+    def test_it_costs_the_fast_path_nothing_and_is_the_same_there(self) -> None:
         scenario = Scenario(monthly(10), lifetime(5))
         scenario.create("top-up", 20)
         before = scenario.balance()
@@ -115,7 +115,7 @@ class TestCounting:
         assert as_of(fast, scenario.now) == slow
         assert [grant.counted for grant in slow.grants] == [12, 12, 12]
 
-    def test_each_row_counts_since_its_own_period_began(self) -> None:
+    def test_each_grant_counts_since_its_own_period_began(self) -> None:
         scenario = Scenario(every(Interval.DAY, 10))
         scenario.attach(monthly(100))
         scenario.track(15)
@@ -130,7 +130,7 @@ class TestCounting:
         scenario.track(-7)
         assert {id: each.used for id, each in found(scenario).items()} == {"sub_1": 8, "sub_2": 8}
 
-    def test_what_a_credit_pool_paid_for_counts_in_the_features_own_row(self) -> None:
+    def test_what_a_credit_pool_paid_for_counts_in_the_features_own_grant(self) -> None:
         scenario = Scenario(monthly(10, "action1"), monthly(100, "credits"))
         scenario.track(25, "action1")
         assert found(scenario, "action1") == {"sub_1": allowance(25, 10, 10)}
@@ -161,7 +161,7 @@ class TestCounting:
         scenario.delete("top-up", recalculate=True)
         assert found(scenario) == {"sub_1": allowance(15, 10, 10)}
 
-    def test_a_seat_counts_in_every_row(self) -> None:
+    def test_a_seat_counts_in_every_grant(self) -> None:
         scenario = Scenario(replace(monthly(5, "users"), reset=None))
         scenario.attach(replace(monthly(3, "users"), reset=None))
         scenario.entity("e1")
@@ -183,7 +183,7 @@ class TestFilters:
         scenario.track(6)
         assert {id: each.used for id, each in found(scenario).items()} == {"sub_1": 4, "sub_2": 5, "sub_3": 15}
 
-    def test_only_rows_that_a_use_passes_pay_for_it(self) -> None:
+    def test_only_grants_that_a_use_passes_pay_for_it(self) -> None:
         scenario = Scenario()
         scenario.attach(monthly(10), filters=US)
         assert not scenario.may(1, region="EU")
@@ -222,7 +222,7 @@ class TestFilters:
         assert set(found(scenario)) == {"sub_2", "sub_3"}
 
 
-def test_a_period_lies_between_boundaries_and_begins_with_the_row() -> None:
+def test_a_period_lies_between_boundaries_and_begins_with_the_grant() -> None:
     scenario = Scenario(monthly(10))
     (grant,) = scenario.grants()
     assert grant.period == (scenario.now, scenario.now + 31 * DAY)  # January
@@ -274,7 +274,7 @@ class TestReservations:
             scenario.release()
         assert self.counts(scenario) == [left, left, left]
 
-    def test_a_hold_that_lapses_is_uncounted_but_where_the_row_was_reset_since(self) -> None:
+    def test_a_hold_that_lapses_is_uncounted_but_where_the_grant_was_reset_since(self) -> None:
         scenario = Reserving(monthly(10), every(Interval.DAY, 5))
         scenario.lock(12, lasts=DAY)
         scenario.later(DAY)  # the daily grant resets as the hold lapses
@@ -288,7 +288,7 @@ class TestReservations:
         assert self.counts(scenario) == [0, 1]
 
     @pytest.mark.parametrize("left", [0, 8, 20])
-    def test_what_credits_hold_is_counted_in_the_features_own_row(self, left: int) -> None:
+    def test_what_credits_hold_is_counted_in_the_features_own_grant(self, left: int) -> None:
         scenario = Reserving(monthly(10, "action1"), monthly(100, "credits"))
         scenario.lock(25, "action1")
         assert found(scenario, "action1")["sub_1"].used == 25

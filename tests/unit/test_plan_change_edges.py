@@ -100,7 +100,7 @@ class TestItsCycles:
 
 
 class TestWhatIsTakenOver:
-    def test_as_much_of_the_use_as_the_new_row_grants_and_the_rest_of_the_next(self) -> None:
+    def test_as_much_of_the_use_as_the_new_grant_grants_and_the_rest_of_the_next(self) -> None:
         customer = Scenario()
         customer.attach(monthly(100), group="main")
         customer.track(80)
@@ -108,21 +108,21 @@ class TestWhatIsTakenOver:
         assert customer.gru() == (150, 70, 80)
         assert sorted(customer.left()) == [0, 70]
 
-    def test_what_none_of_the_new_rows_covers_stays_owed(self) -> None:
+    def test_what_none_of_the_new_grants_covers_stays_owed(self) -> None:
         customer = Scenario()
         customer.attach(monthly(100), group="main")
         customer.track(80)
         customer.attach(monthly(50), group="main")
         assert customer.left() == [-30]
 
-    def test_what_is_owed_is_overage_as_far_as_each_row_allows(self) -> None:
+    def test_what_is_owed_is_overage_as_far_as_each_grant_allows(self) -> None:
         customer = Scenario()
         customer.attach(monthly(100), group="main")
         customer.track(80)
         customer.attach(consumable(10, most=5), consumable(20), group="main")
         assert customer.left() == [-5, -45]
 
-    def test_each_row_counts_on_from_the_one_that_resets_as_it_does(self) -> None:
+    def test_each_grant_counts_on_from_the_one_that_resets_as_it_does(self) -> None:
         customer = Scenario()
         customer.attach(monthly(100), every(Interval.WEEK, 50), group="main")
         customer.track(60)

@@ -53,7 +53,7 @@ class TestRemaining:
         assert pool[:3] == [n(100, 72.65, 27.35), n(100, 45.3, 54.7), n(100, 50.5, 49.5)]
         assert pool[-1] == n(100, 0.01, 99.99)
 
-    def test_over_rows_of_several_kinds(self) -> None:
+    def test_over_grants_of_several_kinds(self) -> None:
         """S221."""
         customer = Scenario(monthly(10))
         customer.attach(prepaid(0, 20), add_on=True)
@@ -75,7 +75,7 @@ class TestRemaining:
             assert customer.remaining() == remaining
             assert sum(max(d(0), left) for left in customer.left()) == remaining
 
-    def test_one_row_by_its_id(self) -> None:
+    def test_one_grant_by_its_id(self) -> None:
         """S223."""
         customer = Scenario()
         grants = [
@@ -87,7 +87,7 @@ class TestRemaining:
             seen.append((customer.grant(id).used, *customer.gru()))
         assert seen == [(20, 450, 430, 20), (-50, 450, 480, -30), (150, 450, 330, 120)]
 
-    def test_one_row_of_each_kind(self) -> None:
+    def test_one_grant_of_each_kind(self) -> None:
         """S224."""
         customer = Scenario()
         free = customer.attach(monthly(100))
@@ -229,7 +229,7 @@ class TestTimes:
         }
         assert customer.remaining() == 150
 
-    def test_a_lifetime_row_has_no_reset(self) -> None:
+    def test_a_lifetime_grant_has_no_reset(self) -> None:
         customer = Scenario(lifetime(50))
         with pytest.raises(InvalidInput):
             customer.update(id=customer.grants()[0].id, next_reset_at=NOW + DAY)

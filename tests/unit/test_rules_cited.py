@@ -12,10 +12,10 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "docs" / "rules"
-CITING = ("layers", "functions", "cli", "tests", "docs")
+CITING = ("layers", "functions", "tollgate_cli", "tests", "docs")
 SUFFIXES = {".py", ".md", ".json", ".yaml"}
 
-NAME = r"autumn|lotus|flexprice|management"
+NAME = r"autumn|lotus|flexprice|management|invariants"
 NUMBER = r"\d+(?:\.\d+)*"
 # a name with its folder (docs/autumn.md) or in a link ([autumn.md](autumn.md)) is that page, and no citation
 CITATION = re.compile(rf"(?<![\w/\[])(?<!\]\()\b({NAME})\.md\b(?: ({NUMBER}(?:(?:, | to ){NUMBER})*))?", re.IGNORECASE)

@@ -70,7 +70,7 @@ class TestDelete:
         with pytest.raises(NotFound):
             customer.delete("nope")
 
-    def test_the_row_of_a_free_plan_is_deleted(self) -> None:
+    def test_the_grant_of_a_free_plan_is_deleted(self) -> None:
         customer = Scenario(monthly(100))
         customer.delete(customer.grants()[0].id)
         assert (customer.grants(), customer.may(1)) == ([], False)

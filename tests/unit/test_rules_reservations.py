@@ -225,7 +225,7 @@ class TestExpiry:
         customer.track(5)
         assert customer.remaining() == 45
 
-    def test_a_reset_makes_a_row_whole_and_the_hold_forgets_it(self) -> None:
+    def test_a_reset_makes_a_grant_whole_and_the_hold_forgets_it(self) -> None:
         customer = Reserving(hourly5, lifetime(20))
         customer.lock(8, lasts=2 * HOUR)
         customer.later(HOUR)
@@ -401,7 +401,7 @@ class TestUsageLimits:
 
 
 class TestPlanChanges:
-    def test_what_belonged_to_a_row_that_is_gone_lands_on_those_there_are(self) -> None:
+    def test_what_belonged_to_a_grant_that_is_gone_lands_on_those_there_are(self) -> None:
         customer = Reserving()
         customer.attach(monthly(100), group="main")
         customer.lock(30)

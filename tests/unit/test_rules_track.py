@@ -247,7 +247,7 @@ class TestSeveralRows:
         assert seen == left
         assert customer.ru() == (150, 550)
 
-    def test_all_rows_can_be_used_up(self) -> None:
+    def test_all_grants_can_be_used_up(self) -> None:
         """S142."""
         customer = Scenario(monthly(1000))
         customer.attach(monthly(500), add_on=True)

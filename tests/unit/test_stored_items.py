@@ -1,4 +1,7 @@
-"""Stored items are read for ever, and their layout never changes without a new version (docs/decisions/0007)."""
+"""Stored items are read for ever, and their layout never changes without a new version (docs/decisions/0007).
+
+Rules: invariants.md 13.
+"""
 
 from __future__ import annotations
 

@@ -145,7 +145,7 @@ class TestSpendLimits:
         customer.control(spend(5))
         assert customer.track(20, overage=Overage.REPORTED).drawn == 20
 
-    def test_two_rows_share_one_limit(self) -> None:
+    def test_two_grants_share_one_limit(self) -> None:
         customer = Scenario(consumable(10))
         customer.attach(consumable(2), add_on=True)
         customer.control(spend(5))
@@ -157,7 +157,7 @@ class TestSpendLimits:
         customer.control(spend(5))
         assert customer.track(20, overage=OVERFLOW).drawn == 20
 
-    def test_where_overage_is_allowed_it_holds_for_every_row(self) -> None:
+    def test_where_overage_is_allowed_it_holds_for_every_grant(self) -> None:
         customer = Scenario(monthly(10))
         customer.control(overage(True), spend(5))
         assert customer.track(20).drawn == 15
@@ -179,7 +179,7 @@ class TestSpendLimits:
 
 
 class TestPastAllFloors:
-    def test_what_overflows_lands_on_what_is_paid_by_use_and_what_is_returned_on_the_first_row(self) -> None:
+    def test_what_overflows_lands_on_what_is_paid_by_use_and_what_is_returned_on_the_first_grant(self) -> None:
         customer = Scenario(monthly(10))
         customer.attach(consumable(5, most=2), add_on=True)
         assert customer.track(20, overage=OVERFLOW).drawn == 20
@@ -228,12 +228,12 @@ class TestChecks:
         customer.track(12)
         assert [customer.may(asked) for asked in (2, 3)] == [True, False]
 
-    def test_two_rows_may_be_overdrawn_by_what_each_may(self) -> None:
+    def test_two_grants_may_be_overdrawn_by_what_each_may(self) -> None:
         customer = Scenario(consumable(10, most=4))
         customer.attach(consumable(2, most=3), add_on=True)
         assert [customer.may(asked) for asked in (19, 20)] == [True, False]
 
-    def test_one_row_without_a_cap_is_enough(self) -> None:
+    def test_one_grant_without_a_cap_is_enough(self) -> None:
         customer = Scenario(consumable(10, most=4))
         customer.attach(consumable(2), add_on=True)
         assert customer.may(10**6)

@@ -62,7 +62,7 @@ def test_what_expires_comes_back_by_itself(shop: Shop) -> None:
     assert shop.service.remaining("c1", NOW + HOUR) == 10
 
 
-def test_a_lock_is_taken_while_it_lives_and_settled_once(shop: Shop) -> None:
+def test_a_lock_is_taken_while_it_lives_and_finalized_once(shop: Shop) -> None:
     shop.hold(7)
     with pytest.raises(LockAlreadyExists):
         shop.hold(1)

@@ -77,6 +77,7 @@ class Balance(NamedTuple):
 
     @property
     def feature_id(self) -> str:
+        """The feature whose units it holds."""
         return self.key.feature_id
 
     @property

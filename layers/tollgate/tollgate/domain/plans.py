@@ -82,6 +82,8 @@ class BasePrice:
 
 @dataclass(frozen=True, slots=True)
 class FreeTrial:
+    """A free trial of a plan: `length` intervals long."""
+
     length: int
     interval: Interval
     card_required: bool = False

@@ -35,6 +35,7 @@ class CountedUse(NamedTuple):
 
     @property
     def drawn(self) -> Decimal:
+        """Units that the balance gave of it, its own units where it is a pool; negative: that it got back."""
         return sum((value for _, value in self.moved), Decimal(0))
 
 

@@ -58,7 +58,7 @@ def balance_json(
         "overage_allowed": found.overage_allowed,
         "max_purchase": found.max_purchase,
         "next_reset_at": found.next_reset_at,
-        "breakdown": [row_json(grant) for grant in found.grants],
+        "breakdown": [grant_json(grant) for grant in found.grants],
     }
     if found.rollovers is not None:
         shown["rollovers"] = [
@@ -69,7 +69,7 @@ def balance_json(
     return shown
 
 
-def row_json(shown: Shown) -> dict[str, Any]:
+def grant_json(shown: Shown) -> dict[str, Any]:
     """One row of a balance's `breakdown`: a grant, in units of its feature, times in ms."""
     grant = shown.grant
     return {

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, Field
 
-from tollgate.dialects.autumn.balances import row_json
+from tollgate.dialects.autumn.balances import grant_json
 from tollgate.dialects.autumn.catalog import ResetParams, RolloverParams
 from tollgate.dialects.autumn.cursors import PageRequest, each_customer
 from tollgate.dialects.autumn.customers import page_json
@@ -174,7 +174,7 @@ def list_balances(customers: Customers, request: Request) -> Answer:
 def _listed_json(holdings: Holdings, status: str, shown: Shown) -> dict[str, Any]:
     grant, key = shown
     return {
-        **row_json(shown),
+        **grant_json(shown),
         "feature_id": key.feature_id,
         "status": status,
         "rollovers": [
