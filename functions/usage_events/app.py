@@ -9,7 +9,7 @@ says that it is `overtaken`: later records were consumed before it.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
@@ -25,9 +25,9 @@ from tollgate.domain.errors import TollgateError, Unavailable
 from tollgate.domain.recorded_writes import RecordedLock
 from tollgate.domain.reservations import HELD
 from tollgate.packing import packed
-from tollgate.store.stream import change_of, lapsed_uses, recorded_lock, subscription_write
 from tollgate.usecases.alerts import Alerts
 from tollgate.usecases.history_writes import write_history
+from tollgate.usecases.stream_records import written
 
 logger = Logger()
 metrics = Metrics()
@@ -73,17 +73,14 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
     metrics.add_metric("UsageEventsPublished", MetricUnit.Count, len(entries))
 
 
-def _read(record: Mapping[str, Any], alerts: Alerts) -> tuple[list[Change], list[dict[str, Any]]]:
+def _read(record: Mapping[str, Any], alerts: Alerts) -> tuple[Sequence[Change], list[dict[str, Any]]]:
     """What a record changed, and its entries for the bus. A record that cannot be read goes to the dead letters and has
     neither."""
     try:
-        subscription = subscription_write(record)
+        subscription, changes, lock = written(record)
         if subscription is not None:
             return [], [subscription_entry(subscription, _BUS)]
-        change = change_of(record)
-        changes = lapsed_uses(record) if change is None else [change]
-        reservation = recorded_lock(record) if change is None else None
-        entries = [] if reservation is None else [_reservation(reservation)]
+        entries = [] if lock is None else [_reservation(lock)]
         for change in changes:
             entries += entries_for(change, _BUS, alerts.raised_by(change))
         return changes, entries

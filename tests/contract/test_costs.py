@@ -138,6 +138,11 @@ class TestCreditPools:
         here.customer("c1", [item(2, feature="action1"), item(1, feature="credits")])
         assert_costs(here, lambda: here.remaining("c1", feature="action1"), batch(2))
 
+    def test_an_event_that_moves_one_balance_is_one_read_and_one_write(self, here: Service) -> None:
+        here.customer("c1", [item(150, feature="credits")])
+        use = UseCommand("c1", "", Decimal(5))
+        assert_costs(here, lambda: here.tracking.track_event(CALLER, "action-event", use, NOW), batch(1), WRITE)
+
     def test_an_event_of_several_features_is_one_read_and_one_transaction(self, here: Service) -> None:
         here.customer("c1", [item(150, feature="action1"), item(150, feature="action3")])
         use = UseCommand("c1", "", Decimal(5))

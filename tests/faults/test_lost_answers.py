@@ -16,12 +16,13 @@ from botocore.exceptions import ClientError
 
 from tests.conftest import dynamodb_client
 from tests.faults.conftest import CUT, THROTTLED
-from tests.service import SANDBOX, Service, item
+from tests.service import NOW, SANDBOX, Service, item
 from tests.streams import used
 from tollgate.domain.balances import BalanceKey
 from tollgate.domain.decisions import Overage
 from tollgate.domain.environments import CustomerRef
 from tollgate.domain.errors import OutcomeUnknown, Unavailable
+from tollgate.domain.idempotency import DAY_MS
 from tollgate.domain.ids import time_ordered_id
 from tollgate.runtime import clock
 from tollgate.store.balances import BalanceStore
@@ -187,6 +188,30 @@ def test_a_black_hole_is_given_up_before_the_function_is(here: Service, monkeypa
     with pytest.raises(OutcomeUnknown):
         here.use("c1", 3)
     assert now[0] <= 9
+
+
+def test_a_use_that_meets_another_each_time_is_given_up_within_the_time_of_one(
+    here: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fast path's write is within the four seconds too."""
+    here.customer("c1", [item(10)])
+    now, send = [0.0], here.table.client.update_item
+
+    def overtaken(**request: Any) -> Any:
+        now[0] += 2.1
+        send(
+            TableName=request["TableName"],
+            Key=request["Key"],
+            UpdateExpression="SET version = version + :one",
+            ExpressionAttributeValues={":one": {"N": "1"}},
+        )
+        return send(**request)
+
+    monkeypatch.setattr(here.table.client, "update_item", overtaken)
+    monkeypatch.setattr("tollgate.store.table.time.monotonic", lambda: now[0])
+    with pytest.raises(Unavailable):
+        here.use("c1", 3, now=NOW + 40 * DAY_MS)  # past its reset: the fast path declines
+    assert now[0] <= 4.2
 
 
 def test_under_a_storm_every_use_is_counted_exactly_once(here: Service, proxy: Server, backend: Server) -> None:

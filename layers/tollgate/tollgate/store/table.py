@@ -99,9 +99,11 @@ class Table:
     def tries(self, most: int = TRIES) -> Iterator[int]:
         """Counts the tries of one operation, with a growing, jittered pause before each but the first.
 
-        Stops early after DEADLINE_SECONDS, because a later answer might not reach the caller in time.
+        Stops early DEADLINE_SECONDS after this call, because a later answer might not reach the caller in time.
         """
-        deadline = time.monotonic() + DEADLINE_SECONDS
+        return self._tries(most, time.monotonic() + DEADLINE_SECONDS)
+
+    def _tries(self, most: int, deadline: float) -> Iterator[int]:
         for number in range(most):
             if number:
                 if time.monotonic() > deadline:

@@ -108,7 +108,7 @@ class Committer:
         *,
         bounded: bool = True,
     ) -> bool:
-        """Writes what many uses did, in one transaction; `now` is the wall clock's (ms). Not `bounded`: they went
+        """Writes what many uses did, together; `now` is the wall clock's (ms). Not `bounded`: they went
         through past every limit, so that it does not matter what others have drawn of a shared one.
 
         Raises InvalidRequest where they do not fit one item or one transaction.
@@ -122,6 +122,8 @@ class Committer:
             for key, record in batch.ungranted(lambda: id_text(self.store.new_id()))
         ]
         unchanged = depended_on(stored, after, changed) if bounded else ()
+        if len(writes) == 1 and writes[0].record and not (ungranted or unchanged or extra.idempotency or extra.writes):
+            return self._commit_one(customer, writes[0], now)
         return (
             self.store.commit(customer, writes, unchanged, [*extra.idempotency, *ungranted], extra.writes) is not None
         )

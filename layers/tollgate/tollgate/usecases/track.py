@@ -118,12 +118,13 @@ class Tracking:
                 read = self._reader.read(call.customer, request, call.now)
             return self._use_slow(call, read, raises)
 
+        turns = self._store.turns()  # their time begins before the fast path
         if request.amount >= 0:
             first = self._use_fast(call)
             if isinstance(first, Outcome):
                 return first
             declined = first
-        return until_written(self._store.turns(), attempt, CHANGING)
+        return until_written(turns, attempt, CHANGING)
 
     def _use_slow(self, call: UseCall, read: ReadState, raises: bool) -> Outcome | None:
         """Decides on what was read, and writes it; None where it had changed."""
