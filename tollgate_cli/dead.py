@@ -107,7 +107,7 @@ def letter_of(message: Mapping[str, Any]) -> Letter:
     elif "DDBStreamBatchInfo" in body:
         kind, reason = Kind.BATCH, body.get("requestContext", {}).get("condition", "given up")
     else:
-        kind, reason = Kind.USAGE, "delivered five times and never settled"
+        kind, reason = Kind.USAGE, "delivered five times and never counted"
     return Letter(kind, reason, text, sent, message["ReceiptHandle"])
 
 

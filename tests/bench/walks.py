@@ -220,7 +220,7 @@ def walks(aws: Aws) -> list[Walk]:
         return call
 
     one_each = [uses(held(monthly(1000)), [7], f"customer-{number}")[0] for number in range(RECORDS)]
-    one_customers = uses(held(monthly(10**6)), [3] * RECORDS, "hot")
+    one_customers = uses(held(monthly(10**6)), [3] * RECORDS, "one")
     with contextlib.redirect_stdout(io.StringIO()):
         handlers["usage_events"]({"Records": one_each[:1]}, CONTEXT)  # warm: the catalog is in its cache
     return [

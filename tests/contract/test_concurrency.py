@@ -3,7 +3,7 @@ remains is the sum of the events told (invariants.md 2).
 
 Numbers are those of the scenarios named (autumn.md 5).
 
-Rules: autumn.md 3.10, S232.
+Rules: autumn.md 5.3, 5.6, 5.11, 3.10, S232.
 """
 
 from __future__ import annotations

@@ -122,7 +122,7 @@ class TestCosts:
         counting, catalog = usage_events(here), here.ledger.features.catalog(SANDBOX)
         assert_costs(here, lambda: counting.write([queued(event("c1"))], catalog, NOW), batch(2.0), transaction(2))
 
-    def test_a_hot_customers_events_are_one_read_and_one_transaction(self, here: Service) -> None:
+    def test_a_busy_customers_events_are_one_read_and_one_transaction(self, here: Service) -> None:
         """Two units for the id of each, and two for the balance: which is a few KB then, as it tells of all of them."""
         here.customer("c1", [item(10)])
         counting, catalog = usage_events(here), here.ledger.features.catalog(SANDBOX)

@@ -69,14 +69,14 @@ def here(backend: Server) -> Here:
 def together(calls: int, call: Any) -> list[Any]:
     """The results of calls that run at once; an error is a result."""
 
-    def settled(number: int) -> Any:
+    def finalized(number: int) -> Any:
         try:
             return call(number)
         except (Conflict, InvalidRequest, LockAlreadyExists) as error:
             return error
 
     with ThreadPoolExecutor(min(calls, 20)) as threads:
-        return list(threads.map(settled, range(calls)))
+        return list(threads.map(finalized, range(calls)))
 
 
 class TestCosts:

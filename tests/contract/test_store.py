@@ -247,7 +247,7 @@ class TestSeveralBalances:
         assert here.held("c1")[MESSAGES].limits.windows[0].used == 0
 
     def test_a_usage_limit_of_an_unlimited_pool_bounds_nothing(self, here: Service) -> None:
-        """3.7: the first use is thought through, the second is hot."""
+        """3.7: the first use is thought through, the second takes the fast path."""
         limit = UsageControl("credits", Decimal(1), Interval.MONTH)
         here.customer("c1", [PlanItem("credits", unlimited=True)], controls=Controls(usage=(limit,)))
         for _ in range(2):

@@ -1,4 +1,7 @@
-"""`balances.create`, `.update`, `.delete` and `.list` through autumn-sdk (autumn.md 3.8, 5.10)."""
+"""`balances.create`, `.update`, `.delete` and `.list` through autumn-sdk (autumn.md 3.8, 5.10).
+
+Rules: autumn.md 1.2.4, 2.3.
+"""
 
 from __future__ import annotations
 

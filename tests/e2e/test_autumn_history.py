@@ -1,4 +1,7 @@
-"""The history of usage and its alerts on the deployed stack, through Autumn's own SDKs (autumn.md 3.6, 3.7, 7; S263)."""
+"""The history of usage and its alerts on the deployed stack, through Autumn's own SDKs (autumn.md 3.6, 3.7, 7; S263).
+
+Rules: autumn.md 7.1, 7.2.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Lists by cursor through autumn-sdk: paging through everything gives each thing once (autumn.md 1.2, 1.4)."""
+"""Lists by cursor through autumn-sdk: paging through everything gives each thing once (autumn.md 1.2, 1.4).
+
+Rules: autumn.md 1.2.4, 1.2.5.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """autumn.md 5.1 to 5.7 through autumn-sdk 1.2.0 and the deployed stack: what a check and a use answer.
 
-Rules: autumn.md 0.6.
+Rules: autumn.md 1.2.1, 1.2.2, 0.6.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""`billing.attach` and `.update`, entities and billing controls through autumn-sdk (management.md 1, 5 to 7; autumn.md 1.2, 3.5)."""
+"""`billing.attach` and `.update`, entities and billing controls through autumn-sdk (management.md 1, 5 to 7; autumn.md 1.2, 3.5).
+
+Rules: autumn.md 1.2.5.
+"""
 
 from __future__ import annotations
 

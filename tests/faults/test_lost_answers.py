@@ -105,11 +105,11 @@ def losing(here: Service, monkeypatch: pytest.MonkeyPatch, *, applied: bool, err
 
 
 @pytest.mark.parametrize("retried", [True, False])
-@pytest.mark.parametrize(("before", "amount"), [(0, 3), (2, -2)], ids=["the hot path", "the slow path"])
+@pytest.mark.parametrize(("before", "amount"), [(0, 3), (2, -2)], ids=["the fast path", "the slow path"])
 def test_a_delayed_write_cannot_follow_its_fence(
     here: Service, monkeypatch: pytest.MonkeyPatch, before: int, amount: int, retried: bool
 ) -> None:
-    """The write whose answer was given up is still on its way; once it was judged lost, it must never arrive: neither
+    """The write whose answer was given up is still on its way; once it was taken for lost, it must never arrive: neither
     beside its retry, nor after the caller was told that nothing was counted."""
     here.customer("c1", [item(10)])
     if before:

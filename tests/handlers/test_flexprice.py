@@ -1,6 +1,6 @@
 """Flexprice's entitlements and usage, through the handler: shapes, filters, errors (flexprice.md 1, 2).
 
-Rules: flexprice.md 0.1, 0.3 to 0.6.
+Rules: flexprice.md 1.1, 1.2, 1.3, 1.4, 2.1, 2.4, 0.1, 0.3 to 0.6.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Reported usage: taken in at once, counted in full and once, for every feature that counts it (flexprice.md 0, 2.5).
 
-Rules: flexprice.md 1.2; management.md 11.
+Rules: flexprice.md 0.1, 0.7, 1.2; management.md 11.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Autumn's rules in their most literal form: every operation walks over the grants, one line at a time.
 
 Slow, and nothing of it is shared with the domain: where the two disagree, one of them has misread autumn.md 2, 3. Lines are
-grouped by place (feature, entity or nothing). Within a use, a place's rollovers go before its lines (3.2), and credit
+grouped by balance (feature, entity or nothing). Within a use, a balance's rollovers go before its lines (3.2), and credit
 systems follow the feature in the catalog's order.
 """
 

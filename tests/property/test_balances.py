@@ -113,8 +113,8 @@ def test_a_use_given_back_whole_restores_the_grants(balance: Balance, amount: De
 
 @given(balances())
 def test_what_was_spent_of_a_fresh_balance_is_drawn_from_its_grants(balance: Balance) -> None:
-    settled = balance._replace(grants=apply_spent(balance))
-    assert consumed(settled) - consumed(balance) == balance.spent
+    applied = balance._replace(grants=apply_spent(balance))
+    assert consumed(applied) - consumed(balance) == balance.spent
 
 
 @given(resets, st.integers(T0, T0 + 3000 * DAY), st.integers(0, 3000 * DAY))

@@ -24,7 +24,7 @@ from tollgate.store.history import HistoryStore, ReadBudget
 from tollgate.store.stream import change_of
 from tollgate.usecases.history_writes import write_history
 
-PLACES = (BalanceKey("messages"), BalanceKey("messages", "e1"), BalanceKey("words"))
+BALANCE_KEYS = (BalanceKey("messages"), BalanceKey("messages", "e1"), BalanceKey("words"))
 _customers = itertools.count()
 
 
@@ -52,7 +52,9 @@ def history() -> Crashing:
     return Crashing(service(client, create_table(client)).table, 400)
 
 
-writes = st.lists(st.tuples(st.sampled_from(PLACES), st.integers(1, 9), st.integers(0, 30 * HOUR_MS)), max_size=25)
+writes = st.lists(
+    st.tuples(st.sampled_from(BALANCE_KEYS), st.integers(1, 9), st.integers(0, 30 * HOUR_MS)), max_size=25
+)
 
 
 @given(writes, st.data())
@@ -63,8 +65,8 @@ def test_any_interleaving_of_records_gives_the_same_sums(
     customer = f"c{next(_customers)}"
     queues: dict[BalanceKey, list[dict[str, Any]]] = defaultdict(list)
     expected: dict[tuple[str, str | None, int], list[Decimal]] = defaultdict(list)
-    balances = {balance_key: held(monthly(1000), key=balance_key) for balance_key in PLACES}
-    versions = dict.fromkeys(PLACES, 1)
+    balances = {balance_key: held(monthly(1000), key=balance_key) for balance_key in BALANCE_KEYS}
+    versions = dict.fromkeys(BALANCE_KEYS, 1)
     for number, (balance_key, value, late) in enumerate(writes):
         versions[balance_key] += 1
         event = used(f"use-{number:03d}", value, NOW + late)

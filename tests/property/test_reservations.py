@@ -1,4 +1,4 @@
-"""Units are conserved, whatever order holds, settlements, expiries, uses, resets and plan changes come in.
+"""Units are conserved, whatever order holds, finalizations, expiries, uses, resets and plan changes come in.
 
 The model beside the domain keeps an hourly grant and a lifetime grant as plain numbers, and does every instant's changes one by
 one, in the order in which they happen.
@@ -163,11 +163,11 @@ def test_any_interleaving_does_what_happens_one_by_one(sequence: list[tuple[obje
             if not live:
                 continue
             id = live[index % len(live)]
-            settled = finalize_hold(
+            finalized = finalize_hold(
                 UseRequest(MESSAGES, (), locks[id].entity_id), locks[id], final, balances, customer.now
             )
             model.apply_spent(id, final, locks[id].held)
-            customer.holdings = replace(customer.holdings, balances={**balances, **settled.balances})
+            customer.holdings = replace(customer.holdings, balances={**balances, **finalized.balances})
         elif kind == "upgrade":
             if not model.holds:  # what a plan change does to holds has tests of its own
                 customer.attach(every(Interval.HOUR, 50), lifetime(100), group="main")

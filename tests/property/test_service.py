@@ -21,7 +21,7 @@ from tollgate.domain.quantities import ZERO
 @settings(max_examples=examples(13))
 @given(states(), operations)
 def test_every_operation_does_what_the_rules_say_line_by_line(state: State, steps: Sequence[Any]) -> None:
-    """invariants.md 1, 3, 4: the reference, the floors, resets once a boundary on their anchors, and hot ≡ slow."""
+    """invariants.md 1, 3, 4: the reference, the floors, resets once a boundary on their anchors, and fast path ≡ slow path."""
     state.assert_same()
     for step in steps:
         step.apply(state)

@@ -193,8 +193,8 @@ def test_a_filtered_usage_limit_says_which() -> None:
     limits = limits_for("messages", Controls(usage=(control,)), [], NOW, (), NOW)
     before = with_limits(held(monthly(100)), windows=limits.windows)
     decision = use(UseRequest(FEATURE, (), "", d(5), Overage.CAP, {"region": "eu"}), {MESSAGES: before}, NOW)
-    worlds = {MESSAGES: as_written(before)}, {MESSAGES: as_written(decision.balances[MESSAGES])}
-    assert [(one.type, one.filter) for one in newly(MESSAGES, "", *worlds)] == [
+    both = {MESSAGES: as_written(before)}, {MESSAGES: as_written(decision.balances[MESSAGES])}
+    assert [(one.type, one.filter) for one in newly(MESSAGES, "", *both)] == [
         (LimitType.USAGE_LIMIT, (("region", "eu"),))
     ]
 
@@ -225,8 +225,8 @@ def test_usage_counted_past_the_limit_reaches_it_once() -> None:
 def test_an_entity_that_can_draw_on_its_customer_has_not_reached_its_limit() -> None:
     own = held(monthly(10, "e1:0"), key=BalanceKey("messages", "e1"))
     customers = held(monthly(100))
-    worlds = [{own.key: as_written(spent(own, n)), MESSAGES: customers} for n in (9, 10)]
-    assert newly(own.key, "e1", worlds[0], worlds[1]) == []
+    both = [{own.key: as_written(spent(own, n)), MESSAGES: customers} for n in (9, 10)]
+    assert newly(own.key, "e1", both[0], both[1]) == []
     alone = [{own.key: as_written(spent(own, n))} for n in (9, 10)]
     assert [one.type for one in newly(own.key, "e1", alone[0], alone[1])] == [LimitType.INCLUDED]
 

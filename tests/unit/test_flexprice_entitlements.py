@@ -1,6 +1,6 @@
 """How the grants of a feature come together, and where they come from (flexprice.md 2, 4).
 
-Rules: flexprice.md 0.2, 0.4, 0.6 to 0.8.
+Rules: flexprice.md 2.1, 2.2, 2.4, 0.2, 0.4, 0.6 to 0.8.
 """
 
 from __future__ import annotations

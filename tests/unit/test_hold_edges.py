@@ -117,14 +117,14 @@ class TestExpiring:
 
 
 class TestUsageLimits:
-    @pytest.mark.parametrize("settled", [True, False])
-    def test_what_credits_hold_is_uncounted_at_the_limit_of_the_feature(self, settled: bool) -> None:
+    @pytest.mark.parametrize("finalized", [True, False])
+    def test_what_credits_hold_is_uncounted_at_the_limit_of_the_feature(self, finalized: bool) -> None:
         """The feature has a limit and no grant: its item holds nothing but the count."""
         customer = Reserving(monthly(100, "credits"))
         customer.control(limit(50, "action1"))
         customer.lock(5, "action1", lasts=HOUR)
         assert (customer.counter("action1"), customer.remaining("credits")) == (5, 99)
-        if settled:
+        if finalized:
             customer.release()
         else:
             customer.later(HOUR)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import re
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from pathlib import Path
 
 import pytest
@@ -17,53 +17,41 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 RETIRED_NAMES = {
-    "Row": "Grant",
-    "row": "grant",
-    "rows": "grants",
-    "Place": "BalanceKey",
-    "World": "Balances",
-    "world": "balances",
-    "fold": "as_of",
-    "folded": "all_as_of",
-    "restated": "recomputed",
-    "hot": "fast_path",
-    "quick": "fast",
-    "settle": "apply_spent, or finalize",
-    "OnceKeys": "IdempotencyStore",
-    "use_up": "consume_keys",
-    "beside": "used_elsewhere",
-    "slot": "entity_share",
-    "Watches": "AlertStateStore",
-    "looker": "subject",
-    "Teller": "alerts",
-    "telling": "alerts",
-    "Tally": "UseBatch",
-    "tally": "batch",
-    "judged": "answer",
-    "unmoved": "ungranted_use",
-    "lenient": "may_go_negative",
-    "governed": "counted_by_customer",
-    "clocked": "has_test_clock",
-    "Arrived": "QueuedUse",
-    "Intake": "UsageQueue",
-}
-RETIRED_PHRASES = {
-    r"\bhot path\b": "fast path",
-    r"\bfold(ed|s)?\b": "as of an instant",
-    r"\b(worlds?)\b": "balances",
-    r"\bsettle(d|s|ment)?\b|\bsettling\b": "finalize, or: with what was spent applied",
-    r"\brestated\b": "recomputed",
-    r"\bgoverned\b|\bclocked\b|\blenient\b": "counted_by_customer, has_test_clock, may_go_negative",
-    r"\btally\b": "batch",
+    r"Row|row|rows": "grant",
+    r"Place|Places|PLACES": "BalanceKey",
+    r"World|Worlds|world|worlds": "balances",
+    r"fold|folds|folded|folding": "as_of",
+    r"restated": "recomputed",
+    r"hot": "fast_path",
+    r"quick": "fast",
+    r"settle|settles|settled|settling|settlement": "apply_spent, or finalize",
+    r"Once|OnceKeys|use_up|used_up_keys": "IdempotencyKey, consume_keys",
+    r"beside": "used_elsewhere",
+    r"slot": "entity_share",
+    r"Watches|Teller|telling|looker": "AlertStateStore, alerts, subject",
+    r"Tally|tally|judged|_note|unmoved": "UseBatch, answer, ungranted_use",
+    r"lenient|governed|clocked": "may_go_negative, counted_by_customer, has_test_clock",
+    r"Arrived|Intake|intake|Reported": "QueuedUse, UsageQueue, UsageEvent",
 }
 RETIRED_PARTS = {
-    **dict.fromkeys(("row", "rows"), "grant"),
-    **dict.fromkeys(("fold", "folds", "folded", "folding"), "as_of"),
-    **dict.fromkeys(("world", "worlds"), "balances"),
-    **dict.fromkeys(("settle", "settles", "settled", "settling", "settlement"), "finalize"),
-    **dict.fromkeys(("tally", "intake"), "batch, usage_queue"),
+    r"rows?": "grant",
+    r"fold(s|ed|ing)?": "as_of",
+    r"worlds?": "balances",
+    r"settl(e|es|ed|ing|ement)": "finalize",
+    r"tally|intake|teller": "batch, usage_queue, alerts",
 }
 """Words of a name that is put together: `each_row`, `test_folding_twice`."""
+RETIRED_PHRASES = {
+    r"hot path": "fast path",
+    r"fold(ed|s)?": "as of an instant",
+    r"worlds?": "balances",
+    r"settl(e|es|ed|ing|ement)": "finalize, or: with what was spent applied",
+    r"restated": "recomputed",
+    r"governed|clocked|lenient": "counted_by_customer, has_test_clock, may_go_negative",
+    r"tally|intake": "batch, usage queue",
+    r"judged": "answered",
+}
+TEXTS = {tokenize.COMMENT, tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING)}
 _ROWS = {"row", "rows"}
 ALLOWED: dict[str, set[str]] = {
     # the lines of Lotus's answers, and of a trace or a page
@@ -77,8 +65,10 @@ ALLOWED: dict[str, set[str]] = {
     "layers/tollgate/tollgate/store/balances.py": {"slot"},
     # names of what is stored, which renaming does not reach
     "layers/tollgate/tollgate/store/codecs/balances.py": {"governed", "clocked"},
-    # a field that a caller sees
+    # a field of a balance that a caller sees
     "docs/reservations.md": {"settled"},
+    "layers/tollgate/tollgate/dialects/autumn/balances.py": {"settled"},
+    "tests/e2e/test_reservations.py": {"settled"},
 }
 
 
@@ -88,8 +78,15 @@ def sources() -> Iterator[Path]:
 
 
 def documents() -> Iterator[Path]:
-    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
-    yield from (page for page in sorted(pages) if page.name not in ("glossary.md", "CHANGELOG.md"))
+    """What is prose: the documents, and the texts of the stack and the schemas. The glossary names the retired words."""
+    found = [
+        *ROOT.glob("*.md"),
+        ROOT / "template.yaml",
+        *(ROOT / "docs").rglob("*.md"),
+        *(ROOT / "events").rglob("*.md"),
+    ]
+    found += [*(ROOT / "docs" / "events").glob("*.json"), *(ROOT / "tests" / "mutants").glob("*.txt")]
+    yield from (page for page in sorted(found) if page.name not in ("glossary.md", "CHANGELOG.md"))
 
 
 def retired_in(path: Path) -> list[str]:
@@ -97,22 +94,35 @@ def retired_in(path: Path) -> list[str]:
     found = []
     allowed = ALLOWED.get(str(path.relative_to(ROOT)), set())
     for token in tokenize.generate_tokens(io.StringIO(path.read_text()).readline):
-        line = token.start[0]
-        if token.type == tokenize.NAME and token.string in RETIRED_NAMES and token.string not in allowed:
-            found.append(f"{path}:{line}: {token.string}: say {RETIRED_NAMES[token.string]}")
-        elif token.type == tokenize.NAME and "_" in token.string and token.string != "add_row":  # of a table on screen
-            parts = RETIRED_PARTS.keys() & set(token.string.lower().split("_")) - allowed
-            found += [f"{path}:{line}: {token.string}: say {RETIRED_PARTS[part]}" for part in sorted(parts)]
-        elif token.type == tokenize.COMMENT or (token.type == tokenize.STRING and token.string.startswith('"""')):
-            found += [f"{path}:{line}: {found_word}" for found_word in retired_phrases(token.string, allowed)]
+        if token.type == tokenize.NAME:
+            words = retired_words(token.string, allowed)
+        elif token.type in TEXTS:
+            words = retired_phrases(token.string, allowed)
+        else:
+            continue
+        found += [f"{path}:{token.start[0]}: {word}" for word in words]
     return found
 
 
-def retired_phrases(text: str, allowed: set[str] = frozenset()) -> list[str]:  # type: ignore[assignment]
+def retired_words(name: str, allowed: Set[str] = frozenset()) -> list[str]:
+    """The retired words of a name, each with what to say."""
+    if name in allowed or name == "add_row":  # of a table on screen
+        return []
+    found = [f"{name}: say {better}" for retired, better in RETIRED_NAMES.items() if re.fullmatch(retired, name)]
+    parts = set(name.lower().split("_")) - allowed if "_" in name else set()
+    return found + [
+        f"{name}: say {better}"
+        for retired, better in RETIRED_PARTS.items()
+        if any(re.fullmatch(retired, part) for part in parts)
+    ]
+
+
+def retired_phrases(text: str, allowed: Set[str] = frozenset()) -> list[str]:
+    """The retired words of a text, each with what to say."""
     return [
         f"{match.group(0)}: say {better}"
         for phrase, better in RETIRED_PHRASES.items()
-        for match in re.finditer(phrase, text, re.IGNORECASE)
+        for match in re.finditer(rf"(?<![\w-])({phrase})(?![\w#-])", text, re.IGNORECASE)
         if match.group(0).lower() not in allowed
     ]
 
@@ -130,3 +140,7 @@ def test_documents_say_what_the_glossary_says(page: Path) -> None:
 
 def test_a_retired_word_is_found() -> None:
     assert retired_phrases("The hot path folds the world.") != []
+    assert retired_phrases("never settled") != []
+    for name in ("Row", "worlds", "settled", "each_row_of", "test_folding_twice", "Intake"):
+        assert retired_words(name) != [], name
+    assert retired_words("grants") == []

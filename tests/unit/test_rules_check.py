@@ -1,4 +1,7 @@
-"""May this customer do this now: a check's answer, by the specification's numbers (autumn.md 2, 5.1, 5.2, 5.4)."""
+"""May this customer do this now: a check's answer, by the specification's numbers (autumn.md 2, 5.1, 5.2, 5.4).
+
+Rules: autumn.md 2.1, 2.3, 2.6, 2.9.
+"""
 
 from __future__ import annotations
 

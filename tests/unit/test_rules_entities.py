@@ -1,4 +1,7 @@
-"""What a customer and its entities share, by the specification's numbers (autumn.md 2, 3.1, 5.6, 5.7)."""
+"""What a customer and its entities share, by the specification's numbers (autumn.md 2, 3.1, 5.6, 5.7).
+
+Rules: autumn.md 2.3.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Spend limits, by the specification's numbers (autumn.md 3.5, 5.2, 5.6, 5.12)."""
+"""Spend limits, by the specification's numbers (autumn.md 3.5, 5.2, 5.6, 5.12).
+
+Rules: autumn.md 1.2.6, 2.1.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Usage limits and their windows, by the specification's numbers (autumn.md 3.5, 5.6, 5.11)."""
+"""Usage limits and their windows, by the specification's numbers (autumn.md 3.5, 5.6, 5.11).
+
+Rules: autumn.md 1.2.6.
+"""
 
 from __future__ import annotations
 

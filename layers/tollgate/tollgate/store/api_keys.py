@@ -30,8 +30,8 @@ class ApiKeyStore:
 
     def add(self, key: ApiKey) -> None:
         """Stores a new key: both items in one transaction. Raises Unavailable or OutcomeUnknown."""
-        places = keys.api_key(key.digest), keys.api_key_listing(key.environment, key.id)
-        writes = [put_new(self._table.name, {**place, **encode_api_key(key)}) for place in places]
+        item_keys = keys.api_key(key.digest), keys.api_key_listing(key.environment, key.id)
+        writes = [put_new(self._table.name, {**item_key, **encode_api_key(key)}) for item_key in item_keys]
         self._table.transact(writes, str(uuid.uuid4()))
 
     def revoke(self, env: Environment, key_id: str) -> None:
@@ -40,7 +40,7 @@ class ApiKeyStore:
         item = self._table.get(listing)
         if item is None:
             raise NotFound("key", key_id)
-        places = keys.api_key(decode_api_key(item).digest), listing
+        item_keys = keys.api_key(decode_api_key(item).digest), listing
         try:
             self._table.transact(
                 [
@@ -51,7 +51,7 @@ class ApiKeyStore:
                             "ConditionExpression": "attribute_exists(pk)",
                         }
                     }
-                    for key in places
+                    for key in item_keys
                 ],
                 str(uuid.uuid4()),
             )

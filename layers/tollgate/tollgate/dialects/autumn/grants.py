@@ -192,11 +192,11 @@ def _grants(holdings: Holdings, now: int) -> Iterator[tuple[str, str, Shown]]:
     its item is next written."""
     at = holdings.time(now)
     for balance_key, balance in holdings.balances.items():
-        for settled in apply_spent(balance):
-            grant = renewed(settled, at)
-            key = f"{balance_key.feature_id}#{balance_key.entity_id}#{settled.created_at:014d}#{settled.id}"
+        for stored in apply_spent(balance):
+            grant = renewed(stored, at)
+            key = f"{balance_key.feature_id}#{balance_key.entity_id}#{stored.created_at:014d}#{stored.id}"
             if grant is None:
-                yield key, "expired", Shown(settled, balance_key)
+                yield key, "expired", Shown(stored, balance_key)
             elif grant.starts_at is None:
                 yield key, "active", Shown(grant, balance_key)
 

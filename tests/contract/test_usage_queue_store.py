@@ -1,4 +1,4 @@
-"""The queue's side of counting: each use exactly once by its id, one write for a hot customer, in full, at its own time.
+"""The queue's side of counting: each use exactly once by its id, one write for a busy customer, in full, at its own time.
 
 Rules: management.md 11.
 """
@@ -72,7 +72,7 @@ def history(here: Service, backend: Server) -> list[Entry]:
     return [entry for record in found if (change := change_of(record)) for entry in entries_of(change)]
 
 
-def test_a_hot_customers_uses_are_one_write(here: Service, usage_queue: UsageQueue, backend: Server) -> None:
+def test_a_busy_customers_uses_are_one_write(here: Service, usage_queue: UsageQueue, backend: Server) -> None:
     here.customer("c1", [item(2000)])
     version = here.stored("c1").version
     here.ledger.features.catalog(SANDBOX)
@@ -362,7 +362,7 @@ def test_time_that_runs_out_leaves_the_rest_for_the_next_delivery(here: Service)
 def test_consumers_that_meet_on_one_customer_count_each_use_once(
     here: Service, usage_queue: UsageQueue, backend: Server
 ) -> None:
-    """Four consumers, half of their uses the same ones, and hot uses in between."""
+    """Four consumers, half of their uses the same ones, and uses on the fast path in between."""
     here.customer("c1", [item(100_000)])
     batches = [[queued(f"e{n}", 2) for n in range(start, start + 40)] for start in (0, 20, 40, 60, 80, 100)]
     with ThreadPoolExecutor(8) as threads:
