@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any, TypedDict, Unpack
 
-from tollgate.domain.balances import Balance, BalanceKey, balance_of, recomputed
+from tollgate.domain.balances import Balance, BalanceKey, recomputed
 from tollgate.domain.environments import CustomerRef, Environment
 from tollgate.domain.grants import Grant
 from tollgate.domain.periods import Interval, Reset
@@ -33,6 +34,11 @@ def monthly(granted: int, id: str = "sub_1:0", **more: Any) -> Grant:
         next_reset_at=MONTH_END,
         **more,
     )
+
+
+def balance_of(key: BalanceKey, grants: Iterable[Grant]) -> Balance:
+    """A balance of these grants, nothing spent, without limits or links."""
+    return recomputed(Balance(key, tuple(grants)))
 
 
 def held(*grants: Grant, key: BalanceKey = MESSAGES) -> Balance:

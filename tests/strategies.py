@@ -6,7 +6,8 @@ from decimal import Decimal
 
 from hypothesis import strategies as st
 
-from tollgate.domain.balances import Balance, BalanceKey, balance_of, recomputed
+from tests.records import balance_of
+from tollgate.domain.balances import Balance, BalanceKey, recomputed
 from tollgate.domain.grants import Grant, Rollover, RolloverRule
 from tollgate.domain.limits import Limits, SpendLimit, Window
 from tollgate.domain.periods import Interval, Reset, next_boundary

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.records import balance_of
 from tests.unit.scenario import (
     CAP,
     CATALOG,
@@ -30,7 +31,7 @@ from tests.unit.scenario import (
     spend,
     unlimited,
 )
-from tollgate.domain.balances import UNBOUNDED, Balance, BalanceKey, apply_spent, as_of, balance_of
+from tollgate.domain.balances import UNBOUNDED, Balance, BalanceKey, apply_spent, as_of
 from tollgate.domain.controls import Controls
 from tollgate.domain.decisions import drawn_by, fast_path
 from tollgate.domain.errors import InvalidInput, NotFound

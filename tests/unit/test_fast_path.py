@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.records import balance_of
 from tests.unit.scenario import (
     CAP,
     DAY,
@@ -24,7 +25,7 @@ from tests.unit.scenario import (
     spend,
     unlimited,
 )
-from tollgate.domain.balances import Balance, BalanceKey, as_of, balance_of, recomputed
+from tollgate.domain.balances import Balance, BalanceKey, as_of, recomputed
 from tollgate.domain.decisions import Overage, fast_path
 from tollgate.domain.grants import FOREVER
 from tollgate.domain.limits import Limits, Window

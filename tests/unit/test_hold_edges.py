@@ -6,9 +6,10 @@ from decimal import Decimal
 
 import pytest
 
+from tests.records import balance_of
 from tests.unit.scenario import DAY, HOUR, NOW, d, every, lifetime, limit, monthly, rolling
 from tests.unit.test_rules_reservations import Reserving
-from tollgate.domain.balances import BalanceKey, as_of, balance_of
+from tollgate.domain.balances import BalanceKey, as_of
 from tollgate.domain.grants import Grant
 from tollgate.domain.holds import Hold, Part, parts_of, undo, used_elsewhere_of
 from tollgate.domain.periods import Interval

@@ -9,7 +9,7 @@ holds now (`apply_spent`), and no use has to write them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -114,11 +114,6 @@ def recomputed(balance: Balance) -> Balance:
         else min(moments, default=FOREVER)
     )
     return balance._replace(grants=grants, headroom=headroom, ceiling=ceiling, spent=ZERO, fresh_until=fresh_until)
-
-
-def balance_of(key: BalanceKey, grants: Iterable[Grant], *, flag: bool = False) -> Balance:
-    """A balance of these grants, nothing spent, without limits or links."""
-    return recomputed(Balance(key, tuple(grants), flag=flag))
 
 
 def as_of(balance: Balance, now: int) -> Balance:
