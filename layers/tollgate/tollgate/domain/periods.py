@@ -1,7 +1,7 @@
 """When a balance resets: anchored periods in UTC.
 
 A grant's boundaries are anchor + n periods, always counted from the anchor, so they never drift: a month anchored to
-January 31 resets on February 28 and then on March 31. Periods nobody looked at are skipped, not granted several times.
+January 31 resets on February 28 and then on March 31.
 """
 
 from __future__ import annotations
@@ -56,31 +56,49 @@ class Reset:
         return self.count * (_FIXED.get(self.interval) or _MONTHS[self.interval] * 30 * _FIXED[Interval.DAY])
 
 
+def boundary(anchor: int, reset: Reset, number: int) -> int:
+    """The boundary that is `number` periods after the anchor, of what resets."""
+    if length := _FIXED.get(reset.interval):
+        return anchor + number * length * reset.count
+    return _plus_months(anchor, _utc(anchor), number * _MONTHS[reset.interval] * reset.count)
+
+
+def periods_passed(anchor: int, reset: Reset, at: int) -> int:
+    """How many whole periods have passed at `at` since the anchor, of what resets; none before the anchor."""
+    if at <= anchor:
+        return 0
+    if length := _FIXED.get(reset.interval):
+        return (at - anchor) // (length * reset.count)
+    number = months_between(anchor, at) // (_MONTHS[reset.interval] * reset.count)
+    return number if boundary(anchor, reset, number) <= at else number - 1
+
+
 def next_boundary(anchor: int, reset: Reset, after: int) -> int | None:
     """The first of anchor + 1, 2, ... periods that is later than `after` (ms), or None where nothing resets."""
     if reset.interval is Interval.ONE_OFF:
         return None
-    if length := _FIXED.get(reset.interval):
-        length *= reset.count
-        return anchor + max(1, (after - anchor) // length + 1) * length
-    start, stop = _utc(anchor), _utc(max(after, anchor))
-    months = _MONTHS[reset.interval] * reset.count
-    periods = max(1, ((stop.year - start.year) * 12 + stop.month - start.month) // months)
-    while (boundary := _plus_months(anchor, start, periods * months)) <= after:
-        periods += 1
-    return boundary
+    return boundary(anchor, reset, periods_passed(anchor, reset, after) + 1)
 
 
 def last_boundary(anchor: int, reset: Reset, at: int) -> int:
     """The latest of anchor + 0, 1, ... periods that is not later than `at`; the anchor itself where nothing resets."""
-    upcoming = next_boundary(anchor, reset, at)
-    if upcoming is None or at < anchor:
+    if reset.interval is Interval.ONE_OFF:
         return anchor
-    if length := _FIXED.get(reset.interval):
-        return upcoming - length * reset.count
-    start, stop = _utc(anchor), _utc(upcoming)
-    months = (stop.year - start.year) * 12 + stop.month - start.month
-    return _plus_months(anchor, start, months - _MONTHS[reset.interval] * reset.count)
+    return boundary(anchor, reset, periods_passed(anchor, reset, at))
+
+
+def months_between(one: int, other: int) -> int:
+    """How many calendar months lie between the months of two instants."""
+    start, stop = _utc(one), _utc(other)
+    return (stop.year - start.year) * 12 + stop.month - start.month
+
+
+def months_after(anchor: int, reset: Reset, boundary: int, months: int) -> int:
+    """So many months after a boundary, counted from the anchor where boundaries are months apart: February 28 of an anchor
+    on the 31st is followed by March 31 (autumn.md 3.9)."""
+    if reset.interval in _FIXED:
+        return after(boundary, Interval.MONTH, months)
+    return after(anchor, Interval.MONTH, months_between(anchor, boundary) + months)
 
 
 def after(at: int, interval: Interval, count: int) -> int:
