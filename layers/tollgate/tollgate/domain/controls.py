@@ -83,8 +83,8 @@ def limits_for(
 ) -> Limits:
     """What a customer's (or entity's) controls and its plans' mean for one feature.
 
-    Windows of the `billing_cycle` are counted from `anchor`; the counts of `known` windows go on where the same window
-    is still asked for.
+    Windows of the `billing_cycle` are counted from `anchor`; the counts of `known` windows go on where the same window is
+    still asked for, and are kept until it ends where it is not.
     """
     overage = next((c.enabled for c in first.overage if c.feature_id == feature_id), None)
     if overage is None:
@@ -92,12 +92,13 @@ def limits_for(
     counted = {(window.interval, window.anchor is None, window.filter): window.at(now) for window in known}
     windows = []
     for control in usage_controls(feature_id, first, plans):
-        old = counted.get((control.interval, control.utc, control.filter))
+        old = counted.pop((control.interval, control.utc, control.filter), None)
         base = None if control.utc else anchor
         ends_at = old.ends_at if old and old.anchor == base else window_end(control.interval, base, now)
         used = old.used if old else ZERO
         windows.append(Window(control.limit, control.interval, ends_at, base, control.filter, used))
-    return Limits(overage, _spend(feature_id, first, plans), tuple(windows), _alerts(feature_id, first, plans))
+    paused = tuple(window for window in counted.values() if window.used)
+    return Limits(overage, _spend(feature_id, first, plans), tuple(windows), _alerts(feature_id, first, plans), paused)
 
 
 def _alerts(feature_id: str, first: Controls, plans: Sequence[Controls]) -> tuple[Alert, ...]:

@@ -86,12 +86,17 @@ class Alert(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """What bounds one balance item, and which thresholds it watches. `overage_allowed` None leaves it to each grant."""
+    """What bounds one balance item, and which thresholds it watches. `overage_allowed` None leaves it to each grant.
+
+    `paused`: what usage limits that are switched off had counted. They neither bound nor count, and go on where they are
+    switched on again before their window ends.
+    """
 
     overage_allowed: bool | None = None
     spend: SpendLimit | None = None
     windows: tuple[Window, ...] = ()
     alerts: tuple[Alert, ...] = ()
+    paused: tuple[Window, ...] = ()
 
 
 NO_LIMITS = Limits()
