@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -23,7 +23,7 @@ from tollgate.domain.errors import InvalidInput
 from tollgate.domain.features import Feature
 from tollgate.domain.grants import Grant
 from tollgate.domain.limits import text_of
-from tollgate.domain.quantities import ZERO, quantity
+from tollgate.domain.quantities import ZERO, number_of, quantity
 
 ONE = Decimal(1)
 VALUE = "value"  # the property that an amount is read from where nothing else is named
@@ -167,12 +167,10 @@ def _mean(total: Decimal, count: Decimal) -> Decimal:
 
 
 def _number(value: Any) -> Decimal | None:
-    """A property as an amount; None where it is none, or none that a balance can hold. Text counts as what it reads."""
+    """A property as an amount; None where it is none, or none that a balance can hold. Text counts as the number that
+    it spells."""
     if isinstance(value, str):
-        try:
-            value = Decimal(value.strip())
-        except InvalidOperation:
-            return None
+        value = number_of(value)
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         return None
     try:

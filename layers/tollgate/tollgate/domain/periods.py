@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from calendar import monthrange
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import MAXYEAR, UTC, datetime, timedelta
 from enum import StrEnum
 
 from tollgate.domain.errors import InvalidInput
@@ -34,6 +34,7 @@ _FIXED = {
     Interval.WEEK: 7 * 1_440 * _MINUTE,
 }
 _MONTHS = {Interval.MONTH: 1, Interval.QUARTER: 3, Interval.SEMI_ANNUAL: 6, Interval.YEAR: 12}
+_LAST = 253_402_300_799_999  # the last millisecond of the year 9999, the calendar's last
 _LONGEST = 100 * 360 * 1_440 * _MINUTE
 
 
@@ -57,9 +58,9 @@ class Reset:
 
 
 def boundary(anchor: int, reset: Reset, number: int) -> int:
-    """The boundary that is `number` periods after the anchor, of what resets."""
+    """The boundary that is `number` periods after the anchor, of what resets. Raises InvalidInput past the calendar."""
     if length := _FIXED.get(reset.interval):
-        return anchor + number * length * reset.count
+        return _in_calendar(anchor + number * length * reset.count)
     return _plus_months(anchor, _utc(anchor), number * _MONTHS[reset.interval] * reset.count)
 
 
@@ -102,9 +103,9 @@ def months_after(anchor: int, reset: Reset, boundary: int, months: int) -> int:
 
 
 def after(at: int, interval: Interval, count: int) -> int:
-    """`count` intervals after `at`; a month has its last day where it has no such day."""
+    """`count` intervals after `at`; a month has its last day where it has no such day. Raises InvalidInput past the calendar."""
     if length := _FIXED.get(interval):
-        return at + length * count
+        return _in_calendar(at + length * count)
     return _plus_months(at, _utc(at), _MONTHS[interval] * count)
 
 
@@ -125,6 +126,13 @@ def utc_end(interval: Interval, at: int) -> int:
     return after(int(start.timestamp()) * 1000, interval, 1)
 
 
+def _in_calendar(at: int) -> int:
+    """The instant; raises InvalidInput where the calendar has ended before it (autumn.md 3.13)."""
+    if at > _LAST:
+        raise InvalidInput("", "A period would end after the year 9999")
+    return at
+
+
 def _utc(ms: int) -> datetime:
     return datetime.fromtimestamp(ms // 1000, UTC)
 
@@ -132,5 +140,7 @@ def _utc(ms: int) -> datetime:
 def _plus_months(anchor: int, start: datetime, months: int) -> int:
     """`months` after the anchor: the same day and time, or the month's last day where it has no such day."""
     year, month = divmod(start.year * 12 + start.month - 1 + months, 12)
+    if year > MAXYEAR:
+        _in_calendar(_LAST + 1)
     moved = start.replace(year=year, month=month + 1, day=min(start.day, monthrange(year, month + 1)[1]))
     return int(moved.timestamp()) * 1000 + anchor % 1000

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -10,7 +9,7 @@ from pydantic import Field
 from tollgate.dialects.http import Answer, Request
 from tollgate.dialects.lotus.access import METRIC, asked_feature
 from tollgate.dialects.lotus.errors import Invalid, OverlappingPlans, Problem, does_not_exist
-from tollgate.dialects.lotus.fields import Filtered, Moment, Params, Text
+from tollgate.dialects.lotus.fields import Filtered, Moment, Number, Params, Start, Text
 from tollgate.dialects.lotus.ids import is_plan, is_version, subscription_id, subscription_of
 from tollgate.dialects.lotus.shapes import customer_json, dates_json, filters_json, term, version_json
 from tollgate.domain.allowances import answers
@@ -31,12 +30,12 @@ STATUSES = {"active": "active", "expired": "ended", "scheduled": "not_started"}
 
 class UnitsParams(Params):
     metric_id: Text
-    units: Decimal
+    units: Number
 
 
 class CreateParams(Filtered):
     customer_id: Text
-    start_date: Moment
+    start_date: Start
     plan_id: Text | None = None
     version_id: Text | None = None
     end_date: Moment | None = None
