@@ -7,7 +7,7 @@ of its period (`Grant.meters`), and what it remembers then.
     MAX           the highest value                      remembers it
     LATEST        the value of the latest time           remembers the time, and the value
     AVG           the sum by the number of events        remembers both
-    COUNT_UNIQUE  how many different values              each value's own record tells when it was last counted
+    COUNT_UNIQUE  how many different values              what its period's usage is called: each value's own record names it
     WEIGHTED_SUM  each value, times the rest of the period by its length; whole where nothing resets
 """
 
@@ -122,7 +122,8 @@ def unique_value(feature: Feature, properties: Mapping[str, Any]) -> str | None:
 
 
 PeriodsCounted = Mapping[str, int]
-"""Of one value: the rows that counted it last, by id, each with the end (ms) of the period in which (0: it never ends)."""
+"""Of one value: the usages that have counted it, as `usage_name` calls them, each with the end (ms) of the period in which
+(0: it never ends)."""
 
 
 class Step(NamedTuple):
@@ -149,12 +150,24 @@ def step(feature: Feature, grant: Grant, amount: Decimal, at: int, counted_in: P
         total, count = memory or (ZERO, ZERO)
         return Step(_mean(total + amount, count + 1) - _mean(total, count), (total + amount, count + 1))
     if meter.aggregation is Aggregation.COUNT_UNIQUE:
-        return Step(ZERO if counted_in.get(grant.id) == period_end(grant) else amount)
+        name = usage_name(feature, grant)
+        known = str(name) in counted_in or counted_in.get(grant.id) == period_end(grant)  # by its id: of older records
+        return Step(ZERO if known else amount, (name,))
     if grant.period is None:
         return Step(amount)
     start, end = grant.period
     rest = end - min(max(at, start), end)
     return Step(quantity(amount * rest / (end - start), ""))
+
+
+def usage_name(feature: Feature, grant: Grant) -> Decimal:
+    """What the usage of a grant's period is called, of a feature that counts different values. It is remembered with the usage,
+    and goes over with it to the grants of a plan that takes another's place (management.md 2 (meter))."""
+    remembered = grant.meters.get(feature.id)
+    if remembered:
+        return remembered[0]
+    text = f"{grant.id}\n{grant.created_at}\n{period_end(grant)}"
+    return Decimal(int(hashlib.sha256(text.encode()).hexdigest()[:15], 16))
 
 
 def period_end(grant: Grant) -> int:

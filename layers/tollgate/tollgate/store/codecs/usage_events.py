@@ -2,7 +2,7 @@
 
 | attribute | type | of | holds |
 |---|---|---|---|
-| `seen` | S | unique value | JSON: by grant, the end (ms) of the period in which it counted the value last; 0: for ever |
+| `seen` | S | unique value | JSON: by usage (in older records, by grant), the end (ms) of the period in which it counted the value last; 0: for ever |
 | `data` | S | waiting event | JSON, below |
 | `ttl` | N | both | seconds; absent of a unique value that is kept for ever |
 | `v` | N | both | the layout's version |
@@ -27,13 +27,13 @@ from tollgate.store.table import Item
 
 UNIQUE_VALUE = Layout("unique value", 1)
 WAITING_EVENT = Layout("event", 1)
-_DAY_SECONDS = 86_400
+_KEPT_SECONDS = 400 * 86_400
 
 
 def encode_unique_value(counted_in: PeriodsCounted) -> Item:
-    """It is kept for a day after the last of its periods."""
+    """It is kept for so long after the last of its periods that the usage may have gone over to the longest one meanwhile."""
     ends = set(counted_in.values())
-    ttl: Item = {} if 0 in ends or not ends else {"ttl": {"N": str(max(ends) // 1000 + _DAY_SECONDS)}}
+    ttl: Item = {} if 0 in ends or not ends else {"ttl": {"N": str(max(ends) // 1000 + _KEPT_SECONDS)}}
     return {"seen": {"S": dumps(dict(sorted(counted_in.items())))}, **ttl, **UNIQUE_VALUE.mark}
 
 
