@@ -24,6 +24,7 @@ from tollgate.store.codecs.customers import (
     encode_listed_customer,
     encode_subscription,
 )
+from tollgate.store.codecs.reservations import decode_lock
 from tollgate.store.table import Item, Table, delete_existing, put_existing, put_new
 
 if TYPE_CHECKING:
@@ -111,13 +112,15 @@ class CustomerStore:
         self._commit(env, before, after)
 
     def remove(self, env: Environment, before: StoredHoldings) -> None:
-        """Deletes a customer and all it has; raises Refused where it was changed meanwhile.
+        """Deletes a customer and all it has, and what would act on one that is made again under its id: its reservations, and
+        the events that wait for it (management.md 4 (customers.delete)). Raises Refused where it was changed meanwhile.
 
         What does not fit one transaction goes first, so that a deletion that stops half-way can be repeated.
         """
         customer = before.holdings.customer
-        partition = keys.customer_partition(CustomerRef(env, customer.id))
-        items = [item for item in self._table.query(partition) if item["sk"]["S"] != keys.CUSTOMER]
+        ref = CustomerRef(env, customer.id)
+        own = [item for item in self._table.query(keys.customer_partition(ref)) if item["sk"]["S"] != keys.CUSTOMER]
+        items = [*self._locks(ref, own), *self._table.query(keys.waiting_partition(ref)), *own]
         deletes = [delete_existing(self._table.name, {"pk": item["pk"], "sk": item["sk"]}) for item in items]
         last: list[TransactWriteItemTypeDef] = [
             {
@@ -135,6 +138,13 @@ class CustomerStore:
             self._table.transact(deletes[:MAX_WRITES], str(uuid.uuid4()))
             deletes = deletes[MAX_WRITES:]
         self._table.transact([*last, *deletes], str(uuid.uuid4()))
+
+    def _locks(self, customer: CustomerRef, items: Iterable[Item]) -> list[Item]:
+        """The records of the reservations that hold units of a customer's balances."""
+        balances = (decode_balance(item).balance for item in items if item["sk"]["S"].startswith(keys.BALANCE))
+        digests = {hold.id for balance in balances for hold in balance.holds}
+        found = self._table.get_all([keys.lock(customer.environment, digest) for digest in sorted(digests)])
+        return [item for item in found if decode_lock(item)[0].customer_id == customer.id]
 
     def _commit(self, env: Environment, before: StoredHoldings | None, after: Holdings) -> None:
         customer_id = after.customer.id
