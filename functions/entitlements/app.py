@@ -25,7 +25,7 @@ from tollgate.dialects.flexprice import (
 )
 from tollgate.dialects.flexprice.errors import FLEXPRICE, NotServed
 from tollgate.dialects.http import Answer, Request
-from tollgate.dialects.routing import Route, match, taking
+from tollgate.dialects.routing import Match, Route, run, taking
 from tollgate.domain.errors import NotFound
 
 _entitlements = runtime.entitlements()
@@ -107,10 +107,8 @@ ROUTES: dict[str, Route] = {
 
 def _flexprice(request: Request) -> Answer:
     request.caller.require_secret("use this API")
-    found = match(ROUTES, request.route)
-    if found is None:
-        raise NotServed(f"{request.method} {request.path[:100]} is not served")
-    return ROUTES[found.template](request, *found.arguments)
+    missing = NotServed(f"{request.method} {request.path[:100]} is not served")
+    return run(ROUTES, request.route, lambda found: ROUTES[found.template](request, *found.arguments), missing)
 
 
 def _autumn(request: Request) -> Answer:
@@ -131,12 +129,13 @@ def _autumn(request: Request) -> Answer:
         "GET /v1/customers/{}": partial(legacy.get_customer, _catalogs, _customers),
         "DELETE /v1/customers/{}": partial(legacy.delete_customer, _customers),
     }
-    found = match(routes, request.route)
-    if found is None:
-        raise NotFound("route", request.path[:100])
-    call = partial(routes[found.template], request, *found.arguments)
     keys = header_key(request) if request.method != "GET" else ()
-    return idempotency.guarded(request.caller.environment, keys, request.now, call) if keys else call()
+
+    def called(found: Match) -> Answer:
+        call = partial(routes[found.template], request, *found.arguments)
+        return idempotency.guarded(request.caller.environment, keys, request.now, call) if keys else call()
+
+    return run(routes, request.route, called, NotFound("route", request.path[:100]))
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:

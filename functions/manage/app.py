@@ -12,7 +12,7 @@ from tollgate.dialects.autumn.requests import header_key
 from tollgate.dialects.autumn.versions import version_of
 from tollgate.dialects.edge import handle
 from tollgate.dialects.http import Answer, Request
-from tollgate.dialects.routing import Route, match, taking
+from tollgate.dialects.routing import Match, Route, run, taking
 from tollgate.domain.errors import NotFound
 
 _catalogs = runtime.catalogs()
@@ -108,12 +108,13 @@ ROUTES: dict[str, Route] = {
 def _manage(request: Request) -> Answer:
     version_of(request.headers.get("x-api-version"))
     request.caller.require_secret("manage")
-    found = match(ROUTES, request.route)
-    if found is None:
-        raise NotFound("route", request.path[:100])
-    call = partial(ROUTES[found.template], request, *found.arguments)
     given = header_key(request) if request.method != "GET" else ()
-    return _idempotency.guarded(request.caller.environment, given, request.now, call) if given else call()
+
+    def called(found: Match) -> Answer:
+        call = partial(ROUTES[found.template], request, *found.arguments)
+        return _idempotency.guarded(request.caller.environment, given, request.now, call) if given else call()
+
+    return run(ROUTES, request.route, called, NotFound("route", request.path[:100]))
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:

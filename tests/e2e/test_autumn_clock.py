@@ -71,7 +71,7 @@ class TestResets:
         assert gru(shop.track(c, 20).balance) == (100, 80, 20)
 
     def test_a_month_end_is_kept(self, shop: Shop) -> None:
-        """autumn.md 3.9: Jan 31, Feb 28 (or 29), Mar 31; and missed periods are skipped."""
+        """autumn.md 3.9: Jan 31, Feb 28 (or 29), Mar 31; whatever periods were missed."""
         c = shop.customer()
         shop.now(c, ms(1, 31, hour=12))
         shop.attach(c, monthly(100))

@@ -1,6 +1,6 @@
 """invariants.md 6 at the edge: what cannot be understood is refused in Autumn's shape, by name, and changes nothing.
 
-Rules: autumn.md 0.1, 1.1, 1.2.1, 1.2.3.
+Rules: autumn.md 0.1, 1.1, 1.2.1, 1.2.3, 3.12, 3.13.
 """
 
 from __future__ import annotations
@@ -449,3 +449,39 @@ def test_the_functions_client_never_repeats_a_write_by_itself(customer: Here) ->
     config = real_client("dynamodb").meta.config
     assert config.retries["total_max_attempts"] == 1
     assert (config.connect_timeout, config.read_timeout) == (1, 1.5)
+
+
+def test_a_time_in_seconds_is_refused(customer: Here) -> None:
+    """autumn.md 3.13."""
+    refused(customer, TRACK, {**GOOD, "timestamp": 1_767_225_600}, "timestamp: must be a time in epoch milliseconds")
+
+
+def test_a_clock_and_a_start_beyond_the_calendar_are_refused(customer: Here) -> None:
+    """autumn.md 3.13."""
+    late = 253_402_214_400_000  # 9999-12-31
+    clock = ("manage", "POST /v1/customers.advance_test_clock")
+    refused(customer, clock, {"customer_id": "c1", "frozen_time": late}, "frozen_time: must be before the year 8000")
+    attach = ("manage", "POST /v1/billing.attach")
+    refused(customer, attach, {"customer_id": "c1", "plan_id": "p", "starts_at": late}, "starts_at: must be before")
+
+
+def test_a_range_may_start_at_0(customer: Here) -> None:
+    """autumn.md 3.13."""
+    range = {"customer_id": "c1", "custom_range": {"start": 0}}
+    assert customer.call("manage", "POST /v1/events.list", range)[0] == 200
+
+
+def test_a_use_is_dated_by_the_customers_own_time(here: Here) -> None:
+    """autumn.md 3.12: not by the wall clock, where it has a test clock."""
+    ahead = 4_000_000_000_000
+    here.service.customer("ahead", [item(10)])
+    whose = {**GOOD, "customer_id": "ahead"}
+    refused(here, TRACK, {**whose, "timestamp": ahead}, "timestamp: must not be in the future")
+    status, _ = here.call(
+        "manage", "POST /v1/customers.advance_test_clock", {"customer_id": "ahead", "frozen_time": ahead}
+    )
+    assert status == 200
+    status, answer = here.call(*TRACK, {**whose, "timestamp": ahead})
+    assert (status, answer["balance"]["usage"]) == (200, 1)
+    refused(here, TRACK, {**whose, "timestamp": ahead + 1}, "timestamp: must not be in the future")
+    assert here.call(*TRACK, {**whose, "timestamp": ahead + 1, "async": True})[0] == 202

@@ -1,4 +1,7 @@
-"""The paths that Flexprice and Autumn both have: the header that came decides, and the key in it."""
+"""The paths that Flexprice and Autumn both have: the header that came decides, and the key in it.
+
+Rules: management.md 1.
+"""
 
 from __future__ import annotations
 
@@ -48,6 +51,19 @@ class TestDialects:
         ):
             for more in ({}, {"scope": "publishable"}):
                 assert bearer(here, route, body, **more) == here.call("manage", route, body, **more)
+
+    @pytest.mark.parametrize("path", ["team/ada", "team%2Fada"])
+    def test_an_id_with_a_slash(self, here: Here, path: str) -> None:
+        """management.md 1: whether the gateway has decoded it or not."""
+        assert bearer(here, "POST /v1/customers", {"id": "team/ada"})[0] == 200
+        assert bearer(here, f"GET /v1/customers/{path}")[1]["id"] == "team/ada"
+        assert here.call("manage", f"GET /v1/customers/{path}", None)[1]["id"] == "team/ada"
+        assert call(here.handlers["entitlements"], f"GET /v1/customers/{path}")[1]["external_id"] == "team/ada"
+        assert call(here.handlers["entitlements"], f"GET /v1/customers/{path}/entitlements")[0] == 200
+        for unserved in ("GET /v1/customers/ada/unserved", "GET /v1/nothing/at/all"):
+            assert here.call("manage", unserved, None)[0] == 404
+            assert "oute" in here.call("manage", unserved, None)[1]["message"]
+        assert bearer(here, f"DELETE /v1/customers/{path}")[0] == 200
 
     def test_events_are_answered_by_the_dialect_that_asks(self, here: Here) -> None:
         here.service.customer("tracker", [item(10)])

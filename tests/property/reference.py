@@ -122,23 +122,24 @@ class Model:
     def advance(self, now: int) -> None:
         self.lines = [line for line in self.lines if line.expires is None or line.expires > now]
         for line in self.lines:
-            line.rolled = [r for r in line.rolled if r.expires is None or r.expires > now]
-            boundary = None
             while line.next_reset is not None and line.next_reset <= now:
-                boundary = line.next_reset
-                line.next_reset = following(line, boundary)
-            if boundary is not None:
-                self._reset(line, boundary, now)
+                boundary, line.next_reset = line.next_reset, following(line, line.next_reset)
+                line.rolled = [r for r in line.rolled if r.expires is None or r.expires > boundary]
+                self._reset(line, boundary)
+            line.rolled = [r for r in line.rolled if r.expires is None or r.expires > now]
         for bounds in self.bounds.values():
             for cap in bounds.caps:
                 if cap.ends <= now:
                     cap.used, cap.ends = ZERO, utc_window_end(cap.interval, now)
 
-    def _reset(self, line: Line, boundary: int, now: int) -> None:
+    def _reset(self, line: Line, boundary: int) -> None:
         if line.rolls:
             if line.left > 0 and not line.unlimited:
-                expires = None if line.keep_months is None else months_later(boundary, line.keep_months)
-                if expires is None or expires > now:
+                expires = None if line.keep_months is None else lapse(line, boundary, line.keep_months)
+                same = next((r for r in line.rolled if r.expires == expires), None)
+                if same:
+                    same.granted += line.left
+                else:
                     line.rolled.append(Rolled(line.left, ZERO, expires))
             line.rolled.sort(key=lambda r: LATE if r.expires is None else r.expires)
             excess = ZERO if line.keep is None else sum((r.left for r in line.rolled), ZERO) - line.keep
@@ -146,7 +147,7 @@ class Model:
                 cut = max(ZERO, min(excess, rolled.left))
                 rolled.granted -= cut
                 excess -= cut
-            line.rolled = [r for r in line.rolled if r.left > 0]
+            line.rolled = [r for r in line.rolled if r.left > 0][-400:]
         line.used = line.over if line.keeps_overage and not line.overage else ZERO
         line.adjustment = ZERO
 
@@ -383,6 +384,14 @@ def following(line: Line, boundary: int) -> int:
     while months_later(line.anchor, periods * months) <= boundary:
         periods += 1
     return months_later(line.anchor, periods * months)
+
+
+def lapse(line: Line, boundary: int, months: int) -> int:
+    """So many months after a boundary; where boundaries are months apart, counted from the anchor as they are."""
+    if line.interval in ("minute", "hour", "day", "week"):
+        return months_later(boundary, months)
+    until = next(n for n in range(10_000) if months_later(line.anchor, n) >= boundary)
+    return months_later(line.anchor, until + months)
 
 
 def months_later(at: int, months: int) -> int:

@@ -1,6 +1,6 @@
 """The rules that hold for every balance, amount and moment.
 
-Rules: autumn.md 3.3.
+Rules: autumn.md 3.3, 3.9.
 """
 
 from __future__ import annotations
@@ -10,11 +10,14 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.strategies import DAY, T0, amounts, balances, moments, resets, signed_amounts
-from tollgate.domain.balances import Balance, apply_spent, as_of
+from tests.property.reference import Model
+from tests.property.states import line_of
+from tests.strategies import DAY, T0, amounts, balances, grants, moments, resets, signed_amounts
+from tollgate.domain.balances import Balance, BalanceKey, apply_spent, as_of, recomputed
 from tollgate.domain.decisions import Decision, Overage, UseRequest, allows, fast_path, use
 from tollgate.domain.drawing import draw, pay_back_overage, refill, totals
 from tollgate.domain.features import Feature, FeatureType
+from tollgate.domain.grants import MAX_ROLLOVERS, Grant, Rollover, RolloverRule, renewed
 from tollgate.domain.periods import Interval, Reset, next_boundary
 from tollgate.domain.quantities import ZERO
 
@@ -55,6 +58,67 @@ def test_a_check_allows_exactly_what_a_rejecting_use_would_accept(balance: Balan
 @given(balances(), moments)
 def test_a_balance_as_of_now_is_itself_as_of_now(balance: Balance, now: int) -> None:
     assert as_of(as_of(balance, now), now) == as_of(balance, now)
+
+
+@given(balances(), st.lists(moments, max_size=4), moments)
+def test_a_state_is_the_same_whatever_instants_it_was_computed_at_in_between(
+    balance: Balance, looks: list[int], now: int
+) -> None:
+    """autumn.md 3.9: no reset, rollover or lapse depends on who looked."""
+    seen = balance
+    for look in sorted(look for look in looks if look <= now):
+        seen = as_of(seen, look)
+    assert recomputed(as_of(seen, now)) == recomputed(as_of(balance, now))
+
+
+@given(
+    grants(),
+    st.sampled_from([Reset(Interval.HOUR), Reset(Interval.DAY), Reset(Interval.MONTH), Reset(Interval.QUARTER)]),
+    st.builds(RolloverRule, st.none() | amounts, st.none(), st.none() | st.integers(1, 24)),
+    st.integers(T0, T0 + 60 * DAY),
+    st.sampled_from([T0, 1_706_702_400_000]),
+)
+def test_passing_many_boundaries_at_once_is_passing_each(
+    grant: Grant, reset: Reset, rule: RolloverRule, now: int, anchor: int
+) -> None:
+    """autumn.md 3.9: against a reference that walks over every boundary. The second anchor is a January 31."""
+    now = anchor + (now - T0) * (10 if reset.interval in (Interval.MONTH, Interval.QUARTER) else 1)
+    grant = grant._replace(
+        reset=reset,
+        rollover=rule,
+        anchor=anchor,
+        next_reset_at=next_boundary(anchor, reset, anchor),
+        starts_at=None,
+        expires_at=None,
+        rollovers=tuple({r.expires_at: r for r in grant.rollovers}.values()),
+    )
+    line = line_of(BalanceKey("messages"), grant)
+    Model({}, set(), [line]).advance(now)
+    found = renewed(grant, now)
+    assert found is not None
+    assert (found.used, found.next_reset_at) == (line.used, line.next_reset)
+    assert sorted(found.rollovers, key=str) == sorted(
+        (Rollover(rolled.granted, rolled.used, rolled.expires) for rolled in line.rolled), key=str
+    )
+
+
+@given(amounts.filter(bool), st.none() | st.integers(1, 24), st.integers(1, 40), st.booleans(), signed_amounts)
+def test_nobody_pays_for_the_minutes_that_nobody_looked_at(
+    granted: Decimal, months: int | None, years: int, keeps_overage: bool, used: Decimal
+) -> None:
+    """autumn.md 3.9: millions of boundaries are no more work than those of which something is left."""
+    reset = Reset(Interval.MINUTE)
+    grant = Grant("g", None, None, granted, used=used, reset=reset, anchor=T0, next_reset_at=T0 + 60_000)
+    grant = grant._replace(rollover=RolloverRule(months=months), keeps_overage=keeps_overage)
+    now = T0 + years * 365 * DAY
+    found = renewed(grant, now)
+    assert found is not None
+    if months is not None:
+        assert len(found.rollovers) <= MAX_ROLLOVERS
+    elif used >= 0:
+        paid = used if keeps_overage or used < granted else granted
+        assert found.rolled == max(Decimal(0), years * 365 * 1440 * granted - paid)
+    assert renewed(grant._replace(rollover=None), now) == found._replace(rollover=None, rollovers=())
 
 
 @given(balances(), st.lists(amounts, max_size=6), moments)

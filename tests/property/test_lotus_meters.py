@@ -6,6 +6,7 @@ Rules: flexprice.md 2.5; management.md 2; lotus.md 0.8.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
@@ -49,9 +50,18 @@ class Metered:
             holdings = manual_balances.create(
                 holdings, self.catalog, manual_balances.NewBalance("top", "f", included=Decimal(top_up)), NOW
             )
+        self.holdings = holdings
         self.balances: dict[BalanceKey, Balance] = dict(holdings.balances)
         self.counted_in: dict[str, PeriodsCounted] = {}
         self.drawn = ZERO
+
+    def replace(self, items: tuple[PlanItem, ...], now: int, terms: Terms = Terms()) -> None:  # noqa: B008 - it is a value
+        """Another version of the last plan takes its place."""
+        held = replace(self.holdings, balances=self.balances)
+        number = len(held.subscriptions)
+        plan = Plan("p0", "", version=number + 1, items=items)
+        self.holdings = attach(held, plan, self.catalog, f"s{number}", now, terms)
+        self.balances = dict(self.holdings.balances)
 
     def report(self, at: int, **properties: Any) -> None:
         event = UsageEvent("id", "c", "used", at, properties)
@@ -161,6 +171,39 @@ def test_a_gauge_goes_up_and_down_and_outlives_the_period() -> None:
         metered.report(NOW + hours * HOUR, n=value)
     assert metered.counted(NOW + 2 * HOUR) == {"s0": 1}
     assert metered.counted(NOW + 5 * DAY) == {"s0": 1}
+
+
+@pytest.mark.parametrize("kind", ["COUNT", "SUM", "SUM_WITH_MULTIPLIER", "MAX", "AVG", "COUNT_UNIQUE"])
+@given(
+    events=st.lists(st.tuples(st.integers(0, 99), st.sampled_from(["1", "2", "3", "5"])), max_size=12),
+    replaced=st.lists(st.integers(0, 99), max_size=3),
+    reset=st.sampled_from([None, Reset(Interval.MONTH)]),
+)
+def test_what_a_meter_remembers_follows_the_usage_that_it_belongs_to(
+    kind: str, events: list[tuple[int, str]], replaced: list[int], reset: Reset | None
+) -> None:
+    """management.md 2 (meter): a plan that takes another's place goes on with it as with the usage."""
+    item = PlanItem("f", Decimal(200), reset=reset)
+    metered = Metered(feature(kind), (item, ()))
+    for after in sorted({*(at for at, _ in events), *replaced}):
+        for at, value in events:
+            if at == after:
+                metered.report(NOW + at, n=value)
+        if after in replaced:
+            metered.replace((item,), NOW + after)
+    (counted,) = metered.counted(NOW + 100).values()
+    ordered = [(NOW + at, Decimal(value)) for at, value in sorted(events, key=lambda event: event[0])]
+    assert counted == recount(kind, ordered, None)
+
+
+def test_a_plan_that_begins_anew_counts_unique_values_anew() -> None:
+    """management.md 2 (meter): where usage is not carried over, no memory is."""
+    item = PlanItem("f", Decimal(200))
+    metered = Metered(feature("COUNT_UNIQUE"), (item, ()))
+    metered.report(NOW, n="a")
+    metered.replace((item,), NOW + 1, Terms(carry_usage=False))
+    metered.report(NOW + 2, n="a")
+    assert metered.counted(NOW + 2) == {"s1": 1}
 
 
 def test_unique_values_are_counted_anew_in_a_new_period() -> None:

@@ -1,4 +1,7 @@
-"""What all dialects share at their edge: which route a request takes, and what becomes of an error."""
+"""What all dialects share at their edge: which route a request takes, and what becomes of an error.
+
+Rules: management.md 1.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,8 @@ from tests.http_events import authorized, http_event
 from tollgate.dialects.edge import Dialect, handle
 from tollgate.dialects.fields import iso_ms
 from tollgate.dialects.http import NO_CONTENT, Answer, Request
-from tollgate.dialects.routing import Match, match
-from tollgate.domain.errors import Forbidden, TollgateError, Unavailable
+from tollgate.dialects.routing import Match, match, run, wide_match
+from tollgate.domain.errors import Forbidden, NotFound, TollgateError, Unavailable
 
 TEMPLATES = ("GET /a/{}", "GET /a/usage", "GET /a/{}/{}", "GET /a/b/{}", "POST /a/{}")
 
@@ -36,6 +39,35 @@ class TestRouting:
 
     def test_a_part_is_unquoted_after_the_path_was_divided(self) -> None:
         assert match(TEMPLATES, "GET /a/x%2Fy%25") == Match("GET /a/{}", ["x/y%"])
+
+    @pytest.mark.parametrize(
+        ("path", "template", "arguments"),
+        [
+            ("GET /c/x/y", "GET /c/{}", ["x/y"]),
+            ("GET /c/x/y/entities", "GET /c/{}/entities", ["x/y"]),
+            ("GET /c/x/y/entities/e/1", "GET /c/{}/entities/{}", ["x/y", "e/1"]),
+        ],
+    )
+    def test_an_id_may_have_a_slash_that_was_decoded_with_the_path(
+        self, path: str, template: str, arguments: list[str]
+    ) -> None:
+        """management.md 1."""
+        templates = ("GET /c/{}", "GET /c/{}/entities", "GET /c/{}/entities/{}")
+        assert wide_match(templates, path) == wide_match(templates[::-1], path) == Match(template, arguments)
+
+    def test_a_path_is_not_served_where_no_such_id_is_known(self) -> None:
+        """management.md 1: what is not served is not taken for an id with a slash."""
+
+        def call(found: Match) -> Answer:
+            if found.arguments != ["x/y"]:
+                raise NotFound("customer", found.arguments[0])
+            return Answer({})
+
+        missing = NotFound("route", "")
+        assert run(["GET /c/{}"], "GET /c/x/y", call, missing) == Answer({})
+        for path in ("GET /c/x/unknown", "GET /d"):
+            with pytest.raises(NotFound, match="Route"):
+                run(["GET /c/{}"], path, call, missing)
 
     def test_what_follows_no_template_has_no_route(self) -> None:
         assert match(TEMPLATES, "DELETE /a/x") is None

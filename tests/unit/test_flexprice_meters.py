@@ -28,6 +28,9 @@ def metered(type: str | None = None, filters: list[dict[str, Any]] | None = None
         (metered("SUM", field="tokens"), {"tokens": "many"}, None),
         (metered("SUM", field="tokens"), {}, None),
         (metered("SUM", field="tokens"), {"tokens": "NaN"}, None),
+        (metered("SUM", field="tokens"), {"tokens": "1_000"}, None),
+        (metered("SUM", field="tokens"), {"tokens": "\u0661\u0662"}, None),  # 12 in Arabic digits
+        (metered("SUM", field="tokens"), {"tokens": "1e3"}, 1000),
         (metered("SUM_WITH_MULTIPLIER", field="ms", multiplier=Decimal("0.001")), {"ms": "1500"}, Decimal("1.5")),
         (metered("COUNT", [{"key": "model", "values": ["a", "b"]}]), {"model": "b"}, 1),
         (metered("COUNT", [{"key": "model", "values": ["a", "b"]}]), {"model": "c"}, None),

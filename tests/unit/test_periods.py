@@ -14,7 +14,7 @@ from tollgate.domain.periods import Interval, Reset, after, last_boundary, next_
     [
         ("2026-01-31", Reset(Interval.MONTH), "2026-01-31", "2026-02-28"),
         ("2026-01-31", Reset(Interval.MONTH), "2026-02-28", "2026-03-31"),  # the anchor's day comes back
-        ("2026-01-31", Reset(Interval.MONTH), "2026-07-04", "2026-07-31"),  # missed periods are skipped
+        ("2026-01-31", Reset(Interval.MONTH), "2026-07-04", "2026-07-31"),  # however many were missed
         ("2024-02-29", Reset(Interval.YEAR), "2024-03-01", "2025-02-28"),
         ("2024-02-29", Reset(Interval.YEAR), "2027-12-01", "2028-02-29"),
         ("2026-11-30", Reset(Interval.QUARTER), "2026-12-01", "2027-02-28"),

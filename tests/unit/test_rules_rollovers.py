@@ -18,6 +18,7 @@ from tests.unit.scenario import (
     REJECT,
     Scenario,
     consumable,
+    every,
     monthly,
     ms,
     per_entity,
@@ -58,7 +59,7 @@ class TestReset:
         assert customer.ru() == (50, 50)
 
     def test_a_month_keeps_its_anchors_day(self) -> None:
-        """autumn.md 3.9: January 31 + 1 month is February 28; the anchor is preserved, missed periods are skipped."""
+        """autumn.md 3.9: January 31 + 1 month is February 28; the anchor is preserved, whatever periods were missed."""
         customer = Scenario(monthly(100), now=ms("2026-01-31"))
         seen = []
         for day in ("2026-01-31", "2026-02-28", "2026-03-31", "2026-07-04"):
@@ -282,3 +283,55 @@ class TestRollover:
         assert (customer.rollovers(), customer.left()) == ([0], [50])
         customer.now = ms("2026-03-01")
         assert (customer.rollovers(), customer.left()) == ([50], [100])
+
+    def test_what_rolls_over_does_not_depend_on_whether_anybody_looked(self) -> None:
+        """autumn.md 3.9: a period that nobody looked at ends as any other, and what is left of it rolls over."""
+        for looks in ((), ("2026-02-15",), ("2026-02-20", "2026-03-15", "2026-03-16")):
+            customer = Scenario(monthly(100, rollover=rolling(1000)), now=ms("2026-01-15"))
+            customer.track(100)
+            for look in (*looks, "2026-03-20"):
+                customer.now = ms(look)
+                customer.track(0)
+            assert (customer.remaining(), customer.rollovers()) == (200, [100])
+
+    def test_the_rest_of_every_period_rolls_over_as_long_as_it_lives(self) -> None:
+        """autumn.md 3.9: three periods unused, of which the first has lapsed; and for ever, all that was not used."""
+        customer = Scenario(monthly(100, rollover=rolling(months=2)))
+        customer.now = ms("2026-04-10")
+        assert customer.rollovers() == [100, 100]
+        customer = Scenario(monthly(100, rollover=rolling(months=None)))
+        customer.track(70)
+        customer.now = ms("2026-04-10")
+        assert customer.rollovers() == [230]
+
+    @pytest.mark.parametrize(("day", "after"), [("2026-02-01", 150), ("2026-03-01", 50), ("2026-04-01", 0)])
+    def test_overage_that_persists_is_paid_back_by_every_period(self, day: str, after: int) -> None:
+        """autumn.md 3.9: each period's grant pays for what it can, whether anybody looked or not."""
+        customer = Scenario(monthly(100), keeps_overage=True)
+        customer.update(remaining=-150)
+        customer.now = ms(day)
+        assert customer.grants()[0].used == after
+
+    def test_what_is_left_once_overage_is_paid_back_rolls_over(self) -> None:
+        """autumn.md 3.9: the second period pays the last 50 back, and the other 50 of it live on."""
+        customer = Scenario(monthly(100, rollover=rolling()), keeps_overage=True)
+        customer.update(remaining=-50)
+        customer.now = ms("2026-03-10")
+        assert (customer.rollovers(), customer.remaining()) == ([50], 150)
+
+    def test_a_rollover_lapses_at_a_boundary_of_its_anchor(self) -> None:
+        """autumn.md 3.9: what rolled over on February 28, of an anchor on the 31st, lives until March 31."""
+        customer = Scenario(monthly(100, rollover=rolling()), now=ms("2026-01-31"))
+        customer.now = ms("2026-03-31") - 1
+        assert customer.remaining() == 200
+        assert customer.grants()[0].rollovers[0].expires_at == ms("2026-03-31")
+
+    def test_a_grant_keeps_so_many_rollovers_at_most(self) -> None:
+        """autumn.md 3.9: 400 of them, those that lapse last; those that lapse together are one."""
+        customer = Scenario(every(Interval.MINUTE, 1, rollover=rolling()))
+        customer.later(20 * DAY)
+        assert len(customer.rollovers()) == 400
+        assert customer.grants()[0].rollovers[-1].expires_at == ms("2026-02-21")
+        customer = Scenario(every(Interval.DAY, 1, rollover=rolling()), now=ms("2026-01-27"))
+        customer.now = ms("2026-02-01")
+        assert customer.rollovers() == [4, 1]

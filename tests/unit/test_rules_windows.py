@@ -12,18 +12,24 @@ from tests.unit.scenario import (
     NOW,
     OVERFLOW,
     REJECT,
+    Control,
     Scenario,
     controls,
+    d,
     lifetime,
     limit,
     monthly,
     ms,
     n,
     per_entity,
+    price,
     rolling,
     spend,
     unlimited,
 )
+from tollgate.domain.controls import UsageControl
+from tollgate.domain.holds import CountedInWindow, uncounted, window_key
+from tollgate.domain.limits import Limits, Window
 from tollgate.domain.periods import Interval
 
 
@@ -182,6 +188,40 @@ class TestWindows:
         assert (customer.counter(), customer.may(4), customer.may(5)) == (4, True, False)
         customer.control()
         assert customer.may(96)
+
+    @pytest.mark.parametrize("off", [(), (UsageControl("messages", d(5), Interval.MONTH, enabled=False),)])
+    def test_a_limit_that_is_switched_off_and_on_again_goes_on_in_its_window(self, off: tuple[Control, ...]) -> None:
+        """autumn.md 3.5: what is used while it is off it does not count; once its window has ended, it counts from 0."""
+        customer = Scenario(monthly(100))
+        customer.control(limit(5))
+        customer.track(4)
+        customer.control(*off)
+        customer.track(10)
+        customer.later(DAY)
+        customer.control(limit(5))
+        assert (customer.counter(), customer.may(1), customer.may(2)) == (4, True, False)
+        customer.control(*off)
+        customer.now = ms("2026-02-01")
+        customer.control(limit(5))
+        assert customer.counter() == 0
+
+    def test_what_a_hold_counted_goes_back_while_the_limit_is_off(self) -> None:
+        """autumn.md 3.5, 3.11."""
+        window = Window(d(5), Interval.MONTH, NOW + DAY, NOW, used=d(4))
+        counted = CountedInWindow(window_key(window), NOW + DAY, d(3))
+        assert uncounted(Limits(paused=(window,)), (counted,)).paused == (window._replace(used=d(1)),)
+
+    def test_a_billing_cycles_window_on_what_never_resets_is_the_plans(self) -> None:
+        """autumn.md 3.5: not counted from the day on which the customer was made."""
+        customer = Scenario(now=ms("2026-01-01"))
+        customer.control(limit(5))
+        assert customer.balance().limits.windows[0].ends_at == ms("2026-02-01")
+        customer.now = ms("2026-01-10")
+        customer.attach(lifetime(100), price=price(20))
+        customer.control(limit(5))
+        assert customer.balance().limits.windows[0].ends_at == ms("2026-02-10")
+        customer.attach(monthly(10, "credits"), add_on=True)
+        assert customer.balance().limits.windows[0].ends_at == ms("2026-02-10")
 
     def test_a_filter_bounds_only_what_matches(self) -> None:
         """autumn.md 1.2, usage_limits: filter.properties."""

@@ -6,10 +6,12 @@ from decimal import Decimal
 
 import pytest
 
-from tests.service import CALLER, HOUR, NOW, Service, item
+from tests.service import CALLER, HOUR, NOW, SANDBOX, Service, item
 from tests.unit.usecases import here
 from tollgate.domain.decisions import Overage
+from tollgate.domain.environments import CustomerRef
 from tollgate.domain.errors import InvalidRequest, LockAlreadyExists
+from tollgate.store import keys
 from tollgate.store.locks import LockStore
 from tollgate.usecases.commands import UseCommand
 from tollgate.usecases.reservations import Finalization, LockTerms, Reservations
@@ -70,3 +72,51 @@ def test_a_lock_is_taken_while_it_lives_and_finalized_once(shop: Shop) -> None:
     with pytest.raises(InvalidRequest):
         shop.finalize("release")
     assert shop.service.remaining("c1") == 3
+
+
+def made_again(shop: Shop) -> None:
+    shop.service.customers.delete(CustomerRef(SANDBOX, "c1"))
+    shop.service.customer("c1", [item(10)])
+
+
+def test_what_a_deleted_customer_held_is_not_its_successors(shop: Shop) -> None:
+    """management.md 4 (customers.delete): finalizing it draws nothing, and its lock id is free."""
+    shop.hold(7)
+    made_again(shop)
+    with pytest.raises(InvalidRequest, match="Lock not found"):
+        shop.finalize("confirm", 9)
+    assert shop.service.remaining("c1") == 10
+    assert shop.hold(4)
+    shop.finalize("confirm", 5)
+    assert shop.service.remaining("c1") == 5
+
+
+def test_a_hold_that_is_nowhere_any_more_is_not_found(shop: Shop) -> None:
+    """management.md 4 (customers.delete): where the record outlived its customer, as one that was made meanwhile does."""
+    shop.hold(7)
+    lock = shop.service.table.get(keys.lock(SANDBOX, shop.service.stored("c1").balance.holds[0].id))
+    assert lock is not None
+    made_again(shop)
+    shop.service.table.client.put_item(TableName=shop.service.table.name, Item=lock)
+    with pytest.raises(InvalidRequest, match="Lock not found"):
+        shop.finalize("confirm", 9)
+    assert shop.service.remaining("c1") == 10
+
+
+def test_another_customers_lock_of_the_same_id_stays(shop: Shop) -> None:
+    """management.md 4 (customers.delete): one that took the id when the deleted customer's had run out."""
+    shop.hold(7, until=NOW + 1)
+    shop.service.customer("c2", [item(10)])
+    use = UseCommand("c2", "messages", Decimal(3), Overage.REJECT)
+    assert shop.reservations.hold(CALLER, use, LockTerms("l1", NOW + HOUR), NOW + 1).allowed
+    made_again(shop)
+    shop.finalize("confirm", 2, now=NOW + 2)
+    assert shop.service.remaining("c2") == 8
+
+
+def test_no_event_waits_for_a_successor(shop: Shop) -> None:
+    """management.md 4 (customers.delete)."""
+    table, customer = shop.service.table, CustomerRef(SANDBOX, "c1")
+    table.client.put_item(TableName=table.name, Item=keys.waiting(customer, NOW, "digest"))
+    made_again(shop)
+    assert table.query(keys.waiting_partition(customer)) == []

@@ -6,12 +6,12 @@ least once, and a repeat has the same id. Fields may be added; `version` changes
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema
 
+from tollgate.dialects.fields import iso_ms
 from tollgate.domain.ids import RULE, is_id
 from tollgate.domain.quantities import quantity
 
@@ -33,8 +33,7 @@ def _number(value: Any) -> Decimal:
 
 def _time(value: Any) -> int:
     if isinstance(value, str):
-        moment = datetime.fromisoformat(value)
-        return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+        return iso_ms(value)
     if isinstance(value, bool) or not isinstance(value, int):
         raise ValueError("must be epoch milliseconds or ISO 8601")
     return value

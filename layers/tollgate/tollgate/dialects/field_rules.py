@@ -10,18 +10,21 @@ is caught.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from pydantic_core import PydanticCustomError
 
 from tollgate.domain.errors import InvalidInput
 from tollgate.domain.ids import checked_id
-from tollgate.domain.quantities import quantity
+from tollgate.domain.quantities import number_of, quantity
 from tollgate.domain.use_records import checked_properties_size
 from tollgate.exact_json import dumps
 
+MIN_TIME = 1_000_000_000_000  # 2001-09-09: what is less was meant in seconds
 MAX_TIME = 253_402_300_799_999  # the last millisecond of the year 9999
+_SINCE_EVER = 100_000_000  # as seconds it would be in 1973
+LAST_START = 190_288_396_800_000 - 1  # of the year 7999: trials, periods and rollovers that follow stay in the calendar
 
 
 def id_rule(value: str) -> str:
@@ -41,12 +44,10 @@ def number_rule(value: Any) -> Decimal:
 
 def number_or_text_rule(value: Any) -> Decimal:
     """A number as for `number_rule`, or text that holds one."""
-    if isinstance(value, bool) or not isinstance(value, int | Decimal | str):
+    number = number_of(value) if isinstance(value, str) else value
+    if isinstance(number, bool) or not isinstance(number, int | Decimal):
         raise PydanticCustomError("number", "must be a number")
-    try:
-        return _quantity(Decimal(value))
-    except InvalidOperation as error:
-        raise PydanticCustomError("number", "must be a number") from error
+    return _quantity(number)
 
 
 def whole(number: Decimal) -> int:
@@ -62,11 +63,33 @@ def whole_rule(value: Any) -> int:
 
 
 def time_rule(value: Any) -> int:
-    """An instant after 1970 and before the year 10000, in epoch milliseconds."""
+    """An instant from 2001-09-09 on and before the year 10000, in epoch milliseconds (autumn.md 3.13)."""
     moment = whole_rule(value)
     if not 0 < moment <= MAX_TIME:
         raise PydanticCustomError("time", "must be a time in epoch milliseconds")
+    if moment < MIN_TIME:
+        raise PydanticCustomError(
+            "seconds", "must be a time in epoch milliseconds, from 10^12 on (this would be in seconds)"
+        )
     return moment
+
+
+def start_rule(value: Any) -> int:
+    """The same, of what periods are counted from."""
+    return started(time_rule(value))
+
+
+def started(moment: int) -> int:
+    """An instant that periods may be counted from."""
+    if moment > LAST_START:
+        raise PydanticCustomError("start", "must be before the year 8000")
+    return moment
+
+
+def range_rule(value: Any) -> int:
+    """The same as `time_rule`, or an instant near 0: since ever."""
+    moment = whole_rule(value)
+    return moment if 0 <= moment < _SINCE_EVER else time_rule(moment)
 
 
 def properties_rule(value: dict[str, Any]) -> dict[str, Any]:

@@ -6,12 +6,14 @@ each must know the other's to answer 405.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import NamedTuple
 from urllib.parse import unquote
 
 from tollgate.dialects.http import Answer
+from tollgate.domain.errors import NotFound, TollgateError
 
 Route = Callable[..., Answer]
 """Takes the request, and what the path's `{}` stand for."""
@@ -37,6 +39,33 @@ def match(templates: Iterable[str], path: str) -> Match | None:
             arguments = [unquote(part) for p, part in zip(pattern, parts, strict=True) if p == "{}"]
             found.append(Match(template, arguments))
     return min(found, key=lambda each: len(each.arguments), default=None)
+
+
+def wide_match(templates: Iterable[str], path: str) -> Match | None:
+    """The template that says most of a path, where a `{}` may stand for several parts: an id with a slash in it, which the HTTP
+    API has decoded too (management.md 1)."""
+    found = [
+        Match(template, [unquote(part) for part in fits.groups()])
+        for template in templates
+        if (fits := re.fullmatch(re.escape(template).replace(r"\{\}", "(.+)"), path))
+    ]
+    return min(found, key=lambda each: -len(each.template.replace("{}", "")), default=None)
+
+
+def run(templates: Iterable[str], path: str, call: Callable[[Match], Answer], missing: TollgateError) -> Answer:
+    """Calls the route that a path follows; raises `missing` where it follows none, and where it would only follow one that an
+    id with a slash is a part of, and there is no such thing."""
+    templates = tuple(templates)
+    found = match(templates, path)
+    if found is not None:
+        return call(found)
+    found = wide_match(templates, path)
+    if found is None:
+        raise missing
+    try:
+        return call(found)
+    except NotFound as error:
+        raise missing from error
 
 
 def taking(*use_cases: object, routes: Mapping[str, Route]) -> dict[str, Route]:

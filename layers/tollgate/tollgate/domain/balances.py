@@ -175,10 +175,9 @@ def released(balance: Balance, hold: Hold) -> Balance:
         grants, left = draw(grants, -rest)
         grants = (grants[0]._replace(used=grants[0].used + left), *grants[1:]) if left else grants
     grants = with_usage_counted(undone, grants, ZERO, any_grant)  # what they counted of it is uncounted already
-    windows = uncounted(balance.limits.windows, hold.counted)
     return balance._replace(
         grants=grants,
-        limits=balance.limits._replace(windows=windows),
+        limits=uncounted(balance.limits, hold.counted),
         holds=tuple(other for other in balance.holds if other.id != hold.id),
     )
 

@@ -90,7 +90,7 @@ def limits_for(
     """The limits of one feature that follow from a customer's or entity's controls (`first`) and its plans'.
 
     Windows of the billing cycle are counted from `anchor` (epoch ms). A window that is among `known` already keeps its
-    count.
+    count; one that is not asked for is kept, paused, until it ends.
     """
     overage = next((c.enabled for c in first.overage if c.feature_id == feature_id), None)
     if overage is None:
@@ -98,12 +98,13 @@ def limits_for(
     counted = {(window.interval, window.anchor is None, window.filter): window.at(now) for window in known}
     windows = []
     for control in usage_controls(feature_id, first, plans):
-        old = counted.get((control.interval, control.utc, control.filter))
+        old = counted.pop((control.interval, control.utc, control.filter), None)
         base = None if control.utc else anchor
         ends_at = old.ends_at if old and old.anchor == base else window_end(control.interval, base, now)
         used = old.used if old else ZERO
         windows.append(Window(control.limit, control.interval, ends_at, base, control.filter, used))
-    return Limits(overage, _spend(feature_id, first, plans), tuple(windows), _alerts(feature_id, first, plans))
+    paused = tuple(window for window in counted.values() if window.used)
+    return Limits(overage, _spend(feature_id, first, plans), tuple(windows), _alerts(feature_id, first, plans), paused)
 
 
 def _alerts(feature_id: str, first: Controls, plans: Sequence[Controls]) -> tuple[Alert, ...]:

@@ -216,15 +216,17 @@ def linked(holdings: Holdings, catalog: Catalog, now: int) -> Holdings:
     by_level = {entity_id: (controls, plans) for entity_id, controls, plans in levels}
     for key, balance in balances.items():
         controls, plans = by_level.get(key.entity_id, (NO_CONTROLS, []))
-        anchor = _cycle_anchor(balance, holdings.customer.created_at)
-        limits = limits_for(key.feature_id, controls, plans, anchor, as_of(balance, now).limits.windows, now)
-        known = balance._replace(
+        anchor = _cycle_anchor(balance, holdings, now)
+        counted = as_of(balance, now).limits
+        known = (*counted.paused, *counted.windows)
+        limits = limits_for(key.feature_id, controls, plans, anchor, known, now)
+        new = balance._replace(
             limits=limits,
             paid_first=frozenset() if key.entity_id else _paid_first(key, balances, catalog),
             has_test_clock=holdings.customer.frozen_time is not None,
             unpooled=holdings.customer.unpooled and not key.entity_id,
         )
-        balances[key] = balance if _same_links(known, balance, now) else _relinked(known, balance, now)
+        balances[key] = balance if _same_links(new, balance, now) else _relinked(new, balance, now)
     for key, balance in balances.items():
         customers = balances.get(BalanceKey(key.feature_id))
         counted_by_customer = bool(
@@ -248,11 +250,17 @@ def _relinked(known: Balance, balance: Balance, now: int) -> Balance:
     return recomputed(known._replace(grants=all_as_of.grants, holds=all_as_of.holds))
 
 
-def _cycle_anchor(balance: Balance, default: int) -> int:
-    """The instant (epoch ms) that billing-cycle windows are counted from: the anchor of a grant that resets, else
-    `default`.
-    """
-    return next((grant.anchor for grant in balance.grants if grant.next_reset_at is not None), default)
+def _cycle_anchor(balance: Balance, holdings: Holdings, now: int) -> int:
+    """What billing-cycle windows are counted from: the feature's own resets, where it has any; else the billing cycle of the
+    plan that grants it, or that the entity or the customer has (autumn.md 3.5)."""
+    resetting = next((grant.anchor for grant in balance.grants if grant.next_reset_at is not None), None)
+    if resetting is not None:
+        return resetting
+    own = holdings.active(now, balance.key.entity_id or None)
+    others = holdings.active(now) if balance.key.entity_id else []
+    granting = {grant.subscription_id for grant in balance.grants}
+    plans = sorted((s for s in (*own, *others) if s.cycle), key=lambda s: (s.id not in granting, s.add_on))
+    return plans[0].cycle_anchor if plans else holdings.customer.created_at
 
 
 def _paid_first(key: BalanceKey, balances: Mapping[BalanceKey, Balance], catalog: Catalog) -> frozenset[str]:

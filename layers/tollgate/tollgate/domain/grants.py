@@ -11,10 +11,12 @@ from decimal import ROUND_FLOOR, Decimal
 from typing import Any, NamedTuple
 
 from tollgate.domain.limits import passes
-from tollgate.domain.periods import Interval, Reset, after, last_boundary, next_boundary
+from tollgate.domain.periods import Reset, boundary, last_boundary, months_after, periods_passed
 from tollgate.domain.quantities import ZERO
 
 FOREVER = 9_999_999_999_999_999  # epoch ms: later than any instant at which something changes
+MAX_ROLLOVERS = 400  # of one grant: one a day for a year and more
+_CLAMPED = 3 * 86_400_000  # ms: a month without such a day has its last day instead, so much sooner at most
 
 
 class RolloverRule(NamedTuple):
@@ -172,44 +174,99 @@ def deduction_order(grant: Grant) -> tuple[Any, ...]:
 
 
 def renewed(grant: Grant, now: int) -> Grant | None:
-    """The grant as of `now` (epoch ms); None where it has expired (autumn.md 3.9).
+    """The grant as of `now` (epoch ms), every reset that was due by then applied in its turn; None where it has expired
+    (autumn.md 3.9).
 
-    A reset that is due is applied once: where several periods have ended, only the current one is granted.
+    It is the same whatever instants it was computed at in between. Units are granted once: periods that nobody looked
+    at leave their rest as rollovers where there is a rule, and nothing else.
     """
     if grant.expires_at is not None and grant.expires_at <= now:
         return None
     if grant.starts_at is not None and grant.starts_at <= now:
         grant = grant._replace(starts_at=None)
+    if grant.next_reset_at is not None and grant.next_reset_at <= now and grant.reset is not None:
+        grant = _reset(grant, grant.reset, grant.next_reset_at, now)
     if any(rollover.expires_at is not None and rollover.expires_at <= now for rollover in grant.rollovers):
         grant = grant._replace(
             rollovers=tuple(r for r in grant.rollovers if r.expires_at is None or r.expires_at > now)
         )
-    if grant.next_reset_at is None or grant.next_reset_at > now or grant.reset is None:
-        return grant
-    boundary = max(grant.next_reset_at, last_boundary(grant.anchor, grant.reset, now))
+    return grant
+
+
+class _Due(NamedTuple):
+    """The boundaries of a grant that are due at an instant: `first`, then those of its anchor, the last of them
+    `last_number` periods after it. They are `many`, by number from 0."""
+
+    anchor: int
+    reset: Reset
+    first: int
+    many: int
+    last_number: int
+
+    @classmethod
+    def of(cls, grant: Grant, reset: Reset, first: int, now: int) -> _Due:
+        last_number = periods_passed(grant.anchor, reset, now)
+        passed = periods_passed(grant.anchor, reset, first)
+        return cls(grant.anchor, reset, first, 1 + last_number - passed, last_number)
+
+    def at(self, number: int) -> int:
+        if number == 0:
+            return self.first
+        return boundary(self.anchor, self.reset, self.last_number - (self.many - 1 - number))
+
+    @property
+    def next(self) -> int:
+        return boundary(self.anchor, self.reset, self.last_number + 1)
+
+
+def _reset(grant: Grant, reset: Reset, first: int, now: int) -> Grant:
+    """The grant after the boundaries from `first` up to `now`, in as many steps as there are rollovers left of them."""
+    due = _Due.of(grant, reset, first, now)
+    kept = grant.overdrawn if grant.keeps_overage and not grant.overage else ZERO
+    each = grant.granted + grant.prepaid
+    after_first = ZERO if grant.unlimited else max(ZERO, kept - (due.many - 1) * each)
     return grant._replace(
-        used=grant.overdrawn if grant.keeps_overage and not grant.overage else ZERO,
+        used=after_first if kept else ZERO,
         adjustment=ZERO,
         used_elsewhere=ZERO,
         meters={},
-        next_reset_at=next_boundary(grant.anchor, grant.reset, now),
-        rollovers=_rolled_over(grant, boundary, now),
+        next_reset_at=due.next,
+        rollovers=_rolled_over(grant, due, kept, now),
     )
 
 
-def _rolled_over(grant: Grant, boundary: int, now: int) -> tuple[Rollover, ...]:
-    """The rollovers after a reset at `boundary` (epoch ms). Only the grant's own remaining units roll over, never those
-    of an older rollover.
+def _rolled_over(grant: Grant, due: _Due, kept: Decimal, now: int) -> tuple[Rollover, ...]:
+    """The rollovers after the boundaries that are due. Only the grant's own rest rolls over, never an older rollover again.
+
+    Those that lapse later are not cut for those that lapse sooner. So cutting once, after the last boundary, leaves what
+    cutting at each of them would, and those that have lapsed by now need not be looked at.
     """
-    kept = grant.rollovers
-    if grant.rollover is None:
-        return kept
-    if grant.remaining > 0:
-        months = grant.rollover.months
-        expires_at = None if months is None else after(boundary, Interval.MONTH, months)
-        if expires_at is None or expires_at > now:
-            kept = (*kept, Rollover(grant.remaining, ZERO, expires_at))
-    return trimmed(kept, grant.rollover, grant.granted + grant.prepaid)
+    rule = grant.rollover
+    if rule is None:
+        return grant.rollovers
+    each = grant.granted + grant.prepaid
+
+    def rolled_by(number: int) -> Decimal:
+        """What rolled over at the boundaries up to this one; `kept` is the overage that is paid back first."""
+        if number < 0 or grant.unlimited:
+            return ZERO
+        return max(ZERO, grant.remaining) + max(ZERO, number * each - kept)
+
+    last = due.many - 1
+    if rule.months is None:
+        return trimmed((*grant.rollovers, Rollover(rolled_by(last))), rule, each)
+    rolled = []
+    floor = now  # nothing that lapses by then is left
+    for number in range(last if each > 0 else 0, -1, -1):
+        expires_at = months_after(due.anchor, due.reset, due.at(number), rule.months)
+        rest = rolled_by(number) - rolled_by(number - 1)
+        if expires_at + _CLAMPED < floor or not rest:  # before it, overage was paid back
+            break
+        rolled.append(Rollover(rest, ZERO, expires_at))
+        if len(rolled) == 4 * MAX_ROLLOVERS:  # at most four lapse at one instant
+            floor = max(floor, min(rollover.expires_at or 0 for rollover in rolled))
+    live = [rollover for rollover in reversed(rolled) if (rollover.expires_at or 0) > now]
+    return trimmed((*grant.rollovers, *live), rule, each)
 
 
 def soonest_first(rollovers: tuple[Rollover, ...]) -> tuple[Rollover, ...]:
@@ -219,12 +276,16 @@ def soonest_first(rollovers: tuple[Rollover, ...]) -> tuple[Rollover, ...]:
 
 def trimmed(rollovers: tuple[Rollover, ...], rule: RolloverRule, grant: Decimal) -> tuple[Rollover, ...]:
     """The rollovers cut to the rule's maximum, beginning with the soonest to expire; those with nothing left are
-    dropped. `grant` is the units that a percentage refers to.
+    dropped, and those that expire together are one. `grant` is the units that a percentage refers to.
     """
     most = rule.max
     if rule.max_percentage is not None:
         most = (grant * rule.max_percentage / 100).to_integral_value(ROUND_FLOOR)
-    rollovers = soonest_first(rollovers)
+    by_end: dict[int | None, Rollover] = {}
+    for rollover in soonest_first(rollovers):
+        same = by_end.get(rollover.expires_at)
+        by_end[rollover.expires_at] = rollover if same is None else _together(same, rollover)
+    rollovers = tuple(by_end.values())
     if most is not None:
         excess = sum((rollover.remaining for rollover in rollovers), ZERO) - most
         cut = []
@@ -233,4 +294,8 @@ def trimmed(rollovers: tuple[Rollover, ...], rule: RolloverRule, grant: Decimal)
             excess -= part
             cut.append(rollover._replace(granted=rollover.granted - part) if part else rollover)
         rollovers = tuple(cut)
-    return tuple(rollover for rollover in rollovers if rollover.remaining > 0)
+    return tuple(rollover for rollover in rollovers if rollover.remaining > 0)[-MAX_ROLLOVERS:]
+
+
+def _together(one: Rollover, other: Rollover) -> Rollover:
+    return Rollover(one.granted + other.granted, one.used + other.used, one.expires_at)

@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from tollgate.domain.grants import Grant
-from tollgate.domain.limits import Window
+from tollgate.domain.limits import Limits, Window
 from tollgate.domain.quantities import ZERO
 
 MAX_HOLDS = 200  # of one balance at a time: they make its item about 20 KB
@@ -161,10 +161,13 @@ def _into_rollover(grant: Grant, part: Part) -> tuple[Grant, Decimal]:
     return grant._replace(rollovers=tuple(rollovers)), ZERO
 
 
-def uncounted(windows: Sequence[Window], counted: Sequence[CountedInWindow]) -> tuple[Window, ...]:
-    """The usage limits without these units, as far as the window that counted them is still the current one."""
-    changed = []
-    for window in windows:
+def uncounted(limits: Limits, counted: Sequence[CountedInWindow]) -> Limits:
+    """The limits without what was counted in their windows, where the window it was counted in still runs."""
+
+    def less(window: Window) -> Window:
         back = sum((c.amount for c in counted if c.window == window_key(window) and c.ends_at == window.ends_at), ZERO)
-        changed.append(window._replace(used=max(ZERO, window.used - back)) if back else window)
-    return tuple(changed)
+        return window._replace(used=max(ZERO, window.used - back)) if back else window
+
+    if not counted:
+        return limits
+    return limits._replace(windows=tuple(map(less, limits.windows)), paused=tuple(map(less, limits.paused)))

@@ -102,12 +102,16 @@ class Alert(NamedTuple):
 class Limits(NamedTuple):
     """The limits of one balance and the thresholds that are checked on it. `overage_allowed` None: each grant says so
     itself.
+
+    `paused`: what usage limits that are switched off had counted. They neither bound nor count, and go on where they
+    are switched on again before their window ends.
     """
 
     overage_allowed: bool | None = None
     spend: SpendLimit | None = None
     windows: tuple[Window, ...] = ()
     alerts: tuple[Alert, ...] = ()
+    paused: tuple[Window, ...] = ()
 
 
 NO_LIMITS = Limits()

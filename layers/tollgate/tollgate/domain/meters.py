@@ -7,7 +7,8 @@ aggregate, and the numbers that the grant keeps for its period (`Grant.meters`) 
     MAX           the highest value                      keeps that value
     LATEST        the value of the latest time           keeps the time (epoch ms) and the value
     AVG           the sum by the number of events        keeps both
-    COUNT_UNIQUE  how many different values              an item for each value tells when it was last counted
+    COUNT_UNIQUE  how many different values              keeps the name of its period's usage, which an item for each
+                                                         value lists where it has counted it
     WEIGHTED_SUM  each value times the rest of the period, divided by the period's length; the whole value where
                   nothing resets
 """
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -24,7 +25,7 @@ from tollgate.domain.errors import InvalidInput
 from tollgate.domain.features import Feature
 from tollgate.domain.grants import Grant
 from tollgate.domain.limits import text_of
-from tollgate.domain.quantities import ZERO, quantity
+from tollgate.domain.quantities import ZERO, number_of, quantity
 
 ONE = Decimal(1)
 VALUE = "value"  # the property that holds the amount where the meter names no other
@@ -138,7 +139,8 @@ def unique_value(feature: Feature, properties: Mapping[str, Any]) -> str | None:
 
 
 PeriodsCounted = Mapping[str, int]
-"""Of a value of COUNT_UNIQUE: by grant id, the end (epoch ms) of the last period that counted it; 0: it never ends."""
+"""Of one value of COUNT_UNIQUE: the usages that have counted it, by `usage_name`, each with the end (epoch ms) of the
+period in which it did; 0: it never ends."""
 
 
 class Step(NamedTuple):
@@ -170,12 +172,27 @@ def step(feature: Feature, grant: Grant, amount: Decimal, at: int, counted_in: P
         total, count = memory or (ZERO, ZERO)
         return Step(_mean(total + amount, count + 1) - _mean(total, count), (total + amount, count + 1))
     if meter.aggregation is Aggregation.COUNT_UNIQUE:
-        return Step(ZERO if counted_in.get(grant.id) == period_end(grant) else amount)
+        name = usage_name(feature, grant)
+        known = str(name) in counted_in or counted_in.get(grant.id) == period_end(grant)  # by its id: of older records
+        return Step(ZERO if known else amount, (name,))
     if grant.period is None:
         return Step(amount)
     start, end = grant.period
     rest = end - min(max(at, start), end)
     return Step(quantity(amount * rest / (end - start), ""))
+
+
+def usage_name(feature: Feature, grant: Grant) -> Decimal:
+    """The name of the usage of a grant's period, for a feature that counts different values.
+
+    It is kept with the usage, and goes over with it to the grants of a plan that takes another's place (management.md 2
+    (meter)).
+    """
+    remembered = grant.meters.get(feature.id)
+    if remembered:
+        return remembered[0]
+    text = f"{grant.id}\n{grant.created_at}\n{period_end(grant)}"
+    return Decimal(int(hashlib.sha256(text.encode()).hexdigest()[:15], 16))
 
 
 def period_end(grant: Grant) -> int:
@@ -192,10 +209,7 @@ def _number(value: Any) -> Decimal | None:
     hold.
     """
     if isinstance(value, str):
-        try:
-            value = Decimal(value.strip())
-        except InvalidOperation:
-            return None
+        value = number_of(value)
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         return None
     try:

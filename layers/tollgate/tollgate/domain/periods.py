@@ -1,15 +1,14 @@
 """When a grant resets: periods counted from an anchor, in UTC.
 
 Resets are at anchor + n periods, always counted from the anchor, so they never drift: a month anchored to January 31
-ends on February 28, the next on March 31. Of several periods that have ended, only the last is granted. Times are epoch
-milliseconds.
+ends on February 28, the next on March 31. Times are epoch milliseconds.
 """
 
 from __future__ import annotations
 
 from calendar import monthrange
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import MAXYEAR, UTC, datetime, timedelta
 from enum import StrEnum
 
 from tollgate.domain.errors import InvalidInput
@@ -37,6 +36,7 @@ _FIXED = {
     Interval.WEEK: 7 * 1_440 * _MINUTE,
 }
 _MONTHS = {Interval.MONTH: 1, Interval.QUARTER: 3, Interval.SEMI_ANNUAL: 6, Interval.YEAR: 12}
+_LAST = 253_402_300_799_999  # the last millisecond of the year 9999, the calendar's last
 _LONGEST = 100 * 360 * 1_440 * _MINUTE
 
 
@@ -61,39 +61,59 @@ class Reset:
         return self.count * (_FIXED.get(self.interval) or _MONTHS[self.interval] * 30 * _FIXED[Interval.DAY])
 
 
+def boundary(anchor: int, reset: Reset, number: int) -> int:
+    """The boundary that is `number` periods after the anchor, of what resets. Raises InvalidInput past the calendar."""
+    if length := _FIXED.get(reset.interval):
+        return _in_calendar(anchor + number * length * reset.count)
+    return _plus_months(anchor, _utc(anchor), number * _MONTHS[reset.interval] * reset.count)
+
+
+def periods_passed(anchor: int, reset: Reset, at: int) -> int:
+    """How many whole periods have passed at `at` since the anchor, of what resets; none before the anchor."""
+    if at <= anchor:
+        return 0
+    if length := _FIXED.get(reset.interval):
+        return (at - anchor) // (length * reset.count)
+    number = months_between(anchor, at) // (_MONTHS[reset.interval] * reset.count)
+    return number if boundary(anchor, reset, number) <= at else number - 1
+
+
 def next_boundary(anchor: int, reset: Reset, after: int) -> int | None:
     """The first of anchor + 1, 2, ... periods that is later than `after` (epoch ms); None where nothing resets."""
     if reset.interval is Interval.ONE_OFF:
         return None
-    if length := _FIXED.get(reset.interval):
-        length *= reset.count
-        return anchor + max(1, (after - anchor) // length + 1) * length
-    start, stop = _utc(anchor), _utc(max(after, anchor))
-    months = _MONTHS[reset.interval] * reset.count
-    periods = max(1, ((stop.year - start.year) * 12 + stop.month - start.month) // months)
-    while (boundary := _plus_months(anchor, start, periods * months)) <= after:
-        periods += 1
-    return boundary
+    return boundary(anchor, reset, periods_passed(anchor, reset, after) + 1)
 
 
 def last_boundary(anchor: int, reset: Reset, at: int) -> int:
     """The latest of anchor + 0, 1, ... periods that is not later than `at` (epoch ms); the anchor where nothing
     resets.
     """
-    upcoming = next_boundary(anchor, reset, at)
-    if upcoming is None or at < anchor:
+    if reset.interval is Interval.ONE_OFF:
         return anchor
-    if length := _FIXED.get(reset.interval):
-        return upcoming - length * reset.count
-    start, stop = _utc(anchor), _utc(upcoming)
-    months = (stop.year - start.year) * 12 + stop.month - start.month
-    return _plus_months(anchor, start, months - _MONTHS[reset.interval] * reset.count)
+    return boundary(anchor, reset, periods_passed(anchor, reset, at))
+
+
+def months_between(one: int, other: int) -> int:
+    """How many calendar months lie between the months of two instants."""
+    start, stop = _utc(one), _utc(other)
+    return (stop.year - start.year) * 12 + stop.month - start.month
+
+
+def months_after(anchor: int, reset: Reset, boundary: int, months: int) -> int:
+    """So many months after a boundary, counted from the anchor where boundaries are months apart: February 28 of an anchor
+    on the 31st is followed by March 31 (autumn.md 3.9)."""
+    if reset.interval in _FIXED:
+        return after(boundary, Interval.MONTH, months)
+    return after(anchor, Interval.MONTH, months_between(anchor, boundary) + months)
 
 
 def after(at: int, interval: Interval, count: int) -> int:
-    """The instant (epoch ms) that is `count` intervals after `at`. Where the month has no such day, its last day."""
+    """The instant (epoch ms) that is `count` intervals after `at`. Where the month has no such day, its last day. Raises
+    InvalidInput past the calendar.
+    """
     if length := _FIXED.get(interval):
-        return at + length * count
+        return _in_calendar(at + length * count)
     return _plus_months(at, _utc(at), _MONTHS[interval] * count)
 
 
@@ -114,6 +134,13 @@ def utc_end(interval: Interval, at: int) -> int:
     return after(int(start.timestamp()) * 1000, interval, 1)
 
 
+def _in_calendar(at: int) -> int:
+    """The instant; raises InvalidInput where the calendar has ended before it (autumn.md 3.13)."""
+    if at > _LAST:
+        raise InvalidInput("", "A period would end after the year 9999")
+    return at
+
+
 def _utc(ms: int) -> datetime:
     return datetime.fromtimestamp(ms // 1000, UTC)
 
@@ -123,5 +150,7 @@ def _plus_months(anchor: int, start: datetime, months: int) -> int:
     such day.
     """
     year, month = divmod(start.year * 12 + start.month - 1 + months, 12)
+    if year > MAXYEAR:
+        _in_calendar(_LAST + 1)
     moved = start.replace(year=year, month=month + 1, day=min(start.day, monthrange(year, month + 1)[1]))
     return int(moved.timestamp()) * 1000 + anchor % 1000

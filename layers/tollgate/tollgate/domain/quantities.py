@@ -6,12 +6,15 @@ bounds every sum a balance can reach fits the 38 digits that a DynamoDB number h
 
 from __future__ import annotations
 
-from decimal import ROUND_HALF_EVEN, Decimal, DefaultContext, getcontext
+import re
+from decimal import ROUND_HALF_EVEN, Decimal, DefaultContext, InvalidOperation, getcontext
 
 from tollgate.domain.errors import InvalidInput
 
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?").fullmatch
 LIMIT = Decimal(10) ** 15
 MAX_DIGITS = 38
+_LONGEST_TEXT = 1000  # of a number: no quantity needs as many digits
 ZERO = Decimal(0)
 
 _STEP = Decimal("1e-10")
@@ -37,6 +40,18 @@ def quantity(value: int | Decimal, field: str) -> Decimal:
         raise InvalidInput(field, f"must have at most {MAX_DIGITS} digits")
     rounded = number.quantize(_STEP, rounding=ROUND_HALF_EVEN)
     return _plain(rounded)
+
+
+def number_of(text: str) -> Decimal | None:
+    """The number that a text spells as JSON does, blanks around it aside; None for any other: Python alone reads `1_000`,
+    other scripts' digits, `+1` or `Infinity` (management.md 2 (meter))."""
+    text = text.strip(" \t\r\n")
+    if len(text) > _LONGEST_TEXT or not _NUMBER(text):
+        return None
+    try:
+        return Decimal(text)
+    except InvalidOperation:  # an exponent beyond all bounds
+        return None
 
 
 def converted(value: Decimal, factor: Decimal) -> Decimal:

@@ -222,9 +222,8 @@ def _partly(
         grants = with_usage_counted(balance.grants, grants, less, lambda grant, of=counting: grant.id in of)  # type: ignore[misc]
         grants = with_usage_counted(balance.grants, grants, ZERO, lambda grant, of=counting: grant.id not in of)  # type: ignore[misc]
         share = [c._replace(amount=max(min(c.amount, back), -abs(c.amount))) for c in found.counted]
-        windows = uncounted(balance.limits.windows, share)
         kept = tuple(hold for hold in balance.holds if hold.id != hold_id)
-        limits = balance.limits._replace(windows=windows)
+        limits = uncounted(balance.limits, share)
         after[key] = recomputed(balance._replace(grants=grants, limits=limits, holds=kept))
     return after
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from tollgate.domain.balances import Balances, all_as_of
 from tollgate.domain.decisions import Decision, Overage, UseRequest, payers_of, use
 from tollgate.domain.features import Feature, Pool
-from tollgate.domain.meters import ADDED, PeriodsCounted, amount_of, meter_of, period_end, step
+from tollgate.domain.meters import ADDED, PeriodsCounted, amount_of, meter_of, period_end, step, usage_name
 from tollgate.domain.quantities import ZERO, converted
 from tollgate.domain.use_records import NO_PROPERTIES
 
@@ -75,8 +75,7 @@ def record(
             for grant in after[source.key].grants
         )
     )
-    held = {grant.id for grant in before[source.key].grants}
-    kept = {id: end for id, end in counted_in.items() if id in held}
-    return EventDecision(
-        amount, decision._replace(balances=after), kept | {grant.id: period_end(grant) for grant in grants}
-    )
+    held = {str(usage_name(feature, grant)) for grant in before[source.key].grants}
+    kept = {name: end for name, end in counted_in.items() if name in held}
+    now_counted = {str(usage_name(feature, grant)): period_end(grant) for grant in grants}
+    return EventDecision(amount, decision._replace(balances=after), kept | now_counted)

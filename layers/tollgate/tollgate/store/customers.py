@@ -26,6 +26,7 @@ from tollgate.store.codecs.customers import (
     encode_listed_customer,
     encode_subscription,
 )
+from tollgate.store.codecs.reservations import decode_lock
 from tollgate.store.table import Item, Table, delete_existing, put_existing, put_new
 
 if TYPE_CHECKING:
@@ -121,14 +122,17 @@ class CustomerStore:
         self._commit(env, before, after)
 
     def remove(self, env: Environment, before: StoredHoldings) -> None:
-        """Deletes a customer and all that it has. Raises Refused where it was changed since `before` was read.
+        """Deletes a customer and all that it has, and what would act on one that is made again under its id: its
+        reservations, and the events that wait for it (management.md 4 (customers.delete)). Raises Refused where it was
+        changed since `before` was read.
 
         Items beyond one transaction are deleted first, and the customer last: a deletion that stops half-way can be
         repeated.
         """
         customer = before.holdings.customer
-        partition = keys.customer_partition(CustomerRef(env, customer.id))
-        items = [item for item in self._table.query(partition) if item["sk"]["S"] != keys.CUSTOMER]
+        ref = CustomerRef(env, customer.id)
+        own = [item for item in self._table.query(keys.customer_partition(ref)) if item["sk"]["S"] != keys.CUSTOMER]
+        items = [*self._locks(ref, own), *self._table.query(keys.waiting_partition(ref)), *own]
         deletes = [delete_existing(self._table.name, {"pk": item["pk"], "sk": item["sk"]}) for item in items]
         last: list[TransactWriteItemTypeDef] = [
             {
@@ -146,6 +150,13 @@ class CustomerStore:
             self._table.transact(deletes[:MAX_WRITES], str(uuid.uuid4()))
             deletes = deletes[MAX_WRITES:]
         self._table.transact([*last, *deletes], str(uuid.uuid4()))
+
+    def _locks(self, customer: CustomerRef, items: Iterable[Item]) -> list[Item]:
+        """The records of the reservations that hold units of a customer's balances."""
+        balances = (decode_balance(item).balance for item in items if item["sk"]["S"].startswith(keys.BALANCE))
+        digests = {hold.id for balance in balances for hold in balance.holds}
+        found = self._table.get_all([keys.lock(customer.environment, digest) for digest in sorted(digests)])
+        return [item for item in found if decode_lock(item)[0].customer_id == customer.id]
 
     def _commit(self, env: Environment, before: StoredHoldings | None, after: Holdings) -> None:
         customer_id = after.customer.id

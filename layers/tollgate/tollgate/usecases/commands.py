@@ -10,6 +10,7 @@ from tollgate.domain.api_keys import Caller
 from tollgate.domain.balances import BalanceKey, Balances
 from tollgate.domain.decisions import Check, Deduction, Overage, UseRequest
 from tollgate.domain.environments import CustomerRef
+from tollgate.domain.errors import InvalidInput
 from tollgate.domain.features import Feature
 from tollgate.domain.quantities import ZERO
 from tollgate.domain.use_records import NO_PROPERTIES, UseRecord
@@ -17,6 +18,9 @@ from tollgate.domain.use_records import NO_PROPERTIES, UseRecord
 if TYPE_CHECKING:
     from tollgate.domain.features import Catalog
     from tollgate.domain.idempotency import IdempotencyKey
+
+
+IN_FUTURE = "must not be in the future"
 
 
 class UseCommand(NamedTuple):
@@ -38,6 +42,11 @@ class UseCommand(NamedTuple):
     at: int | None = None
     idempotency_keys: tuple[IdempotencyKey, ...] = ()
     itemized: bool = True
+
+    def check_time(self, now: int) -> None:
+        """Raises InvalidInput where it would have happened after the customer's time `now` (autumn.md 3.12)."""
+        if self.at is not None and self.at > now:
+            raise InvalidInput("timestamp", IN_FUTURE)
 
     def request_in(self, catalog: Catalog) -> UseRequest:
         """The command with the feature and its credit pools looked up; raises NotFound for an unknown feature."""

@@ -25,6 +25,7 @@ from tollgate.usecases.retry import until_written
 from tollgate.usecases.track import Tracking, used
 
 NOT_FOUND = "Lock not found for ID: "
+CLAIMED = "Lock receipt not claimable: RESERVATION_ALREADY_PROCESSING"
 NOT_HELD = "The balance is being changed too often: nothing was held, try again"
 NOT_FINALIZED = "The balance is being changed too often: the lock was not finalized, try again"
 NOT_EXPIRED = "The balance is being changed too often: the lock could not be expired"
@@ -126,8 +127,12 @@ class Reservations:
         keys = {*(key for key, _ in reservation.drawn_from), *request.keys}
         stored = self._store.read(customer, keys)
         read = self._reader.completed(customer, reservation.entity_id, stored, now)
-        if reservation.expires_at <= read.now:
-            raise InvalidRequest(NOT_FOUND + reservation.lock_id)
+        holding = any(held.id == reservation.id for item in stored.values() for held in item.balance.holds)
+        if reservation.expires_at <= read.now or (reservation.drawn_from and not holding):
+            found = self._locks.get(caller.environment, reservation.id)
+            if found is not None and found.state != "held":
+                raise Conflict(CLAIMED)
+            raise InvalidRequest(NOT_FOUND + reservation.lock_id)  # what it was drawn from is deleted, or made again
         decision = finalize_hold(request, reservation, how.final, read.balances, read.now)
         command = UseCommand(
             reservation.customer_id,
@@ -142,7 +147,7 @@ class Reservations:
         try:
             written = self._committer.commit(call, read, decision, [write], is_use=decision.drawn != 0)
         except DuplicateRequest:
-            raise Conflict("Lock receipt not claimable: RESERVATION_ALREADY_PROCESSING") from None
+            raise Conflict(CLAIMED) from None
         return decision.drawn if written else None
 
     def expire(self, env: Environment, digest: str, now: int) -> None:

@@ -10,7 +10,7 @@ from pydantic import Field
 from tollgate.dialects.autumn.catalog import FreeTrialParams, PlanItemParams
 from tollgate.dialects.autumn.cursors import PageRequest, each_customer
 from tollgate.dialects.autumn.customers import page_json, subscription_json
-from tollgate.dialects.autumn.fields import Cursor, Id, Number, Params, Text, Time, Whole
+from tollgate.dialects.autumn.fields import Cursor, Id, Number, Params, Start, Text, Time, Whole
 from tollgate.dialects.http import Answer, Request
 from tollgate.domain.customers import Holdings, Subscription
 from tollgate.domain.errors import InvalidInput
@@ -62,9 +62,9 @@ class AttachParams(Params):
     feature_quantities: Annotated[list[QuantityParams], Field(max_length=100)] | None = None
     free_trial: FreeTrialParams | None = None
     customize: CustomizeParams | None = None
-    billing_cycle_anchor: Time | Literal["now"] | None = None
+    billing_cycle_anchor: Start | Literal["now"] | None = None
     plan_schedule: Literal["immediate", "end_of_cycle"] | None = None
-    starts_at: Time | None = None
+    starts_at: Start | None = None
     ends_at: Time | None = None
     carry_over_usages: CarryParams | None = None
     subscription_filters: Annotated[list[FilterParams], Field(max_length=20)] | None = None

@@ -18,7 +18,7 @@ from tollgate.domain.controls import (
     UsageControl,
 )
 from tollgate.domain.customers import Holdings
-from tollgate.domain.limits import Window
+from tollgate.domain.limits import NO_LIMITS
 from tollgate.domain.periods import Interval
 from tollgate.domain.quantities import ZERO
 from tollgate.exact_json import dumps
@@ -195,8 +195,8 @@ def _inherited(own: Controls, plans: Sequence[Controls]) -> dict[str, list[dict[
 
 def _used(balances: Balances, key: BalanceKey, limit: dict[str, Any]) -> Any:
     filter = tuple(sorted(limit.get("filter", {}).get("properties", {}).items()))
-    windows: Sequence[Window] = balances[key].limits.windows if key in balances else ()
-    for window in windows:
+    limits = balances[key].limits if key in balances else NO_LIMITS
+    for window in (*limits.windows, *limits.paused):
         if window.interval == limit["interval"] and window.filter == filter:
             return window.used
     return ZERO

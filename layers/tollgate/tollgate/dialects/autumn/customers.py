@@ -12,7 +12,7 @@ from tollgate.dialects.autumn.balances import balance_json, flag_json
 from tollgate.dialects.autumn.catalog import plan_json
 from tollgate.dialects.autumn.controls import ControlsParams, effective_json
 from tollgate.dialects.autumn.cursors import Page, PageRequest, each_customer
-from tollgate.dialects.autumn.fields import Cursor, CustomerData, Id, Params, Properties, Text, Time, Whole
+from tollgate.dialects.autumn.fields import Cursor, CustomerData, Id, Params, Properties, Start, Text, Whole
 from tollgate.dialects.autumn.requests import expanded
 from tollgate.dialects.autumn.versions import FLAGS, translated, version_of
 from tollgate.dialects.http import Answer, Request
@@ -110,7 +110,7 @@ class AdvanceParams(Params):
     """The body of `customers.advance_test_clock`: the customer's new time, in epoch ms."""
 
     customer_id: Id
-    frozen_time: Time
+    frozen_time: Start
 
 
 class EntityParams(Params):

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import Field
 
 from tollgate.dialects.autumn.deductions import deductions_json
-from tollgate.dialects.autumn.fields import Cursor, Id, Params, Time, Whole
+from tollgate.dialects.autumn.fields import Cursor, Id, Params, RangeTime, Whole
 from tollgate.dialects.autumn.versions import CURSORS, translated, version_of
 from tollgate.dialects.http import Answer, Request
 from tollgate.domain.environments import Environment
@@ -32,8 +32,8 @@ _POSITION = re.compile("[0-9]{14}(#[^#]*){3}").fullmatch
 class SomeTime(Params):
     """A range of time in epoch ms, without its end. It ends now, and starts with the oldest use kept, unless told."""
 
-    start: Time | None = None
-    end: Time | None = None
+    start: RangeTime | None = None
+    end: RangeTime | None = None
 
 
 class ListParams(Params):

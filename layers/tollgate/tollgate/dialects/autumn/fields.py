@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, PlainValidator, StringConstraints, ValidationError
 
 from tollgate.dialects.autumn.errors import invalid_input
-from tollgate.dialects.field_rules import number_rule, properties_rule, time_rule, whole_rule
+from tollgate.dialects.field_rules import number_rule, properties_rule, range_rule, start_rule, time_rule, whole_rule
 from tollgate.dialects.fields import BaseParams, Id, Text
 from tollgate.domain.errors import InvalidInput
 
@@ -21,6 +21,8 @@ __all__ = [
     "Number",
     "Params",
     "Properties",
+    "RangeTime",
+    "Start",
     "Text",
     "Time",
     "Whole",
@@ -29,6 +31,8 @@ __all__ = [
 Number = Annotated[Decimal, PlainValidator(number_rule)]
 Whole = Annotated[int, PlainValidator(whole_rule)]
 Time = Annotated[int, PlainValidator(time_rule)]
+Start = Annotated[int, PlainValidator(start_rule)]
+RangeTime = Annotated[int, PlainValidator(range_rule)]
 Properties = Annotated[dict[str, Any], AfterValidator(properties_rule)]
 Cursor = Annotated[str, StringConstraints(max_length=2000)]
 IntervalName = Literal["one_off", "minute", "hour", "day", "week", "month", "quarter", "semi_annual", "year"]

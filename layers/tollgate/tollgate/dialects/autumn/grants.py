@@ -12,7 +12,7 @@ from tollgate.dialects.autumn.balances import grant_json
 from tollgate.dialects.autumn.catalog import ResetParams, RolloverParams
 from tollgate.dialects.autumn.cursors import PageRequest, each_customer
 from tollgate.dialects.autumn.customers import page_json
-from tollgate.dialects.autumn.fields import Cursor, Id, IntervalName, Number, Params, Time, Whole
+from tollgate.dialects.autumn.fields import Cursor, Id, IntervalName, Number, Params, Start, Time, Whole
 from tollgate.dialects.http import Answer, Request
 from tollgate.domain.balances import apply_spent
 from tollgate.domain.customers import Holdings
@@ -37,7 +37,7 @@ class CreateBalanceParams(Params):
     reset: ResetParams | None = None
     rollover: RolloverParams | None = None
     expires_at: Time | None = None
-    next_reset_at: Time | None = None
+    next_reset_at: Start | None = None
     balance_id: Id | None = None
 
 
@@ -53,7 +53,7 @@ class UpdateBalanceParams(Params):
     included_grant: Number | None = None
     interval: IntervalName | None = None
     balance_id: Id | None = Field(default=None, validation_alias=AliasChoices("balance_id", "customer_entitlement_id"))
-    next_reset_at: Time | None = None
+    next_reset_at: Start | None = None
     expires_at: Time | None = None
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, PlainValidator, StringConstraints, ValidationError
 from pydantic_core import PydanticCustomError
 
-from tollgate.dialects.field_rules import id_rule, number_or_text_rule, properties_rule, whole
+from tollgate.dialects.field_rules import id_rule, number_or_text_rule, properties_rule, started, whole
 from tollgate.dialects.fields import BaseParams, Id, Text, iso_ms
 from tollgate.dialects.flexprice.errors import invalid_input
 from tollgate.domain.errors import InvalidInput
@@ -24,6 +24,7 @@ __all__ = [
     "Params",
     "Period",
     "Properties",
+    "Start",
     "Text",
     "Time",
     "Whole",
@@ -58,12 +59,19 @@ def _time(value: Any) -> int | None:
         raise PydanticCustomError("time", "must be a time as RFC 3339 has it") from error
 
 
+def _start(value: Any) -> int | None:
+    """The same, of what periods are counted from."""
+    moment = _time(value)
+    return None if moment is None else started(moment)
+
+
 Name = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 Key = Annotated[str, StringConstraints(max_length=200), AfterValidator(id_rule)]  # an id is made of it
 Number = Annotated[Decimal, PlainValidator(number_or_text_rule)]
 Whole = Annotated[int, PlainValidator(_whole)]
 Limit = Annotated[int, PlainValidator(_limit)]
 Time = Annotated[int | None, PlainValidator(_time)]
+Start = Annotated[int | None, PlainValidator(_start)]
 Metadata = Annotated[dict[str, str], AfterValidator(properties_rule)]
 Properties = Annotated[dict[str, str | bool | int | Decimal | None], AfterValidator(properties_rule)]
 Period = Literal["MONTHLY", "ANNUAL", "WEEKLY", "DAILY", "QUARTERLY", "HALF_YEARLY", "NEVER"]

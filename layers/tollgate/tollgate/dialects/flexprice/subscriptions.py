@@ -15,7 +15,7 @@ from pydantic import Field
 
 from tollgate.dialects.flexprice.customers import named_customers
 from tollgate.dialects.flexprice.features import feature_type
-from tollgate.dialects.flexprice.fields import Id, Limit, Metadata, Params, Text, Time, Whole, filled, time_text
+from tollgate.dialects.flexprice.fields import Id, Limit, Metadata, Params, Start, Text, Time, Whole, filled, time_text
 from tollgate.dialects.flexprice.grants import GRANTS, entitlements_of, overridden
 from tollgate.dialects.flexprice.lists import SearchParams, among, whole_list
 from tollgate.dialects.flexprice.periods import NAMES
@@ -76,9 +76,9 @@ class CreateSubscriptionParams(Params):
     currency: Text
     billing_period: BillingPeriod
     billing_period_count: Annotated[Whole, Field(ge=1, le=100)] | None = None
-    billing_anchor: Time | None = None
+    billing_anchor: Start | None = None
     billing_cycle: Literal["anniversary", "calendar"] | None = None
-    start_date: Time | None = None
+    start_date: Start | None = None
     end_date: Time | None = None
     trial_period_days: Annotated[Whole, Field(ge=0, le=1000)] | None = None
     lookup_key: Text | None = None
@@ -142,7 +142,7 @@ class AddAddonParams(Params):
 
     subscription_id: Text
     addon_id: Id
-    start_date: Time | None = None
+    start_date: Start | None = None
     metadata: Metadata | None = None
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError
 
 from tollgate.dialects.http import Answer, Request
-from tollgate.dialects.lotus.fields import Params, Text, time_of
+from tollgate.dialects.lotus.fields import Params, Text, Whole, time_of
 from tollgate.dialects.lotus.ids import organization_id
 from tollgate.dialects.queue import messages
 from tollgate.domain.errors import InvalidInput
@@ -45,7 +45,7 @@ class VerifyParams(Params):
     """The body of `verify_idems_received`."""
 
     idempotency_ids: Annotated[list[Text], Field(max_length=MAX_IDS)] | Text
-    number_days_lookback: Annotated[int, Field(ge=1, le=3650)] = 30
+    number_days_lookback: Annotated[Whole, Field(ge=1, le=3650)] = 30
     customer_id: Text | None = None
 
 

@@ -7,18 +7,21 @@ import ast
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Annotated, Any, Self
 
-from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
+from tollgate.dialects.field_rules import started
 from tollgate.dialects.fields import BaseParams, iso_ms
 from tollgate.dialects.http import Request
 from tollgate.dialects.lotus.errors import Invalid, Problem, invalid
 from tollgate.domain.errors import InvalidInput
+from tollgate.domain.quantities import number_of
 from tollgate.exact_json import loads
 
 FILTERS = "subscription_filters"
-_PART = re.compile(rf"{FILTERS}\[(\d{{1,3}})\](?:\[(\w+)\]|\.?(\w+))").fullmatch
+_PART = re.compile(rf"{FILTERS}\[([0-9]{{1,3}})\](?:\[(\w+)\]|\.?(\w+))").fullmatch
 _MOST_TEXT = 4096
 
 
@@ -27,6 +30,19 @@ def _text(value: Any) -> Any:
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value) if not isinstance(value, str | list | dict) and value is not None else value
+
+
+def _number(value: Any) -> Any:
+    """A text counts as the number that it spells; empty, which is none, where it spells none."""
+    if not isinstance(value, str):
+        return value
+    number = number_of(value)
+    return "" if number is None else number
+
+
+def _whole(value: Any) -> Any:
+    number = _number(value)
+    return int(number) if isinstance(number, Decimal) and number == number.to_integral_value() else number
 
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=1000), BeforeValidator(_text)]
@@ -91,7 +107,7 @@ def query_filters(query: Mapping[str, Sequence[str]]) -> list[Any] | None:
             continue
         if part := _PART(name):
             nested.setdefault(int(part[1]), {})[part[2] or part[3]] = values[-1]
-        elif name in (FILTERS, f"{FILTERS}[]") or re.fullmatch(rf"{FILTERS}\[\d{{1,3}}\]", name):
+        elif name in (FILTERS, f"{FILTERS}[]") or re.fullmatch(rf"{FILTERS}\[[0-9]{{1,3}}\]", name):
             whole += [read for value in values if value not in ("property_name", "value", "") for read in _read(value)]
         else:
             raise Invalid(Problem("invalid", "Not a valid list of subscription filters.", FILTERS))
@@ -141,3 +157,6 @@ def moment(value: Any) -> int:
 
 
 Moment = Annotated[int, BeforeValidator(moment)]
+Start = Annotated[Moment, AfterValidator(started)]
+Whole = Annotated[int, BeforeValidator(_whole)]
+Number = Annotated[Decimal, BeforeValidator(_number)]

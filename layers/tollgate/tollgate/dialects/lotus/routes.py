@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from tollgate.dialects.http import Answer, Request
 from tollgate.dialects.lotus.errors import NotAllowed, NotServed
-from tollgate.dialects.routing import Route, match
+from tollgate.dialects.routing import Match, Route, match, run
 from tollgate.domain.errors import NotFound
 
 # Lotus's own, and not served here: said so, rather than not found.
@@ -44,13 +44,16 @@ def dispatch(method: str, routes: Mapping[str, Route], request: Request) -> Answ
     path = request.route.partition(" ")[2]
     own, others = (READS, WRITES) if method == "GET" else (WRITES, READS)
     found = match(own, path)
-    if found and request.method == method:
-        template, arguments = found
-        if template not in PUBLISHABLE or method != "GET":
-            request.caller.require_secret("do this")
-        return routes[template](request, *arguments)
-    if found or match(others, path):
+    if (found and request.method != method) or (not found and match(others, path)):
         raise NotAllowed(f'Method "{request.method}" not allowed.')
-    if path.split("/")[2:3] and path.split("/")[2] in NOT_SERVED:
-        raise NotServed(f"{path} is not served")
-    raise NotFound("route", path[:100])
+
+    def called(found: Match) -> Answer:
+        if found.template not in PUBLISHABLE or method != "GET":
+            request.caller.require_secret("do this")
+        return routes[found.template](request, *found.arguments)
+
+    served = not (path.split("/")[2:3] and path.split("/")[2] in NOT_SERVED)
+    missing = NotFound("route", path[:100]) if served else NotServed(f"{path} is not served")
+    if request.method != method:
+        raise missing
+    return run(own, path, called, missing)

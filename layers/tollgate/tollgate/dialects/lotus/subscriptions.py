@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -10,7 +9,7 @@ from pydantic import Field
 from tollgate.dialects.http import Answer, Request
 from tollgate.dialects.lotus.access import METRIC, asked_feature
 from tollgate.dialects.lotus.errors import Invalid, OverlappingPlans, Problem, does_not_exist
-from tollgate.dialects.lotus.fields import Filtered, Moment, Params, Text
+from tollgate.dialects.lotus.fields import Filtered, Moment, Number, Params, Start, Text
 from tollgate.dialects.lotus.ids import is_plan, is_version, subscription_id, subscription_of
 from tollgate.dialects.lotus.shapes import customer_json, dates_json, filters_json, term, version_json
 from tollgate.domain.allowances import answers
@@ -33,14 +32,14 @@ class UnitsParams(Params):
     """How many units of a prepaid metric are bought."""
 
     metric_id: Text
-    units: Decimal
+    units: Number
 
 
 class CreateParams(Filtered):
     """The body of `POST /api/subscriptions/`. Times become epoch ms."""
 
     customer_id: Text
-    start_date: Moment
+    start_date: Start
     plan_id: Text | None = None
     version_id: Text | None = None
     end_date: Moment | None = None

@@ -47,6 +47,7 @@ entities do not use it.
 | `overage` | bool | whether it may be overdrawn; absent: each grant says so |
 | `spend` | array | `[limit, whether in percent]`; else in units |
 | `windows` | array | `[limit, interval, ends_at, anchor or null, filter, used]`: units, ms, ms, pairs, units |
+| `paused` | array | the same, of usage limits that are switched off |
 | `alerts` | array | `[type, threshold, name, of_plan, basis]`, cut after the last that is not as usual |
 
 A hold is `[id, expires_at (ms), parts, counted, used_elsewhere]`; the last field is absent where it is empty, else
@@ -56,6 +57,7 @@ pairs of a grant and the units that it counts although others paid. A part is `[
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -259,11 +261,9 @@ def _limits_json(limits: Limits) -> dict[str, Any]:
         {
             "overage": limits.overage_allowed,
             "spend": [limits.spend.limit, limits.spend.percentage] if limits.spend else None,
-            "windows": [
-                [w.limit, w.interval.value, w.ends_at, w.anchor, pairs_json(w.filter), w.used] for w in limits.windows
-            ]
-            or None,
+            "windows": [_window_json(window) for window in limits.windows] or None,
             "alerts": [_alert_json(alert) for alert in limits.alerts] or None,
+            "paused": [_window_json(window) for window in limits.paused] or None,
         }
     )
 
@@ -273,12 +273,18 @@ def _limits(data: dict[str, Any]) -> Limits:
     return Limits(
         data.get("overage"),
         SpendLimit(Decimal(spend[0]), spend[1]) if spend else None,
-        tuple(
-            Window(Decimal(w[0]), Interval(w[1]), w[2], w[3], pairs_of(w[4]), Decimal(w[5]))
-            for w in data.get("windows", ())
-        ),
+        tuple(_window(window) for window in data.get("windows", ())),
         tuple(_alert(alert) for alert in data.get("alerts", ())),
+        tuple(_window(window) for window in data.get("paused", ())),
     )
+
+
+def _window_json(w: Window) -> list[Any]:
+    return [w.limit, w.interval.value, w.ends_at, w.anchor, pairs_json(w.filter), w.used]
+
+
+def _window(w: Sequence[Any]) -> Window:
+    return Window(Decimal(w[0]), Interval(w[1]), w[2], w[3], pairs_of(w[4]), Decimal(w[5]))
 
 
 def _alert_json(alert: Alert) -> list[Any]:

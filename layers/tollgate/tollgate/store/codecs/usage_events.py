@@ -2,7 +2,7 @@
 
 | attribute | type | of | holds |
 |---|---|---|---|
-| `seen` | S | unique value | JSON: by grant, the end (ms) of the last period that counted it; 0: it never ends |
+| `seen` | S | unique value | JSON: by usage (in older records, by grant), the end (ms) of the last period that counted it; 0: it never ends |
 | `data` | S | waiting event | JSON, below |
 | `ttl` | N | both | seconds; absent of a unique value that is kept for ever |
 | `v` | N | both | the layout's version |
@@ -27,13 +27,14 @@ from tollgate.store.table import Item
 
 UNIQUE_VALUE = Layout("unique value", 1)
 WAITING_EVENT = Layout("event", 1)
-_DAY_SECONDS = 86_400
+_KEPT_SECONDS = 400 * 86_400
 
 
 def encode_unique_value(counted_in: PeriodsCounted) -> Item:
-    """The attributes of a value. It is kept for a day after the last of its periods."""
+    """The attributes of a value. It is kept after the last of its periods for as long as the usage may have gone over to
+    a longer one."""
     ends = set(counted_in.values())
-    ttl: Item = {} if 0 in ends or not ends else {"ttl": {"N": str(max(ends) // 1000 + _DAY_SECONDS)}}
+    ttl: Item = {} if 0 in ends or not ends else {"ttl": {"N": str(max(ends) // 1000 + _KEPT_SECONDS)}}
     return {"seen": {"S": dumps(dict(sorted(counted_in.items())))}, **ttl, **UNIQUE_VALUE.mark}
 
 
