@@ -16,6 +16,7 @@ import httpx
 
 from tests.conftest import ROOT
 from tollgate_cli.servers import HOST, TOOLS
+from tollgate_cli.stack import Stack
 
 NODE = TOOLS / "node"
 CLIENTS = ROOT / "tests" / "clients"
@@ -71,6 +72,27 @@ def script(name: str, *arguments: str) -> tuple[str | Path, ...]:
     return (NODE, CLIENTS / name, *arguments)
 
 
+class Application:
+    """A backend that mounts autumn-js's handler, and pages in jsdom that call it."""
+
+    def __init__(self, stack: Stack, version: str) -> None:
+        self._version = version
+        self._server = Program(*script("backend.mjs", stack.url, stack.secret_key, version))
+        self.url = self._server.line()
+
+    def page(self, customer: str, *call: Any) -> Any:
+        """What a page shows that uses a hook, and what the calls of it gave."""
+        with running(*script("react.mjs", self.url, customer, self._version)) as page:
+            return page(*call)
+
+    def send(self, customer: str | None, route: str, **body: Any) -> httpx.Response:
+        headers = {} if customer is None else {"x-customer": customer}
+        return httpx.post(f"{self.url}/api/autumn/{route}", json=body, headers=headers, timeout=60, trust_env=False)
+
+    def stop(self) -> None:
+        self._server.stop()
+
+
 @contextmanager
 def without_a_path(url: str) -> Iterator[str]:
     """An address that has no path, as AWS's has none, and leads to this one that has: some clients resolve paths like
@@ -87,7 +109,7 @@ def without_a_path(url: str) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(answer.content)
 
-        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _forward
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _forward  # noqa: N815
 
         def log_message(self, format: str, *args: Any) -> None:
             pass
