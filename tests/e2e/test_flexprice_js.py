@@ -81,9 +81,8 @@ def test_a_customer_subscribes_uses_and_asks(flexprice: Program) -> None:
 
     addon = flexprice("addons.createAddon", name="More", lookupKey=unique("more"), type="onetime")["id"]
     flexprice("entitlements.createEntitlementsBulk", items=[limit(addon, "ADDON", feature, 50)])
-    flexprice("subscriptions.addSubscriptionAddon", subscriptionId=subscription["id"], addonId=addon)
-    (association,) = flexprice("subscriptions.getSubscriptionAddonAssociations", subscription["id"])
-    assert association["addonId"] == addon
+    added = flexprice("subscriptions.addSubscriptionAddon", subscriptionId=subscription["id"], addonId=addon)
+    assert (added["addonId"], added["addonStatus"]) == (addon, "active")
 
     events = [{"eventName": event, "externalCustomerId": customer, "eventId": unique("e")} for _ in range(74)]
     flexprice("events.ingestEventsBulk", events=events)
@@ -98,6 +97,19 @@ def test_a_customer_subscribes_uses_and_asks(flexprice: Program) -> None:
 
     flexprice("subscriptions.cancelSubscription", subscription["id"], {"cancellationType": "immediate"})
     assert flexprice("customers.getCustomerEntitlements", customer)["features"] == []
+
+
+@pytest.mark.xfail(
+    strict=True,
+    reason="GET /v1/subscriptions/{id}/addons/associations says {items, pagination}, as PyPI's SDK parses it: this one parses a list",
+)
+def test_a_subscriptions_add_ons_are_listed(flexprice: Program) -> None:
+    customer = unique("customer")
+    flexprice("customers.createCustomer", externalId=customer, name="Ada")
+    subscription = subscribed(flexprice, customer, "pro")["id"]
+    flexprice("subscriptions.addSubscriptionAddon", subscriptionId=subscription, addonId="token-pack")
+    (association,) = flexprice("subscriptions.getSubscriptionAddonAssociations", subscription)
+    assert association["addonId"] == "token-pack"
 
 
 def test_customers(flexprice: Program) -> None:
