@@ -8,7 +8,7 @@ RUN := PATH="$(CURDIR)/$(BIN):$(PATH)" $(BIN)/tollgate
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: help run up down demo test test-fast test-deep mutants lint format bench dead-letters redrive deploy clean lock tools
+.PHONY: help run up down demo test test-fast test-deep mutants lint format bench dead-letters redrive deploy clean lock tools clients
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -27,7 +27,7 @@ demo: up  ## replay real LLM traffic against the running stack: make demo ARGS="
 	$(RUN) demo $(ARGS)
 
 # Two at a time, each with servers of its own; the stack is built once, before them.
-test: tools .local/dynamodb-local/DynamoDBLocal.jar  ## every test, on the emulators and through the deployed stack
+test: tools clients .local/dynamodb-local/DynamoDBLocal.jar  ## every test, on the emulators and through the deployed stack
 	$(RUN) stack build
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
@@ -74,16 +74,20 @@ deploy: tools  ## build and deploy to the AWS account of your credentials: make 
 
 clean: ## stop the stack; remove environments, build output and local state
 	@if [ -x $(BIN)/python ]; then $(RUN) stack down; fi
-	rm -rf .venv .venv-sam .venv-emulator .venv-lotus .aws-sam .local .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-sam .venv-emulator .venv-lotus .venv-flexprice tests/clients/node_modules .aws-sam .local .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 COMPILE = $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-header
 
 lock: .venv/.ready  ## compile the lock files anew, to current releases
 	$(COMPILE) pyproject.toml -o layers/tollgate/requirements.txt
 	$(COMPILE) pyproject.toml --extra cli requirements/dev.in -o requirements/dev.txt
-	for r in uv sam emulator lotus; do $(COMPILE) requirements/$$r.in -o requirements/$$r.txt || exit 1; done
+	for r in uv sam emulator lotus flexprice; do $(COMPILE) requirements/$$r.in -o requirements/$$r.txt || exit 1; done
+	$(NPM) update --package-lock-only
 
 tools: .venv/.ready .venv-sam/.ready .venv-emulator/.ready .venv-lotus/.ready
+
+# What the tests alone run against the stack: clients that need other dependencies, and those in JavaScript.
+clients: .venv-flexprice/.ready tests/clients/node_modules/.ready
 
 # pip installs the locked uv, uv installs the rest (a tenth of the time) and the checkout itself, as it lies here.
 .venv/.ready: requirements/uv.txt requirements/dev.txt pyproject.toml
@@ -96,6 +100,12 @@ tools: .venv/.ready .venv-sam/.ready .venv-emulator/.ready .venv-lotus/.ready
 .venv-%/.ready: requirements/%.txt | .venv/.ready
 	$(PYTHON) -m venv --without-pip .venv-$*
 	$(BIN)/uv pip sync -q --compile-bytecode --python .venv-$*/bin/python $<
+	@touch $@
+
+NPM = PATH="$(CURDIR)/$(BIN):$(PATH)" $(BIN)/npm --prefix tests/clients --loglevel=error
+
+tests/clients/node_modules/.ready: $(addprefix tests/clients/,package.json package-lock.json .npmrc) | .venv/.ready
+	$(NPM) ci
 	@touch $@
 
 .local/dynamodb-local/DynamoDBLocal.jar: .venv/.ready

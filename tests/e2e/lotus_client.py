@@ -36,7 +36,8 @@ def main() -> None:
     batching = Client(key, host=host, strict=True, on_error=lambda error, _: failures.append(str(error)))
     alone = Client(key, host=host, strict=True, sync_mode=True)
     for line in sys.stdin:
-        what, arguments = json.loads(line)
+        what, *rest = json.loads(line)
+        arguments = rest[0] if rest else {}
         answer: Any
         try:
             if what == "track_events":  # queued, and sent in batches by the SDK's own thread

@@ -5,8 +5,6 @@ Rules: invariants.md 7; lotus.md 0.1, 1.1, 1.2, 1.4, 1.8.
 
 from __future__ import annotations
 
-import json
-import subprocess
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -16,6 +14,7 @@ import httpx
 import pytest
 
 from tests.conftest import ROOT, wait_for
+from tests.e2e.programs import Program, running
 from tollgate_cli.api import Api
 from tollgate_cli.stack import Stack
 
@@ -23,36 +22,10 @@ PYTHON = ROOT / ".venv-lotus" / "bin" / "python"
 CLIENT = ROOT / "tests" / "e2e" / "lotus_client.py"
 
 
-class Sdk:
-    """The SDK, in a process of its own."""
-
-    def __init__(self, stack: Stack) -> None:
-        self._process = subprocess.Popen(
-            [str(PYTHON), str(CLIENT), stack.url, stack.secret_key],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={},
-        )
-
-    def __call__(self, what: str, arguments: Any = None, **named: Any) -> Any:
-        assert self._process.stdin
-        assert self._process.stdout
-        self._process.stdin.write(json.dumps([what, named if arguments is None else arguments]) + "\n")
-        self._process.stdin.flush()
-        return json.loads(self._process.stdout.readline())
-
-    def stop(self) -> None:
-        self._process.stdin.close()  # type: ignore[union-attr]
-        assert self._process.wait(30) == 0
-        self._process.stdout.close()  # type: ignore[union-attr]
-
-
 @pytest.fixture(scope="module")
-def sdk(stack: Stack) -> Iterator[Sdk]:
-    running = Sdk(stack)
-    yield running
-    running.stop()
+def sdk(stack: Stack) -> Iterator[Program]:
+    with running(PYTHON, CLIENT, stack.url, stack.secret_key) as program:
+        yield program
 
 
 @pytest.fixture(scope="module")
@@ -90,26 +63,26 @@ def plan(api: Api, metric: dict[str, Any]) -> str:
 
 
 @pytest.fixture
-def customer(sdk: Sdk) -> str:
+def customer(sdk: Program) -> str:
     id = f"c-{uuid.uuid4().hex}"
     made = sdk("create_customer", customer_id=id, customer_name="Ada", email="ada@example.com")
     assert (made["customer_id"], made["email"]) == (id, "ada@example.com")
     return id
 
 
-def subscribe(sdk: Sdk, customer: str, plan: str, **more: Any) -> dict[str, Any]:
+def subscribe(sdk: Program, customer: str, plan: str, **more: Any) -> dict[str, Any]:
     start = (datetime.now(UTC) - timedelta(days=3)).isoformat()
     made: dict[str, Any] = sdk("create_subscription", customer_id=customer, plan_id=plan, start_date=start, **more)
     assert "error" not in made, made
     return made
 
 
-def usage(sdk: Sdk, customer: str, metric: dict[str, Any]) -> Any:
+def usage(sdk: Program, customer: str, metric: dict[str, Any]) -> Any:
     answer = sdk("check_metric_access", customer_id=customer, metric_id=metric["metric_id"])
     return [row["metric_usage"] for row in answer.get("access_per_subscription", ())]
 
 
-def test_the_flow_of_an_application(sdk: Sdk, metric: dict[str, Any], plan: str, customer: str) -> None:
+def test_the_flow_of_an_application(sdk: Program, metric: dict[str, Any], plan: str, customer: str) -> None:
     held = subscribe(sdk, customer, plan)
     answer = sdk("check_metric_access", customer_id=customer, metric_id=metric["metric_id"])
     assert answer["access"]
@@ -144,7 +117,7 @@ def test_the_flow_of_an_application(sdk: Sdk, metric: dict[str, Any], plan: str,
     assert (answer["access"], answer["access_per_subscription"]) == (False, [])
 
 
-def test_a_subscription_gives_access_to_its_features(sdk: Sdk, plan: str, customer: str) -> None:
+def test_a_subscription_gives_access_to_its_features(sdk: Program, plan: str, customer: str) -> None:
     answer = sdk("check_feature_access", customer_id=customer, feature_id="dashboard")
     assert (answer["access"], answer["access_per_subscription"]) == (False, [])
     subscribe(sdk, customer, plan)
@@ -154,7 +127,7 @@ def test_a_subscription_gives_access_to_its_features(sdk: Sdk, plan: str, custom
     assert older["access"]
 
 
-def test_the_deprecated_metric_access(sdk: Sdk, metric: dict[str, Any], plan: str, customer: str) -> None:
+def test_the_deprecated_metric_access(sdk: Program, metric: dict[str, Any], plan: str, customer: str) -> None:
     subscribe(sdk, customer, plan)
     (row,) = sdk("get_customer_metric_access", customer_id=customer, event_name=metric["id"])
     (component,) = row["usage_per_component"]
@@ -162,7 +135,7 @@ def test_the_deprecated_metric_access(sdk: Sdk, metric: dict[str, Any], plan: st
 
 
 def test_an_event_counts_for_the_subscriptions_whose_filters_it_matches(
-    sdk: Sdk, stack: Stack, metric: dict[str, Any], plan: str, customer: str
+    sdk: Program, stack: Stack, metric: dict[str, Any], plan: str, customer: str
 ) -> None:
     for region in ("US", "EU"):
         subscribe(sdk, customer, plan, subscription_filters=[{"property_name": "region", "value": region}])
@@ -181,7 +154,7 @@ def test_an_event_counts_for_the_subscriptions_whose_filters_it_matches(
     assert [row["metric_usage"] for row in answer["access_per_subscription"]] == [1]
 
 
-def test_events_of_a_customer_to_come(sdk: Sdk, stack: Stack, metric: dict[str, Any], plan: str) -> None:
+def test_events_of_a_customer_to_come(sdk: Program, stack: Stack, metric: dict[str, Any], plan: str) -> None:
     """Accepted at once, counted when the customer appears (lotus.md 1.6)."""
     id = f"c-{uuid.uuid4().hex}"
     events = [
@@ -205,7 +178,7 @@ def test_events_of_a_customer_to_come(sdk: Sdk, stack: Stack, metric: dict[str, 
     wait_for(lambda: usage(sdk, id, metric) == [3], 30, "the events that waited are counted")
 
 
-def test_customers_and_plans_parse(sdk: Sdk, plan: str, customer: str) -> None:
+def test_customers_and_plans_parse(sdk: Program, plan: str, customer: str) -> None:
     subscribe(sdk, customer, plan)
     found = sdk("get_customer", customer_id=customer)
     assert [held["billing_plan"]["plan_name"] for held in found["subscriptions"]] == ["Starter"]
