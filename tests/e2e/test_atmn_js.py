@@ -105,14 +105,12 @@ def test_it_says_which_environment_a_key_opens(app: Project) -> None:
     assert "Environment: Production" in app.run("--prod", "env").stdout
 
 
-@pytest.mark.xfail(strict=True, reason="POST /v1/customers/list is read as a customer whose id is list")
 def test_customers_are_listed(app: Project) -> None:
     done = app.run("customers")
     assert done.returncode == 0, done.stderr
     assert "customer-1" in done.stdout
 
 
-@pytest.mark.xfail(strict=True, reason="POST /v1/events/list is no route")
 def test_events_are_listed(app: Project, own: Stack) -> None:
     body = {"customer_id": "customer-1", "feature_id": "messages", "value": 1, "async": False}
     api = Api(own.url, own.secret_key)

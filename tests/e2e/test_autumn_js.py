@@ -63,7 +63,6 @@ class TestClient:
         assert autumn("balances.finalize", lockId=lock, action="confirm", overrideValue=20) == {"success": True}
         assert shop.left(c) == 80
 
-    @pytest.mark.xfail(strict=True, reason="balances.batch_track answers 200; the client takes 202 alone")
     def test_a_batch_is_taken(self, autumn: Program, shop: Shop) -> None:
         c = shop.customer(monthly(100))
         body = [{"customerId": c, "featureId": "messages", "value": value} for value in (1, 2)]

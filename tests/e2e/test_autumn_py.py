@@ -108,7 +108,7 @@ class TestCustomers:
             "messages": ("single_use", "month", 100),
             "words": ("single_use", "lifetime", 5),
             "users": ("continuous_use", None, 3),
-            "dashboard": ("boolean", None, 0),
+            "dashboard": ("static", None, 0),
             "storage": ("single_use", "month", 15),
         }
 

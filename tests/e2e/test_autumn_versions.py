@@ -146,7 +146,7 @@ class TestCheckShapes:
         answer = check(shop, V1, c, "action1")
         names = "feature_id allowed balance required_balance"
         assert picked(answer, names) == ["credits3", False, 0, 2]
-        assert answer["credit_schema"] == [{"metered_feature_id": "action1", "credit_cost": 2}]
+        assert answer["credit_schema"] == [{"feature_id": "action1", "credit_amount": 2}]
         nobody = shop.customer()
         asked = {"allowed": False, "customer_id": nobody, "feature_id": "credits", "required_balance": 0.2}
         assert check(shop, V1, nobody, "action1") == {**asked, "code": "feature_found"}

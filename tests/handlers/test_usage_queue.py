@@ -274,7 +274,7 @@ def test_a_batch_of_large_uses_goes_in_as_many_requests_as_the_queue_takes(
         return {}
 
     monkeypatch.setattr(runtime.client("sqs"), "send_message_batch", send)
-    assert here.call("track", "POST /v1/balances.batch_track", uses) == (200, {"success": True})
+    assert here.call("track", "POST /v1/balances.batch_track", uses) == (202, {"success": True})
     assert sum(len(json.loads(body)["items"]) for bodies in sent for body in bodies) == 200
     assert all(sum(map(len, bodies)) < 256 * 1024 for bodies in sent)
 
@@ -329,7 +329,7 @@ def count(here: Here, queue: Flaky) -> None:
 def test_a_batch_that_failed_in_the_middle_is_counted_once_when_it_is_repeated_with_its_key(
     here: Here, customer: str, batch: list[dict[str, Any]], flaky: Flaky
 ) -> None:
-    assert [send(here, batch, f"key-{customer}") for _ in range(3)] == [503, 200, 409]
+    assert [send(here, batch, f"key-{customer}") for _ in range(3)] == [503, 202, 409]
     assert sum(len(json.loads(body)["items"]) for body in flaky.bodies) == 45
     count(here, flaky)
     assert used(here, customer) == Decimal("62.5")
@@ -338,7 +338,7 @@ def test_a_batch_that_failed_in_the_middle_is_counted_once_when_it_is_repeated_w
 def test_without_a_key_what_was_taken_of_it_is_counted_again(
     here: Here, customer: str, batch: list[dict[str, Any]], flaky: Flaky
 ) -> None:
-    assert [send(here, batch) for _ in range(2)] == [503, 200]
+    assert [send(here, batch) for _ in range(2)] == [503, 202]
     count(here, flaky)
     assert used(here, customer) == 100  # of 112.5, all that there was
 
@@ -347,7 +347,7 @@ def test_other_uses_under_the_key_of_a_call_that_failed_are_not_taken_for_its_ow
     here: Here, customer: str, batch: list[dict[str, Any]], flaky: Flaky
 ) -> None:
     other = [{**use, "value": 1.25} for use in batch]
-    assert [send(here, uses, f"key-{customer}") for uses in (batch, other)] == [503, 200]
+    assert [send(here, uses, f"key-{customer}") for uses in (batch, other)] == [503, 202]
     count(here, flaky)
     assert used(here, customer) == 20 * Decimal("2.5") + 25 * Decimal("1.25")
 
@@ -358,10 +358,10 @@ def test_the_same_uses_under_the_same_key_count_anew_when_its_time_is_over(
     """The markers of what was counted outlive the key by weeks."""
     flaky.failures = ()
     few = batch[:2]
-    assert send(here, few, f"key-{customer}") == 200
+    assert send(here, few, f"key-{customer}") == 202
     now = runtime.clock()
     monkeypatch.setattr("tollgate.runtime.clock", lambda: now + DAY + 60_000)
-    assert send(here, few, f"key-{customer}") == 200
+    assert send(here, few, f"key-{customer}") == 202
     count(here, flaky)
     assert used(here, customer) == 4 * Decimal("2.5")
 

@@ -13,6 +13,7 @@ from tollgate.dialects.autumn.catalog import plan_json
 from tollgate.dialects.autumn.controls import ControlsParams, effective_json
 from tollgate.dialects.autumn.cursors import Page, PageRequest, each_customer
 from tollgate.dialects.autumn.fields import Cursor, CustomerData, Id, Params, Properties, Start, Text, Whole
+from tollgate.dialects.autumn.products import product_json
 from tollgate.dialects.autumn.requests import expanded
 from tollgate.dialects.autumn.versions import FLAGS, translated, version_of
 from tollgate.dialects.http import Answer, Request
@@ -304,9 +305,10 @@ def _shown(catalogs: Catalogs, request: Request, holdings: Holdings, expand: lis
         else {}
     )
     catalog = catalogs.catalog(env)
-    shown = customer_json(holdings, CustomerView(catalog, env, request.now, names, plans))
+    view = CustomerView(catalog, env, request.now, names, plans)
+    shown = customer_json(holdings, view)
     if version < FLAGS:
-        shown = _named(shown, holdings, plans, request.now)
+        shown = _named(shown, holdings, view)
     return Answer(translated(version, "customer", shown))
 
 
@@ -324,18 +326,22 @@ def _shown_entity(
         else {}
     )
     entity = holdings.entity(entity_id)
-    shown = entity_json(holdings, entity, CustomerView(catalogs.catalog(env), env, request.now, names, plans))
+    view = CustomerView(catalogs.catalog(env), env, request.now, names, plans)
+    shown = entity_json(holdings, entity, view)
     if version < FLAGS:
-        shown = _named(shown, holdings, plans, request.now)
+        shown = _named(shown, holdings, view)
     return Answer(translated(version, "entity", shown))
 
 
-def _named(shown: dict[str, Any], holdings: Holdings, plans: dict[str, Plan], now: int) -> dict[str, Any]:
-    """Adds what 1.2 shows of a product and later versions do not: its name, its group, and whether a trial runs."""
+def _named(shown: dict[str, Any], holdings: Holdings, view: CustomerView) -> dict[str, Any]:
+    """Adds what 1.2 shows of a product and later versions do not: its name, group, version and items, and whether a
+    trial runs."""
     for held in shown["subscriptions"]:
-        plan = plans.get(held["id"])
-        trialing = holdings.subscriptions[held["id"]].trialing(holdings.time(now))
-        held |= {"_plan_name": plan and plan.name, "_group": plan and plan.group, "_trialing": trialing}
+        plan = view.plans.get(held["id"]) if view.plans else None
+        if plan:
+            product = product_json(plan, view.env, view.catalog)
+            held["_product"] = {name: product[name] for name in ("name", "group", "version", "items")}
+        held["_trialing"] = holdings.subscriptions[held["id"]].trialing(holdings.time(view.now))
     return shown
 
 

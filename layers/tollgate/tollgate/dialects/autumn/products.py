@@ -70,7 +70,7 @@ def _item_json(item: PlanItem, feature: Feature | None) -> dict[str, Any]:
     resets = item.resets
     kind = "single_use"
     if feature is not None:
-        kind = feature.type.value if feature.type.is_flag else "single_use" if feature.consumable else "continuous_use"
+        kind = "static" if feature.type.is_flag else "single_use" if feature.consumable else "continuous_use"
     shown: dict[str, Any] = {
         "type": "priced_feature" if item.price else "feature",
         "feature_id": item.feature_id,

@@ -164,7 +164,7 @@ def batch_track(use_cases: TrackUseCases, request: Request) -> Answer:
 
     def accept() -> Answer:
         _send(use_cases, request, keys, [_item(params) for params in items])
-        return Answer({"success": True})
+        return Answer({"success": True}, 202)
 
     return use_cases.idempotency.guarded(request.caller.environment, keys, request.now, accept)
 

@@ -24,7 +24,7 @@ def check(answer: dict[str, Any]) -> dict[str, Any]:
         flat |= _flat(balance)
         flat["feature_id"] = balance["feature_id"]
         if answer.get("_credit_schema"):
-            flat["credit_schema"] = answer["_credit_schema"]
+            flat["credit_schema"] = _credit_schema(answer["_credit_schema"])
     if "preview" in answer:
         flat["preview"] = answer["preview"]
     return flat
@@ -48,8 +48,13 @@ def customer(answer: dict[str, Any]) -> dict[str, Any]:
     products = [_product(held) for held in answer.pop("subscriptions")]
     features = {id: _feature(id, found) for id, found in answer.pop("balances").items()}
     kept = ("id", "created_at", "name", "email", "fingerprint", "stripe_id", "env", "metadata", "entities")
+    billing = {}
+    if "send_email_receipts" in answer:
+        controls = {name: control for name, control in answer["billing_controls"].items() if control}
+        billing = {"send_email_receipts": answer["send_email_receipts"], "billing_controls": controls}
     return {
         **{name: answer[name] for name in kept if name in answer},
+        **billing,
         "products": products,
         "features": features,
     }
@@ -117,7 +122,18 @@ def _feature(feature_id: str, balance: dict[str, Any]) -> dict[str, Any]:
     kind = feature["type"]
     if kind in ("metered", "credit_system"):
         kind = "single_use" if feature["consumable"] else "continuous_use"
-    return {"id": feature_id, "name": feature["name"], "type": kind, **_flat(balance)}
+    elif kind == "boolean":
+        kind = "static"
+    shown = {"id": feature_id, "name": feature["name"], "type": kind, **_flat(balance)}
+    if shown["interval"] is None and kind != "static" and not shown["unlimited"]:
+        shown["interval_count"] = 1
+    if feature.get("credit_schema"):
+        shown["credit_schema"] = _credit_schema(feature["credit_schema"])
+    return shown
+
+
+def _credit_schema(schema: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{"feature_id": member["metered_feature_id"], "credit_amount": member["credit_cost"]} for member in schema]
 
 
 def _product(held: dict[str, Any]) -> dict[str, Any]:
@@ -126,8 +142,7 @@ def _product(held: dict[str, Any]) -> dict[str, Any]:
         status = "trialing"
     return {
         "id": held["plan_id"],
-        "name": held.get("_plan_name"),
-        "group": held.get("_group"),
+        **held.get("_product", {"name": None, "group": None}),
         "status": status,
         "canceled_at": held["canceled_at"],
         "started_at": held["started_at"],
