@@ -8,6 +8,7 @@ import pytest
 
 from tests.service import CALLER, HOUR, NOW, SANDBOX, Service, item
 from tests.unit.usecases import here
+from tollgate.domain.customers import Customer
 from tollgate.domain.decisions import Overage
 from tollgate.domain.environments import CustomerRef
 from tollgate.domain.errors import InvalidRequest, LockAlreadyExists
@@ -101,6 +102,19 @@ def test_a_hold_that_is_nowhere_any_more_is_not_found(shop: Shop) -> None:
     with pytest.raises(InvalidRequest, match="Lock not found"):
         shop.finalize("confirm", 9)
     assert shop.service.remaining("c1") == 10
+
+
+def test_a_hold_of_nothing_is_not_its_successors_either(shop: Shop) -> None:
+    """management.md 4 (customers.delete)."""
+    shop.hold(0)
+    shop.hold(0, "l2")
+    assert shop.finalize("confirm", 3) == 3
+    shop.service.customers.delete(CustomerRef(SANDBOX, "c1"))
+    with pytest.raises(InvalidRequest, match="Lock not found"):
+        shop.finalize("confirm", 9, "l2")
+    shop.service.customers.create(SANDBOX, Customer("c1"), NOW + 1)
+    with pytest.raises(InvalidRequest, match="Lock not found"):
+        shop.finalize("confirm", 9, "l2", NOW + 1)
 
 
 def test_another_customers_lock_of_the_same_id_stays(shop: Shop) -> None:

@@ -143,6 +143,11 @@ class BalanceStore:
         item = self._table.get(keys.customer(customer))
         return loads(item["data"]["S"]).get("frozen_time") if item else None
 
+    def made_at(self, customer: CustomerRef) -> int | None:
+        """When the customer was made (ms); None where there is none. Asked only of a reservation that holds nothing."""
+        item = self._table.get(keys.customer(customer))
+        return loads(item["data"]["S"]).get("created_at", 0) if item else None
+
     def spend(
         self, customer: CustomerRef, deduct: Deduct, idempotency: Sequence[TransactWriteItemTypeDef] = ()
     ) -> Applied | Declined:
