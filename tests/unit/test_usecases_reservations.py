@@ -7,12 +7,16 @@ from decimal import Decimal
 import pytest
 
 from tests.service import CALLER, HOUR, NOW, SANDBOX, Service, item
+from tests.streams import records
 from tests.unit.usecases import here
+from tollgate.domain.customers import Customer
 from tollgate.domain.decisions import Overage
 from tollgate.domain.environments import CustomerRef
 from tollgate.domain.errors import InvalidRequest, LockAlreadyExists
+from tollgate.runtime import clock
 from tollgate.store import keys
 from tollgate.store.locks import LockStore
+from tollgate.store.stream import lapsed_uses
 from tollgate.usecases.commands import UseCommand
 from tollgate.usecases.reservations import Finalization, LockTerms, Reservations
 
@@ -25,9 +29,9 @@ class Shop:
         self.service.customer("c1", [item(10)])
         self.reservations = Reservations(self.service.ledger, self.service.tracking, LockStore(self.service.table))
 
-    def hold(self, amount: int, lock: str = "l1", until: int = NOW + HOUR) -> bool:
+    def hold(self, amount: int, lock: str = "l1", until: int = NOW + HOUR, now: int = NOW) -> bool:
         use = UseCommand("c1", "messages", Decimal(amount), Overage.REJECT)
-        return self.reservations.hold(CALLER, use, LockTerms(lock, until), NOW).allowed
+        return self.reservations.hold(CALLER, use, LockTerms(lock, until), now).allowed
 
     def finalize(self, action: str, final: int | None = None, lock: str = "l1", now: int = NOW) -> Decimal:
         value = None if final is None else Decimal(final)
@@ -91,6 +95,17 @@ def test_what_a_deleted_customer_held_is_not_its_successors(shop: Shop) -> None:
     assert shop.service.remaining("c1") == 5
 
 
+def test_what_a_deleted_customer_held_is_told_as_returned_before_a_successor_can_use_anything(shop: Shop) -> None:
+    """management.md 4 (customers.delete): not when it would have expired, which may be in the successor's time."""
+    table, now = shop.service.table, clock()
+    shop.hold(7, until=now + HOUR, now=now)
+    shop.service.customers.delete(CustomerRef(SANDBOX, "c1"))
+    (change,) = [change for record in records(table.client, table.name) for change in lapsed_uses(record)]
+    (returned,) = change.uses
+    assert (change.write.customer_id, returned.value) == ("c1", -7)
+    assert now <= returned.at <= clock()
+
+
 def test_a_hold_that_is_nowhere_any_more_is_not_found(shop: Shop) -> None:
     """management.md 4 (customers.delete): where the record outlived its customer, as one that was made meanwhile does."""
     shop.hold(7)
@@ -101,6 +116,19 @@ def test_a_hold_that_is_nowhere_any_more_is_not_found(shop: Shop) -> None:
     with pytest.raises(InvalidRequest, match="Lock not found"):
         shop.finalize("confirm", 9)
     assert shop.service.remaining("c1") == 10
+
+
+def test_a_hold_of_nothing_is_not_its_successors_either(shop: Shop) -> None:
+    """management.md 4 (customers.delete)."""
+    shop.hold(0)
+    shop.hold(0, "l2")
+    assert shop.finalize("confirm", 3) == 3
+    shop.service.customers.delete(CustomerRef(SANDBOX, "c1"))
+    with pytest.raises(InvalidRequest, match="Lock not found"):
+        shop.finalize("confirm", 9, "l2")
+    shop.service.customers.create(SANDBOX, Customer("c1"), NOW + 1)
+    with pytest.raises(InvalidRequest, match="Lock not found"):
+        shop.finalize("confirm", 9, "l2", NOW + 1)
 
 
 def test_another_customers_lock_of_the_same_id_stays(shop: Shop) -> None:

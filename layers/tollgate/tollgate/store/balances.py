@@ -40,7 +40,6 @@ from tollgate.domain.ids import id_text, id_time, time_ordered_id
 from tollgate.domain.use_records import UseRecord
 from tollgate.store import keys
 from tollgate.store.codecs.balances import StoredBalance, decode_balance, slot_number, state_update
-from tollgate.store.codecs.customers import decode_frozen_time
 from tollgate.store.codecs.use_records import encode_use_record
 from tollgate.store.table import Busy, Lost, Refused, Table
 from tollgate.store.ungranted_uses import ungranted_use_write
@@ -148,8 +147,17 @@ class BalanceStore:
         """The time of the customer's test clock (epoch ms); None where it has none. Needed only where a balance says
         that it has one.
         """
+        from tollgate.store.codecs.customers import decode_frozen_time  # few calls have need of it
+
         item = self._table.get(keys.customer(customer))
         return decode_frozen_time(item) if item else None
+
+    def created_at(self, customer: CustomerRef) -> int | None:
+        """When the customer was made (ms); None where there is none. Asked only of a reservation that holds nothing."""
+        from tollgate.store.codecs.customers import decode_customer
+
+        item = self._table.get(keys.customer(customer))
+        return decode_customer(item)[0].created_at if item else None
 
     def spend(
         self, customer: CustomerRef, deduct: Deduct, idempotency: Sequence[TransactWriteItemTypeDef] = ()

@@ -149,10 +149,12 @@ def new_holders(records: Sequence[Mapping[str, Any]]) -> list[tuple[Environment,
 
 def lapsed_uses(record: Mapping[str, Any]) -> list[Change]:
     """The return of a reservation's units, one change for each balance, where the record shows that the reservation
-    expired: its state became `expired`, its lock id was taken again, or TTL removed it. Empty for any other record.
+    ended unconfirmed: its state became `expired`, its lock id was taken again, TTL removed it, or its customer was
+    deleted. Empty for any other record.
 
     The units are returned as time passes, without a write of the balances, so the lock's record is the only trace of
-    it.
+    it. They are returned when it expired; with a deleted customer, at the deletion, before any customer that is made
+    again under its id (management.md 4 (customers.delete)).
     """
     change = record["dynamodb"]
     new, old = change.get("NewImage"), change.get("OldImage")
@@ -167,13 +169,14 @@ def lapsed_uses(record: Mapping[str, Any]) -> list[Change]:
     environment = Environment(item["pk"]["S"].partition("#")[0])
     id, version = f"{reservation.id}-{reservation.created_at}-expired", reservation.expires_at
     at = int(change.get("ApproximateCreationDateTime", 0) * 1000)
+    ended = reservation.expires_at if new or not at else max(reservation.created_at, min(reservation.expires_at, at))
     found = []
     for number, (key, moved) in enumerate(reservation.drawn_from):
         event = UseRecord(
             id,
             -reservation.held,
             -moved,
-            reservation.expires_at,
+            ended,
             lock.key_id,
             reservation.properties,
             reservation.feature_id,

@@ -17,6 +17,7 @@ from tollgate.domain.holds import LONGEST_MS
 from tollgate.domain.quantities import ZERO
 from tollgate.domain.reservations import HoldTerms, Lock, Reservation, digest_of, finalize_hold, hold
 from tollgate.domain.use_records import NO_PROPERTIES
+from tollgate.store.codecs.balances import StoredBalance
 from tollgate.store.locks import LockStore
 from tollgate.usecases.commands import Outcome, UseCall, UseCommand
 from tollgate.usecases.ledger import Ledger
@@ -127,8 +128,7 @@ class Reservations:
         keys = {*(key for key, _ in reservation.drawn_from), *request.keys}
         stored = self._store.read(customer, keys)
         read = self._reader.completed(customer, reservation.entity_id, stored, now)
-        holding = any(held.id == reservation.id for item in stored.values() for held in item.balance.holds)
-        if reservation.expires_at <= read.now or (reservation.drawn_from and not holding):
+        if reservation.expires_at <= read.now or not self._still_there(customer, reservation, stored):
             found = self._locks.get(caller.environment, reservation.id)
             if found is not None and found.state != "held":
                 raise Conflict(CLAIMED)
@@ -149,6 +149,19 @@ class Reservations:
         except DuplicateRequest:
             raise Conflict(CLAIMED) from None
         return decision.drawn if written else None
+
+    def _still_there(
+        self, customer: CustomerRef, reservation: Reservation, stored: Mapping[BalanceKey, StoredBalance]
+    ) -> bool:
+        """Whether the customer that made the reservation still exists: not deleted since, nor made again.
+
+        A balance that still has the hold proves it. A reservation of nothing has no hold, so there the customer's own
+        creation time is compared.
+        """
+        if reservation.drawn_from:
+            return any(held.id == reservation.id for item in stored.values() for held in item.balance.holds)
+        created_at = self._store.created_at(customer)
+        return created_at is not None and created_at <= reservation.created_at
 
     def expire(self, env: Environment, digest: str, now: int) -> None:
         """Records that a reservation has expired. Its units were free from that instant on, without this write."""
