@@ -24,7 +24,7 @@ rollover_rules = st.builds(RolloverRule, st.none() | amounts, st.none(), st.none
 
 @st.composite
 def grants(draw: st.DrawFn) -> Grant:
-    """A grant as a plan grants it, some of it used (or overdrawn) already."""
+    """A grant as a plan gives it, some of it used (or overdrawn) already."""
     reset = draw(st.none() | resets)
     granted = draw(amounts)
     next_reset_at = next_boundary(T0, reset, T0) if reset else None
@@ -81,9 +81,9 @@ def limits(draw: st.DrawFn) -> Limits:
 def balances(draw: st.DrawFn, bounded: bool = True) -> Balance:
     """A balance with nothing spent, or one that the fast path has been drawing from since."""
     held = draw(st.lists(grants(), min_size=1, max_size=4, unique_by=lambda grant: grant.id))
-    all_as_of = balance_of(BalanceKey("messages"), held)
+    balance = balance_of(BalanceKey("messages"), held)
     if bounded and draw(st.booleans()):
-        all_as_of = recomputed(all_as_of._replace(limits=draw(limits())))
-    most = min(all_as_of.ceiling, Decimal(10_000))
+        balance = recomputed(balance._replace(limits=draw(limits())))
+    most = min(balance.ceiling, Decimal(10_000))
     spent = draw(st.decimals(min_value=0, max_value=most, places=2)) if most >= 1 else Decimal(0)
-    return all_as_of._replace(headroom=all_as_of.headroom - spent, ceiling=all_as_of.ceiling - spent, spent=spent)
+    return balance._replace(headroom=balance.headroom - spent, ceiling=balance.ceiling - spent, spent=spent)

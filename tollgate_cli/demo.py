@@ -1,8 +1,8 @@
 """Real traffic against a running stack, and the proof that nothing was lost or counted twice.
 
-Every grant of the trace (context + generated tokens of one LLM request) is one check-and-track. Afterwards three numbers
-that come from three balance keys must be equal: granted - remaining (the table), tokens allowed (the answers), and tokens in
-the events that reached the bus.
+Each row of the trace (context + generated tokens of one LLM request) is one check-and-track. Afterwards three numbers,
+each from another place, must be equal: granted - remaining (the table), tokens allowed (the answers), and tokens in the
+events that reached the bus.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ EVENTS_WITHIN = 120.0
 
 @dataclass(frozen=True)
 class Proof:
-    """Tokens by customer, from the three balance keys."""
+    """Tokens by customer, as the table, the answers and the bus tell them."""
 
     granted_less_remaining: Counter[str]
     allowed: Counter[str]

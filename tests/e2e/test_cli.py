@@ -22,7 +22,7 @@ from tollgate_cli.stack import Stack
 def test_the_demo_proves_its_three_numbers(stack: Stack) -> None:
     tokens = demo.read_trace(ROOT / "events" / "azure_llm_2023_code_2000.csv", None)
     assert len(tokens) == 2000
-    assert tokens[:3] == [4818, 3188, 137]  # the source's first grants: 4808 + 10, 3180 + 8, 110 + 27
+    assert tokens[:3] == [4818, 3188, 137]  # the source's first rows: 4808 + 10, 3180 + 8, 110 + 27
     api, output = Api(stack.url, stack.secret_key), io.StringIO()
     console = Console(file=output, width=120)
     proof = demo.run(api, stack.outputs["BusName"], stack.client, demo.Load(tokens[:150], 2, 3), console)

@@ -162,7 +162,7 @@ def used_by(state: State, track: Track, balances: Mapping[BalanceKey, Balance]) 
 
 
 def fast_by(state: State, track: Track, balances: Mapping[BalanceKey, Balance]) -> tuple[BalanceKey, Balance] | None:
-    """What the fast write of `usecases.usage.Meter` would leave, and where; None where it cannot decide."""
+    """What the fast write of `usecases.track.Tracking` would leave, and where; None where it cannot decide."""
     feature, pools = state.catalog.feature(track.feature_id), state.catalog.pools(track.feature_id)
     key = BalanceKey(feature.id, track.entity_id)
     amount = track.amount
@@ -190,8 +190,8 @@ def assert_as(slow: Decision, before: Mapping[BalanceKey, Balance], key: Balance
 
 
 def assert_within_bounds(track: Track, state: State, before: Mapping[BalanceKey, Balance], after: Decision) -> None:
-    """No use takes a grant that may not be overdrawn below zero, nor a refund one above its grant; nothing moves the other
-    way."""
+    """No use takes a grant that may not be overdrawn below zero, nor a refund one above what it granted; nothing moves
+    the other way."""
     for key, balance in after.balances.items():
         soft = not state.catalog.feature(key.feature_id).consumable or state.model.allows_overage(
             key.feature_id, track.entity_id

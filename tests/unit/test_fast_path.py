@@ -149,18 +149,18 @@ class TestFolding:
         customer.control(limit(20))
         spent = fast_path(customer.balance(), d(14), REJECT, NOW, alone=True)
         assert spent is not None
-        all_as_of = as_of(spent, NOW)
-        assert (all_as_of.grants[0].used, all_as_of.headroom, all_as_of.ceiling, all_as_of.spent) == (14, 0, 6, 0)
-        assert all_as_of.limits.windows[0].used == 14
-        assert all_as_of == recomputed(all_as_of)
+        computed = as_of(spent, NOW)
+        assert (computed.grants[0].used, computed.headroom, computed.ceiling, computed.spent) == (14, 0, 6, 0)
+        assert computed.limits.windows[0].used == 14
+        assert computed == recomputed(computed)
 
     def test_uses_before_a_reset_count_in_a_limit_that_runs_on(self) -> None:
         customer = Scenario(every(Interval.HOUR, 10))
         customer.control(limit(20, interval=Interval.DAY))
         spent = fast_path(customer.balance(), d(3), REJECT, NOW, alone=True)
         assert spent is not None
-        all_as_of = as_of(spent, NOW + HOUR)
-        assert (all_as_of.headroom, all_as_of.limits.windows[0].used) == (10, 3)
+        computed = as_of(spent, NOW + HOUR)
+        assert (computed.headroom, computed.limits.windows[0].used) == (10, 3)
 
     def test_a_limit_s_window_ends_at_its_instant(self) -> None:
         window = Window(d(5), Interval.DAY, NOW + DAY, used=d(5))

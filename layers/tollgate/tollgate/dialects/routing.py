@@ -42,19 +42,23 @@ def match(templates: Iterable[str], path: str) -> Match | None:
 
 
 def wide_match(templates: Iterable[str], path: str) -> Match | None:
-    """The template that says most of a path, where a `{}` may stand for several parts: an id with a slash in it, which the HTTP
-    API has decoded too (management.md 1)."""
+    """As `match`, where a `{}` may stand for several parts: an id with a slash in it, which API Gateway has decoded
+    (management.md 1). Of several templates, the one with the most text of its own.
+    """
     found = [
         Match(template, [unquote(part) for part in fits.groups()])
         for template in templates
         if (fits := re.fullmatch(re.escape(template).replace(r"\{\}", "(.+)"), path))
     ]
-    return min(found, key=lambda each: -len(each.template.replace("{}", "")), default=None)
+    return max(found, key=lambda each: len(each.template.replace("{}", "")), default=None)
 
 
 def run(templates: Iterable[str], path: str, call: Callable[[Match], Answer], missing: TollgateError) -> Answer:
-    """Calls the route that a path follows; raises `missing` where it follows none, and where it would only follow one that an
-    id with a slash is a part of, and there is no such thing."""
+    """Calls the route that a path follows; raises `missing` where it follows none.
+
+    Where it follows one only if an id has a slash, and there is nothing of that id, it was no such id: that too raises
+    `missing`.
+    """
     templates = tuple(templates)
     found = match(templates, path)
     if found is not None:

@@ -246,13 +246,16 @@ def _same_links(known: Balance, balance: Balance, now: int) -> bool:
 
 
 def _relinked(known: Balance, balance: Balance, now: int) -> Balance:
-    all_as_of = as_of(balance, now)
-    return recomputed(known._replace(grants=all_as_of.grants, holds=all_as_of.holds))
+    current = as_of(balance, now)
+    return recomputed(known._replace(grants=current.grants, holds=current.holds))
 
 
 def _cycle_anchor(balance: Balance, holdings: Holdings, now: int) -> int:
-    """What billing-cycle windows are counted from: the feature's own resets, where it has any; else the billing cycle of the
-    plan that grants it, or that the entity or the customer has (autumn.md 3.5)."""
+    """The instant (epoch ms) that billing-cycle windows are counted from (autumn.md 3.5).
+
+    It is the anchor of the feature's own resets; where nothing resets, of the billing cycle of the plan that grants it,
+    else of another plan of the entity or the customer; where no plan has a cycle, the customer's creation.
+    """
     resetting = next((grant.anchor for grant in balance.grants if grant.next_reset_at is not None), None)
     if resetting is not None:
         return resetting

@@ -194,8 +194,11 @@ def renewed(grant: Grant, now: int) -> Grant | None:
 
 
 class _Due(NamedTuple):
-    """The boundaries of a grant that are due at an instant: `first`, then those of its anchor, the last of them
-    `last_number` periods after it. They are `many`, by number from 0."""
+    """The boundaries of a grant that are due, numbered from 0: `many` of them.
+
+    The one of number 0 is at `first` (epoch ms), which may have been set by hand. The others are counted from the
+    anchor; the last is `last_number` periods after it.
+    """
 
     anchor: int
     reset: Reset
@@ -205,22 +208,27 @@ class _Due(NamedTuple):
 
     @classmethod
     def of(cls, grant: Grant, reset: Reset, first: int, now: int) -> _Due:
+        """Those of the grant from `first` up to `now`."""
         last_number = periods_passed(grant.anchor, reset, now)
         passed = periods_passed(grant.anchor, reset, first)
         return cls(grant.anchor, reset, first, 1 + last_number - passed, last_number)
 
     def at(self, number: int) -> int:
+        """The time (epoch ms) of one of them."""
         if number == 0:
             return self.first
         return boundary(self.anchor, self.reset, self.last_number - (self.many - 1 - number))
 
     @property
     def next(self) -> int:
+        """The first boundary (epoch ms) that is not due."""
         return boundary(self.anchor, self.reset, self.last_number + 1)
 
 
 def _reset(grant: Grant, reset: Reset, first: int, now: int) -> Grant:
-    """The grant after the boundaries from `first` up to `now`, in as many steps as there are rollovers left of them."""
+    """The grant after the boundaries from `first` up to `now`. A grant that nobody looked at for many periods costs no
+    more than the rollovers that are left of them.
+    """
     due = _Due.of(grant, reset, first, now)
     kept = grant.overdrawn if grant.keeps_overage and not grant.overage else ZERO
     each = grant.granted + grant.prepaid
@@ -236,10 +244,11 @@ def _reset(grant: Grant, reset: Reset, first: int, now: int) -> Grant:
 
 
 def _rolled_over(grant: Grant, due: _Due, kept: Decimal, now: int) -> tuple[Rollover, ...]:
-    """The rollovers after the boundaries that are due. Only the grant's own rest rolls over, never an older rollover again.
+    """The rollovers after the boundaries that are due. Only the grant's own remaining units roll over, never those of an
+    older rollover.
 
-    Those that lapse later are not cut for those that lapse sooner. So cutting once, after the last boundary, leaves what
-    cutting at each of them would, and those that have lapsed by now need not be looked at.
+    The maximum is taken from the soonest to expire. So cutting once, after the last boundary, leaves what cutting at
+    each of them would, and rollovers that have expired by `now` need not be computed.
     """
     rule = grant.rollover
     if rule is None:

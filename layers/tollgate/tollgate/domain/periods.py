@@ -101,8 +101,11 @@ def months_between(one: int, other: int) -> int:
 
 
 def months_after(anchor: int, reset: Reset, boundary: int, months: int) -> int:
-    """So many months after a boundary, counted from the anchor where boundaries are months apart: February 28 of an anchor
-    on the 31st is followed by March 31 (autumn.md 3.9)."""
+    """The instant (epoch ms) that is `months` after a boundary (autumn.md 3.9).
+
+    Where periods are months it is counted from the anchor, so that it is a boundary too: with an anchor on the 31st,
+    February 28 and a month is March 31.
+    """
     if reset.interval in _FIXED:
         return after(boundary, Interval.MONTH, months)
     return after(anchor, Interval.MONTH, months_between(anchor, boundary) + months)

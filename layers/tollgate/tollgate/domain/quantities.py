@@ -43,8 +43,11 @@ def quantity(value: int | Decimal, field: str) -> Decimal:
 
 
 def number_of(text: str) -> Decimal | None:
-    """The number that a text spells as JSON does, blanks around it aside; None for any other: Python alone reads `1_000`,
-    other scripts' digits, `+1` or `Infinity` (management.md 2 (meter))."""
+    """The number that a text holds, in JSON's grammar, with blanks around it; None for any other text.
+
+    `1_000`, `+1`, `Infinity` and digits of other scripts are no numbers, though Python reads them (management.md 2
+    (meter)).
+    """
     text = text.strip(" \t\r\n")
     if len(text) > _LONGEST_TEXT or not _NUMBER(text):
         return None

@@ -61,6 +61,14 @@ class Reservation(NamedTuple):
     expires_at: int
     properties: Mapping[str, Any] = {}
 
+    def returned_at(self, removed_at: int | None = None) -> int:
+        """When its units were returned, of one that ended unconfirmed: at its expiry, or before, where its customer was
+        deleted (management.md 4 (customers.delete)): then at `removed_at`, when its record was removed.
+        """
+        if removed_at is None:
+            return self.expires_at
+        return max(self.created_at, min(self.expires_at, removed_at))
+
 
 class Lock(NamedTuple):
     """A reservation and its state: `held`, then `confirmed`, `released` or `expired`. `key_id` is the API key that made

@@ -55,7 +55,7 @@ Filters = tuple[tuple[str, str], ...]
 def attach(
     holdings: Holdings, plan: Plan, catalog: Catalog, subscription_id: str, now: int, terms: Terms = NO_TERMS
 ) -> Holdings:
-    """The holdings with one more subscription and the grants it grants.
+    """The holdings with one more subscription, and the grants of its plan.
 
     A main plan replaces the main plan of its group (and itself) that has the same filters, carrying usage over
     (management.md 6 (billing.attach)). Raises NotFound for an unknown entity, InvalidRequest where just this is

@@ -397,8 +397,10 @@ class BalanceStore:
 
 
 def _applied(item: Item, use_id: str) -> Applied:
-    """What a write that took effect left. Raises OutcomeUnknown where a newer release wrote the item: it was counted, and
-    only its balance cannot be read here."""
+    """The answer of a write that took effect, with the item that it left.
+
+    Raises OutcomeUnknown where a newer release wrote the item: the use was counted, but its balance cannot be read.
+    """
     try:
         return Applied(decode_balance(item), use_id)
     except Unavailable as error:

@@ -169,14 +169,14 @@ def lapsed_uses(record: Mapping[str, Any]) -> list[Change]:
     environment = Environment(item["pk"]["S"].partition("#")[0])
     id, version = f"{reservation.id}-{reservation.created_at}-expired", reservation.expires_at
     at = int(change.get("ApproximateCreationDateTime", 0) * 1000)
-    ended = reservation.expires_at if new or not at else max(reservation.created_at, min(reservation.expires_at, at))
+    returned_at = reservation.returned_at(at if new is None and at else None)
     found = []
     for number, (key, moved) in enumerate(reservation.drawn_from):
         event = UseRecord(
             id,
             -reservation.held,
             -moved,
-            ended,
+            returned_at,
             lock.key_id,
             reservation.properties,
             reservation.feature_id,

@@ -72,8 +72,11 @@ class TrackParams(Params):
     expand: list[Text] | None = None
 
     def checked(self, request: Request) -> TrackParams:
-        """Raises InvalidInput for what no single field shows. A sandbox customer may have a test clock, which is not looked at
-        here: what is counted at once is refused where it is counted, the rest is dated now (autumn.md 3.12)."""
+        """The same; raises InvalidInput or InvalidRequest for what no single field shows.
+
+        In the sandbox a `timestamp` is not compared with the clock here, as its customer may have a test clock: a use
+        that is counted at once is refused there, one that is queued is dated now at the latest (autumn.md 3.12).
+        """
         if (self.feature_id is None) == (self.event_name is None):
             raise InvalidInput("", "Either feature_id or event_name must be provided")
         if self.event_name is not None and self.overage_behavior == "reject":

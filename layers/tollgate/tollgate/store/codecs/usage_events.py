@@ -2,7 +2,7 @@
 
 | attribute | type | of | holds |
 |---|---|---|---|
-| `seen` | S | unique value | JSON: by usage (in older records, by grant), the end (ms) of the last period that counted it; 0: it never ends |
+| `seen` | S | unique value | JSON object, below |
 | `data` | S | waiting event | JSON, below |
 | `ttl` | N | both | seconds; absent of a unique value that is kept for ever |
 | `v` | N | both | the layout's version |
@@ -13,6 +13,9 @@
 | `at` | number | ms |
 | `properties` | object | as they were sent |
 | `key` | string | the API key that sent it |
+
+`seen` has an entry for each usage that counted the value: its name (`domain.meters.usage_name`; in items of version 0,
+the grant's id), and the end (ms) of the period that counted it last, 0 where it never ends.
 
 The customer of a waiting event is in the item's key.
 """
@@ -27,12 +30,11 @@ from tollgate.store.table import Item
 
 UNIQUE_VALUE = Layout("unique value", 1)
 WAITING_EVENT = Layout("event", 1)
-_KEPT_SECONDS = 400 * 86_400
+_KEPT_SECONDS = 400 * 86_400  # after the period: a plan of a longer one, up to a year, may have taken the usage over
 
 
 def encode_unique_value(counted_in: PeriodsCounted) -> Item:
-    """The attributes of a value. It is kept after the last of its periods for as long as the usage may have gone over to
-    a longer one."""
+    """The attributes of a value; TTL removes it 400 days after the last of its periods, if that ends."""
     ends = set(counted_in.values())
     ttl: Item = {} if 0 in ends or not ends else {"ttl": {"N": str(max(ends) // 1000 + _KEPT_SECONDS)}}
     return {"seen": {"S": dumps(dict(sorted(counted_in.items())))}, **ttl, **UNIQUE_VALUE.mark}
