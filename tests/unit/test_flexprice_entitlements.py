@@ -185,6 +185,14 @@ class TestSources:
         ]
         assert [(s.id, [a.id for a in add_ons]) for s, add_ons in running(holdings, NOW + DAY)] == [("s0", ["a0"])]
 
+    def test_an_add_on_may_be_asked_for_by_its_own_id(self) -> None:
+        """flexprice.md 2.1."""
+        holdings = held(plan("pro", item("calls", 100)))
+        add_on = plan("extra", item("calls", 50), add_on=True)
+        holdings = attach(holdings, add_on, CATALOG, "a0", NOW + DAY, Terms(parent_id="s0"))
+        (found,) = shown(holdings, subscription_ids={"a0"})
+        assert (found.entitlement.limit, [s.kind for s in found.sources]) == (50, ["add_on"])
+
     def test_an_add_on_ends_with_its_subscription(self) -> None:
         holdings = held(plan("pro", item("calls", 100)))
         add_on = plan("extra", item("calls", 50), add_on=True)

@@ -22,6 +22,8 @@ from tests.unit.scenario import (
 from tollgate.domain.balances import ENTITIES, BalanceKey
 from tollgate.domain.customers import Customer, Entity, Holdings
 from tollgate.domain.errors import AlreadyExists, NotFound
+from tollgate.domain.grants import Grant
+from tollgate.domain.views import Shown
 
 
 def each(customer: Scenario, count: int) -> list[Decimal]:
@@ -179,3 +181,12 @@ def test_an_unknown_entity_is_not_found() -> None:
     with pytest.raises(NotFound):
         Holdings(Customer("c1"), {"e1": Entity("e1", "users")}).entity("e2")
     assert CATALOG.features["users"].consumable is False
+
+
+def test_a_grant_is_an_entitys_where_no_plan_of_its_customer_gave_it() -> None:
+    """autumn.md 1.2.2: `source` of a grant."""
+    key = BalanceKey("messages", "e1")
+    grant = Grant("g", "pro", "sub_1")
+    assert Shown(grant, key).of_entity
+    assert not Shown(grant._replace(entity_share=True), key).of_entity
+    assert not Shown(grant, BalanceKey("messages")).of_entity

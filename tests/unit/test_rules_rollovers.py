@@ -13,6 +13,7 @@ import pytest
 
 from tests.unit.scenario import (
     DAY,
+    HOUR,
     MONTH,
     NOW,
     REJECT,
@@ -26,7 +27,7 @@ from tests.unit.scenario import (
     rolling,
 )
 from tollgate.domain.errors import InvalidInput
-from tollgate.domain.grants import RolloverRule
+from tollgate.domain.grants import Grant, RolloverRule, renewed
 from tollgate.domain.periods import Interval, Reset
 
 
@@ -335,3 +336,18 @@ class TestRollover:
         customer = Scenario(every(Interval.DAY, 1, rollover=rolling()), now=ms("2026-01-27"))
         customer.now = ms("2026-02-01")
         assert customer.rollovers() == [4, 1]
+
+
+def test_of_rollovers_that_lapse_on_a_months_last_day_each_keeps_its_time_of_day() -> None:
+    """autumn.md 3.9: January 29 22:00, 30 21:00 and 31 20:00 and a month are February 28, 22:00, 21:00 and 20:00: what
+    rolled over first lapses last."""
+    anchor = ms("2026-01-28") + 23 * HOUR
+    grant = Grant("g", "pro", "s", Decimal(10), reset=Reset(Interval.HOUR, 23), anchor=anchor)
+    grant = grant._replace(next_reset_at=anchor + 23 * HOUR, rollover=RolloverRule(months=1))
+    first_three = (anchor + n * 23 * HOUR for n in (1, 2, 3))
+    assert [at - ms("2026-01-29") for at in first_three] == [22 * HOUR, DAY + 21 * HOUR, 2 * DAY + 20 * HOUR]
+    now = ms("2026-02-28") + 20 * HOUR + HOUR // 2
+    renewed_once = renewed(grant, now)
+    assert renewed_once is not None
+    ends = [rollover.expires_at for rollover in renewed_once.rollovers]
+    assert ends[:3] == [ms("2026-02-28") + 21 * HOUR, ms("2026-02-28") + 22 * HOUR, ms("2026-03-01") + 19 * HOUR]
