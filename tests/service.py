@@ -20,7 +20,7 @@ from tollgate.domain.idempotency import IdempotencyKey
 from tollgate.domain.periods import Interval, Reset
 from tollgate.domain.plans import USAGE_BASED, ItemPrice, Plan, PlanItem
 from tollgate.domain.quantities import ZERO
-from tollgate.domain.subscriptions import NO_TERMS, Terms
+from tollgate.domain.subscriptions import Terms
 from tollgate.domain.use_records import NO_PROPERTIES
 from tollgate.store.api_keys import ApiKeyStore
 from tollgate.store.balances import BalanceStore
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 NOW = 1_767_225_600_000  # 2026-01-01
+BESIDE = Terms(stacks=True)
 HOUR = 3_600_000
 SANDBOX = Environment.SANDBOX
 CALLER = Caller(SANDBOX, Scope.SECRET, "key_test")
@@ -123,11 +124,11 @@ class Service:
         customer_id: str,
         items: Sequence[PlanItem],
         now: int = NOW,
-        terms: Terms = NO_TERMS,
+        terms: Terms = BESIDE,
         *,
         add_on: bool = False,
     ) -> None:
-        """Attaches a new plan of these items."""
+        """Attaches a new plan of these items, beside what is held."""
         self.customers.attach(CustomerRef(SANDBOX, customer_id), self.plan(items, add_on=add_on), None, now, terms)
 
     def entity(self, customer_id: str, *ids: str, now: int = NOW) -> None:

@@ -31,7 +31,7 @@ SECTIONS = {
 NOTES = """\
 They work on the local stack. For one in AWS, with your credentials, set:
   TOLLGATE_TABLE        the output TableName, for `keys`
-  TOLLGATE_STACK        the stack's name, for `dead-letters`
+  TOLLGATE_STACK        the stack's name, for letters and settings
 
 Example:
   $ tollgate stack up
@@ -130,6 +130,15 @@ def stack_up(port: Port = 4566) -> None:
 def stack_down() -> None:
     """Stop what `stack up` left running; state stays."""
     console.print("Stopped." if stack.stop() else "Nothing was running.")
+
+
+@stack_app.command("settings")
+def stack_settings() -> None:
+    """List its parameters, of TOLLGATE_STACK or the local one."""
+    table = Table("parameter", "value", "says")
+    for name, value, says in stack.settings():
+        table.add_row(name, value, says)
+    console.print(table)
 
 
 @app.command("demo")

@@ -71,6 +71,19 @@ def api_keys(table: Table) -> ApiKeys:
     return ApiKeys(ApiKeyStore(table))
 
 
+def settings() -> list[tuple[str, str, str]]:
+    """Each parameter of the stack that TOLLGATE_STACK names in the account of your credentials, else of the local one:
+    its name, its value there and what it says."""
+    if name := os.environ.get("TOLLGATE_STACK"):
+        client: Any = botocore.session.get_session().create_client("cloudformation")
+    else:
+        name, client = NAME, current().client("cloudformation")
+    values = client.describe_stacks(StackName=name)["Stacks"][0].get("Parameters", [])
+    summary = client.get_template_summary(StackName=name)["Parameters"]
+    said = {parameter["ParameterKey"]: parameter.get("Description", "") for parameter in summary}
+    return [(p["ParameterKey"], p["ParameterValue"], said.get(p["ParameterKey"], "")) for p in values]
+
+
 def start(port: int, state: Path = LOCAL, *, detached: bool) -> tuple[Stack, Server | None]:
     """Starts the emulator unless it runs already, deploys what has changed, and makes the stack ready for use.
 

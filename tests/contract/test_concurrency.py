@@ -17,7 +17,7 @@ from typing import TypeVar
 
 import pytest
 
-from tests.service import HOUR, HOURLY, NOW, SANDBOX, Service, item, pay_per_use
+from tests.service import BESIDE, HOUR, HOURLY, NOW, SANDBOX, Service, item, pay_per_use
 from tests.streams import drawn, recorded
 from tollgate.domain.balances import BalanceKey
 from tollgate.domain.controls import Controls, SpendControl, UsageControl
@@ -318,7 +318,7 @@ class TestManagementAmidUses:
         here.customers.get_or_create(SANDBOX, Customer("c1"), None, NOW)
         for items, left in (([item(10)], 10), ([PlanItem("dashboard")], 10)):  # one grants units, one does not
             plan = here.plan(items)
-            attach = [lambda plan=plan: here.customers.attach(CustomerRef(SANDBOX, "c1"), plan, None, NOW)] * 4
+            attach = [lambda plan=plan: here.customers.attach(CustomerRef(SANDBOX, "c1"), plan, None, NOW, BESIDE)] * 4
             errors = failures(attach)
             assert (errors.count(None), errors.count(InvalidRequest)) == (1, 3)
             assert here.remaining("c1") == left

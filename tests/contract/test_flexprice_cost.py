@@ -10,7 +10,7 @@ from decimal import Decimal
 import pytest
 
 from tests.conftest import Spent, create_table, dynamodb_client
-from tests.service import MONTHLY, NOW, SANDBOX, Service, service
+from tests.service import BESIDE, MONTHLY, NOW, SANDBOX, Service, service
 from tollgate.domain.customers import Customer
 from tollgate.domain.environments import CustomerRef
 from tollgate.domain.errors import AlreadyExists
@@ -51,7 +51,7 @@ def stock(here: Service, customer: str, features: int) -> None:
     for start in range(0, features, IN_A_PLAN):
         items = tuple(PlanItem(id, Decimal(100), reset=MONTHLY) for id in ids[start : start + IN_A_PLAN])
         here.catalogs.create_plan(SANDBOX, Plan(f"plan-{start}", "Plan", items=items))
-        here.customers.attach(CustomerRef(SANDBOX, customer), f"plan-{start}", None, NOW)
+        here.customers.attach(CustomerRef(SANDBOX, customer), f"plan-{start}", None, NOW, BESIDE)
 
 
 def test_200_features_cost_one_query_beside_the_cached_catalog(here: Service) -> None:

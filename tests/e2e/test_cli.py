@@ -61,3 +61,10 @@ def test_a_second_start_reuses_what_is_there(stack: Stack) -> None:
     again, server = local.start(port, stack.state, detached=False)
     assert server is None
     assert (again.url, again.secret_key, again.outputs) == (stack.url, stack.secret_key, stack.outputs)
+
+
+def test_the_settings_of_the_stack_are_listed(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "current", lambda: stack)
+    listed = CliRunner().invoke(app, ["stack", "settings"], env={"COLUMNS": "80"}).output
+    assert re.search(r"CarryOverUsages\W+false\W+Whether a plan", listed)
+    assert max(map(len, listed.splitlines())) <= 80

@@ -54,7 +54,7 @@ class Lotus:
 
     def plan(self, *items: Mapping[str, Any], **more: Any) -> str:
         id = f"p-{uuid.uuid4().hex[:8]}"
-        self.manage("plans.create", plan_id=id, name=f"Plan {id}", items=list(items), **more)
+        self.manage("plans.create", plan_id=id, name=f"Plan {id}", group=id, items=list(items), **more)
         return id
 
     def customer(self, *items: Mapping[str, Any], **terms: Any) -> str:

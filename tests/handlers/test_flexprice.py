@@ -13,7 +13,7 @@ from flexprice import models
 
 from tests.flexprice import assert_entitlements, assert_error, call, sdk, validator
 from tests.handlers.conftest import Here
-from tests.service import MONTHLY, NOW, SANDBOX
+from tests.service import BESIDE, MONTHLY, NOW, SANDBOX
 from tollgate import runtime
 from tollgate.domain.customers import Customer
 from tollgate.domain.decisions import Overage
@@ -70,7 +70,7 @@ def stocked(here: Here) -> Here:
         here.service.customers.get_or_create(SANDBOX, Customer(customer), None, NOW)
     for number, (plan_id, id) in enumerate([("old", "sub_old"), ("pro", "sub_pro"), ("extra", "sub_extra")]):
         at = runtime.clock() - 10_000 + number * 1000
-        here.service.customers.attach(CustomerRef(SANDBOX, "full"), plan_id, None, at, subscription_id=id)
+        here.service.customers.attach(CustomerRef(SANDBOX, "full"), plan_id, None, at, BESIDE, id)
     return here
 
 
@@ -165,7 +165,7 @@ class TestEntitlements:
     def test_unlimited_has_no_usage_limit(self, stocked: Here) -> None:
         stocked.service.customers.get_or_create(SANDBOX, Customer("endless"), None, NOW)
         stocked.service.customers.attach(CustomerRef(SANDBOX, "endless"), "endless", None, runtime.clock())
-        stocked.service.customers.attach(CustomerRef(SANDBOX, "endless"), "old", None, runtime.clock())
+        stocked.service.customers.attach(CustomerRef(SANDBOX, "endless"), "old", None, runtime.clock(), BESIDE)
         _, body = get(stocked, "customers/endless/entitlements", "feature_ids=storage")
         assert_entitlements(body)
         (storage,) = body["features"]

@@ -166,7 +166,7 @@ def states(draw: st.DrawFn) -> State:
             for item in plan.items
             if item.price and item.price.billing_method == PREPAID
         }
-        terms = Terms(entity_id, prepaid, keeps_overage=keeps_overage)
+        terms = Terms(entity_id, prepaid, keeps_overage=keeps_overage, stacks=True)
         holdings = attach(holdings, plan, catalog, f"s{number}", T0 + number, terms)
         if entity_id is None:
             template = Entity("-", "users")

@@ -21,6 +21,7 @@ from tollgate.domain.customers import Customer, Holdings
 from tollgate.domain.features import Catalog, Feature, FeatureType
 from tollgate.domain.meters import PeriodsCounted, amount_of, counting, meter_of, unique_value
 from tollgate.domain.periods import Interval, Reset
+from tollgate.domain.plan_grants import FRESH
 from tollgate.domain.plans import Plan, PlanItem
 from tollgate.domain.quantities import ZERO
 from tollgate.domain.subscriptions import Terms, attach
@@ -45,7 +46,9 @@ class Metered:
         holdings = Holdings(Customer("c", created_at=NOW))
         for number, (item, filters) in enumerate(plans):
             plan = Plan(f"p{number}", "", items=(item,))
-            holdings = attach(holdings, plan, self.catalog, f"s{number}", NOW, Terms(filters=filters))
+            holdings = attach(
+                holdings, plan, self.catalog, f"s{number}", NOW, Terms(filters=filters, stacks=len(plans) > 1)
+            )
         if top_up:
             holdings = manual_balances.create(
                 holdings, self.catalog, manual_balances.NewBalance("top", "f", included=Decimal(top_up)), NOW
@@ -56,10 +59,10 @@ class Metered:
         self.drawn = ZERO
 
     def replace(self, items: tuple[PlanItem, ...], now: int, terms: Terms = Terms()) -> None:  # noqa: B008 - it is a value
-        """Another version of the last plan takes its place."""
+        """Another version of the last plan takes its place, or, with terms for it, another plan."""
         held = replace(self.holdings, balances=self.balances)
         number = len(held.subscriptions)
-        plan = Plan("p0", "", version=number + 1, items=items)
+        plan = Plan("p0" if terms == Terms() else f"p{number}", "", version=number + 1, items=items)
         self.holdings = attach(held, plan, self.catalog, f"s{number}", now, terms)
         self.balances = dict(self.holdings.balances)
 
@@ -201,7 +204,7 @@ def test_a_plan_that_begins_anew_counts_unique_values_anew() -> None:
     item = PlanItem("f", Decimal(200))
     metered = Metered(feature("COUNT_UNIQUE"), (item, ()))
     metered.report(NOW, n="a")
-    metered.replace((item,), NOW + 1, Terms(carry_usage=False))
+    metered.replace((item,), NOW + 1, Terms(carry_over=FRESH))
     metered.report(NOW + 2, n="a")
     assert metered.counted(NOW + 2) == {"s1": 1}
 

@@ -16,6 +16,7 @@ from tests.unit.scenario import CATALOG, HOUR, NOW, Scenario, every, lifetime
 from tollgate.domain.balances import BalanceKey
 from tollgate.domain.decisions import Overage, UseRequest
 from tollgate.domain.periods import Interval
+from tollgate.domain.plan_grants import ALL_USAGES
 from tollgate.domain.reservations import HoldTerms, Reservation, finalize_hold, hold
 
 ZERO = Decimal(0)
@@ -170,7 +171,8 @@ def test_any_interleaving_does_what_happens_one_by_one(sequence: list[tuple[obje
             customer.holdings = replace(customer.holdings, balances={**balances, **finalized.balances})
         elif kind == "upgrade":
             if not model.holds:  # what a plan change does to holds has tests of its own
-                customer.attach(every(Interval.HOUR, 50), lifetime(100), group="main")
+                items = (every(Interval.HOUR, 50), lifetime(100))
+                customer.attach(*items, group="main", carry_over=ALL_USAGES)
         else:
             (amount,) = arguments
             assert isinstance(amount, Decimal)

@@ -72,7 +72,9 @@ def held(*plans: Plan, terms: Terms | None = None) -> Holdings:
     """A customer with these plans, attached one day after the other: `s0` first."""
     holdings = Holdings(Customer("c1"))
     for number, one in enumerate(plans):
-        holdings = attach(holdings, one, CATALOG, f"s{number}", NOW + number * DAY, terms or Terms())
+        holdings = attach(
+            holdings, one, CATALOG, f"s{number}", NOW + number * DAY, replace(terms or Terms(), stacks=True)
+        )
     return holdings
 
 
@@ -229,7 +231,9 @@ class TestSources:
             held(plan("pro", item("calls", 1)), plan("b", item("calls", 10))), CATALOG, "s0", NOW, at_end=False
         )
         assert limit_of(ended) == 10
-        later = attach(ended, plan("c", item("calls", 100)), CATALOG, "s9", NOW, Terms(starts_at=NOW + 30 * DAY))
+        later = attach(
+            ended, plan("c", item("calls", 100)), CATALOG, "s9", NOW, Terms(starts_at=NOW + 30 * DAY, stacks=True)
+        )
         assert limit_of(later) == 10
         assert limit_of(later, now=NOW + 31 * DAY) == 110
 
@@ -305,7 +309,7 @@ class TestUsage:
     def test_next_reset_is_the_soonest_and_never_later_than_the_end(self) -> None:
         monthly = held(plan("pro", item("calls", 1)))
         assert self.usage(monthly).next_reset_at == NOW + 31 * DAY
-        both = attach(monthly, plan("b", item("calls", 1, Reset(Interval.DAY))), CATALOG, "s9", NOW, Terms())
+        both = attach(monthly, plan("b", item("calls", 1, Reset(Interval.DAY))), CATALOG, "s9", NOW, Terms(stacks=True))
         assert self.usage(both, NOW + DAY // 2).next_reset_at == NOW + DAY
         ending = held(plan("pro", item("calls", 1)), terms=Terms(ends_at=NOW + 10 * DAY))
         assert self.usage(ending).next_reset_at == NOW + 10 * DAY

@@ -34,6 +34,7 @@ from tollgate.domain.decisions import Overage, UseRequest, fast_path, use
 from tollgate.domain.errors import Conflict, InvalidRequest
 from tollgate.domain.grants import renewed
 from tollgate.domain.periods import Interval
+from tollgate.domain.plan_grants import ALL_USAGES
 from tollgate.domain.plans import Plan
 
 US, EU = (("region", "US"),), (("region", "EU"),)
@@ -100,7 +101,7 @@ class TestLimits:
 class TestCounting:
     def test_one_use_counts_in_every_subscription(self) -> None:
         scenario = Scenario(monthly(100))
-        scenario.attach(monthly(10))
+        scenario.attach(monthly(10), stacks=True)
         scenario.track(5)
         assert found(scenario) == {"sub_1": allowance(5, 100, 100), "sub_2": allowance(5, 10, 10)}
 
@@ -117,7 +118,7 @@ class TestCounting:
 
     def test_each_grant_counts_since_its_own_period_began(self) -> None:
         scenario = Scenario(every(Interval.DAY, 10))
-        scenario.attach(monthly(100))
+        scenario.attach(monthly(100), stacks=True)
         scenario.track(15)
         scenario.later(DAY)
         scenario.track(3)
@@ -125,7 +126,7 @@ class TestCounting:
 
     def test_units_given_back_count_less_everywhere(self) -> None:
         scenario = Scenario(monthly(10))
-        scenario.attach(monthly(10))
+        scenario.attach(monthly(10), stacks=True)
         scenario.track(15)
         scenario.track(-7)
         assert {id: each.used for id, each in found(scenario).items()} == {"sub_1": 8, "sub_2": 8}
@@ -151,7 +152,7 @@ class TestCounting:
         scenario.attach(monthly(10), plan="small", group="main")
         scenario.create("top-up", 20)
         scenario.track(15)
-        scenario.attach(monthly(100), plan="large", group="main")
+        scenario.attach(monthly(100), plan="large", group="main", carry_over=ALL_USAGES)
         assert found(scenario) == {"sub_2": allowance(15, 100, 100)}
 
     def test_a_grant_that_is_deleted_leaves_the_others_counts(self) -> None:
@@ -163,7 +164,7 @@ class TestCounting:
 
     def test_a_seat_counts_in_every_grant(self) -> None:
         scenario = Scenario(replace(monthly(5, "users"), reset=None))
-        scenario.attach(replace(monthly(3, "users"), reset=None))
+        scenario.attach(replace(monthly(3, "users"), reset=None), stacks=True)
         scenario.entity("e1")
         assert {each.used for each in found(scenario, "users").values()} == {Decimal(1)}
 
@@ -173,7 +174,7 @@ class TestFilters:
         scenario = Scenario()
         scenario.attach(monthly(10), filters=US)
         scenario.attach(monthly(20), filters=EU)
-        scenario.attach(monthly(30))
+        scenario.attach(monthly(30), stacks=True)
         return scenario
 
     def test_a_use_counts_in_the_subscriptions_that_it_passes(self) -> None:

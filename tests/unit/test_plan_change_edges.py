@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from tests.unit.scenario import DAY, NOW, Scenario, consumable, d, every, lifetime, monthly, ms, price
+from tests.unit.scenario import DAY, MONTH, NOW, Scenario, consumable, d, every, lifetime, monthly, ms, price
 from tollgate.domain.errors import InvalidInput
 from tollgate.domain.periods import Interval
-from tollgate.domain.plans import USAGE_BASED, FreeTrial, ItemPrice, PlanItem
+from tollgate.domain.plan_grants import ALL_USAGES
+from tollgate.domain.plans import PREPAID, USAGE_BASED, BasePrice, FreeTrial, ItemPrice, PlanItem
 
 FEBRUARY = ms("2026-02-01")
 
@@ -24,6 +25,16 @@ def changed(old: Any, new: Any, **terms: Any) -> list[str]:
     return [customer.status(first), customer.status(second)]
 
 
+def seat(amount: int) -> PlanItem:
+    """Seats that cost so much each month."""
+    return PlanItem("users", d(1), price=ItemPrice(USAGE_BASED, amount=d(amount)))
+
+
+def bought(amount: int) -> PlanItem:
+    """Units bought in advance at so much each."""
+    return PlanItem("messages", d(1), reset=MONTH, price=ItemPrice(PREPAID, amount=d(amount)))
+
+
 AT_ONCE = ["expired", "active"]
 AT_THE_END = ["active", "scheduled"]
 
@@ -36,9 +47,48 @@ class TestWhenItStarts:
     def test_a_cent_less_is_one_and_a_cent_more_is_not(self, new: float, expected: list[str]) -> None:
         assert changed(price(20), price(new)) == expected
 
-    @pytest.mark.parametrize(("old", "new"), [(None, price(20)), (price(20), None), (None, None)])
-    def test_without_two_prices_there_is_nothing_to_compare(self, old: Any, new: Any) -> None:
-        assert changed(old, new) == AT_ONCE
+    @pytest.mark.parametrize(
+        ("old", "new", "expected"),
+        [
+            (None, price(20), AT_ONCE),
+            (price(20), None, AT_THE_END),
+            (price(20), price(0), AT_THE_END),
+            (None, None, AT_ONCE),
+        ],
+    )
+    def test_to_what_costs_nothing_is_a_downgrade(self, old: Any, new: Any, expected: list[str]) -> None:
+        assert changed(old, new) == expected
+
+    @pytest.mark.parametrize(
+        ("old", "new", "expected"),
+        [
+            (BasePrice(d(10), Interval.MONTH), BasePrice(d(100), Interval.YEAR), AT_ONCE),
+            (BasePrice(d(10), Interval.MONTH), BasePrice(d(29), Interval.QUARTER), AT_ONCE),
+            (BasePrice(d(10), Interval.MONTH), BasePrice(d(1), Interval.ONE_OFF), AT_ONCE),
+            (BasePrice(d(120), Interval.YEAR), BasePrice(d(9), Interval.MONTH), AT_THE_END),
+            (BasePrice(d(120), Interval.YEAR), BasePrice(d(11), Interval.MONTH), AT_ONCE),
+        ],
+    )
+    def test_a_longer_interval_is_an_upgrade(self, old: Any, new: Any, expected: list[str]) -> None:
+        assert changed(old, new) == expected
+
+    @pytest.mark.parametrize(
+        ("old", "new", "expected"),
+        [
+            (seat(10), seat(8), AT_THE_END),
+            (seat(10), seat(10), AT_ONCE),
+            (bought(10), bought(8), AT_THE_END),
+            (bought(8), bought(10), AT_ONCE),
+            (seat(10), consumable(10), AT_ONCE),  # paid by use alone: nothing to compare
+            (consumable(10), seat(10), AT_ONCE),
+            (seat(10), monthly(10), AT_THE_END),  # costs nothing
+        ],
+    )
+    def test_prices_of_items_count(self, old: PlanItem, new: PlanItem, expected: list[str]) -> None:
+        customer = Scenario()
+        first = customer.attach(old, cycle=MONTH)
+        second = customer.attach(new, cycle=MONTH)
+        assert [customer.status(first), customer.status(second)] == expected
 
     def test_what_is_asked_for_goes_before_the_price(self) -> None:
         assert changed(price(20), price(10), schedule="immediate") == AT_ONCE
@@ -88,7 +138,7 @@ class TestItsCycles:
     def test_they_go_on_from_those_of_the_plan_before(self) -> None:
         assert self.anchored() == NOW
 
-    @pytest.mark.parametrize("terms", [{"restart": True}, {"carry_usage": False}])
+    @pytest.mark.parametrize("terms", [{"restart": True}])
     def test_they_begin_anew_where_the_plan_starts_afresh(self, terms: dict[str, Any]) -> None:
         assert self.anchored(**terms) == NOW + 10 * DAY
 
@@ -104,7 +154,7 @@ class TestWhatIsTakenOver:
         customer = Scenario()
         customer.attach(monthly(100), group="main")
         customer.track(80)
-        customer.attach(monthly(50), monthly(100), group="main")
+        customer.attach(monthly(50), monthly(100), group="main", carry_over=ALL_USAGES)
         assert customer.gru() == (150, 70, 80)
         assert sorted(customer.left()) == [0, 70]
 
@@ -112,14 +162,14 @@ class TestWhatIsTakenOver:
         customer = Scenario()
         customer.attach(monthly(100), group="main")
         customer.track(80)
-        customer.attach(monthly(50), group="main")
+        customer.attach(monthly(50), group="main", carry_over=ALL_USAGES)
         assert customer.left() == [-30]
 
     def test_what_is_owed_is_overage_as_far_as_each_grant_allows(self) -> None:
         customer = Scenario()
         customer.attach(monthly(100), group="main")
         customer.track(80)
-        customer.attach(consumable(10, most=5), consumable(20), group="main")
+        customer.attach(consumable(10, most=5), consumable(20), group="main", carry_over=ALL_USAGES)
         assert customer.left() == [-5, -45]
 
     def test_each_grant_counts_on_from_the_one_that_resets_as_it_does(self) -> None:
@@ -127,7 +177,7 @@ class TestWhatIsTakenOver:
         customer.attach(monthly(100), every(Interval.WEEK, 50), group="main")
         customer.track(60)
         customer.later(8 * DAY)
-        customer.attach(monthly(200), every(Interval.WEEK, 70), group="main")
+        customer.attach(monthly(200), every(Interval.WEEK, 70), group="main", carry_over=ALL_USAGES)
         assert {grant.granted: grant.counted for grant in customer.grants()} == {200: 60, 70: 0}
 
     def test_nothing_where_the_plan_starts_later(self) -> None:

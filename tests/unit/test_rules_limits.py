@@ -109,7 +109,7 @@ class TestSpendLimitPercentage:
 
     def test_of_two_main_plans(self) -> None:
         customer = Scenario(monthly(100), consumable(0, most=300))
-        customer.attach(monthly(50))
+        customer.attach(monthly(50), group="other")
         assert self.used(customer, (330, CAP)) == (150, 0, 330)
         assert not customer.track(1, overage=REJECT).allowed
 

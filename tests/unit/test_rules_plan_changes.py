@@ -8,6 +8,7 @@ from tests.unit.scenario import (
     DAY,
     NOW,
     Scenario,
+    consumable,
     every,
     flag,
     lifetime,
@@ -16,10 +17,13 @@ from tests.unit.scenario import (
     per_entity,
     price,
     rolling,
+    seats,
 )
 from tollgate.domain.customers import MAX_GRANTS
 from tollgate.domain.errors import InvalidRequest, NotFound
 from tollgate.domain.periods import Interval
+from tollgate.domain.plan_grants import ALL_USAGES, Carried, CarryOver
+from tollgate.domain.plans import FreeTrial
 
 FEBRUARY, MARCH = ms("2026-02-01"), ms("2026-03-01")
 
@@ -33,13 +37,86 @@ class TestReplacing:
         customer.attach(monthly(1000))
         assert customer.remaining() == 1111
 
-    def test_an_upgrade_takes_the_usage_over(self) -> None:
+    @pytest.mark.parametrize("group", [None, "main"])
+    def test_no_group_is_one_group(self, group: str | None) -> None:
+        customer = Scenario()
+        free = customer.attach(monthly(10), group=group)
+        pro = customer.attach(monthly(1000), group=group, price=price(20))
+        assert (customer.status(free), customer.status(pro), customer.remaining()) == ("expired", "active", 1000)
+
+    def test_an_upgrade_grants_afresh(self) -> None:
         customer = Scenario()
         free = customer.attach(monthly(100), group="main", price=price(0))
         customer.track(30)
         pro = customer.attach(monthly(500), group="main", price=price(20))
         assert (customer.status(free), customer.status(pro)) == ("expired", "active")
-        assert customer.gru() == (500, 470, 30)
+        assert customer.gru() == (500, 500, 0)
+
+    def test_or_deducts_what_was_used_of_the_features_asked_for(self) -> None:
+        customer = Scenario()
+        customer.attach(monthly(100), monthly(100, "words"), group="main")
+        customer.track(30)
+        customer.track(40, "words")
+        some = CarryOver(Carried(True, frozenset({"words"})))
+        customer.attach(monthly(500), monthly(500, "words"), group="main", carry_over=some)
+        assert (customer.gru(), customer.gru("words")) == ((500, 500, 0), (500, 460, 40))
+
+    def test_or_brings_what_was_left_until_it_would_have_reset(self) -> None:
+        """Autumn: 70 left of 100, then a plan of 500, make 570."""
+        customer = Scenario()
+        customer.attach(monthly(100), group="main")
+        customer.track(30)
+        customer.later(10 * DAY)
+        customer.attach(monthly(500), group="main", carry_over=CarryOver(balances=Carried(True)))
+        assert customer.gru() == (570, 570, 0)
+        customer.track(20)
+        customer.now = FEBRUARY
+        assert customer.gru() == (500, 500, 0)
+
+    def test_what_is_owed_lessens_what_is_granted(self) -> None:
+        """Autumn: 20 over 100, then a plan of 500, leave 480."""
+        customer = Scenario()
+        customer.attach(consumable(100), group="main", price=price(10))
+        customer.track(120)
+        customer.attach(monthly(500), group="main", price=price(20), carry_over=CarryOver(balances=Carried(True)))
+        assert customer.ru() == (480, 0)
+        customer.now = FEBRUARY
+        assert customer.remaining() == 500
+
+    def test_seats_in_use_go_over_whatever_is_said(self) -> None:
+        customer = Scenario()
+        customer.attach(seats(5), group="main")
+        customer.track(3, "users")
+        customer.attach(seats(10), group="main", price=price(20))
+        assert customer.gru("users") == (10, 7, 3)
+
+    def test_seats_in_use_go_over_at_the_end_of_the_cycle_too(self) -> None:
+        customer = Scenario()
+        customer.attach(seats(10), group="main", price=price(20))
+        customer.track(3, "users")
+        customer.attach(seats(5), group="main")
+        customer.track(1, "users")
+        customer.now = FEBRUARY
+        assert customer.gru("users") == (5, 1, 4)
+
+    def test_a_plan_gives_its_allowance_once_in_a_cycle(self) -> None:
+        customer = Scenario()
+        customer.attach(monthly(100), plan="a")
+        customer.track(100)
+        customer.attach(monthly(100), plan="b")
+        customer.track(40)
+        customer.attach(monthly(100), plan="a")
+        assert customer.gru() == (100, 60, 40)
+        customer.now = FEBRUARY
+        assert customer.gru() == (100, 100, 0)
+
+    def test_an_upgrade_from_what_costs_nothing_starts_a_cycle(self) -> None:
+        customer = Scenario()
+        customer.attach(monthly(100), group="main")
+        customer.later(10 * DAY)
+        pro = customer.attach(monthly(500), group="main", price=price(20))
+        assert customer.subscription(pro).period(customer.now) == (customer.now, ms("2026-02-11"))
+        assert customer.grants()[0].next_reset_at == ms("2026-02-11")
 
     def test_an_upgrade_keeps_the_period(self) -> None:
         customer = Scenario()
@@ -68,25 +145,18 @@ class TestReplacing:
         assert customer.subscription(pro).period(customer.now) == (customer.now, ms("2026-02-11"))
         assert customer.grants()[0].next_reset_at == ms("2026-02-11")
 
-    def test_an_upgrade_may_start_afresh(self) -> None:
-        customer = Scenario()
-        customer.attach(monthly(100), group="main")
-        customer.track(30)
-        customer.attach(monthly(500), group="main", carry_usage=False)
-        assert customer.gru() == (500, 500, 0)
-
     def test_more_was_used_than_the_new_plan_grants(self) -> None:
         customer = Scenario()
         customer.attach(monthly(100), group="main")
         customer.track(80)
-        customer.attach(monthly(50), group="main")
+        customer.attach(monthly(50), group="main", carry_over=ALL_USAGES)
         assert customer.view() == (50, 0, 80, 0, 30)
 
     def test_an_upgrade_of_shares_takes_each_ones_usage_over(self) -> None:
         customer = Scenario(entities=2)
         customer.attach(per_entity(monthly(100)), group="main")
         customer.track(30, entity="e1")
-        customer.attach(per_entity(monthly(200)), group="main")
+        customer.attach(per_entity(monthly(200)), group="main", carry_over=ALL_USAGES)
         assert (customer.ru(entity="e1"), customer.ru(entity="e2")) == ((170, 30), (200, 0))
 
     def test_what_the_new_plan_does_not_grant_is_gone(self) -> None:
@@ -107,7 +177,7 @@ class TestReplacing:
         customer.track(30)
         with pytest.raises(InvalidRequest, match="already attached"):
             customer.attach(monthly(100), plan="pro")
-        customer.attach(monthly(100), plan="pro", items=(monthly(150), lifetime(5)))
+        customer.attach(monthly(100), plan="pro", items=(monthly(150), lifetime(5)))  # of one plan, use stays used
         assert (customer.status(first), customer.gru()) == ("expired", (155, 125, 30))
 
     def test_a_balance_holds_so_many_grants_and_no_more(self) -> None:
@@ -190,5 +260,74 @@ def test_an_upgrade_with_rollovers_and_usage_keeps_both() -> None:
     customer.now = FEBRUARY
     customer.track(700)
     assert (customer.rollovers(), customer.ru()) == ([0], (300, 700))
-    customer.attach(monthly(800, rollover=rolling(600)), group="main")
+    customer.attach(monthly(800, rollover=rolling(600)), group="main", carry_over=ALL_USAGES)
     assert customer.remaining() == 600
+
+
+class TestRenewal:
+    def test_attaching_what_is_to_end_lets_it_go_on(self) -> None:
+        customer = Scenario()
+        pro = customer.attach(monthly(500), plan="pro", price=price(20))
+        customer.track(30)
+        customer.cancel(pro, at_end=True)
+        customer.attach(monthly(500), plan="pro", price=price(20))
+        customer.now = FEBRUARY - 1
+        assert (customer.subscription(pro).expires_at, customer.gru()) == (None, (500, 470, 30))
+
+    def test_it_takes_a_downgrade_back(self) -> None:
+        customer = Scenario()
+        pro = customer.attach(monthly(500), plan="pro", price=price(20))
+        basic = customer.attach(monthly(50), plan="basic", price=price(5))
+        customer.attach(monthly(500), plan="pro", price=price(20))
+        assert (customer.status(pro), customer.subscription(pro).canceled_at) == ("active", None)
+        assert customer.status(basic) == "expired"
+
+
+class TestCancellation:
+    def test_nothing_that_costs_starts_after_it(self) -> None:
+        customer = Scenario()
+        pro = customer.attach(monthly(500), price=price(50))
+        basic = customer.attach(monthly(50), price=price(5))
+        customer.cancel(pro, at_end=True)
+        assert (customer.status(pro), customer.status(basic)) == ("active", "expired")
+        customer.now = FEBRUARY
+        assert (customer.status(pro), customer.may(1)) == ("expired", False)
+
+    def test_what_costs_nothing_starts_when_it_ends(self) -> None:
+        for at_end in (True, False):
+            customer = Scenario()
+            pro = customer.attach(monthly(500), price=price(50))
+            free = customer.attach(monthly(50))
+            customer.cancel(pro, at_end=at_end)
+            assert customer.status(free) == ("scheduled" if at_end else "active")
+            customer.now = FEBRUARY
+            assert (customer.status(pro), customer.remaining()) == ("expired", 50)
+
+    def test_of_what_was_to_follow_leaves_the_first_as_it_was(self) -> None:
+        """It was to end, though nothing were to follow: it still is."""
+        customer = Scenario()
+        pro = customer.attach(monthly(500), price=price(50))
+        customer.cancel(pro, at_end=True)
+        basic = customer.attach(monthly(50), price=price(5))
+        customer.cancel(basic, at_end=False)
+        assert (customer.subscription(pro).canceled_at, customer.subscription(pro).expires_at) == (NOW, FEBRUARY)
+
+
+class TestTrials:
+    TRIAL = FreeTrial(7, Interval.DAY)
+
+    def test_there_is_one_for_a_customer_and_a_plan(self) -> None:
+        customer = Scenario()
+        first = customer.attach(monthly(100), plan="pro", free_trial=self.TRIAL)
+        customer.cancel(first, at_end=False)
+        second = customer.attach(monthly(100), plan="pro", free_trial=self.TRIAL)
+        third = customer.attach(monthly(100), plan="other", free_trial=self.TRIAL)
+        assert [customer.subscription(id).trialing(NOW) for id in (second, third)] == [False, True]
+
+    def test_unless_the_attach_asks_for_another(self) -> None:
+        customer = Scenario()
+        first = customer.attach(monthly(100), plan="pro", free_trial=self.TRIAL)
+        customer.later(DAY)
+        customer.cancel(first, at_end=False)
+        again = customer.attach(monthly(100), plan="pro", free_trial=self.TRIAL, trial_again=True)
+        assert customer.subscription(again).trialing(customer.now)

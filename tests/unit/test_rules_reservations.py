@@ -33,6 +33,7 @@ from tollgate.domain.decisions import Decision, Overage, UseRequest
 from tollgate.domain.errors import InvalidRequest
 from tollgate.domain.holds import MAX_HOLDS
 from tollgate.domain.periods import Interval
+from tollgate.domain.plan_grants import ALL_USAGES
 from tollgate.domain.plans import PlanItem
 from tollgate.domain.reservations import HoldTerms, Reservation, finalize_hold, hold
 
@@ -401,14 +402,53 @@ class TestUsageLimits:
 
 
 class TestPlanChanges:
-    def test_what_belonged_to_a_grant_that_is_gone_lands_on_those_there_are(self) -> None:
+    def test_what_is_carried_over_is_held_of_the_new_plan(self) -> None:
+        customer = Reserving()
+        customer.attach(monthly(100), group="main")
+        customer.lock(30)
+        customer.attach(monthly(500), group="main", carry_over=ALL_USAGES)
+        assert customer.remaining() == 470
+        customer.release()
+        assert customer.remaining() == 500
+
+    def test_what_belonged_to_a_plan_that_is_gone_is_gone_with_it(self) -> None:
+        """Nothing of the new plan is given back that was never taken of it."""
         customer = Reserving()
         customer.attach(monthly(100), group="main")
         customer.lock(30)
         customer.attach(monthly(500), group="main")
-        assert customer.remaining() == 470
+        customer.used(20)
         customer.release()
-        assert customer.remaining() == 500
+        assert customer.gru() == (500, 480, 20)
+
+    @pytest.mark.parametrize(("final", "left"), [(90, 490), (80, 500), (50, 500)])
+    def test_only_what_is_more_than_was_held_lands_on_the_new_plan(self, final: int, left: int) -> None:
+        customer = Reserving()
+        customer.attach(monthly(100), group="main")
+        customer.lock(80)
+        customer.attach(monthly(500), group="main")
+        customer.confirm(final)
+        assert customer.remaining() == left
+
+    def test_a_hold_keeps_what_it_took_of_grants_that_stay(self) -> None:
+        customer = Reserving()
+        customer.attach(monthly(100), group="main")
+        customer.create("own", 50)
+        customer.lock(120)
+        customer.attach(monthly(500), group="main")
+        assert customer.gru() == (550, 530, 20)
+        customer.confirm(110)
+        assert customer.gru() == (550, 540, 10)
+
+    def test_what_was_held_of_a_grant_that_expires_is_gone_with_it(self) -> None:
+        customer = Reserving(monthly(100))
+        customer.create("gift", 50, expires_at=customer.now + HOUR)
+        customer.used(60)
+        customer.lock(70)
+        customer.later(HOUR)
+        before = customer.gru()
+        customer.release()
+        assert (before, customer.gru()) == ((100, 0, 100), (100, 40, 60))
 
     def test_overage_was_drawn_last_and_goes_back_first(self) -> None:
         customer = Reserving(lifetime(5), consumable(10))

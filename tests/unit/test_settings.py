@@ -23,9 +23,10 @@ def test_every_setting_comes_from_its_variable() -> None:
         "TOLLGATE_ENDPOINT_URL": "e",
         "TOLLGATE_RETENTION_DAYS": "7",
         "TOLLGATE_PERSIST_FREE_OVERAGE": "true",
+        "TOLLGATE_CARRY_OVER_USAGES": "true",
         "METRIC_ACCESS_POLICY": "any",
     }
-    assert Settings.from_environment(told) == Settings("t", "b", "u", "d", "e", 7, True, "any")
+    assert Settings.from_environment(told) == Settings("t", "b", "u", "d", "e", 7, True, True, "any")
     assert len(told) == len(Settings._fields)
 
 

@@ -162,10 +162,10 @@ class TestWhatWasToFollow:
         customer.uncancel(first)
         assert [customer.status(first), customer.status(second)] == ["active", "scheduled"]
 
-    def test_nor_is_one_of_two_plans_that_are_in_no_group(self) -> None:
+    def test_nor_is_one_of_two_plans_that_stack(self) -> None:
         customer = Scenario()
         first = customer.attach(monthly(10))
-        second = customer.attach(monthly(10), starts_at=NOW + DAY)
+        second = customer.attach(monthly(10), starts_at=NOW + DAY, stacks=True)
         customer.cancel(first, at_end=True)
         customer.uncancel(first)
         assert [customer.status(first), customer.status(second)] == ["active", "scheduled"]

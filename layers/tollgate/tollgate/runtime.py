@@ -228,10 +228,13 @@ def catalogs() -> Catalogs:
 @cache
 def customers() -> Customers:
     """The use cases of customers."""
+    from tollgate.domain.plan_grants import ALL_USAGES, FRESH
     from tollgate.store.customers import CustomerStore
-    from tollgate.usecases.customers import Customers
+    from tollgate.usecases.customers import Customers, PlanDefaults
 
-    return Customers(CustomerStore(table()), catalogs(), keeps_overage=settings().persists_free_overage)
+    known = settings()
+    defaults = PlanDefaults(known.persists_free_overage, ALL_USAGES if known.carries_usages else FRESH)
+    return Customers(CustomerStore(table()), catalogs(), defaults)
 
 
 @cache

@@ -36,6 +36,9 @@ class Settings(NamedTuple):
     # TOLLGATE_PERSIST_FREE_OVERAGE: `true` where a free grant that is overdrawn at a reset remains overdrawn by as
     # much (autumn.md 3.9). Default: false.
     persists_free_overage: bool = False
+    # TOLLGATE_CARRY_OVER_USAGES: `true` where a plan that takes another's place deducts what was used of the other,
+    # unless the attach says otherwise (management.md 6). Default: false.
+    carries_usages: bool = False
     # METRIC_ACCESS_POLICY: whether Lotus's metric_access grants access where `all` of a customer's subscriptions allow
     # more usage, or where `any` does. Default: all.
     metric_access_policy: str = "all"
@@ -52,6 +55,7 @@ class Settings(NamedTuple):
             endpoint_url=text("TOLLGATE_ENDPOINT_URL", ""),
             retention_days=int(text("TOLLGATE_RETENTION_DAYS") or 400),
             persists_free_overage=text("TOLLGATE_PERSIST_FREE_OVERAGE") == "true",
+            carries_usages=text("TOLLGATE_CARRY_OVER_USAGES") == "true",
             metric_access_policy=text("METRIC_ACCESS_POLICY") or "all",
         )
 

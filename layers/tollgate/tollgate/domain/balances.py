@@ -27,6 +27,7 @@ from tollgate.domain.grants import FOREVER, Grant, deduction_order, renewed
 from tollgate.domain.holds import Hold, forgotten, uncounted, undo
 from tollgate.domain.limits import NO_LIMITS, Limits, Window
 from tollgate.domain.quantities import ZERO
+from tollgate.domain.seats import as_time_passes
 
 UNBOUNDED = (
     Decimal(10) ** 17
@@ -52,6 +53,7 @@ class Balance(NamedTuple):
     - `spent`: used since the last computation. `fresh_until`: the first instant at which something changes by itself (a
       reset, an expiry, the end of a window or of a hold); NEVER_FRESH sends every use down the slow path.
     - `flag`: a boolean or static feature, held while it has a grant; there is nothing to spend.
+    - `allocated`: its use lasts until it is given back, whatever becomes of the grants that count it (`domain.seats`).
     - `limits`: spend and usage limits, and the thresholds that are watched. `holds`: the reservations that hold units.
 
     What else the customer holds decides the rest:
@@ -74,6 +76,7 @@ class Balance(NamedTuple):
     has_test_clock: bool = False
     unpooled: bool = False
     holds: tuple[Hold, ...] = ()
+    allocated: bool = False
 
     @property
     def feature_id(self) -> str:
@@ -137,12 +140,12 @@ def as_of(balance: Balance, now: int) -> Balance:
 def _passed(balance: Balance, now: int) -> Balance:
     """Grants, usage limits and holds as time alone changes them up to `now`. Nothing of the balance may be spent."""
     grants, whole = [], set()
-    for old in balance.grants:
+    for old in as_time_passes(balance.grants, now) if balance.allocated else balance.grants:
         grant = renewed(old, now)
         if grant is not None:
             grants.append(grant)
-            if grant.next_reset_at != old.next_reset_at:
-                whole.add(grant.id)
+        if grant is None or grant.next_reset_at != old.next_reset_at:
+            whole.add(old.id)
     limits = balance.limits
     if limits.windows:
         limits = limits._replace(windows=tuple(window.at(now) for window in limits.windows))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from tollgate.domain.balances import ENTITIES, Balance, BalanceKey, as_of, recomputed
 from tollgate.domain.controls import NO_CONTROLS, Controls, limits_for, usage_controls
@@ -14,6 +14,7 @@ from tollgate.domain.features import Catalog, FeatureType
 from tollgate.domain.grants import Grant
 from tollgate.domain.periods import Reset, last_boundary, next_boundary
 from tollgate.domain.plans import BasePrice, PlanItem
+from tollgate.domain.seats import placed
 
 MAX_GRANTS = 50  # of one balance: they make its item about 9 KB; with up to three, a write is one write unit
 
@@ -52,6 +53,13 @@ class Entity:
     controls: Controls = NO_CONTROLS
 
 
+class Ending(NamedTuple):
+    """When a subscription was canceled and when it ends (epoch ms); None: it was not, it does not."""
+
+    canceled_at: int | None = None
+    expires_at: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Subscription:
     """One customer's, or entity's, subscription to one version of a plan. Times are epoch ms; its status follows from
@@ -65,6 +73,8 @@ class Subscription:
     - `parent_id`: of an add-on, the subscription that it belongs to and ends with.
     - `filters`: it pays for, and counts, only uses whose properties have these values.
     - `extra`: fields that only other dialects show.
+    - `stacks`: it stands beside other plans that have no group, too.
+    - `before_change`: its ending as it was before the plan that is to follow it was scheduled; None: none is.
     """
 
     id: str
@@ -89,6 +99,8 @@ class Subscription:
     parent_id: str | None = None
     filters: tuple[tuple[str, str], ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
+    stacks: bool = False
+    before_change: Ending | None = None
 
     def status(self, now: int) -> str:
         """`scheduled`, `active` (a trial is active) or `expired`, at `now` (epoch ms)."""
@@ -144,6 +156,10 @@ class Holdings:
             raise NotFound("entity", entity_id)
         return found
 
+    def count_of(self, feature_id: str) -> Decimal:
+        """How many entities of this feature there are."""
+        return Decimal(sum(entity.feature_id == feature_id for entity in self.entities.values()))
+
     def active(self, now: int, entity_id: str | None = None) -> list[Subscription]:
         """The active subscriptions of the customer itself, or of one entity, the oldest first."""
         held = [s for s in self.subscriptions.values() if s.entity_id == entity_id and s.status(now) == "active"]
@@ -154,6 +170,7 @@ def with_grants(
     holdings: Holdings, catalog: Catalog, changes: Mapping[BalanceKey, tuple[Grant, ...]], now: int
 ) -> Holdings:
     """The holdings with the grants of these balances replaced, and everything that depends on them brought up to date.
+    The first grants of a feature that entities are of count those that exist.
 
     Raises InvalidRequest for more than MAX_GRANTS grants of one balance.
     """
@@ -161,10 +178,17 @@ def with_grants(
     for key, grants in changes.items():
         if len(grants) > MAX_GRANTS:
             raise InvalidRequest(f"A balance can hold at most {MAX_GRANTS} grants of feature {key.feature_id}")
-        flag = catalog.feature(key.feature_id).type.is_flag
-        old = balances.get(key) or Balance(key, flag=flag)
-        balances[key] = recomputed(as_of(old, now)._replace(grants=grants))
+        old = as_of(balances.get(key) or new_balance(key, catalog), now)
+        if old.allocated and not old.grants and not key.entity_id:
+            grants = placed(grants, holdings.count_of(key.feature_id))
+        balances[key] = recomputed(old._replace(grants=grants))
     return linked(replace(holdings, balances=balances), catalog, now)
+
+
+def new_balance(key: BalanceKey, catalog: Catalog) -> Balance:
+    """A balance without grants. Raises NotFound for an unknown feature."""
+    feature = catalog.feature(key.feature_id)
+    return Balance(key, flag=feature.type.is_flag, allocated=not feature.type.is_flag and not feature.consumable)
 
 
 def grants_of(holdings: Holdings, now: int) -> dict[BalanceKey, tuple[Grant, ...]]:
@@ -212,7 +236,7 @@ def linked(holdings: Holdings, catalog: Catalog, now: int) -> Holdings:
                 BalanceKey(id, entity_id) for id in held if any(c.rules_overage_of(id) for c in (controls, *plans))
             }
     for key in sorted(wanted - set(balances)):
-        balances[key] = Balance(key, flag=catalog.feature(key.feature_id).type.is_flag)
+        balances[key] = new_balance(key, catalog)
     by_level = {entity_id: (controls, plans) for entity_id, controls, plans in levels}
     for key, balance in balances.items():
         controls, plans = by_level.get(key.entity_id, (NO_CONTROLS, []))
@@ -242,7 +266,8 @@ def _same_links(known: Balance, balance: Balance, now: int) -> bool:
     itself.
     """
     seen = as_of(balance, now).limits if balance.limits.windows else balance.limits
-    return known._replace(limits=balance.limits) == balance and known.limits == seen and balance != Balance(balance.key)
+    empty = Balance(balance.key, allocated=balance.allocated)
+    return known._replace(limits=balance.limits) == balance and known.limits == seen and balance != empty
 
 
 def _relinked(known: Balance, balance: Balance, now: int) -> Balance:

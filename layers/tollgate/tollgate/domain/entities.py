@@ -10,12 +10,13 @@ from decimal import Decimal
 
 from tollgate.domain.balances import BalanceKey
 from tollgate.domain.customers import Entity, Holdings, changed_grants, grants_of, with_grants
-from tollgate.domain.drawing import draw, pay_back_overage, push, refill, started, with_usage_counted
-from tollgate.domain.errors import AlreadyExists
+from tollgate.domain.drawing import any_grant, pay_back_overage, refill, started, with_usage_counted
+from tollgate.domain.errors import AlreadyExists, LimitReached
 from tollgate.domain.features import Catalog, Feature
 from tollgate.domain.grants import Grant, deduction_order
 from tollgate.domain.periods import sooner
 from tollgate.domain.plan_grants import granted_by
+from tollgate.domain.seats import placed, seats_left
 
 
 def add_entity(
@@ -24,7 +25,7 @@ def add_entity(
     """The holdings with one more entity: its share of each plan that grants per entity, and one seat of its feature
     used.
 
-    Raises AlreadyExists, or NotFound for its feature.
+    Raises AlreadyExists, NotFound for its feature, or LimitReached where its plan sells no more seats.
     """
     if entity.id in holdings.entities:
         raise AlreadyExists("entity", entity.id)
@@ -37,7 +38,7 @@ def add_entity(
         for key, grants in granted_by(subscription, (entity,), catalog, now, keeps_overage).items():
             if key.entity_id == entity.id:
                 changes[key] = (*changes.get(key, ()), *grants)
-    _count_seat(changes, feature, Decimal(1))
+    _take_seat(holdings, changes, feature)
     return with_grants(holdings, catalog, changed_grants(holdings, changes, now), now)
 
 
@@ -58,21 +59,34 @@ def remove_entity(holdings: Holdings, catalog: Catalog, entity_id: str, now: int
     holdings = replace(holdings, entities=entities, subscriptions=subscriptions, balances=balances)
     changes = grants_of(holdings, now)
     if entity.feature_id in catalog.features:
-        _count_seat(changes, catalog.features[entity.feature_id], Decimal(-1))
+        _give_back_seat(changes, catalog.features[entity.feature_id])
     return with_grants(holdings, catalog, changed_grants(holdings, changes, now), now)
 
 
-def _count_seat(changes: dict[BalanceKey, tuple[Grant, ...]], feature: Feature, amount: Decimal) -> None:
-    """Counts one entity more (or less) as a use of its feature, where the customer holds it; in place."""
+def _take_seat(holdings: Holdings, changes: dict[BalanceKey, tuple[Grant, ...]], feature: Feature) -> None:
+    """Counts one entity more as a use of its feature, where the customer holds it; in place.
+
+    Raises InvalidRequest where the plan sells no seat beyond those that are taken. Free seats may run out.
+    """
+    key = BalanceKey(feature.id)
+    grants = changes.get(key, ())
+    if feature.consumable or not grants:
+        return
+    live = tuple(grant for grant in grants if started(grant)) or grants
+    room = seats_left(live, holdings.balances[key].limits)
+    if room is not None and room < 1:
+        raise LimitReached(f"Customer {holdings.customer.id} has no seat of feature {feature.id} left")
+    before = tuple(sorted(grants, key=deduction_order))
+    changes[key] = with_usage_counted(before, placed(before, Decimal(1)), Decimal(1))
+
+
+def _give_back_seat(changes: dict[BalanceKey, tuple[Grant, ...]], feature: Feature) -> None:
+    """Counts one entity less; in place."""
     key = BalanceKey(feature.id)
     grants = tuple(sorted(changes.get(key, ()), key=deduction_order))
-    if feature.consumable or not any(grant.starts_at is None for grant in grants):
+    if feature.consumable or not grants:
         return
-    if amount > 0:
-        drawn, left = draw(grants, amount)
-        drawn = push(drawn, left, started) if left else drawn
-    else:
-        drawn, left = pay_back_overage(grants, -amount)
-        drawn, left = refill(drawn, left)
-        amount += left
-    changes[key] = with_usage_counted(grants, drawn, amount)
+    may = started if any(started(grant) for grant in grants) else any_grant
+    drawn, left = pay_back_overage(grants, Decimal(1), may)
+    drawn, left = refill(drawn, left, may)
+    changes[key] = with_usage_counted(grants, drawn, left - 1)

@@ -9,7 +9,7 @@ hold.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -86,6 +86,34 @@ def forgotten(holds: Iterable[Hold], grant_ids: set[str]) -> tuple[Hold, ...]:
         hold._replace(
             parts=tuple(p for p in hold.parts if p.rollover is not None or p.grant_id not in grant_ids),
             used_elsewhere=tuple(entry for entry in hold.used_elsewhere if entry[0] not in grant_ids),
+        )
+        for hold in holds
+    )
+
+
+Heir = tuple[str | None, str | None]
+"""The grant that counts from now on what a hold drew from another grant itself (None: none does), and from its
+rollovers."""
+
+
+def inherited(holds: Iterable[Hold], heirs: Mapping[str, Heir]) -> tuple[Hold, ...]:
+    """The holds, with what they drew from grants that are gone as a part of each one's heir; where there is none, it is
+    gone with the grant."""
+
+    def moved(part: Part) -> Part | None:
+        if part.grant_id not in heirs:
+            return part
+        heir = heirs[part.grant_id][0 if part.rollover is None else 1]
+        return None if heir is None else part._replace(grant_id=heir)
+
+    def counted(entry: tuple[str, Decimal]) -> tuple[str, Decimal] | None:
+        heir = heirs[entry[0]][0] if entry[0] in heirs else entry[0]
+        return None if heir is None else (heir, entry[1])
+
+    return tuple(
+        hold._replace(
+            parts=tuple(new for part in hold.parts if (new := moved(part))),
+            used_elsewhere=tuple(kept for entry in hold.used_elsewhere if (kept := counted(entry))),
         )
         for hold in holds
     )

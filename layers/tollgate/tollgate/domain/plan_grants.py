@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ from tollgate.domain.features import Catalog, Feature
 from tollgate.domain.grants import Grant, deduction_order, trimmed
 from tollgate.domain.limits import NO_LIMITS
 from tollgate.domain.meters import resets
-from tollgate.domain.periods import Reset, next_boundary
+from tollgate.domain.periods import Reset, next_boundary, sooner
 from tollgate.domain.plans import PREPAID, USAGE_BASED, PlanItem
 from tollgate.domain.quantities import ZERO
 
@@ -127,13 +127,72 @@ def _shown(item: PlanItem) -> dict[str, object] | None:
     return {name: value for name, value in full.items() if value is not None}
 
 
-def carried(old: tuple[Grant, ...], new: tuple[Grant, ...], keep_anchor: bool) -> tuple[Grant, ...]:
-    """New grants with what was used of the old ones, and their rollovers cut to the new rule (S179).
+# ------------------------------------------------------------------ what goes over from the plan before
 
-    A grant that resets as an old one did takes over its period, and of what was used of it as much as it grants; the
-    rest is drawn anew.
+
+class Carried(NamedTuple):
+    """For which consumable features something is carried over: for all, or for these; for none where not `enabled`."""
+
+    enabled: bool = False
+    feature_ids: frozenset[str] | None = None
+
+    def covers(self, feature_id: str) -> bool:
+        """Whether it is carried over for this feature."""
+        return self.enabled and (self.feature_ids is None or feature_id in self.feature_ids)
+
+
+class CarryOver(NamedTuple):
+    """What a plan that takes another's place at once takes over from it, of consumable features: the `usages` are
+    deducted from what it grants; the `balances` are what was left, and lapse at the next reset."""
+
+    usages: Carried = Carried()
+    balances: Carried = Carried()
+
+
+FRESH = CarryOver()
+ALL_USAGES = CarryOver(Carried(True))
+
+
+class Succession(NamedTuple):
+    """The grants that take the place of others, and for the id of each of those, the grant on which holds of it count
+    from now on: what was drawn from the grant itself (None: on none), and what was drawn from its rollovers."""
+
+    grants: tuple[Grant, ...]
+    heirs: Mapping[str, tuple[str | None, str | None]]
+
+
+def succeeding(old: tuple[Grant, ...], new: tuple[Grant, ...], *, takes_usage: bool, keeps_anchor: bool) -> Succession:
+    """New grants of a consumable feature in the place of `old` ones, with their rollovers cut to the new rule (S179).
+
+    With `takes_usage`, a grant that resets as an old one did takes as much of what was used of that as it grants; the
+    rest is drawn anew. With `keeps_anchor` it takes over that grant's period.
     """
     heirs = sorted(new, key=deduction_order)
+    if keeps_anchor:
+        heirs = [_in_period_of(next((o for o in old if _twins(o, heir)), None), heir) for heir in heirs]
+    drawn = _with_usage(old, heirs) if takes_usage else tuple(heirs)
+    twin = {was.id: next((heir.id for heir in heirs if heir.reset == was.reset), heirs[0].id) for was in old}
+    number = next((n for n, grant in enumerate(drawn) if grant.rollover), 0)
+    heir = drawn[number]
+    rollovers = tuple(rollover for grant in old for rollover in grant.rollovers)
+    if rollovers and heir.rollover:
+        rollovers = trimmed(rollovers, heir.rollover, heir.granted + heir.prepaid)
+    if rollovers:
+        drawn = (*drawn[:number], heir._replace(rollovers=rollovers), *drawn[number + 1 :])
+    return Succession(drawn, {was.id: (twin[was.id] if takes_usage else None, heir.id) for was in old})
+
+
+def _twins(old: Grant, new: Grant) -> bool:
+    return old.reset == new.reset and old.next_reset_at is not None
+
+
+def _in_period_of(old: Grant | None, new: Grant) -> Grant:
+    return new._replace(anchor=old.anchor, next_reset_at=old.next_reset_at) if old else new
+
+
+def _with_usage(old: tuple[Grant, ...], heirs: list[Grant]) -> tuple[Grant, ...]:
+    """The heirs with all that was used of the old grants, and what their meters remember of it."""
+    heirs = list(heirs)
     left = ZERO
     for was in sorted(old, key=deduction_order):
         number = next((n for n, grant in enumerate(heirs) if grant.reset == was.reset and not grant.used), None)
@@ -143,32 +202,46 @@ def carried(old: tuple[Grant, ...], new: tuple[Grant, ...], keep_anchor: bool) -
             part = was.used if heirs[number].unlimited else min(was.used, max(ZERO, heirs[number].total))
             heirs[number] = heirs[number]._replace(used=part)
             left += was.used - part
-    grants = []
-    counted: dict[str, Grant] = {}
-    for grant in heirs:
-        twin = next((o for o in old if o.reset == grant.reset and o.next_reset_at is not None), None)
-        if twin and keep_anchor:
-            grant = grant._replace(anchor=twin.anchor, next_reset_at=twin.next_reset_at)
-        counted[grant.id] = twin or old[0]
-        grants.append(grant)
-    drawn = tuple(grants)
+    counted = {heir.id: next((o for o in old if _twins(o, heir)), old[0]) for heir in heirs}
+    drawn = tuple(heirs)
     if left > 0:
         drawn, left = draw(drawn, left)
         if left:
             drawn, left = draw_overage(drawn, left, overage_cap(NO_LIMITS))
-        if left:
-            drawn = push(drawn, left, any_grant)
-    elif left < 0:
+    if left:
         drawn = push(drawn, left, any_grant)
-    drawn = tuple(
+    return tuple(
         grant._replace(used_elsewhere=counted[grant.id].counted - grant.used, meters=counted[grant.id].meters)
         for grant in drawn
     )
-    rollovers = tuple(rollover for grant in old for rollover in grant.rollovers)
-    if not rollovers:
-        return drawn
-    number = next((n for n, grant in enumerate(drawn) if grant.rollover), 0)
-    heir = drawn[number]
-    if heir.rollover:
-        rollovers = trimmed(rollovers, heir.rollover, heir.granted + heir.prepaid)
-    return (*drawn[:number], heir._replace(rollovers=rollovers), *drawn[number + 1 :])
+
+
+def brought_over(
+    old: tuple[Grant, ...], new: tuple[Grant, ...], subscription: Subscription, lapses_at: int | None
+) -> tuple[Grant, ...]:
+    """`new`, with what was left of the `old` grants beside them, each until it would have reset (else until
+    `lapses_at`, in epoch ms). What was overdrawn lessens the new ones until they reset."""
+    loose = tuple(
+        Grant(
+            id=f"{subscription.id}:left:{number}",
+            plan_id=None,
+            subscription_id=None,
+            granted=was.remaining,
+            anchor=subscription.created_at,
+            expires_at=_lapse(was, lapses_at),
+            created_at=subscription.created_at,
+            entity_share=was.entity_share,
+            filters=was.filters,
+        )
+        for number, was in enumerate(old)
+        if was.remaining > 0
+    )
+    owed = sum((was.overdrawn for was in old), ZERO)
+    if owed and new:
+        new = (new[0]._replace(adjustment=new[0].adjustment - owed), *new[1:])
+    return (*new, *loose)
+
+
+def _lapse(grant: Grant, lapses_at: int | None) -> int | None:
+    end = grant.next_reset_at or lapses_at
+    return grant.expires_at if end is None else sooner(grant.expires_at, end)

@@ -1,7 +1,7 @@
 """Subscribing to plans: what attaching, changing and canceling them does to a customer's holdings.
 
-Every function takes the holdings and gives the holdings after it; balances follow in the same step. `now` is the
-customer's time.
+`plan_changes` decides; here the holdings follow, balances in the same step. Every function takes the holdings and gives
+the holdings after it. `now` is the customer's time.
 """
 
 from __future__ import annotations
@@ -9,23 +9,36 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
-from tollgate.domain.balances import BalanceKey
-from tollgate.domain.customers import Holdings, Subscription, changed_grants, grants_of, linked, with_grants
+from tollgate.domain.balances import BalanceKey, as_of
+from tollgate.domain.customers import Ending, Holdings, Subscription, changed_grants, grants_of, linked, with_grants
 from tollgate.domain.errors import AlreadyExists, Conflict, InvalidInput, InvalidRequest, NotFound
 from tollgate.domain.features import Catalog
 from tollgate.domain.grants import Grant
+from tollgate.domain.holds import Heir, inherited
 from tollgate.domain.periods import Reset, after, sooner
-from tollgate.domain.plan_grants import carried, granted_by
+from tollgate.domain.plan_changes import (
+    Rivalry,
+    cost_of,
+    had_trial,
+    held_in_cycle,
+    is_downgrade,
+    rivals,
+    running,
+)
+from tollgate.domain.plan_grants import FRESH, CarryOver, brought_over, granted_by, succeeding
 from tollgate.domain.plans import PREPAID, FreeTrial, Plan, PlanItem
+from tollgate.domain.quantities import ZERO
+from tollgate.domain.seats import kept_together
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
     """How a plan is attached. Times in ms; `quantities` by feature, the included units among them.
 
-    `carry_usage` None carries it over from a plan that is replaced; `items` are granted in place of the plan's own.
+    `carry_over` is what it takes over from a plan that it replaces (None: as the environment says, which is nothing
+    unless told); `items` are granted in place of the plan's own.
     """
 
     entity_id: str | None = None
@@ -35,17 +48,22 @@ class Terms:
     ends_at: int | None = None
     anchor: int | None = None
     free_trial: FreeTrial | None = None
-    schedule: str | None = (
-        None  # immediate | end_of_cycle; None: an upgrade at once, a downgrade at the end of the cycle
-    )
-    carry_usage: bool | None = None
+    trial_again: bool = False  # though the customer has had a trial of the plan
+    schedule: str | None = None  # immediate | end_of_cycle; None: as `plan_changes` says
+    carry_over: CarryOver | None = None
     keeps_overage: bool = False
     backdate: bool = False  # `starts_at` may be in the past
     restart: bool = False  # a plan that takes another's place starts a billing cycle of its own
+    stacks: bool = False  # it stands beside other plans that have no group
     cycle: Reset | None = None  # in place of the plan's own
     parent_id: str | None = None
     filters: tuple[tuple[str, str], ...] = ()  # only uses whose properties have these values count
     extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def changes_plan(self) -> bool:
+        """Whether they ask for something that a subscription to the same plan would not have."""
+        return self.items is not None or bool(self.quantities)
 
 
 NO_TERMS = Terms()
@@ -55,11 +73,12 @@ Filters = tuple[tuple[str, str], ...]
 def attach(
     holdings: Holdings, plan: Plan, catalog: Catalog, subscription_id: str, now: int, terms: Terms = NO_TERMS
 ) -> Holdings:
-    """The holdings with one more subscription, and the grants of its plan.
+    """The holdings with one more subscription and the grants of its plan; or, for a plan that was to end, with that
+    subscription going on.
 
-    A main plan replaces the main plan of its group (and itself) that has the same filters, carrying usage over
-    (management.md 6 (billing.attach)). Raises NotFound for an unknown entity, InvalidRequest where just this is
-    attached already, Conflict where the plan is held with filters that overlap, InvalidInput for terms that misfit.
+    What becomes of the main plan that is held is in `plan_changes`. Raises NotFound for an unknown entity,
+    InvalidRequest where just this is attached already, Conflict where the plan is held with filters that overlap,
+    InvalidInput for terms that misfit.
     """
     if terms.entity_id is not None:
         holdings.entity(terms.entity_id)
@@ -67,12 +86,23 @@ def attach(
         raise AlreadyExists("subscription", subscription_id)
     items = plan.items if terms.items is None else tuple(_scoped(item, plan) for item in terms.items)
     _check_quantities(items, terms.quantities)
-    replaced = _replaced(holdings, plan, terms, now)
-    starts_at = _starts_at(plan, replaced, terms, now)
+    own = Rivalry(plan.id, plan.group, terms.entity_id, plan.add_on, terms.stacks, frozenset(terms.filters))
+    _check_overlap(holdings, own, now)
+    same = _same_plan(rivals(holdings, own, now), plan, terms)
+    if same is not None:
+        if same.canceled_at is None:
+            raise InvalidRequest(f"Plan {plan.id} is already attached to customer {holdings.customer.id}")
+        return uncancel(holdings, catalog, same.id, now)
+    for waiting in rivals(holdings, own, now):
+        if waiting.status(now) == "scheduled":
+            holdings = _taken_back(holdings, catalog, waiting, now)
+    replaced = rivals(holdings, own, now)
+    current = running(replaced, now)
+    starts_at = _starts_at(plan, items, current, catalog, _When(terms, now))
     if terms.ends_at is not None and terms.ends_at <= starts_at:
         raise InvalidInput("ends_at", "must be later than the start")
-    trial = terms.free_trial
-    trial_ends_at = after(starts_at, trial.interval, trial.length) if trial else None
+    trial = terms.free_trial if terms.trial_again or not had_trial(holdings, plan.id) else None
+    terms = replace(terms, free_trial=trial)
     subscription = Subscription(
         id=subscription_id,
         plan_id=plan.id,
@@ -88,42 +118,20 @@ def attach(
         controls=plan.controls,
         price=plan.price,
         cycle=terms.cycle or plan.cycle,
-        anchor=_anchor(plan, replaced, terms, starts_at, now),
+        anchor=starts_at,
         expires_at=terms.ends_at,
         ends_at=terms.ends_at,
-        trial_ends_at=trial_ends_at,
+        trial_ends_at=after(starts_at, trial.interval, trial.length) if trial else None,
         parent_id=terms.parent_id,
-        filters=tuple(sorted(set(terms.filters))),
+        filters=tuple(sorted(own.filters)),
         extra=terms.extra,
+        stacks=terms.stacks,
     )
-    changes = grants_of(holdings, now)
-    ended = [
-        replace(
-            old,
-            canceled_at=old.canceled_at or now,
-            expires_at=sooner(old.expires_at, starts_at if old.started_at < starts_at else now),
-        )
-        for old in replaced
-    ]
-    granted = granted_by(subscription, holdings.entities.values(), catalog, now, terms.keeps_overage)
-    carry = starts_at <= now and terms.carry_usage is not False
-    ends: dict[str | None, int] = {old.id: sooner(old.expires_at, starts_at) for old in ended}
-    for key in {*granted, *changes}:
-        grants = changes.get(key, ())
-        old_grants = tuple(grant for grant in grants if grant.subscription_id in ends)
-        ending = (
-            grant._replace(expires_at=sooner(grant.expires_at, ends[grant.subscription_id]))
-            if grant.subscription_id in ends
-            else grant
-            for grant in grants
-        )
-        kept = tuple(grant for grant in ending if grant.expires_at is None or grant.expires_at > now)
-        new_grants = granted.get(key, ())
-        if carry and old_grants and new_grants:
-            new_grants = carried(old_grants, new_grants, terms.anchor is None and not terms.restart)
-        changes[key] = (*kept, *new_grants)
-    subscriptions = {**holdings.subscriptions, **{old.id: old for old in ended}, subscription.id: subscription}
-    return _with(holdings, catalog, subscriptions, changes, now)
+    subscription = replace(subscription, anchor=_anchor(subscription, current, catalog, terms, now))
+    if starts_at > now:
+        return _scheduled(holdings, catalog, subscription, now, keeps_overage=terms.keeps_overage)
+    again = held_in_cycle(holdings, own, current, now)
+    return _replacing(holdings, catalog, subscription, replaced, _Handover(terms, now, again, current))
 
 
 def update_quantities(
@@ -154,26 +162,37 @@ def cancel(holdings: Holdings, catalog: Catalog, subscription_id: str, now: int,
     """The holdings with a subscription that ends now, or at the end of its cycle (of its trial, if that is running),
     and its add-ons with it.
 
-    What a plan that has not started yet was to replace goes on.
+    What a plan that has not started yet was to replace is as it was before. A plan that was to follow starts when this
+    one ends, if it costs nothing; else it never starts.
     """
     subscription = _held(holdings, subscription_id, now)
-    period = subscription.period(now)
+    if subscription.status(now) == "scheduled":
+        return _taken_back(holdings, catalog, subscription, now)
     ends_at = now
-    if at_end and subscription.started_at <= now:
-        if subscription.trialing(now):
-            ends_at = subscription.trial_ends_at or now
-        elif period:
-            ends_at = period[1]
+    period = subscription.period(now)
+    if at_end and subscription.trialing(now):
+        ends_at = subscription.trial_ends_at or now
+    elif at_end and period:
+        ends_at = period[1]
+    ending = Ending(now, sooner(subscription.expires_at, ends_at))
+    follows = False
+    for follower in rivals(holdings, Rivalry.of(subscription), now):
+        if follower.id == subscription_id or follower.status(now) != "scheduled":
+            continue
+        if cost_of(follower.price, follower.items, catalog.features).free:
+            holdings = _moved(holdings, catalog, follower, ending.expires_at or now, now)
+            follows = True
+        else:
+            holdings = _taken_back(holdings, catalog, follower, now)
     for other in list(holdings.subscriptions.values()):
-        own = other.id == subscription_id or (other.parent_id == subscription_id and other.status(now) != "expired")
-        if own:
+        if other.id == subscription_id:
+            ended = replace(other, canceled_at=now, expires_at=ending.expires_at)
+            holdings = _with_subscription(
+                holdings, catalog, replace(ended, before_change=ending if follows else None), now
+            )
+        elif other.parent_id == subscription_id and other.status(now) != "expired":
             ended = replace(other, canceled_at=now, expires_at=sooner(other.expires_at, ends_at))
-            holdings = _ending(holdings, catalog, ended, now)
-    if subscription.started_at <= now:
-        return holdings
-    for other in list(holdings.subscriptions.values()):
-        if _rivals(other, subscription) and other.expires_at == subscription.started_at:
-            holdings = _ending(holdings, catalog, replace(other, canceled_at=None, expires_at=other.ends_at), now)
+            holdings = _with_subscription(holdings, catalog, ended, now)
     return holdings
 
 
@@ -185,10 +204,19 @@ def uncancel(holdings: Holdings, catalog: Catalog, subscription_id: str, now: in
     subscription = _held(holdings, subscription_id, now)
     if subscription.canceled_at is None:
         raise InvalidRequest(f"Subscription {subscription_id} is not canceled")
+    for other in rivals(holdings, Rivalry.of(subscription), now):
+        if other.id != subscription_id and other.status(now) == "scheduled":
+            holdings = _taken_back(holdings, catalog, other, now)
+    goes_on = replace(
+        holdings.subscriptions[subscription_id], canceled_at=None, expires_at=subscription.ends_at, before_change=None
+    )
+    holdings = _with_subscription(holdings, catalog, goes_on, now)
     for other in list(holdings.subscriptions.values()):
-        if _rivals(other, subscription) and other.status(now) == "scheduled":
-            holdings = _ending(holdings, catalog, replace(other, canceled_at=now, expires_at=now), now)
-    return _ending(holdings, catalog, replace(subscription, canceled_at=None, expires_at=subscription.ends_at), now)
+        ends_with_it = other.parent_id == subscription_id and other.canceled_at == subscription.canceled_at
+        if ends_with_it and other.status(now) != "expired":
+            kept = replace(other, canceled_at=None, expires_at=other.ends_at)
+            holdings = _with_subscription(holdings, catalog, kept, now)
+    return holdings
 
 
 # ------------------------------------------------------------------ parts
@@ -214,40 +242,16 @@ def _held(holdings: Holdings, subscription_id: str, now: int) -> Subscription:
     return found
 
 
-def _rivals(one: Subscription, other: Subscription) -> bool:
-    """Whether two subscriptions cannot both run: main plans of one group, or the same main plan."""
-    if one.id == other.id or one.add_on or other.add_on or one.entity_id != other.entity_id:
-        return False
-    if one.filters != other.filters:
-        return False
-    return one.plan_id == other.plan_id or (one.group is not None and one.group == other.group)
-
-
-def _replaced(holdings: Holdings, plan: Plan, terms: Terms, now: int) -> list[Subscription]:
-    if plan.add_on:
-        return []
-    found = []
+def _check_overlap(holdings: Holdings, own: Rivalry, now: int) -> None:
     for held in holdings.subscriptions.values():
-        if held.add_on or held.entity_id != terms.entity_id or held.status(now) == "expired":
+        if own.add_on or held.add_on or held.plan_id != own.plan_id or held.entity_id != own.entity_id:
             continue
-        if set(held.filters) != set(terms.filters):
-            if held.plan_id == plan.id and nested(held.filters, terms.filters):
-                raise Conflict(
-                    f"Plan {plan.id} is attached to customer {holdings.customer.id} with filters that overlap"
-                )
+        if held.status(now) == "expired" or frozenset(held.filters) == own.filters:
             continue
-        if held.plan_id == plan.id or (plan.group is not None and held.group == plan.group):
-            same = held.plan_id == plan.id and held.plan_version == plan.version
-            if (
-                same
-                and held.canceled_at is None
-                and terms.items is None
-                and not terms.quantities
-                and not held.quantities
-            ):
-                raise InvalidRequest(f"Plan {plan.id} is already attached to customer {holdings.customer.id}")
-            found.append(held)
-    return found
+        if nested(held.filters, tuple(own.filters)):
+            raise Conflict(
+                f"Plan {own.plan_id} is attached to customer {holdings.customer.id} with filters that overlap"
+            )
 
 
 def nested(one: Filters, other: Filters) -> bool:
@@ -255,46 +259,195 @@ def nested(one: Filters, other: Filters) -> bool:
     return set(one) <= set(other) or set(other) <= set(one)
 
 
-def _starts_at(plan: Plan, replaced: list[Subscription], terms: Terms, now: int) -> int:
+def _same_plan(found: list[Subscription], plan: Plan, terms: Terms) -> Subscription | None:
+    """The subscription to just this plan that is held, where nothing is to be different."""
+    if terms.changes_plan:
+        return None
+    found = [s for s in found if not (terms.stacks and s.canceled_at is not None)]
+    return next((s for s in found if (s.plan_id, s.plan_version) == (plan.id, plan.version) and not s.quantities), None)
+
+
+class _When(NamedTuple):
+    """When a plan was asked for: by these terms, now."""
+
+    terms: Terms
+    now: int
+
+
+def _starts_at(
+    plan: Plan, items: tuple[PlanItem, ...], current: Subscription | None, catalog: Catalog, when: _When
+) -> int:
     """When the plan starts: as asked, else at once; a downgrade at the end of the running cycle."""
+    terms, now = when
     if terms.starts_at is not None:
         return terms.starts_at if terms.backdate else max(now, terms.starts_at)
-    running = _running(replaced, now)
-    if running is None or terms.schedule == "immediate":
+    if current is None or terms.schedule == "immediate":
         return now
-    downgrade = bool(plan.price and running.price and plan.price.monthly < running.price.monthly)
-    period = running.period(now)
-    if period and (terms.schedule == "end_of_cycle" or (terms.schedule is None and downgrade)):
-        return period[1]
-    return now
+    waits = terms.schedule == "end_of_cycle" or (
+        current.plan_id != plan.id
+        and is_downgrade(
+            cost_of(current.price, current.items, catalog.features), cost_of(plan.price, items, catalog.features)
+        )
+    )
+    period = current.period(now)
+    return sooner(current.expires_at, period[1]) if waits and period else now
 
 
-def _anchor(plan: Plan, replaced: list[Subscription], terms: Terms, starts_at: int, now: int) -> int:
+def _anchor(subscription: Subscription, current: Subscription | None, catalog: Catalog, terms: Terms, now: int) -> int:
     """What the plan's cycles are counted from: as asked, else what those of the running plan are, if it goes on from
-    there with the same cycle, else its start."""
+    there with the same cycle, else its start.
+
+    A plan that costs something starts cycles of its own where what it replaces costs nothing.
+    """
     if terms.anchor is not None:
         return terms.anchor
-    running = _running(replaced, now)
-    afresh = terms.restart or terms.free_trial or terms.carry_usage is False
-    if running is None or afresh or running.trialing(now) or running.cycle != plan.cycle:
-        return starts_at
-    return running.cycle_anchor
+    if current and current.cycle == subscription.cycle and _goes_on(subscription, current, catalog, terms, now):
+        return current.cycle_anchor
+    return subscription.started_at
 
 
-def _running(replaced: list[Subscription], now: int) -> Subscription | None:
-    return next((old for old in replaced if old.status(now) == "active"), None)
+def _goes_on(
+    subscription: Subscription, current: Subscription | None, catalog: Catalog, terms: Terms, now: int
+) -> bool:
+    """Whether a plan goes on in the periods of the plan that it replaces."""
+    if current is None or terms.anchor is not None or terms.restart or terms.free_trial or current.trialing(now):
+        return False
+    was_free = cost_of(current.price, current.items, catalog.features).free
+    return not was_free or cost_of(subscription.price, subscription.items, catalog.features).free
 
 
-def _ending(holdings: Holdings, catalog: Catalog, subscription: Subscription, now: int) -> Holdings:
-    """The holdings with this state of a subscription, its grants ending with it."""
+def _scheduled(
+    holdings: Holdings, catalog: Catalog, subscription: Subscription, now: int, *, keeps_overage: bool
+) -> Holdings:
+    """The holdings with a subscription that starts later; what runs until then ends when it does."""
+    at = subscription.started_at
+    for held in rivals(holdings, Rivalry.of(subscription), now):
+        ending = Ending(held.canceled_at, held.expires_at)
+        ended = replace(
+            held, canceled_at=held.canceled_at or now, expires_at=sooner(held.expires_at, at), before_change=ending
+        )
+        holdings = _with_subscription(holdings, catalog, ended, now)
+    changes = grants_of(holdings, now)
+    granted = granted_by(subscription, holdings.entities.values(), catalog, now, keeps_overage)
+    for key, grants in granted.items():
+        changes[key] = (*changes.get(key, ()), *grants)
+    return _with(holdings, catalog, {**holdings.subscriptions, subscription.id: subscription}, changes, now)
+
+
+class _Handover(NamedTuple):
+    """How a plan takes another's place now. `again`: the customer has held it in this cycle before. `current`: the
+    subscription that ran."""
+
+    terms: Terms
+    now: int
+    again: bool
+    current: Subscription | None
+
+
+def _replacing(
+    holdings: Holdings,
+    catalog: Catalog,
+    subscription: Subscription,
+    replaced: list[Subscription],
+    handover: _Handover,
+) -> Holdings:
+    """The holdings with a subscription that runs, in the place of those that it replaces."""
+    terms, now, again, current = handover
+    carry = terms.carry_over or FRESH
+    end = max((old.started_at for old in replaced), default=now)
+    end = subscription.started_at if end < subscription.started_at else now
+    gone = {old.id for old in replaced}
+    granted = granted_by(subscription, holdings.entities.values(), catalog, now, terms.keeps_overage)
+    takes_all = again or any(old.plan_id == subscription.plan_id for old in replaced)
+    keeps_anchor = _goes_on(subscription, current, catalog, terms, now)
+    period = current.period(now) if current else None
+    changes = grants_of(holdings, now)
+    heirs: dict[BalanceKey, Mapping[str, Heir]] = {}
+    for key in {*granted, *changes}:
+        held = changes.get(key, ())
+        old = tuple(grant for grant in held if grant.subscription_id in gone)
+        kept = tuple(grant for grant in held if grant.subscription_id not in gone)
+        new = granted.get(key, ())
+        feature = catalog.feature(key.feature_id)
+        if old and not feature.type.is_flag and feature.consumable:
+            heirs[key] = {grant.id: (None, None) for grant in old}
+            if new:
+                takes_usage = takes_all or carry.usages.covers(key.feature_id)
+                new, heirs[key] = succeeding(old, new, takes_usage=takes_usage, keeps_anchor=keeps_anchor)
+            if carry.balances.covers(key.feature_id):
+                new = brought_over(old, new, subscription, period[1] if period else None)
+        changes[key] = (*kept, *new) if feature.consumable else kept_together(held, (*kept, *new))
+    ended = {
+        old.id: replace(
+            old, canceled_at=old.canceled_at or now, expires_at=sooner(old.expires_at, end), before_change=None
+        )
+        for old in replaced
+    }
+    holdings = _with_heirs(holdings, heirs, now)
+    subscriptions = {**holdings.subscriptions, **ended, subscription.id: subscription}
+    return _with(holdings, catalog, subscriptions, changes, now)
+
+
+def _with_heirs(holdings: Holdings, heirs: Mapping[BalanceKey, Mapping[str, Heir]], now: int) -> Holdings:
+    """The holdings with what reservations hold of grants that go counted by their heirs."""
+    balances = dict(holdings.balances)
+    for key, of_key in heirs.items():
+        balance = balances.get(key)
+        if balance is not None and balance.holds and of_key:
+            current = as_of(balance, now)
+            balances[key] = current._replace(holds=inherited(current.holds, of_key))
+    return replace(holdings, balances=balances)
+
+
+def _taken_back(holdings: Holdings, catalog: Catalog, scheduled: Subscription, now: int) -> Holdings:
+    """The holdings without a plan that has not started: it never does, and what it was to replace ends, or goes on, as
+    before it was scheduled."""
+    holdings = _with_subscription(
+        holdings, catalog, replace(scheduled, canceled_at=now, expires_at=now, before_change=None), now
+    )
+    for other in rivals(holdings, Rivalry.of(scheduled), now):
+        if other.id != scheduled.id and other.before_change is not None:
+            canceled_at, expires_at = other.before_change
+            restored = replace(other, canceled_at=canceled_at, expires_at=expires_at, before_change=None)
+            holdings = _with_subscription(holdings, catalog, restored, now)
+    return holdings
+
+
+def _moved(holdings: Holdings, catalog: Catalog, scheduled: Subscription, at: int, now: int) -> Holdings:
+    """The holdings with a scheduled plan that starts at another time."""
+    if scheduled.started_at == at:
+        return holdings
+    changes = grants_of(holdings, now)
+    keeps_overage = any(
+        g.keeps_overage for grants in changes.values() for g in grants if g.subscription_id == scheduled.id
+    )
+    anchor = at if scheduled.anchor == scheduled.started_at else scheduled.anchor
+    moved = replace(scheduled, started_at=at, anchor=anchor)
+    granted = granted_by(moved, holdings.entities.values(), catalog, now, keeps_overage)
+    for key in {*granted, *changes}:
+        held = changes.get(key, ())
+        counted = {grant.id: grant.used for grant in held}  # seats that are counted until it starts
+        own = (grant._replace(used=counted.get(grant.id, ZERO)) for grant in granted.get(key, ()))
+        new = (*(grant for grant in held if grant.subscription_id != scheduled.id), *own)
+        changes[key] = new if catalog.feature(key.feature_id).consumable else kept_together(held, new)
+    return _with(holdings, catalog, {**holdings.subscriptions, moved.id: moved}, changes, now)
+
+
+def _with_subscription(holdings: Holdings, catalog: Catalog, subscription: Subscription, now: int) -> Holdings:
+    """The holdings with this state of a subscription, its grants ending with it, and what is held of them too."""
     ended = subscription.status(now) == "expired"
     changes = {}
+    heirs: dict[BalanceKey, dict[str, Heir]] = {}
     for key, grants in grants_of(holdings, now).items():
-        changes[key] = tuple(
-            grant._replace(expires_at=subscription.expires_at) if grant.subscription_id == subscription.id else grant
+        own = {grant.id for grant in grants if grant.subscription_id == subscription.id}
+        new = tuple(
+            grant._replace(expires_at=subscription.expires_at) if grant.id in own else grant
             for grant in grants
-            if not (ended and grant.subscription_id == subscription.id)
+            if not (ended and grant.id in own)
         )
+        heirs[key] = dict.fromkeys(own, (None, None)) if ended else {}
+        changes[key] = new if catalog.feature(key.feature_id).consumable else kept_together(grants, new)
+    holdings = _with_heirs(holdings, heirs, now)
     subscriptions = {**holdings.subscriptions, subscription.id: subscription}
     return _with(holdings, catalog, subscriptions, changes, now)
 

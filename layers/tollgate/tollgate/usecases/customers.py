@@ -18,7 +18,9 @@ from tollgate.domain.entities import add_entity, remove_entity
 from tollgate.domain.environments import CustomerRef, Environment
 from tollgate.domain.errors import AlreadyExists, Forbidden, InvalidInput, InvalidRequest, NotFound, Unavailable
 from tollgate.domain.features import Catalog
-from tollgate.domain.plans import check_controls, checked_plan
+from tollgate.domain.plan_changes import returning
+from tollgate.domain.plan_grants import FRESH, CarryOver
+from tollgate.domain.plans import Plan, check_controls, checked_plan
 from tollgate.domain.subscriptions import (
     NO_TERMS,
     Terms,
@@ -56,16 +58,27 @@ class SubscriptionUpdate(NamedTuple):
     quantities: Mapping[str, Decimal] | None = None  # prepaid units, by feature id
 
 
-class Customers:
-    """The use cases around customers. `now` is epoch ms.
+class PlanDefaults(NamedTuple):
+    """What holds in this deployment for plans that are attached, unless the attach says otherwise.
 
-    `keeps_overage`: a free grant that is overdrawn at a reset remains overdrawn by as much (autumn.md 3.9).
+    - `keeps_overage`: a free grant that is overdrawn at a reset remains overdrawn by as much (autumn.md 3.9).
+    - `carry_over`: what a plan takes over from the one that it replaces.
     """
 
-    def __init__(self, store: CustomerStore, catalogs: Catalogs, *, keeps_overage: bool = False) -> None:
+    keeps_overage: bool = False
+    carry_over: CarryOver = FRESH
+
+
+NO_DEFAULTS = PlanDefaults()
+
+
+class Customers:
+    """The use cases around customers. `now` is epoch ms."""
+
+    def __init__(self, store: CustomerStore, catalogs: Catalogs, defaults: PlanDefaults = NO_DEFAULTS) -> None:
         self._store = store
         self._catalogs = catalogs
-        self._keeps_overage = keeps_overage
+        self._defaults = defaults
 
     def get(self, customer: CustomerRef) -> Holdings:
         """All that a customer has, in one Query. Raises NotFound."""
@@ -132,7 +145,7 @@ class Customers:
         )
         for plan in automatic:
             self._catalogs.mark_used(env, plan)
-            terms = Terms(free_trial=plan.free_trial, keeps_overage=self._keeps_overage)
+            terms = Terms(free_trial=plan.free_trial, keeps_overage=self._defaults.keeps_overage)
             holdings = attach(holdings, plan, catalog, new_id("sub"), now, terms)
         try:
             self._store.add(env, holdings)
@@ -214,7 +227,8 @@ class Customers:
 
         def turn(holdings: Holdings, catalog: Catalog, at: int) -> Holdings:
             check_controls(entity.controls, catalog.features)
-            return add_entity(holdings, catalog, replace(entity, created_at=at), at, keeps_overage=self._keeps_overage)
+            keeps_overage = self._defaults.keeps_overage
+            return add_entity(holdings, catalog, replace(entity, created_at=at), at, keeps_overage=keeps_overage)
 
         return self.change(customer, turn, now)
 
@@ -255,9 +269,31 @@ class Customers:
             checked_plan(replace(plan, items=terms.items), self._catalogs.catalog(env).features)
         self._catalogs.mark_used(env, plan)
         id = subscription_id or new_id("sub")
-        terms = replace(terms, keeps_overage=self._keeps_overage)
-        after = self.change(customer, lambda held, catalog, at: attach(held, plan, catalog, id, at, terms), now)
+        terms = replace(
+            terms,
+            keeps_overage=self._defaults.keeps_overage,
+            carry_over=terms.carry_over or self._defaults.carry_over,
+        )
+        automatic = self._catalogs.automatic_plans(env)
+
+        def turn(held: Holdings, catalog: Catalog, at: int) -> Holdings:
+            return self._with_automatic(env, held, attach(held, plan, catalog, id, at, terms), automatic, at)
+
+        after = self.change(customer, turn, now)
+        if id not in after.subscriptions:  # the plan was to end, and goes on
+            id = _subscription_id(after, SubscriptionFilter(None, plan_id, terms.entity_id), after.time(now))
         return after.subscriptions[id], after
+
+    def _with_automatic(
+        self, env: Environment, before: Holdings, after: Holdings, automatic: Sequence[Plan], at: int
+    ) -> Holdings:
+        """The holdings after a change, with the automatic plans that come back where a plan now ends."""
+        catalog = self._catalogs.catalog(env)
+        for plan, starts_at in returning(before, after, automatic, at):
+            self._catalogs.mark_used(env, plan)
+            terms = Terms(starts_at=starts_at, keeps_overage=self._defaults.keeps_overage)
+            after = attach(after, plan, catalog, new_id("sub"), at, terms)
+        return after
 
     def update_subscription(
         self, customer: CustomerRef, which: SubscriptionFilter, change: SubscriptionUpdate, now: int
@@ -268,6 +304,7 @@ class Customers:
         """
         action, quantities = change
         found: list[str] = []
+        automatic = self._catalogs.automatic_plans(customer.environment) if action else []
 
         def turn(holdings: Holdings, catalog: Catalog, at: int) -> Holdings:
             id = _subscription_id(holdings, which, at)
@@ -276,9 +313,12 @@ class Customers:
                 holdings = update_quantities(holdings, catalog, id, quantities, at)
             if action == "uncancel":
                 return uncancel(holdings, catalog, id, at)
-            if action is not None:
-                return cancel(holdings, catalog, id, at, at_end=action == "cancel_end_of_cycle")
-            return holdings
+            if action is None:
+                return holdings
+            after = cancel(holdings, catalog, id, at, at_end=action == "cancel_end_of_cycle")
+            if holdings.subscriptions[id].auto_enable:  # it was the automatic plan that is not wanted
+                return after
+            return self._with_automatic(customer.environment, holdings, after, automatic, at)
 
         return self.change(customer, turn, now).subscriptions[found[0]]
 

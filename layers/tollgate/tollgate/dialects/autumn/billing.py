@@ -14,6 +14,7 @@ from tollgate.dialects.autumn.fields import Cursor, Id, Number, Params, Start, T
 from tollgate.dialects.http import Answer, Request
 from tollgate.domain.customers import Holdings, Subscription
 from tollgate.domain.errors import InvalidInput
+from tollgate.domain.plan_grants import Carried, CarryOver
 from tollgate.domain.plans import FreeTrial, Plan
 from tollgate.domain.subscriptions import Terms
 from tollgate.usecases.catalog import Catalogs
@@ -37,9 +38,15 @@ class CustomizeParams(Params):
 
 
 class CarryParams(Params):
-    """Whether what was used under the old plan stays used under the new one."""
+    """Whether something of the plan that is replaced goes over to the new one, and of which features (all, unless
+    told)."""
 
     enabled: bool
+    feature_ids: Annotated[list[Id], Field(max_length=200)] | None = None
+
+    def carried(self) -> Carried:
+        """The same in the domain's words."""
+        return Carried(self.enabled, None if self.feature_ids is None else frozenset(self.feature_ids))
 
 
 class FilterParams(Params):
@@ -52,7 +59,7 @@ class FilterParams(Params):
 class AttachParams(Params):
     """The body of `billing.attach`. Times are epoch ms."""
 
-    later = ("carry_over_balances", "remove_plan_ids", "license_quantities")
+    later = ("remove_plan_ids", "license_quantities")
 
     customer_id: Id
     plan_id: Id
@@ -67,6 +74,7 @@ class AttachParams(Params):
     starts_at: Start | None = None
     ends_at: Time | None = None
     carry_over_usages: CarryParams | None = None
+    carry_over_balances: CarryParams | None = None
     subscription_filters: Annotated[list[FilterParams], Field(max_length=20)] | None = None
 
 
@@ -102,6 +110,10 @@ def attach(catalogs: Catalogs, customers: Customers, request: Request) -> Answer
     params = AttachParams.of(request.body)
     env = request.caller.environment
     plan = catalogs.plan(env, params.plan_id, params.version)
+    features = catalogs.catalog(env)
+    for carry in (params.carry_over_usages, params.carry_over_balances):
+        for feature_id in (carry and carry.feature_ids) or ():
+            features.feature(feature_id)
     customers.attach(
         request.customer(params.customer_id),
         params.plan_id,
@@ -127,11 +139,13 @@ def _terms(params: AttachParams, plan: Plan) -> Terms:
         quantities=_quantities(params.feature_quantities),
         items=tuple(item.item() for item in customize.items) if customize and customize.items is not None else None,
         starts_at=params.starts_at,
+        backdate=True,
         ends_at=params.ends_at,
         anchor=anchor if isinstance(anchor, int) else None,
         free_trial=_trial(params, plan),
+        trial_again=_asks_for_trial(params),
         schedule=params.plan_schedule,
-        carry_usage=params.carry_over_usages.enabled if params.carry_over_usages else None,
+        carry_over=_carry_over(params),
         restart=anchor == "now",
         filters=tuple((filter.property_name, filter.value) for filter in params.subscription_filters or ()),
     )
@@ -144,6 +158,19 @@ def _trial(params: AttachParams, plan: Plan) -> FreeTrial | None:
     if "free_trial" in params.model_fields_set:
         return params.free_trial.trial() if params.free_trial else None
     return plan.free_trial
+
+
+def _asks_for_trial(params: AttachParams) -> bool:
+    """Whether the attach itself asks for a trial: it is given then, though the customer has had one."""
+    return bool(params.free_trial or (params.customize and params.customize.free_trial))
+
+
+def _carry_over(params: AttachParams) -> CarryOver | None:
+    """What is carried over from the plan that is replaced; None where the attach says nothing of it."""
+    usages, balances = params.carry_over_usages, params.carry_over_balances
+    if usages is None and balances is None:
+        return None
+    return CarryOver(usages.carried() if usages else Carried(), balances.carried() if balances else Carried())
 
 
 def _quantities(params: list[QuantityParams] | None) -> dict[str, Any]:

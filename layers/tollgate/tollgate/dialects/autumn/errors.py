@@ -18,6 +18,7 @@ _TABLE: dict[type[TollgateError], tuple[int, str]] = {
     errors.InvalidRequest: (400, "invalid_request"),
     errors.InsufficientBalance: (400, "insufficient_balance"),
     errors.UsageLimitExceeded: (400, "usage_limit_exceeded"),
+    errors.LimitReached: (400, "feature_limit_reached"),
     UnknownVersion: (400, "invalid_api_version"),
     errors.Forbidden: (403, "insufficient_scopes"),
     errors.NotFound: (404, "{kind}_not_found"),

@@ -32,6 +32,7 @@ from tollgate.domain.environments import Environment
 from tollgate.domain.errors import InvalidInput, InvalidRequest, NotFound
 from tollgate.domain.ids import checked_id
 from tollgate.domain.periods import Interval, Reset
+from tollgate.domain.plan_grants import ALL_USAGES
 from tollgate.domain.plans import FreeTrial, Plan, PlanItem
 from tollgate.domain.subscriptions import Terms
 from tollgate.usecases.catalog import Catalogs
@@ -189,6 +190,9 @@ def create(catalogs: Catalogs, customers: Customers, request: Request) -> Answer
         ends_at=params.end_date,
         anchor=anchor,
         free_trial=FreeTrial(params.trial_period_days, Interval.DAY) if params.trial_period_days else None,
+        trial_again=True,
+        carry_over=ALL_USAGES,
+        stacks=True,
         cycle=params.cycle(),
         extra=extra,
     )
@@ -347,6 +351,8 @@ def _attach_addon(
         starts_at=starts_at,
         ends_at=subscription.expires_at,
         anchor=subscription.anchor,
+        carry_over=ALL_USAGES,
+        stacks=True,
         cycle=subscription.cycle,
         parent_id=subscription.id,
         extra={"metadata": metadata} if metadata else {},

@@ -16,6 +16,7 @@ from tollgate.domain.allowances import answers
 from tollgate.domain.customers import Holdings, Subscription
 from tollgate.domain.errors import Conflict, NotFound
 from tollgate.domain.periods import next_boundary
+from tollgate.domain.plan_grants import ALL_USAGES
 from tollgate.domain.plans import Plan
 from tollgate.domain.quantities import quantity
 from tollgate.domain.subscriptions import Terms, nested
@@ -106,6 +107,8 @@ def create(catalogs: Catalogs, customers: Customers, access: Access, request: Re
         backdate=True,
         ends_at=params.end_date if params.auto_renew or params.end_date else _cycle_end(plan, params.start_date, at),
         free_trial=plan.free_trial,
+        carry_over=ALL_USAGES,
+        stacks=True,
         filters=params.filters,
         extra={"is_new": params.is_new, "metadata": metadata},
     )

@@ -12,7 +12,7 @@
 | `limits` | S | JSON object: spend and usage limits and alerts, below; absent where there are none |
 | `before` | SS | features that pay before this item; `@`: entities hold balances too; absent where nothing does |
 | `holds` | S | JSON array: what reservations hold of it, below; absent where none does |
-| `marks` | SS | `governed`, `clocked`, `unpooled`, below; absent where none holds |
+| `marks` | SS | `governed`, `clocked`, `unpooled`, `allocated`, below; absent where none holds |
 | `event` | S | JSON: the last use (`codecs.use_records`); absent until the first |
 | `fence` | B | 16 bytes: no deduction with an id at or below it can be applied any more |
 | `s0` … `s7` | B | 16 bytes: the id of the last deduction of each slot |
@@ -23,7 +23,7 @@ has not read: these attributes (and `fresh_until` and `fence`, which it compares
 (docs/decisions/0007).
 
 The marks: `governed`: the customer's usage limit counts its uses; `clocked`: the customer has a test clock; `unpooled`:
-entities do not use it.
+entities do not use it; `allocated`: its use lasts until it is given back.
 
 | field of a grant | type | holds (absent: nothing, zero or false) |
 |---|---|---|
@@ -80,7 +80,12 @@ if TYPE_CHECKING:
 BALANCE = Layout("balance", 1)
 SLOTS = 8
 NO_ID = bytes(16)
-MARKS = {"governed": "counted_by_customer", "clocked": "has_test_clock", "unpooled": "unpooled"}  # stored: the field
+MARKS = {  # as stored: the field
+    "governed": "counted_by_customer",
+    "clocked": "has_test_clock",
+    "unpooled": "unpooled",
+    "allocated": "allocated",
+}
 _NOTHING: frozenset[str] = frozenset()
 
 
@@ -125,6 +130,7 @@ def decode_balance(item: Item) -> StoredBalance:
         "clocked" in marks,
         "unpooled" in marks,
         _holds(loads(item["holds"]["S"])) if "holds" in item else (),
+        "allocated" in marks,
     )
     slots = tuple(_bytes(item[f"s{n}"]["B"]) for n in range(SLOTS))
     return StoredBalance(balance, int(item["version"]["N"]), _bytes(item["fence"]["B"]), slots)

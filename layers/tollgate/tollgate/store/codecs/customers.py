@@ -20,7 +20,7 @@ An entity has `id`, `feature_id`, `name`, `created_at` (ms) and `controls`.
 |---|---|---|
 | `id`, `plan_id`, `group`, `entity_id`, `parent_id` | string, the last three may be null | |
 | `plan_version` | number | |
-| `add_on`, `auto_enable` | bool | |
+| `add_on`, `auto_enable`, `stacks` | bool | |
 | `started_at`, `created_at`, `anchor` | number | ms |
 | `canceled_at`, `expires_at`, `ends_at`, `trial_ends_at` | number or null | ms |
 | `items` | array | plan items, as in `codecs.plans` |
@@ -28,6 +28,7 @@ An entity has `id`, `feature_id`, `name`, `created_at` (ms) and `controls`.
 | `controls` | object | `codecs.controls` |
 | `price` | object or null | `{amount, interval, interval_count}`; `amount` in the currency |
 | `cycle` | object or null | `{interval, count}` |
+| `before_change` | array or null | `[canceled_at, expires_at]` (ms or null) as they were before the next plan was scheduled |
 | `filters` | array | pairs of a property's name and the value it must have |
 | `extra` | object | what only dialects show |
 """
@@ -36,7 +37,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from tollgate.domain.customers import Customer, Entity, Subscription
+from tollgate.domain.customers import Customer, Ending, Entity, Subscription
 from tollgate.exact_json import dumps, loads
 from tollgate.store.codecs.controls import controls_json, controls_of
 from tollgate.store.codecs.layout import Layout
@@ -139,6 +140,8 @@ def encode_subscription(subscription: Subscription) -> Item:
         "parent_id": subscription.parent_id,
         "filters": pairs_json(subscription.filters),
         "extra": dict(subscription.extra),
+        "stacks": subscription.stacks,
+        "before_change": None if subscription.before_change is None else list(subscription.before_change),
     }
     return {"data": {"S": dumps(data)}, **SUBSCRIPTION.mark}
 
@@ -171,6 +174,8 @@ def decode_subscription(item: Item) -> Subscription:
         get("parent_id"),
         pairs_of(get("filters", ())),
         get("extra", {}),
+        get("stacks", False),
+        Ending(*get("before_change")) if get("before_change") else None,
     )
 
 

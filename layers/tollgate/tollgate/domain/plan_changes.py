@@ -1,0 +1,231 @@
+"""Which plans cannot run beside each other, and what becomes of the one that is held when another is attached.
+
+The whole of it, for a plan that is attached beside its rival (management.md 6):
+
+| held | attached | it starts | what becomes of the held plan |
+|---|---|---|---|
+| nothing | any | at once | |
+| the same version, running, nothing else asked | the same | refused: it is attached already | |
+| the same version, but it is to end | the same | it goes on (a renewal) | its end is taken back |
+| the same plan, changed | the same | at once | ends; what was used stays used |
+| running | an upgrade, or as dear | at once | ends |
+| running | a downgrade | with the next cycle | runs to the end of its cycle |
+| scheduled | any | as above | never starts; what it was to replace is as before it was scheduled |
+
+A time or a schedule that is asked for goes before the table's. What becomes of each grant of a plan that ends now:
+
+| feature | its use | what is left |
+|---|---|---|
+| allocated | moves to the grants that remain (`domain.seats`) | |
+| consumable, of the same plan, or of one that was held in this cycle before | is deducted from the new grants | is theirs |
+| consumable, of another plan | is deducted where `CarryOver.usages` says so; else the new grants are whole | lapses at the next reset where `CarryOver.balances` says so; else is gone |
+| any | rollovers go over to the new grants, cut to their rule | |
+
+Where a plan ends and none follows, the automatic plan of its group comes back (`returning`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import NamedTuple
+
+from tollgate.domain.customers import Holdings, Subscription
+from tollgate.domain.features import Feature
+from tollgate.domain.periods import Interval, Reset
+from tollgate.domain.plans import USAGE_BASED, BasePrice, ItemPrice, Plan, PlanItem
+from tollgate.domain.quantities import ZERO
+
+_MONTH_MS = 2_592_000_000
+
+
+class Cost(NamedTuple):
+    """What a plan costs, as far as two plans are compared by it.
+
+    - `monthly`: the base price, and the price of one unit of each prepaid item and each seat (a tiered price's first
+      tier), per thirty days.
+    - `interval_ms`: the longest interval that one of them recurs in.
+    - `one_off`: it has prices, and none recurs. `by_use`: all of its prices are for consumable units as they are used.
+    """
+
+    monthly: Decimal = ZERO
+    interval_ms: int = 0
+    one_off: bool = False
+    by_use: bool = False
+
+    @property
+    def free(self) -> bool:
+        """Whether it costs nothing at all."""
+        return not (self.monthly or self.one_off or self.by_use)
+
+
+def cost_of(price: BasePrice | None, items: Iterable[PlanItem], features: Mapping[str, Feature]) -> Cost:
+    """What a plan (or a subscription) with this base price and these items costs."""
+    recurring: list[tuple[Decimal, int]] = []
+    once: list[Decimal] = []
+    by_use = False
+
+    def add(amount: Decimal, reset: Reset | None) -> None:
+        if amount > 0 and reset is not None and reset.nominal_ms:
+            recurring.append((amount * _MONTH_MS / reset.nominal_ms, reset.nominal_ms))
+        elif amount > 0:
+            once.append(amount)
+
+    if price:
+        add(price.amount, _recurring(price.interval, price.interval_count))
+    for item in items:
+        if item.price is None:
+            continue
+        amount = _unit_price(item.price)
+        feature = features.get(item.feature_id)
+        if item.price.billing_method == USAGE_BASED and (feature is None or feature.consumable):
+            by_use = by_use or amount > 0
+            continue
+        add(amount, _billed_every(item, price))
+    monthly = sum((amount for amount, _ in recurring), ZERO)
+    longest = max((ms for _, ms in recurring), default=0)
+    return Cost(monthly + sum(once, ZERO), longest, bool(once and not recurring), by_use and not recurring and not once)
+
+
+def _recurring(interval: Interval, count: int) -> Reset | None:
+    return None if interval is Interval.ONE_OFF else Reset(interval, count)
+
+
+def _billed_every(item: PlanItem, base: BasePrice | None) -> Reset | None:
+    """The interval of an item's price: its own, else the item's reset, else the base price's, else a month."""
+    if item.price and item.price.interval:
+        return _recurring(item.price.interval, item.price.interval_count)
+    if item.reset:
+        return item.reset
+    return _recurring(base.interval, base.interval_count) if base else Reset(Interval.MONTH)
+
+
+def _unit_price(price: ItemPrice) -> Decimal:
+    if price.amount is None and price.tiers:
+        return Decimal(price.tiers[0].get("amount") or 0)
+    return price.amount or ZERO
+
+
+def is_downgrade(held: Cost, new: Cost) -> bool:
+    """Whether a plan of the cost `new` waits for the end of the held one's cycle. An equal price does not.
+
+    From what costs something to what costs nothing is a downgrade, the other way an upgrade. A price paid once, one paid
+    by use alone, and a longer interval are no downgrades, whatever they amount to.
+    """
+    if held.free or new.free:
+        return not held.free
+    if held.one_off or new.one_off or held.by_use or new.by_use or new.interval_ms > held.interval_ms:
+        return False
+    return new.monthly < held.monthly
+
+
+# ------------------------------------------------------------------ rivals
+
+
+class Rivalry(NamedTuple):
+    """What tells whether two subscriptions can run beside each other.
+
+    Main plans of one group cannot, nor can the same main plan twice, on one customer or one entity and with the same
+    filters. No group is one group too, but for a plan that `stacks`: one that was attached to stand beside others.
+    """
+
+    plan_id: str
+    group: str | None
+    entity_id: str | None
+    add_on: bool
+    stacks: bool
+    filters: frozenset[tuple[str, str]]
+
+    @classmethod
+    def of(cls, held: Subscription) -> Rivalry:
+        """That of a subscription."""
+        return cls(held.plan_id, held.group, held.entity_id, held.add_on, held.stacks, frozenset(held.filters))
+
+    def excludes(self, other: Rivalry) -> bool:
+        """Whether the two cannot both run."""
+        if self.add_on or other.add_on or self.entity_id != other.entity_id or self.filters != other.filters:
+            return False
+        if self.plan_id == other.plan_id:
+            return True
+        return self.group == other.group and (self.group is not None or not (self.stacks or other.stacks))
+
+
+def rivals(holdings: Holdings, one: Rivalry, now: int) -> list[Subscription]:
+    """The subscriptions, running or scheduled, that cannot run beside one like this; the running ones first."""
+    found = [held for held in holdings.subscriptions.values() if held.status(now) != "expired"]
+    found = [held for held in found if one.excludes(Rivalry.of(held))]
+    return sorted(found, key=lambda held: (held.started_at, held.created_at, held.id))
+
+
+def running(held: Sequence[Subscription], now: int) -> Subscription | None:
+    """The first of these subscriptions that runs."""
+    return next((one for one in held if one.status(now) == "active"), None)
+
+
+def held_in_cycle(holdings: Holdings, new: Rivalry, current: Subscription | None, now: int) -> bool:
+    """Whether the customer has held the plan in the cycle that runs, though another has taken its place since: its
+    allowance is not given twice in one cycle."""
+    period = current.period(now) if current else None
+    since = period[0] if period else 0
+    return any(
+        held.plan_id == new.plan_id
+        and held.entity_id == new.entity_id
+        and frozenset(held.filters) == new.filters
+        and held.started_at <= now
+        and held.expires_at is not None
+        and held.started_at <= held.expires_at <= now
+        and (held.started_at >= since or held.expires_at > since)
+        for held in holdings.subscriptions.values()
+    )
+
+
+def had_trial(holdings: Holdings, plan_id: str) -> bool:
+    """Whether a trial of this plan has been given to the customer or one of its entities: there is one for each plan.
+    One that was taken back before it began does not count."""
+    return any(
+        held.plan_id == plan_id
+        and held.trial_ends_at is not None
+        and (held.expires_at is None or held.expires_at >= held.started_at)
+        for held in holdings.subscriptions.values()
+    )
+
+
+# ------------------------------------------------------------------ the automatic plan
+
+
+def returning(before: Holdings, after: Holdings, automatic: Iterable[Plan], now: int) -> list[tuple[Plan, int]]:
+    """The automatic plans that come back after a change, each with the time (epoch ms) at which it does: where the
+    customer's plan of its group ends and nothing follows. A plan that costs something never comes by itself; nor does
+    an automatic plan follow itself.
+    """
+    found = []
+    for plan in automatic:
+        if not cost_of(plan.price, plan.items, {}).free:
+            continue
+        own = Rivalry(plan.id, plan.group, None, plan.add_on, False, frozenset())
+        held = [s for s in after.subscriptions.values() if own.excludes(Rivalry.of(s))]
+        last = _last(before, held, now)
+        if last is not None and last.plan_id != plan.id and last.expires_at is not None:
+            found.append((plan, max(now, last.expires_at)))
+    return found
+
+
+def _last(before: Holdings, held: Sequence[Subscription], now: int) -> Subscription | None:
+    """Of the rivals `held` after a change, the one after which nothing follows; None where one runs without an end or is
+    followed later, or where none runs and none has run until this change."""
+    live = sorted((s for s in held if s.status(now) != "expired"), key=lambda s: s.started_at)
+    if not live or live[0].started_at > now:
+        ended = [
+            s
+            for s in held
+            if s.id in before.subscriptions
+            and before.subscriptions[s.id].status(now) == "active"
+            and s.status(now) == "expired"
+        ]
+        return None if live or not ended else ended[0]
+    last = live[0]
+    for follower in live[1:]:
+        if last.expires_at is None or follower.started_at > last.expires_at:
+            return None
+        last = follower
+    return last if last.expires_at is not None else None

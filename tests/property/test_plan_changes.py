@@ -1,0 +1,223 @@
+"""Plans that change in any order: one main plan of a group runs, seats follow entities, and what is undone leaves no trace.
+
+Rules: invariants.md 11, 12; management.md 5, 6, 7.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.scenario import CATALOG, DAY, MONTH, NOW, d, monthly, seats
+from tollgate.domain.balances import BalanceKey, as_of
+from tollgate.domain.customers import Customer, Entity, Holdings, linked
+from tollgate.domain.decisions import UseRequest, use
+from tollgate.domain.entities import add_entity, remove_entity
+from tollgate.domain.errors import InvalidRequest, TollgateError
+from tollgate.domain.periods import Interval
+from tollgate.domain.plan_changes import cost_of, returning
+from tollgate.domain.plan_grants import Carried, CarryOver
+from tollgate.domain.plans import BasePrice, Plan
+from tollgate.domain.subscriptions import Terms, attach, cancel, uncancel
+
+FREE = Plan("free", "", auto_enable=True, items=(monthly(10), seats(2)))
+PLANS = (
+    FREE,
+    Plan("hobby", "", items=(monthly(20), seats(3))),
+    Plan("basic", "", items=(monthly(50), seats(5)), price=BasePrice(d(5), Interval.MONTH)),
+    Plan("pro", "", items=(monthly(500),), price=BasePrice(d(50), Interval.MONTH)),
+    Plan("yearly", "", items=(monthly(500), seats(9)), price=BasePrice(d(400), Interval.YEAR)),
+)
+MOST = max(item.included for plan in PLANS for item in plan.items if item.feature_id == "messages")
+MESSAGES, USERS = BalanceKey("messages"), BalanceKey("users")
+
+
+class Life:
+    """One customer, and what its uses were allowed. Ids of subscriptions are numbers in the order of attaching."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+        self.holdings = linked(Holdings(Customer("c", created_at=NOW)), CATALOG, NOW)
+        self.made = 0
+        self.attach(FREE, Terms())
+
+    def attach(self, plan: Plan, terms: Terms) -> None:
+        before = self.holdings
+        self.holdings = attach(before, plan, CATALOG, self._id(), self.now, terms)
+        self._automatic(before)
+
+    def cancel(self, number: int, *, at_end: bool) -> None:
+        before = self.holdings
+        id = self._held(number)
+        self.holdings = cancel(before, CATALOG, id, self.now, at_end=at_end)
+        if not before.subscriptions[id].auto_enable:
+            self._automatic(before)
+
+    def uncancel(self, number: int) -> None:
+        self.holdings = uncancel(self.holdings, CATALOG, self._held(number), self.now)
+
+    def use(self, amount: int) -> Decimal:
+        request = UseRequest(CATALOG.feature("messages"), (), "", Decimal(amount))
+        decision = use(request, self.holdings.balances, self.now)
+        self.holdings = replace(self.holdings, balances={**self.holdings.balances, **decision.balances})
+        return decision.drawn
+
+    def entity(self, number: int) -> None:
+        id = f"e{number}"
+        if id in self.holdings.entities:
+            self.holdings = remove_entity(self.holdings, CATALOG, id, self.now)
+        else:
+            self.holdings = add_entity(self.holdings, CATALOG, Entity(id, "users"), self.now)
+
+    def running(self) -> list[str]:
+        return [s.plan_id for s in self.holdings.active(self.now)]
+
+    def _held(self, number: int) -> str:
+        held = [s.id for s in self.holdings.subscriptions.values() if s.status(self.now) != "expired"]
+        if not held:
+            raise InvalidRequest("nothing is held")
+        return held[number % len(held)]
+
+    def _automatic(self, before: Holdings) -> None:
+        for plan, at in returning(before, self.holdings, [FREE], self.now):
+            self.holdings = attach(self.holdings, plan, CATALOG, self._id(), self.now, Terms(starts_at=at))
+
+    def _id(self) -> str:
+        self.made += 1
+        return f"s{self.made:02}"
+
+
+CARRY = (None, CarryOver(Carried(True)), CarryOver(balances=Carried(True)))
+steps = st.one_of(
+    st.tuples(
+        st.just("attach"),
+        st.sampled_from(PLANS),
+        st.sampled_from([None, "immediate", "end_of_cycle"]),
+        st.sampled_from(CARRY),
+    ),
+    st.tuples(st.just("attach at"), st.sampled_from(PLANS), st.integers(-20, 40)),
+    st.tuples(st.just("cancel"), st.integers(0, 5), st.booleans()),
+    st.tuples(st.just("uncancel"), st.integers(0, 5)),
+    st.tuples(st.just("use"), st.integers(1, 700)),
+    st.tuples(st.just("entity"), st.integers(1, 6)),
+    st.tuples(st.just("wait"), st.integers(0, 40)),
+)
+orders = st.lists(steps, max_size=14)
+
+
+def step(life: Life, one: tuple[object, ...]) -> None:
+    """One step; what is refused changes nothing."""
+    kind, *arguments = one
+    before = life.holdings
+    try:
+        match (kind, *arguments):
+            case "attach", Plan() as plan, schedule, carry:
+                life.attach(plan, Terms(schedule=schedule, carry_over=carry))  # type: ignore[arg-type]
+            case "attach at", Plan() as plan, int(days):
+                life.attach(plan, Terms(starts_at=life.now + days * DAY, backdate=True))
+            case "cancel", int(number), bool(at_end):
+                life.cancel(number, at_end=at_end)
+            case "uncancel", int(number):
+                life.uncancel(number)
+            case "use", int(amount):
+                life.use(amount)
+            case "entity", int(number):
+                life.entity(number)
+            case "wait", int(days):
+                life.now += days * DAY
+    except TollgateError:
+        life.holdings = before
+
+
+@given(orders, st.lists(st.integers(1, 400), max_size=4))
+def test_at_most_one_main_plan_of_a_group_runs_at_any_time(order: list[tuple[object, ...]], later: list[int]) -> None:
+    """invariants.md 11: whatever was done, now and ever after."""
+    life = Life()
+    for one in order:
+        step(life, one)
+        at = life.now
+        for days in (0, *later):
+            life.now = at + days * DAY
+            assert len(life.running()) <= 1
+            ids = {s.id for s in life.holdings.active(life.now)}
+            grants = as_of(life.holdings.balances[MESSAGES], life.now).live_grants
+            assert {grant.subscription_id for grant in grants} - {None} <= ids
+        life.now = at
+
+
+@given(orders)
+def test_after_a_plan_that_costs_something_the_free_one_is_back(order: list[tuple[object, ...]]) -> None:
+    """invariants.md 11: whoever is without a plan has ended the automatic one, or one that was to start later."""
+    life = Life()
+    for one in order:
+        paid = [s for s in life.holdings.active(life.now) if not cost_of(s.price, s.items, CATALOG.features).free]
+        step(life, one)
+        scheduled = any(s.status(life.now) == "scheduled" for s in life.holdings.subscriptions.values())
+        if paid and one[0] == "cancel" and not scheduled:
+            assert life.running(), "a plan that cost something has ended, and nothing has come back"
+
+
+@given(orders)
+def test_seats_in_use_are_the_entities_that_exist(order: list[tuple[object, ...]]) -> None:
+    """invariants.md 12: now, and whatever starts and ends later."""
+    life = Life()
+    for one in order:
+        step(life, one)
+        for days in (0, 31, 62, 400):
+            balance = life.holdings.balances.get(USERS)
+            live = as_of(balance, life.now + days * DAY).live_grants if balance else ()
+            if live:
+                assert sum(grant.used for grant in live) == len(life.holdings.entities)
+
+
+@given(orders, st.integers(1, 700))
+def test_what_is_held_is_never_more_than_was_granted(order: list[tuple[object, ...]], amount: int) -> None:
+    """invariants.md 11: no order gives anybody more than the most generous plan, beside what was asked to be brought over."""
+    life = Life()
+    for one in order:
+        if one[0] == "attach" and one[3] is CARRY[2]:
+            one = (*one[:3], None)
+        step(life, one)
+        balance = as_of(life.holdings.balances[MESSAGES], life.now)
+        held = sum((grant.remaining for grant in balance.live_grants), Decimal(0))
+        assert held <= MOST
+        assert life.use(amount) <= max(Decimal(0), held)
+
+
+def told(holdings: Holdings, now: int) -> object:
+    """All that is seen of a customer: plans that are not over, and balances."""
+    held = {id: s for id, s in holdings.subscriptions.items() if s.status(now) != "expired"}
+    return held, {key: as_of(balance, now).grants for key, balance in holdings.balances.items()}
+
+
+@given(orders, st.sampled_from(PLANS), st.booleans())
+def test_what_is_undone_leaves_all_as_it_was(order: list[tuple[object, ...]], plan: Plan, by_canceling: bool) -> None:
+    """invariants.md 11: a plan that is scheduled and taken back; a cancellation that is taken back, where nothing was to follow."""
+    life = Life()
+    for one in order:
+        step(life, one)
+    waiting = [s for s in life.holdings.subscriptions.values() if s.status(life.now) == "scheduled"]
+    active = life.holdings.active(life.now)
+    if waiting or not active:
+        return
+    (held,) = active
+    before = told(life.holdings, life.now)
+    canceled = held.canceled_at is not None
+    if by_canceling and not canceled and held.ends_at is None:
+        life.holdings = cancel(life.holdings, CATALOG, held.id, life.now, at_end=True)
+        if held.status(life.now) == life.holdings.subscriptions[held.id].status(life.now):
+            life.holdings = uncancel(life.holdings, CATALOG, held.id, life.now)
+            assert told(life.holdings, life.now) == before
+    elif plan.id != held.plan_id and not canceled:
+        terms = Terms(starts_at=life.now + DAY)
+        life.holdings = attach(life.holdings, plan, CATALOG, "later", life.now, terms)
+        life.holdings = cancel(life.holdings, CATALOG, "later", life.now, at_end=False)
+        assert told(life.holdings, life.now) == before
+
+
+def test_the_month_is_the_cycle_of_these_plans() -> None:
+    """What the orders above take for granted."""
+    assert {plan.cycle for plan in PLANS if plan.id != "yearly"} == {MONTH}
