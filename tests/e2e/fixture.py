@@ -131,12 +131,13 @@ class Shop:
                     raise
 
     def plan(self, *items: Item, **fields: Any) -> str:
-        """A plan of these items, one for all who ask for the same."""
+        """A plan of these items, one for all who ask for the same. It stacks, unless a group is named: each has its
+        own."""
         body = {"items": [item.body for item in items], **fields}
         text = json.dumps(body, sort_keys=True)
         if text not in self._plans:
             id = fields.get("plan_id") or new("plan")
-            self.api.call("plans.create", {"plan_id": id, "name": id.title(), **body})
+            self.api.call("plans.create", {"plan_id": id, "name": id.title(), "group": id, **body})
             self._plans[text] = id
         return self._plans[text]
 

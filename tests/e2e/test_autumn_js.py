@@ -142,7 +142,6 @@ class TestClient:
         assert autumn("plans.delete", planId=plan) == {"success": True}
         assert autumn("features.delete", featureId=feature) == {"success": True}
 
-    @pytest.mark.xfail(strict=True, reason="plans.list {customer_id} says no list[].customer_eligibility")
     def test_plans_say_what_attaching_them_would_do(self, autumn: Program, shop: Shop) -> None:
         group = new("group")
         small = shop.plan(monthly(10), group=group, price={"amount": 5, "interval": "month"})
@@ -264,7 +263,6 @@ class TestHooks:
         shown = app.page(c, "useListPlans", {})
         assert plan in [found["id"] for found in shown["data"]]
 
-    @pytest.mark.xfail(strict=True, reason="plans.list {customer_id} says no list[].customer_eligibility")
     def test_a_page_knows_the_customers_own_plan(self, app: Application, shop: Shop) -> None:
         c, plan = shop.customer(monthly(100)), shop.plan(monthly(100))
         found = {each["id"]: each for each in app.page(c, "useListPlans", {})["data"]}

@@ -5,6 +5,7 @@ Rules: autumn.md 1.2.5.
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -47,7 +48,7 @@ def costing(amount: float, group: str) -> dict[str, Any]:
 
 
 class TestAttach:
-    def test_a_plan_replaces_that_of_its_group_and_carries_usage(self, shop: Shop) -> None:
+    def test_a_plan_replaces_that_of_its_group(self, shop: Shop) -> None:
         """management.md 6 (billing.attach); an add-on and another group's plan stay."""
         c, group = shop.customer(), new("group")
         first = shop.attach(c, monthly(100), group=group)
@@ -59,9 +60,41 @@ class TestAttach:
         assert first not in held
         assert {second, add_on} <= set(held)
         assert len(held) == 3
-        assert gru(shop.balance(c)) == (1050, 1020, 30)
+        assert gru(shop.balance(c)) == (1050, 1050, 0)
         with refused(400, "invalid_request"):
             shop.autumn.billing.attach(customer_id=c, plan_id=second)
+
+    @pytest.mark.parametrize(
+        ("carried", "left"),
+        [
+            ({"carry_over_usages": {"enabled": True}}, (1000, 970, 30)),
+            ({"carry_over_usages": {"enabled": True, "feature_ids": ["words"]}}, (1000, 1000, 0)),
+            ({"carry_over_balances": {"enabled": True}}, (1070, 1070, 0)),
+            ({}, (1000, 1000, 0)),
+        ],
+    )
+    def test_what_goes_over_is_said_by_the_attach(self, shop: Shop, carried: Any, left: Any) -> None:
+        c, group = shop.customer(), new("group")
+        shop.attach(c, monthly(100), group=group)
+        shop.track(c, 30)
+        pro = shop.plan(monthly(1000), **costing(20, group))
+        shop.api.call("billing.attach", {"customer_id": c, "plan_id": pro, **carried})
+        assert gru(shop.balance(c)) == left
+
+    def test_no_group_is_one_group(self, shop: Shop) -> None:
+        c = shop.customer()
+        shop.attach(c, monthly(10), group=None)
+        pro = shop.attach(c, monthly(1000), **costing(20, ""))
+        assert set(plans(shop, c)) == {pro}
+        assert shop.left(c) == 1000
+
+    def test_a_start_in_the_past_is_the_start_of_the_period(self, shop: Shop) -> None:
+        c, began = shop.customer(), int(time.time() * 1000) - 10 * DAY
+        plan = shop.plan(monthly(100))
+        shop.api.call("billing.attach", {"customer_id": c, "plan_id": plan, "starts_at": began})
+        held = plans(shop, c)[plan]
+        assert (held.status, held.started_at, held.current_period_start) == ("active", began, began)
+        assert shop.balance(c).next_reset_at == held.current_period_end
 
     def test_an_add_on_stacks(self, shop: Shop) -> None:
         c = shop.customer(monthly(10))
@@ -155,7 +188,9 @@ class TestAttach:
             ({"version": 99}, 404, "plan_not_found"),
             ({"ends_at": 1}, 400, "invalid_inputs"),
             ({"feature_quantities": [{"feature_id": "seats", "quantity": 5}]}, 400, "invalid_inputs"),
-            ({"carry_over_balances": {"enabled": True}}, 400, "invalid_inputs"),
+            ({"carry_over_balances": {"enabled": "yes"}}, 400, "invalid_inputs"),
+            ({"carry_over_usages": {"enabled": True, "feature_ids": ["nothing"]}}, 404, "feature_not_found"),
+            ({"remove_plan_ids": ["free"]}, 400, "invalid_inputs"),
             ({"starts_at": "soon"}, 400, "invalid_inputs"),
         ],
     )

@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 
 from tests.unit.scenario import (
+    CATALOG,
     DAY,
     NOW,
     Scenario,
     consumable,
+    d,
     every,
     flag,
     lifetime,
@@ -22,8 +24,9 @@ from tests.unit.scenario import (
 from tollgate.domain.customers import MAX_GRANTS
 from tollgate.domain.errors import InvalidRequest, NotFound
 from tollgate.domain.periods import Interval
+from tollgate.domain.plan_changes import offer_of
 from tollgate.domain.plan_grants import ALL_USAGES, Carried, CarryOver
-from tollgate.domain.plans import FreeTrial
+from tollgate.domain.plans import BasePrice, FreeTrial, Plan
 
 FEBRUARY, MARCH = ms("2026-02-01"), ms("2026-03-01")
 
@@ -331,3 +334,52 @@ class TestTrials:
         customer.cancel(first, at_end=False)
         again = customer.attach(monthly(100), plan="pro", free_trial=self.TRIAL, trial_again=True)
         assert customer.subscription(again).trialing(customer.now)
+
+
+class TestOffers:
+    """management.md 12: what attaching a plan would be."""
+
+    PRO = Plan("pro", "", items=(monthly(500),), price=price(20), free_trial=FreeTrial(7, Interval.DAY))
+    BASIC = Plan("basic", "", items=(monthly(50),), price=price(5))
+    FREE = Plan("free", "", items=(monthly(5),))
+    ONCE = Plan("once", "", items=(lifetime(5),), price=BasePrice(d(9), Interval.ONE_OFF), add_on=True)
+
+    def of(self, customer: Scenario, *plans: Plan) -> list[str]:
+        return [offer_of(customer.holdings, plan, CATALOG.features, customer.now).attaching for plan in plans]
+
+    def test_to_who_has_none_each_starts(self) -> None:
+        customer = Scenario()
+        assert self.of(customer, self.PRO, self.FREE, self.ONCE) == ["activate", "activate", "purchase"]
+
+    def test_beside_another_it_is_a_change(self) -> None:
+        customer = Scenario()
+        customer.attach(monthly(50), plan="basic", price=price(5))
+        assert self.of(customer, self.PRO, self.BASIC, self.FREE) == ["upgrade", "none", "downgrade"]
+
+    def test_one_that_is_to_end_may_go_on_and_one_that_is_scheduled_is_attached(self) -> None:
+        customer = Scenario()
+        pro = customer.attach(monthly(500), plan="pro", price=price(20))
+        customer.attach(monthly(50), plan="basic", price=price(5))
+        assert self.of(customer, self.PRO, self.BASIC) == ["activate", "none"]
+        assert customer.subscription(pro).canceled_at is not None
+
+    def test_a_trial_is_available_once(self) -> None:
+        customer = Scenario()
+        offer = offer_of(customer.holdings, self.PRO, CATALOG.features, customer.now)
+        assert (offer.trial_available, offer.held) == (True, None)
+        customer.attach(monthly(500), plan="pro", price=price(20), free_trial=FreeTrial(7, Interval.DAY))
+        assert not offer_of(customer.holdings, self.PRO, CATALOG.features, customer.now).trial_available
+
+    @pytest.mark.parametrize("plan", [PRO, BASIC, FREE])
+    @pytest.mark.parametrize("held", [None, PRO, BASIC, FREE])
+    def test_attaching_does_what_was_told(self, held: Plan | None, plan: Plan) -> None:
+        customer = Scenario()
+        if held:
+            customer.attach(*held.items, plan=held.id, price=held.price)
+        (told,) = self.of(customer, plan)
+        if told == "none":
+            with pytest.raises(InvalidRequest, match="already attached"):
+                customer.attach(*plan.items, plan=plan.id, price=plan.price)
+            return
+        id = customer.attach(*plan.items, plan=plan.id, price=plan.price)
+        assert customer.status(id) == ("scheduled" if told == "downgrade" else "active")

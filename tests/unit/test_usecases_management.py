@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 
 from tests.service import HOUR, NOW, SANDBOX, Service, item
@@ -9,8 +11,11 @@ from tests.unit.usecases import LOST, breaking, here
 from tollgate.domain.customers import Customer
 from tollgate.domain.environments import CustomerRef
 from tollgate.domain.errors import AlreadyExists, InvalidRequest, NotFound
-from tollgate.domain.plans import Plan
-from tollgate.usecases.customers import SubscriptionFilter, SubscriptionUpdate
+from tollgate.domain.periods import Interval
+from tollgate.domain.plan_grants import ALL_USAGES, FRESH
+from tollgate.domain.plans import BasePrice, Plan
+from tollgate.domain.subscriptions import Terms
+from tollgate.usecases.customers import Customers, PlanDefaults, SubscriptionFilter, SubscriptionUpdate
 
 DAY = 24 * HOUR
 
@@ -21,9 +26,10 @@ def shop() -> Service:
 
 
 def subscriptions(shop: Service, now: int = NOW) -> dict[str, str]:
-    """How each of the customer's plans stands."""
+    """How each of the customer's plans stands: one that was ended and attached again, as it stands since."""
     held = shop.customers.get(CustomerRef(SANDBOX, "c1")).subscriptions.values()
-    return {subscription.plan_id: subscription.status(now) for subscription in held}
+    ended_first = sorted(held, key=lambda subscription: subscription.status(now) != "expired")
+    return {subscription.plan_id: subscription.status(now) for subscription in ended_first}
 
 
 def test_an_automatic_plan_comes_with_the_customer_once(shop: Service) -> None:
@@ -89,3 +95,70 @@ def test_what_exists_is_not_made_again_and_what_does_not_is_not_found(shop: Serv
         shop.customers.get(CustomerRef(SANDBOX, "c1"))
     with pytest.raises(NotFound):
         shop.use("c1", 1)
+
+
+class TestTheAutomaticPlan:
+    """management.md 7: it comes back where another plan of its group ends."""
+
+    @pytest.fixture
+    def subscriber(self, shop: Service) -> Service:
+        """A customer on `pro`, which took the place of the automatic `free` one."""
+        cost = BasePrice(Decimal(20), Interval.MONTH)
+        shop.catalogs.create_plan(SANDBOX, Plan("free", "Free", auto_enable=True, items=(item(10),)))
+        shop.catalogs.create_plan(SANDBOX, Plan("pro", "Pro", items=(item(100),), price=cost))
+        shop.customers.get_or_create(SANDBOX, Customer("c1"), None, NOW)
+        shop.customers.attach(CustomerRef(SANDBOX, "c1"), "pro", None, NOW)
+        assert subscriptions(shop) == {"free": "expired", "pro": "active"}
+        return shop
+
+    def change(self, shop: Service, plan: str, action: str) -> None:
+        which = SubscriptionFilter(None, plan)
+        shop.customers.update_subscription(CustomerRef(SANDBOX, "c1"), which, SubscriptionUpdate(action), NOW)
+
+    def test_at_once(self, subscriber: Service) -> None:
+        self.change(subscriber, "pro", "cancel_immediately")
+        assert subscriptions(subscriber) == {"free": "active", "pro": "expired"}
+        assert subscriber.remaining("c1") == 10
+
+    def test_at_the_end_of_the_cycle_unless_the_cancellation_is_taken_back(self, subscriber: Service) -> None:
+        self.change(subscriber, "pro", "cancel_end_of_cycle")
+        assert subscriptions(subscriber) == {"free": "scheduled", "pro": "active"}
+        assert subscriptions(subscriber, NOW + 31 * DAY) == {"free": "active", "pro": "expired"}
+        self.change(subscriber, "pro", "uncancel")
+        assert subscriptions(subscriber, NOW + 31 * DAY) == {"free": "expired", "pro": "active"}
+
+    def test_not_where_it_is_itself_canceled(self, subscriber: Service) -> None:
+        self.change(subscriber, "pro", "cancel_immediately")
+        self.change(subscriber, "free", "cancel_immediately")
+        assert set(subscriptions(subscriber).values()) == {"expired"}
+
+    def test_where_a_plan_was_given_an_end(self, shop: Service) -> None:
+        shop.catalogs.create_plan(SANDBOX, Plan("free", "Free", auto_enable=True, items=(item(10),)))
+        shop.customers.get_or_create(SANDBOX, Customer("c1"), None, NOW)
+        shop.catalogs.create_plan(SANDBOX, Plan("gift", "Gift", items=(item(100),)))
+        shop.customers.attach(CustomerRef(SANDBOX, "c1"), "gift", None, NOW, Terms(ends_at=NOW + DAY))
+        assert subscriptions(shop) == {"free": "scheduled", "gift": "active"}
+        assert subscriptions(shop, NOW + DAY) == {"free": "active", "gift": "expired"}
+
+
+def test_a_deployment_may_carry_usage_over(shop: Service) -> None:
+    """management.md 6: unless the attach says otherwise."""
+    carrying = Customers(shop.customers._store, shop.catalogs, PlanDefaults(carry_over=ALL_USAGES))
+    shop.customers.get_or_create(SANDBOX, Customer("c1"), None, NOW)
+    left = []
+    for terms in (Terms(), Terms(), Terms(carry_over=FRESH)):
+        carrying.attach(CustomerRef(SANDBOX, "c1"), shop.plan([item(100)]), None, NOW, terms)
+        shop.use("c1", 10)
+        left.append(shop.remaining("c1"))
+    assert left == [90, 80, 90]
+
+
+def test_a_renewal_answers_with_the_plan_that_goes_on(shop: Service) -> None:
+    shop.customer("c1", [])
+    ref, plan = CustomerRef(SANDBOX, "c1"), shop.plan([item(10)])
+    first, _ = shop.customers.attach(ref, plan, None, NOW)
+    shop.customers.update_subscription(
+        ref, SubscriptionFilter(first.id), SubscriptionUpdate("cancel_end_of_cycle"), NOW
+    )
+    again, _ = shop.customers.attach(ref, plan, None, NOW)
+    assert (again.id, again.canceled_at) == (first.id, None)

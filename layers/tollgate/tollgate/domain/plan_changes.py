@@ -28,6 +28,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
+from enum import StrEnum
 from typing import NamedTuple
 
 from tollgate.domain.customers import Holdings, Subscription
@@ -229,3 +230,43 @@ def _last(before: Holdings, held: Sequence[Subscription], now: int) -> Subscript
             return None
         last = follower
     return last if last.expires_at is not None else None
+
+
+# ------------------------------------------------------------------ what attaching a plan would be
+
+
+class Attaching(StrEnum):
+    """What attaching a plan would be, for a customer."""
+
+    ACTIVATE = "activate"  # it starts, or goes on after all
+    PURCHASE = "purchase"  # the same, of a plan that is paid once
+    UPGRADE = "upgrade"  # it replaces the one that runs, now
+    DOWNGRADE = "downgrade"  # it replaces it at the end of the cycle
+    NONE = "none"  # it is attached, or scheduled, already
+
+
+class Offer(NamedTuple):
+    """A plan as a customer finds it. `held` is its subscription to the plan, running or scheduled; `trial_available`:
+    attaching it would begin a trial."""
+
+    attaching: Attaching
+    held: Subscription | None
+    trial_available: bool
+
+
+def offer_of(holdings: Holdings, plan: Plan, features: Mapping[str, Feature], now: int) -> Offer:
+    """What attaching this plan to the customer itself would be at its time `now`."""
+    own = Rivalry(plan.id, plan.group, None, plan.add_on, False, frozenset())
+    found = rivals(holdings, own, now)
+    mine = [s for s in holdings.subscriptions.values() if s.plan_id == plan.id and s.entity_id is None]
+    held = next((s for s in reversed(mine) if s.status(now) != "expired"), None)
+    cost = cost_of(plan.price, plan.items, features)
+    starts = Attaching.PURCHASE if cost.one_off else Attaching.ACTIVATE
+    trial = plan.free_trial is not None and not had_trial(holdings, plan.id)
+    if held is not None and not plan.add_on and (held.canceled_at is None or held.status(now) == "scheduled"):
+        return Offer(Attaching.NONE, held, trial)
+    current = running(found, now)
+    if plan.add_on or current is None or current.plan_id == plan.id:
+        return Offer(starts, held, trial)
+    down = is_downgrade(cost_of(current.price, current.items, features), cost)
+    return Offer(Attaching.DOWNGRADE if down else Attaching.UPGRADE, held, trial)

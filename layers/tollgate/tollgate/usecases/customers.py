@@ -84,6 +84,13 @@ class Customers:
         """All that a customer has, in one Query. Raises NotFound."""
         return self._store.get(customer).holdings
 
+    def get_or_nothing(self, customer: CustomerRef) -> Holdings:
+        """All that a customer has; of one that does not exist, nothing."""
+        try:
+            return self.get(customer)
+        except NotFound:
+            return Holdings(Customer(customer.id))
+
     def page(
         self, env: Environment, position: str, limit: int, *, newest_first: bool = False
     ) -> list[tuple[str, CustomerRef]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Literal
@@ -13,15 +14,18 @@ from tollgate.dialects.autumn.features import feature_json
 from tollgate.dialects.autumn.fields import Id, IntervalName, Number, Params, Properties, Text, Whole
 from tollgate.dialects.http import Answer, Request
 from tollgate.domain.controls import NO_CONTROLS
+from tollgate.domain.customers import Holdings
 from tollgate.domain.environments import Environment
 from tollgate.domain.errors import InvalidInput
 from tollgate.domain.features import Feature, FeatureType
 from tollgate.domain.grants import RolloverRule
 from tollgate.domain.ids import lotus_ids
 from tollgate.domain.periods import Interval, Reset
+from tollgate.domain.plan_changes import offer_of
 from tollgate.domain.plans import BasePrice, FreeTrial, ItemPrice, Plan, PlanItem
 from tollgate.domain.quantities import ZERO
 from tollgate.usecases.catalog import Catalogs
+from tollgate.usecases.customers import Customers
 
 AGGREGATIONS = Literal["COUNT", "SUM", "AVG", "COUNT_UNIQUE", "LATEST", "SUM_WITH_MULTIPLIER", "MAX", "WEIGHTED_SUM"]
 
@@ -370,7 +374,7 @@ class PlanParams(Params):
 
 
 class ListPlansParams(Params):
-    """The body of `plans.list`. `customer_id` is accepted and has no effect."""
+    """The body of `plans.list`. With `customer_id`, each plan says what attaching it to that customer would be."""
 
     customer_id: Id | None = None
     include_archived: bool | None = None
@@ -446,12 +450,36 @@ def get_plan(catalogs: Catalogs, request: Request) -> Answer:
     return Answer(plan_json(catalogs.plan(env, params.plan_id, params.version), env))
 
 
-def list_plans(catalogs: Catalogs, request: Request) -> Answer:
+def list_plans(catalogs: Catalogs, customers: Customers, request: Request) -> Answer:
     """`plans.list`: the newest version of each; archived ones only where they are asked for."""
     params = ListPlansParams.of(request.body)
     env = request.caller.environment
     plans = [plan for plan in catalogs.plans(env) if params.include_archived or not plan.archived]
-    return Answer({"list": [plan_json(plan, env) for plan in plans]})
+    if params.customer_id is None:
+        return Answer({"list": [plan_json(plan, env) for plan in plans]})
+    holdings = customers.get_or_nothing(request.customer(params.customer_id))
+    features, at = catalogs.catalog(env).features, holdings.time(request.now)
+    return Answer(
+        {
+            "list": [
+                {**plan_json(plan, env), "customer_eligibility": _eligibility_json(holdings, plan, features, at)}
+                for plan in plans
+            ]
+        }
+    )
+
+
+def _eligibility_json(holdings: Holdings, plan: Plan, features: Mapping[str, Feature], now: int) -> dict[str, Any]:
+    attaching, held, trial_available = offer_of(holdings, plan, features, now)
+    of_held: dict[str, Any] = {}
+    if held is not None:
+        running = held.status(now) == "active"
+        of_held = {
+            "status": held.status(now),
+            "canceling": running and held.canceled_at is not None,
+            "trialing": running and held.trialing(now),
+        }
+    return {"attach_action": attaching.value, "trial_available": trial_available, **of_held}
 
 
 def update_plan(catalogs: Catalogs, request: Request) -> Answer:

@@ -13,12 +13,13 @@ from pydantic import AliasChoices, Field
 from tollgate.dialects.autumn import customers as current
 from tollgate.dialects.autumn.catalog import FreeTrialParams
 from tollgate.dialects.autumn.fields import CustomerData, Id, Number, Params, Text, Whole
-from tollgate.dialects.autumn.products import product_json
+from tollgate.dialects.autumn.products import product_json, scenario_of
 from tollgate.dialects.http import Answer, Request
 from tollgate.domain.customers import Customer, Entity
 from tollgate.domain.errors import InvalidInput
 from tollgate.domain.manual_balances import BalanceFilter, BalanceUpdate
 from tollgate.domain.periods import Interval, Reset
+from tollgate.domain.plan_changes import offer_of
 from tollgate.domain.plans import PREPAID, USAGE_BASED, BasePrice, ItemPrice, Plan, PlanItem
 from tollgate.domain.quantities import ZERO
 from tollgate.domain.subscriptions import Terms
@@ -231,11 +232,18 @@ def delete_entity(customers: Customers, request: Request, customer_id: str, enti
 # ------------------------------------------------------------------ products and subscriptions
 
 
-def list_products(catalogs: Catalogs, request: Request) -> Answer:
-    """`GET /v1/products`: the newest version of each plan that is not archived."""
+def list_products(catalogs: Catalogs, customers: Customers, request: Request) -> Answer:
+    """`GET /v1/products`: the newest version of each plan that is not archived. With `customer_id` in the query, each
+    says in which scenario that customer would attach it."""
     env, catalog = request.caller.environment, catalogs.catalog(request.caller.environment)
     plans = [plan for plan in catalogs.plans(env) if not plan.archived]
-    return Answer({"list": [product_json(plan, env, catalog) for plan in plans]})
+    named = request.query.get("customer_id")
+    if not named:
+        return Answer({"list": [product_json(plan, env, catalog) for plan in plans]})
+    holdings = customers.get_or_nothing(request.customer(named[0]))
+    at = holdings.time(request.now)
+    offers = [(plan, offer_of(holdings, plan, catalog.features, at)) for plan in plans]
+    return Answer({"list": [product_json(plan, env, catalog, scenario_of(offer, at)) for plan, offer in offers]})
 
 
 def get_product(catalogs: Catalogs, request: Request, product_id: str) -> Answer:

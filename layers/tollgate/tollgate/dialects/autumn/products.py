@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from tollgate.dialects.autumn.versions import Version, translated
@@ -10,6 +10,7 @@ from tollgate.dialects.http import Answer, Request
 from tollgate.domain.customers import Holdings, Subscription
 from tollgate.domain.environments import Environment
 from tollgate.domain.features import Catalog, Feature
+from tollgate.domain.plan_changes import Attaching, Offer, offer_of
 from tollgate.domain.plans import PREPAID, BasePrice, Plan, PlanItem
 from tollgate.domain.quantities import ZERO
 from tollgate.domain.views import view
@@ -159,7 +160,7 @@ def preview(
     holdings, catalog = customers.get(request.customer(customer_id)), catalogs.catalog(env)
     feature = outcome.feature
     granting = {feature.id, *(pool.feature_id for pool in catalog.pools(feature.id))}
-    offers = offered(catalogs.plans(env), holdings, granting, request.now)
+    offers = offered(catalogs.plans(env), holdings, granting, catalog.features, request.now)
     held = any(view(id, outcome.entity_id, outcome.balances) for id in granting)
     scenario = "usage_limit" if held else "feature_flag"
     reason = (
@@ -184,22 +185,32 @@ def preview(
     }
 
 
-def offered(plans: Iterable[Plan], holdings: Holdings, granting: set[str], now: int) -> Sequence[tuple[Plan, str]]:
+def scenario_of(offer: Offer, now: int) -> str:
+    """The same in 1.x's words: `new`, `upgrade`, `downgrade`, or of a plan that is held `active`, `scheduled`, or
+    `renew` where it is to end."""
+    attaching, held, _ = offer
+    if attaching is Attaching.NONE and held is not None:
+        return held.status(now)
+    if attaching in (Attaching.UPGRADE, Attaching.DOWNGRADE):
+        return attaching.value
+    return "renew" if held is not None and held.canceled_at is not None else "new"
+
+
+def offered(
+    plans: Iterable[Plan], holdings: Holdings, granting: set[str], features: Mapping[str, Feature], now: int
+) -> Sequence[tuple[Plan, str]]:
     """The plans that grant one of these features and could be attached, each with its scenario (`new` or `upgrade`).
 
     Main plans come first and add-ons last, each in order of price.
     """
     at = holdings.time(now)
-    mains = {s.group: _monthly(s.price) for s in holdings.active(at) if not s.add_on}
-    attached = {s.plan_id for s in holdings.active(at)}
     found: list[tuple[Plan, str]] = []
     for plan in plans:
         if plan.archived or not any(item.feature_id in granting for item in plan.items):
             continue
-        if plan.add_on or (plan.id not in attached and plan.group not in mains):
-            found.append((plan, "new"))
-        elif plan.id not in attached and _monthly(plan.price) > mains[plan.group]:
-            found.append((plan, "upgrade"))
+        scenario = scenario_of(offer_of(holdings, plan, features, at), at)
+        if scenario in ("new", "upgrade"):
+            found.append((plan, scenario))
     return sorted(found, key=lambda offer: (offer[0].add_on, _monthly(offer[0].price), offer[0].id))
 
 
