@@ -178,7 +178,8 @@ def with_grants(
     for key, grants in changes.items():
         if len(grants) > MAX_GRANTS:
             raise InvalidRequest(f"A balance can hold at most {MAX_GRANTS} grants of feature {key.feature_id}")
-        old = as_of(balances.get(key) or new_balance(key, catalog), now)
+        new = new_balance(key, catalog)
+        old = as_of(balances.get(key) or new, now)._replace(allocated=new.allocated)
         if old.allocated and not old.grants and not key.entity_id:
             grants = placed(grants, holdings.count_of(key.feature_id))
         balances[key] = recomputed(old._replace(grants=grants))
