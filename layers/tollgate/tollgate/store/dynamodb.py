@@ -121,9 +121,9 @@ def _with_bytes(item: Answer) -> None:
     """Turns the binary values of an item into bytes, in place."""
     for value in item.values():
         if "B" in value:
-            value["B"] = b64decode(value["B"])
+            value["B"] = b64decode(value["B"], validate=True)
         elif "BS" in value:
-            value["BS"] = [b64decode(one) for one in value["BS"]]
+            value["BS"] = [b64decode(one, validate=True) for one in value["BS"]]
         elif "M" in value:
             _with_bytes(value["M"])
         elif "L" in value:
