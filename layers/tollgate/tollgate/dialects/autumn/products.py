@@ -134,14 +134,11 @@ def check_product(
         "customer_id": customer_id,
         "product_id": plan_id,
         **({"entity_id": entity_id} if entity_id else {}),
-        "balance": None,
-        "flag": None,
+        "code": "product_found",
     }
     found = next(iter(running or waiting), None)
     if found is not None:
         answer["status"] = _status(found, at)
-    if version < (2, 0):
-        answer = {name: value for name, value in answer.items() if name not in ("balance", "flag")}
     return Answer(translated(version, "product_check", answer))
 
 
