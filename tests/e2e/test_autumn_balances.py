@@ -103,7 +103,6 @@ class TestCreate:
             ({"feature_id": "users", "included_grant": 1, "entity_id": "e1"}, 400, "invalid_request"),
             ({"included_grant": 1, "entity_id": "nobody"}, 404, "entity_not_found"),
             ({"feature_id": "nothing", "included_grant": 1}, 404, "feature_not_found"),
-            ({"customer_id": "nobody", "included_grant": 1}, 404, "customer_not_found"),
         ],
     )
     def test_what_makes_no_sense_is_refused(

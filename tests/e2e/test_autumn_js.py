@@ -140,7 +140,8 @@ class TestClient:
         assert canceled["customerId"] == c
         assert autumn("customers.get", customerId=c)["balances"] == {}
         assert autumn("plans.delete", planId=plan) == {"success": True}
-        assert autumn("features.delete", featureId=feature) == {"success": True}
+        refused = autumn("features.delete", featureId=feature)
+        assert refused["error"]["body"]["code"] == "invalid_request"  # customers have had the plan: it is archived
 
     def test_plans_say_what_attaching_them_would_do(self, autumn: Program, shop: Shop) -> None:
         group = new("group")
@@ -200,7 +201,7 @@ class TestBackend:
         attached = app.send(c, "attach", planId=plan)
         assert (attached.status_code, attached.json()["paymentUrl"]) == (200, None)
         again = app.send(c, "attach", planId=plan)
-        assert (again.status_code, again.json()["code"]) == (400, "invalid_request")
+        assert (again.status_code, again.json()["code"]) == (409, "plan_already_attached")
         ended = app.send(c, "updateSubscription", planId=plan, cancelAction="cancel_immediately")
         assert ended.status_code == 200
         assert shop.autumn.customers.get(customer_id=c).subscriptions == []

@@ -116,9 +116,9 @@ class TestQueue:
 
     def test_what_no_feature_knows_is_refused_at_once(self, shop: Shop) -> None:
         """autumn.md 3.12: but the customer is not looked up."""
-        names: Any = ({"feature_id": "nothing"}, {"event_name": "nothing"})
-        for unknown in names:
-            with refused(404, "feature_not_found"):
+        names: Any = (({"feature_id": "nothing"}, "feature_not_found"), ({"event_name": "nothing"}, "invalid_request"))
+        for unknown, code in names:
+            with refused(404, code):
                 shop.autumn.track(customer_id="customer-1", **unknown)
 
     def test_an_accepted_key_is_kept(self, shop: Shop) -> None:

@@ -186,7 +186,7 @@ class TestTrack:
         assert (tracked.value, tracked.event_name, tracked.balance) == (45.67, "action-event", None)
         left = {id: gru(tracked.balances[id])[1:] for id in ("action1", "action3")} if tracked.balances else {}
         assert left == {"action1": (154.33, 45.67), "action3": (104.33, 45.67)}
-        with refused(404, "feature_not_found"):
+        with refused(404, "invalid_request"):
             shop.autumn.track(customer_id=both, event_name="unheard-of", async_=False)
         either: Any = ({}, {"feature_id": "action1", "event_name": "action-event"})
         for names in either:

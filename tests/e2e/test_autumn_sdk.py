@@ -151,7 +151,7 @@ def test_a_feature_can_be_checked_as_soon_as_it_is_created(api: Api, customer: s
 @pytest.mark.parametrize(
     ("arguments", "status", "code"),
     [
-        ({"customer_id": "nobody", "feature_id": "messages"}, 404, "customer_not_found"),
+        ({"customer_id": "nobody-at-all", "feature_id": "messages"}, 404, "customer_not_found"),
         ({"customer_id": "customer-1", "feature_id": "nothing"}, 404, "feature_not_found"),
         ({"customer_id": "customer-1", "feature_id": "messages", "entity_id": "e1"}, 404, "entity_not_found"),
         ({"customer_id": "a#b", "feature_id": "messages"}, 400, "invalid_inputs"),

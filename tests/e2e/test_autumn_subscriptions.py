@@ -184,7 +184,7 @@ class TestAttach:
         ("terms", "status", "code"),
         [
             ({"plan_id": "nothing"}, 404, "product_not_found"),
-            ({"customer_id": "nobody"}, 404, "customer_not_found"),
+            ({"customer_id": "nobody-at-all"}, 404, "customer_not_found"),
             ({"entity_id": "nobody"}, 404, "entity_not_found"),
             ({"version": 99}, 404, "product_not_found"),
             ({"ends_at": 1}, 400, "invalid_inputs"),

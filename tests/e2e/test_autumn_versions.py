@@ -274,7 +274,9 @@ class TestAutoCreation:
     def test_concurrent_first_checks_make_one_customer(self, live: Shop) -> None:
         """S011: an automatic plan of 100; in the live environment, where no other test's customers get it."""
         feature, plan, id = new("f"), new("plan"), uuid.uuid4().hex
-        live.api.call("features.create", {"feature_id": feature, "name": "First", "type": "metered"})
+        live.api.call(
+            "features.create", {"feature_id": feature, "name": "First", "type": "metered", "consumable": True}
+        )
         live.plan(monthly(100, feature), plan_id=plan, auto_enable=True)
         data = {"name": "Ada", "email": "ada@example.com"}
         with ThreadPoolExecutor(2) as threads:

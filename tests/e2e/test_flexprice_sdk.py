@@ -106,7 +106,10 @@ def test_upstreams_probe_a_soft_limit_of_100_and_150_events(stack: Stack, flexpr
 def test_reported_usage_goes_past_a_hard_limit_and_the_other_dialect_denies(flexprice: Flexprice, autumn: Api) -> None:
     """What Autumn's API set up, Flexprice's counts and shows."""
     event, customer, messages = unique("sent"), unique("customer"), unique("messages")
-    autumn.call("features.create", {"feature_id": messages, "name": "M", "type": "metered", "event_names": [event]})
+    autumn.call(
+        "features.create",
+        {"feature_id": messages, "name": "M", "type": "metered", "consumable": True, "event_names": [event]},
+    )
     plan = unique("plan")
     item = {"feature_id": messages, "included": 10, "reset": {"interval": "month"}}
     autumn.call("plans.create", {"plan_id": plan, "name": "Ten", "items": [item]})

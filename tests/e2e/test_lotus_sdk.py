@@ -43,6 +43,7 @@ def metric(api: Api) -> dict[str, Any]:
             "feature_id": id,
             "name": "Calls",
             "type": "metered",
+            "consumable": True,
             "meter": {"event_name": id, "aggregation": {"type": "COUNT"}},
         },
     )

@@ -159,7 +159,7 @@ def _check_item(item: PlanItem, features: Mapping[str, Feature], where: str) -> 
         raise InvalidInput(f"{where}.included", "must not be negative")
     if item.unlimited and (item.included or item.price):
         raise InvalidInput(where, "must have either included or price, or unlimited, not both")
-    if item.reset and not feature.consumable:
+    if item.reset and item.reset.nominal_ms and not feature.consumable:
         raise InvalidInput(f"{where}.reset", "an allocated feature does not reset")
     if item.price:
         if item.price.max_purchase is not None and item.price.max_purchase < 0:

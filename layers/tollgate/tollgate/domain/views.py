@@ -6,7 +6,6 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from tollgate.domain.balances import Balance, BalanceKey, Balances
-from tollgate.domain.decisions import limits_of
 from tollgate.domain.drawing import Totals, totals
 from tollgate.domain.grants import Grant, Rollover, soonest_first
 from tollgate.domain.quantities import ZERO
@@ -27,7 +26,8 @@ class Shown(NamedTuple):
 class View(NamedTuple):
     """A metered feature as it is shown to a customer or an entity.
 
-    - `overage`: units overdrawn. `overage_allowed`, `max_purchase`: as autumn.md 1.2, 5.2 define them.
+    - `overage`: units overdrawn. `overage_allowed`: whether one of the grants may be, whatever controls say of it.
+      `max_purchase`: as autumn.md 1.2, 5.2 define it.
     - `next_reset_at`: the soonest reset (epoch ms); None: none resets. `reserved`: units that reservations hold.
     """
 
@@ -66,16 +66,14 @@ def view(feature_id: str, entity_id: str, balances: Balances) -> View | None:
     grants = tuple(Shown(grant, balance.key) for balance in seen if not balance.flag for grant in balance.live_grants)
     if not grants:
         return None
-    limits = limits_of(feature_id, entity_id, balances)
     plain = [shown.grant for shown in grants]
     caps = [grant.max_purchase for grant in plain]
-    allowed = any(grant.overage for grant in plain) if limits.overage_allowed is None else limits.overage_allowed
     return View(
         feature_id,
         grants,
         totals(plain),
         sum((grant.overdrawn for grant in plain), ZERO),
-        allowed,
+        any(grant.overage for grant in plain),
         None if None in caps else sum((cap for cap in caps if cap is not None), ZERO),
         min((grant.next_reset_at for grant in plain if grant.next_reset_at is not None), default=None),
         sum((hold.reserved for balance in seen for hold in balance.holds), ZERO),

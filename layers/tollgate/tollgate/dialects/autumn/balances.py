@@ -43,11 +43,18 @@ def balance_json(
 ) -> dict[str, Any] | None:
     """A metered feature's balance; None where nothing grants it. Amounts are in units of the feature.
 
-    An unlimited balance shows its usage, and zero for the amounts that it does not have.
+    An unlimited balance shows its usage, and zero for the amounts that it does not have; of its grants, those that are
+    unlimited. What an entity alone holds counts in its customer's sums, and is not listed there.
     """
     found = view(feature_id, entity_id, balances)
     if found is None:
         return None
+    unlimited = found.totals.unlimited
+    listed = [
+        shown
+        for shown in found.grants
+        if (entity_id or not shown.of_entity) and (shown.grant.unlimited or not unlimited)
+    ]
     shown: dict[str, Any] = {
         "object": "balance",
         "feature_id": feature_id,
@@ -57,8 +64,8 @@ def balance_json(
         "overage": ZERO if found.totals.unlimited else found.overage,
         "overage_allowed": found.overage_allowed,
         "max_purchase": found.max_purchase,
-        "next_reset_at": found.next_reset_at,
-        "breakdown": [grant_json(grant) for grant in found.grants],
+        "next_reset_at": None if unlimited else found.next_reset_at,
+        "breakdown": [grant_json(shown) for shown in listed],
     }
     if found.rollovers is not None:
         shown["rollovers"] = [
@@ -91,9 +98,10 @@ def grant_json(shown: Shown) -> dict[str, Any]:
 
 
 def reset_json(grant: Grant) -> dict[str, Any] | None:
-    """How often a grant resets, and when next (ms); None for a grant that never does."""
-    if grant.reset is None:
-        return None
+    """How often a grant resets, and when next (ms); one that never does is `one_off`, and has no next time. None for one
+    that is unlimited, and never resets."""
+    if grant.reset is None or grant.next_reset_at is None:
+        return None if grant.unlimited and grant.reset is None else {"interval": "one_off", "resets_at": None}
     return {
         "interval": grant.reset.interval.value,
         "interval_count": grant.reset.count,

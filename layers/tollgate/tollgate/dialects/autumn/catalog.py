@@ -567,7 +567,7 @@ def item_json(item: PlanItem) -> dict[str, Any]:
         "feature_id": item.feature_id,
         "included": item.included,
         "unlimited": item.unlimited,
-        "reset": {"interval": item.reset.interval.value, "interval_count": item.reset.count} if item.reset else None,
+        "reset": _item_reset_json(item),
         "price": _item_price_json(item.price),
     }
     if item.rollover:
@@ -583,6 +583,13 @@ def item_json(item: PlanItem) -> dict[str, Any]:
         "is_soft_limit": item.soft_limit or None,
     }
     return shown | {name: value for name, value in optional.items() if value is not None}
+
+
+def _item_reset_json(item: PlanItem) -> dict[str, Any] | None:
+    """How often an item's units come back: `one_off` where they never do. None where there are no units to count."""
+    if item.resets and item.resets.nominal_ms:
+        return {"interval": item.resets.interval.value, "interval_count": item.resets.count}
+    return {"interval": "one_off"} if item.reset or item.included or item.price else None
 
 
 def _item_price_json(price: ItemPrice | None) -> dict[str, Any] | None:

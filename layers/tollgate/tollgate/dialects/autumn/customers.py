@@ -24,11 +24,22 @@ from tollgate.domain.customers import Customer, Entity, Holdings, Subscription
 from tollgate.domain.environments import Environment
 from tollgate.domain.errors import InvalidInput
 from tollgate.domain.features import Catalog
+from tollgate.domain.plan_changes import cost_of
 from tollgate.domain.plans import Plan
 from tollgate.usecases.catalog import Catalogs
 from tollgate.usecases.customers import Customers
 
 T = TypeVar("T")
+_NOT_KEPT: dict[str, Any] = {
+    "invoices": [],
+    "invoice_previews": [],
+    "trials_used": [],
+    "rewards": None,
+    "referrals": [],
+    "payment_method": None,
+    "upcoming_invoice": None,
+}
+"""What a customer may be asked to show of what Tollgate does not have: it is shown as empty."""
 _LATEST = 10**15 - 1  # epoch ms: later than any time
 
 
@@ -387,6 +398,7 @@ def customer_json(holdings: Holdings, view: CustomerView) -> dict[str, Any]:
         **_held_json(holdings, "", balances, at, view),
         "licenses": [],
     }
+    shown |= {name: empty for name, empty in _NOT_KEPT.items() if name in view.expand}
     if "entities" in view.expand:
         entities = sorted(holdings.entities.values(), key=lambda entity: entity.id)
         shown["entities"] = [_plain_entity_json(holdings, entity, view.env) for entity in entities]
@@ -442,8 +454,9 @@ def _held_json(holdings: Holdings, entity_id: str, balances: Balances, at: int, 
 
 
 def subscription_json(subscription: Subscription, now: int) -> dict[str, Any]:
-    """A subscription at an instant (ms), in the newest shape."""
-    period = subscription.period(now)
+    """A subscription at an instant (ms), in the newest shape. One that costs nothing has no billing period."""
+    free = cost_of(subscription.price, subscription.items, {}).free
+    period = None if free and not subscription.trialing(now) else subscription.period(now)
     return {
         "id": subscription.id,
         "plan_id": subscription.plan_id,

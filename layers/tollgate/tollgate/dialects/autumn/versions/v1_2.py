@@ -30,11 +30,6 @@ def check(answer: dict[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def product_check(answer: dict[str, Any]) -> dict[str, Any]:
-    """A product's check: a code tells that the product exists."""
-    return {**answer, "code": "product_found"}
-
-
 def track(answer: dict[str, Any]) -> dict[str, Any]:
     """A track: that the event was received, and nothing of the balances."""
     kept: dict[str, Any] = {name: answer[name] for name in ("customer_id", "entity_id", "event_name") if name in answer}
@@ -113,7 +108,7 @@ def _interval(reset: dict[str, Any] | None) -> dict[str, Any]:
     interval = reset["interval"]
     return {
         "interval": "lifetime" if interval == "one_off" else interval,
-        "interval_count": reset["interval_count"],
+        "interval_count": reset.get("interval_count", 1),
     }
 
 

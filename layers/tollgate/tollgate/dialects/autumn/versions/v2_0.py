@@ -20,6 +20,7 @@ def check(answer: dict[str, Any]) -> dict[str, Any]:
 def track(answer: dict[str, Any]) -> dict[str, Any]:
     """A track, with balances in the older shape."""
     answer["balance"] = _maybe(answer["balance"])
+    answer.pop("deductions", None)
     return _balances(answer)
 
 
@@ -63,15 +64,15 @@ def balance(new: dict[str, Any]) -> dict[str, Any]:
 
 
 def shared_reset(resets: Iterable[dict[str, Any] | None]) -> dict[str, Any] | None:
-    """One reset for several grants: the one they share, else `multiple`. The time is the earliest of theirs (ms)."""
+    """One reset for several grants: the one they share, at the earliest of their times (ms), else `multiple` at none."""
     found = list(resets)
-    kinds = {(reset["interval"], reset["interval_count"]) if reset else None for reset in found}
+    kinds = {(reset["interval"], reset.get("interval_count", 1)) if reset else None for reset in found}
     if kinds == {None}:
         return None
     times = [reset["resets_at"] for reset in found if reset and reset["resets_at"] is not None]
     kind = _only(kinds)
     if kind is None:
-        return {"interval": "multiple", "interval_count": None, "resets_at": min(times, default=None)}
+        return {"interval": "multiple", "interval_count": None, "resets_at": None}
     return {"interval": kind[0], "interval_count": kind[1], "resets_at": min(times, default=None)}
 
 
