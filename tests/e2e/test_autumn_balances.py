@@ -257,7 +257,7 @@ class TestDelete:
         for one in (found, grant):
             names = ("granted_balance", "purchased_balance", "current_balance", "usage")
             assert [one[name] for name in names] == [0, 70, 0, 70]
-        assert grant["reset"] is None
+        assert grant["reset"] == {"interval": "one_off", "resets_at": None}
 
     def test_what_cannot_be_deleted_is_told(self, shop: Shop, pair: str) -> None:
         """S235: 400, 409 for a paid grant, 404 for none."""

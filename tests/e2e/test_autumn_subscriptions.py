@@ -90,7 +90,7 @@ class TestAttach:
 
     def test_a_start_in_the_past_is_the_start_of_the_period(self, shop: Shop) -> None:
         c, began = shop.customer(), int(time.time() * 1000) - 10 * DAY
-        plan = shop.plan(monthly(100))
+        plan = shop.plan(monthly(100), **costing(10, new("group")))
         shop.api.call("billing.attach", {"customer_id": c, "plan_id": plan, "starts_at": began})
         held = plans(shop, c)[plan]
         assert (held.status, held.started_at, held.current_period_start) == ("active", began, began)

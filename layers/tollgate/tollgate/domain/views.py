@@ -31,7 +31,7 @@ class Shown(NamedTuple):
 
     @property
     def group(self) -> tuple[Any, ...]:
-        """What it has in common with the grants that are shown in one line with it (autumn.md 1.2.2): the plan, whose
+        """What it has in common with the grants that are shown in one line with it (autumn.md 1.5.2): the plan, whose
         it is, how it resets and ends, and how it is paid for. A grant that no plan gave has a line of its own.
         """
         grant = self.grant
@@ -140,7 +140,7 @@ class View(NamedTuple):
 
     - `lines`: its grants. What an entity alone holds counts in its customer's totals and has no line there. Where a line
       is unlimited, it is the only one.
-    - `overage`: units overdrawn. `overage_allowed`, `max_purchase`: as autumn.md 1.2.2 defines them.
+    - `overage`: units overdrawn. `overage_allowed`, `max_purchase`: as autumn.md 1.5.5 defines them.
     - `next_reset_at`: the soonest reset (epoch ms); None: none resets. `reserved`: units that reservations hold.
     """
 

@@ -1,4 +1,4 @@
-"""What a plan grants to each entity, while there is no entity that it could be granted to (autumn.md 1.2.2).
+"""What a plan grants to each entity, while there is no entity that it could be granted to (autumn.md 1.5.4).
 
 Nothing of it is stored: it is shown, as nothing that is held.
 """

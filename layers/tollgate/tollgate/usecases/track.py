@@ -282,7 +282,7 @@ class Tracking:
 
 def used(request: UseRequest, decision: Decision, now: int) -> Outcome:
     """The answer to a use that was decided at the customer's time `now` (ms): the feature that paid first answers; of
-    units given back, the credit pool where some landed (autumn.md 2.2)."""
+    units given back, the credit pool where some landed (autumn.md 1.5.5)."""
     answer = check(request, decision.balances)
     moved = {deduction.feature_id for deduction in decision.deductions}
     if moved:

@@ -103,7 +103,7 @@ def _period(line: Line) -> tuple[str, int] | None:
 
 def reset_json(feature: Feature | None, period: tuple[str, int] | None, resets_at: int | None) -> dict[str, Any] | None:
     """How often units come back (every so many intervals), and when next (ms); None for an allocated feature and a
-    flag. What is consumed and never comes back is `one_off` (autumn.md 1.2.2)."""
+    flag. What is consumed and never comes back is `one_off` (autumn.md 1.5.1)."""
     if feature is not None and not feature.consumable:
         return None
     if period is None or period[0] == Interval.ONE_OFF:

@@ -587,7 +587,7 @@ def item_json(item: PlanItem, feature: Feature | None) -> dict[str, Any]:
 
 
 def _reset_json(item: PlanItem, feature: Feature | None) -> dict[str, Any] | None:
-    """How often an item's units come back; a price's own interval, where the item names none (autumn.md 1.2.5)."""
+    """How often an item's units come back; a price's own interval, where the item names none (autumn.md 1.5.1)."""
     period = item.resets
     shown = reset_json(feature, (period.interval.value, period.count) if period else None, None)
     if shown is not None and shown["interval"] != NEVER["interval"]:

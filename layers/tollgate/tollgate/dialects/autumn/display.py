@@ -1,4 +1,4 @@
-"""What a price and a plan's item are called on a page of prices (autumn.md 1.2.5): two short texts each."""
+"""What a price and a plan's item are called on a page of prices (autumn.md 1.5.7): two short texts each."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ def waiting_shown(
     outcome: Outcome, required: Decimal, catalog: Catalog, customer: CustomerRef, customers: Callable[[], Customers]
 ) -> Outcome:
     """The outcome, where nothing is granted, with what a plan grants to entities that there are not yet (autumn.md
-    1.2.2). Only then, and only where the catalog has a feature that entities may be of, is the customer read for it.
+    1.5.4). Only then, and only where the catalog has a feature that entities may be of, is the customer read for it.
     """
     feature = outcome.feature
     if outcome.entity_id or feature.type.is_flag:
