@@ -141,8 +141,8 @@ class TestAttach:
         assert shop.left(c) == 100
 
     def test_a_plan_is_canceled_at_the_end_or_at_once(self, shop: Shop) -> None:
-        c = shop.customer(monthly(100))
-        (plan,) = plans(shop, c)
+        c = shop.customer()
+        plan = shop.attach(c, monthly(100), **costing(10, new("group")))
         with refused(400, "invalid_request"):
             cancel(shop, c, plan, "uncancel")
         cancel(shop, c, plan, "cancel_end_of_cycle")
