@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,10 @@ import pytest
 from botocore.config import Config
 
 from tests.memory import SCHEME, memory
+from tollgate.aws.client import Client
+from tollgate.aws.connections import Connections
+from tollgate.aws.signing import Credentials
+from tollgate.store.dynamodb import PROTOCOL, DynamoDB
 from tollgate_cli.servers import Server, dynamodb_local, free_port, ministack
 
 if TYPE_CHECKING:
@@ -68,6 +72,17 @@ def dynamodb_client(url: str, *, connections: int = 32) -> DynamoDBClient:
     return dynamodb
 
 
+class OwnClient(DynamoDB):
+    """Tollgate's own client, against an emulator; what only tests ask for, botocore's does."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(Client(PROTOCOL, "us-east-1", lambda: Credentials("test", "test"), Connections(url)))
+        self._theirs = dynamodb_client(url)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._theirs, name)
+
+
 def create_table(client: DynamoDBClient) -> str:
     """A new table with the stack's keys; its name."""
     name = f"tollgate-{os.getpid()}-{next(_numbers)}"
@@ -87,8 +102,11 @@ def create_table(client: DynamoDBClient) -> str:
 class Spent:
     """Counts what a client sends and what it is charged: one entry of (operation, units) a request."""
 
-    def __init__(self, client: DynamoDBClient) -> None:
+    def __init__(self, client: DynamoDBClient | DynamoDB) -> None:
         self.requests: list[tuple[str, float]] = []
+        if isinstance(client, DynamoDB):
+            self.stop = self._watched(client)  # type: ignore[method-assign]
+            return
         self._events = client.meta.events
         self._events.register("provide-client-params.dynamodb.*", self._ask)
         self._events.register("after-call.dynamodb.*", self._count)
@@ -97,13 +115,31 @@ class Spent:
         self._events.unregister("provide-client-params.dynamodb.*", self._ask)
         self._events.unregister("after-call.dynamodb.*", self._count)
 
+    def _watched(self, client: DynamoDB) -> Callable[[], None]:
+        """Counts what Tollgate's own client sends; returns what ends it."""
+        call = client._call
+
+        def counted(operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
+            answer: dict[str, Any] = {}
+            try:
+                answer = call(operation, {**request, "ReturnConsumedCapacity": "TOTAL"})
+            finally:
+                self._add(operation, answer)
+            return answer
+
+        client._call = counted  # type: ignore[method-assign]
+        return lambda: setattr(client, "_call", call)
+
     def _ask(self, params: dict[str, Any], **_: Any) -> None:
         params["ReturnConsumedCapacity"] = "TOTAL"
 
     def _count(self, model: Any, parsed: dict[str, Any], **_: Any) -> None:
+        self._add(model.name, parsed)
+
+    def _add(self, operation: str, parsed: dict[str, Any]) -> None:
         capacity = parsed.get("ConsumedCapacity", {"CapacityUnits": 0.0})
         entries = capacity if isinstance(capacity, list) else [capacity]
-        self.requests.append((model.name, sum(entry["CapacityUnits"] for entry in entries)))
+        self.requests.append((operation, sum(entry["CapacityUnits"] for entry in entries)))
 
     def of(self, call: Callable[[], object]) -> list[tuple[str, float]]:
         """The requests that `call` makes."""

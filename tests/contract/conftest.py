@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
-from tests.conftest import BACKENDS, create_table, dynamodb_client
+from tests.conftest import BACKENDS, OwnClient, create_table, dynamodb_client
 from tests.memory import fresh_url
 from tests.service import FIXTURE, Service, service
 from tollgate_cli.servers import Server
@@ -14,24 +14,33 @@ from tollgate_cli.servers import Server
 MEMORY = "memory"
 
 
-class Nearby(NamedTuple):
-    """Stands where a server does."""
+class Backend(NamedTuple):
+    """Where a table is, and whose client the store has: Tollgate's own or botocore's."""
 
     url: str
+    own: bool = False
+
+    def client(self) -> Any:
+        return OwnClient(self.url) if self.own else dynamodb_client(self.url)
 
 
-ALL = [*(pytest.param(name, marks=pytest.mark.servers) for name in BACKENDS), MEMORY]
+ALL = [
+    *(pytest.param((name, True), id=f"{name}, own client", marks=pytest.mark.servers) for name in BACKENDS),
+    *(pytest.param((name, False), id=f"{name}, botocore", marks=pytest.mark.servers) for name in BACKENDS),
+    pytest.param((MEMORY, False), id=MEMORY),
+]
 
 
 @pytest.fixture(params=ALL)
-def backend(request: pytest.FixtureRequest) -> Server | Nearby:
-    if request.param == MEMORY:
-        return Nearby(fresh_url())
+def backend(request: pytest.FixtureRequest) -> Backend:
+    name, own = request.param
+    if name == MEMORY:
+        return Backend(fresh_url())
     servers: dict[str, Server] = request.getfixturevalue("servers")
-    return servers[request.param]
+    return Backend(servers[name].url, own)
 
 
 @pytest.fixture
-def here(backend: Server | Nearby) -> Service:
-    client = dynamodb_client(backend.url)
+def here(backend: Backend) -> Service:
+    client = backend.client()
     return service(client, create_table(client), FIXTURE)

@@ -9,7 +9,8 @@ from decimal import Decimal
 
 import pytest
 
-from tests.conftest import Spent, create_table, dynamodb_client
+from tests.conftest import Spent, create_table
+from tests.contract.conftest import Backend
 from tests.service import BESIDE, MONTHLY, NOW, SANDBOX, Service, service
 from tollgate.domain.customers import Customer
 from tollgate.domain.environments import CustomerRef
@@ -23,15 +24,14 @@ from tollgate.store.table import Item
 from tollgate.usecases.entitlements import Entitlements
 from tollgate.usecases.features import FeatureCache
 from tollgate.usecases.plans import PlanCache
-from tollgate_cli.servers import Server
 
 MANY = 200
 IN_A_PLAN = 50
 
 
 @pytest.fixture
-def here(backend: Server) -> Service:
-    client = dynamodb_client(backend.url)
+def here(backend: Backend) -> Service:
+    client = backend.client()
     return service(client, create_table(client))
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Spent, create_table, dynamodb_client
+from tests.contract.conftest import Backend
 from tests.contract.test_costs import assert_costs, batch, transaction
 from tests.service import HOUR, NOW, SANDBOX, Service, item, service
 from tests.streams import records
@@ -34,7 +35,6 @@ from tollgate.store.usage_events import UsageEventStore
 from tollgate.usecases.access import Access
 from tollgate.usecases.usage_events import QueuedEvent, UsageEvents
 from tollgate.usecases.usage_queue import UsageQueue
-from tollgate_cli.servers import Server
 
 
 def metered(id: str, kind: str, event: str = "used") -> Feature:
@@ -51,8 +51,8 @@ CATALOG = (
 
 
 @pytest.fixture
-def here(backend: Server) -> Service:
-    client = dynamodb_client(backend.url)
+def here(backend: Backend) -> Service:
+    client = backend.client()
     return service(client, create_table(client), CATALOG)
 
 
@@ -230,7 +230,7 @@ def test_what_a_grant_remembers_is_stored_and_read_back(here: Service) -> None:
     assert sorted(subscription.filters for subscription in held) == [(), (("region", "US"),)]
 
 
-def test_events_together_count_as_one_after_another(here: Service, backend: Server) -> None:
+def test_events_together_count_as_one_after_another(here: Service, backend: Backend) -> None:
     """The same events, each alone, and all at once and once more: balances and what the stream tells of them agree."""
     told = [event("", "used", n=n) for n in (3, 1, 3, 7, 2, 7)] + [event("", value=n) for n in (2, 5, 4)]
     features = ("messages", "users", "peak", "mean")

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Spent, create_table, dynamodb_client
+from tests.conftest import Spent, create_table
+from tests.contract.conftest import Backend
 from tests.service import CALLER, FIXTURE, HOUR, HOURLY, NOW, SANDBOX, Service, item, service
 from tollgate.domain.decisions import Overage
 from tollgate.domain.errors import Conflict, InvalidInput, InvalidRequest, LockAlreadyExists
@@ -21,7 +22,6 @@ from tollgate.domain.reservations import digest_of
 from tollgate.store.locks import LockStore
 from tollgate.usecases.commands import Outcome, UseCommand
 from tollgate.usecases.reservations import Finalization, LockTerms, Reservations
-from tollgate_cli.servers import Server
 
 LIFETIME = Reset(Interval.ONE_OFF)
 DAY = 24 * HOUR
@@ -61,8 +61,8 @@ class Here:
 
 
 @pytest.fixture
-def here(backend: Server) -> Here:
-    client = dynamodb_client(backend.url)
+def here(backend: Backend) -> Here:
+    client = backend.client()
     return Here(service(client, create_table(client), FIXTURE))
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Spent, dynamodb_client
+from tests.contract.conftest import Backend
 from tests.service import HOUR, HOURLY, NOW, SANDBOX, Service, item, pay_per_use
 from tests.streams import records
 from tollgate.domain.controls import Controls, SpendControl, UsageControl
@@ -32,7 +33,6 @@ from tollgate.store.usage_events import UsageEventStore
 from tollgate.usecases.commands import UseCommand
 from tollgate.usecases.usage_events import QueuedEvent, UsageEvents
 from tollgate.usecases.usage_queue import QueuedUse, UsageQueue
-from tollgate_cli.servers import Server
 
 
 def queued(id: str, value: float | str = 1, customer: str = "c1", feature: str = "messages", **more: Any) -> QueuedUse:
@@ -66,13 +66,13 @@ def usage_queue(here: Service) -> UsageQueue:
     return usage_queue_of(here, defect)
 
 
-def history(here: Service, backend: Server) -> list[Entry]:
+def history(here: Service, backend: Backend) -> list[Entry]:
     """The uses that the table's stream tells of, in order; each with what it moved on one item."""
     found = records(dynamodb_client(backend.url), here.table.name)
     return [entry for record in found if (change := change_of(record)) for entry in entries_of(change)]
 
 
-def test_a_busy_customers_uses_are_one_write(here: Service, usage_queue: UsageQueue, backend: Server) -> None:
+def test_a_busy_customers_uses_are_one_write(here: Service, usage_queue: UsageQueue, backend: Backend) -> None:
     here.customer("c1", [item(2000)])
     version = here.stored("c1").version
     here.ledger.features.catalog(SANDBOX)
@@ -98,7 +98,7 @@ def test_each_id_counts_once_in_a_batch_across_batches_and_across_days(here: Ser
 
 
 def test_more_uses_than_a_transaction_holds_are_several(
-    here: Service, usage_queue: UsageQueue, backend: Server
+    here: Service, usage_queue: UsageQueue, backend: Backend
 ) -> None:
     here.customer("c1", [item(1000)])
     assert usage_queue.count([queued(f"e{n}") for n in range(250)], NOW) == [None] * 250
@@ -107,7 +107,7 @@ def test_more_uses_than_a_transaction_holds_are_several(
 
 
 def test_large_properties_do_not_make_the_item_too_large(
-    here: Service, usage_queue: UsageQueue, backend: Server
+    here: Service, usage_queue: UsageQueue, backend: Backend
 ) -> None:
     here.customer("c1", [item(1000)])
     uses = [queued(f"e{n}", properties={"text": "x" * 4000, "n": n}) for n in range(60)]
@@ -127,7 +127,7 @@ def one_pool_for(here: Service, features: int) -> None:
 
 
 def test_a_pool_that_pays_for_many_features_remembers_a_use_once_for_each(
-    here: Service, usage_queue: UsageQueue, backend: Server, monkeypatch: pytest.MonkeyPatch
+    here: Service, usage_queue: UsageQueue, backend: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of all uses together it would be more than an item can hold: no write may be tried that cannot succeed."""
     one_pool_for(here, 12)
@@ -200,7 +200,7 @@ def test_what_happened_is_counted_in_full_past_any_limit(here: Service, usage_qu
 
 
 def test_uses_draw_on_all_that_pays_and_are_one_event_of_parts(
-    here: Service, usage_queue: UsageQueue, backend: Server
+    here: Service, usage_queue: UsageQueue, backend: Backend
 ) -> None:
     here.customer("c1", [item(5, feature="action1"), item(100, feature="credits")])
     uses = [queued("a", 3, feature="action1"), queued("b", 4, feature="action1")]
@@ -222,7 +222,7 @@ def test_an_event_name_is_a_use_of_every_feature_that_lists_it(here: Service, us
 
 
 def test_a_use_of_what_nothing_grants_is_an_event_that_moved_nothing(
-    here: Service, usage_queue: UsageQueue, backend: Server
+    here: Service, usage_queue: UsageQueue, backend: Backend
 ) -> None:
     here.customers.get_or_create(SANDBOX, Customer("c1"), None, NOW)
     for _ in range(2):
@@ -247,7 +247,7 @@ def test_a_late_use_belongs_to_the_period_of_its_time_while_that_is_open(
 
 
 def test_late_and_timely_uses_of_one_batch_fall_on_both_sides_of_the_reset(
-    here: Service, usage_queue: UsageQueue, backend: Server
+    here: Service, usage_queue: UsageQueue, backend: Backend
 ) -> None:
     here.customer("c1", [item(10, HOURLY)])
     now = NOW + HOUR + 5
@@ -256,7 +256,7 @@ def test_late_and_timely_uses_of_one_batch_fall_on_both_sides_of_the_reset(
     assert [(entry.use_id, entry.at) for entry in history(here, backend)] == [("a", NOW + 1), ("b", now)]
 
 
-def told_of_grants(here: Service, backend: Server) -> list[tuple[str, Decimal | None]]:
+def told_of_grants(here: Service, backend: Backend) -> list[tuple[str, Decimal | None]]:
     """What the stream tells of the grants beside uses, in order."""
     found = [
         change for record in records(dynamodb_client(backend.url), here.table.name) if (change := change_of(record))
@@ -266,7 +266,7 @@ def told_of_grants(here: Service, backend: Server) -> list[tuple[str, Decimal | 
 
 @pytest.mark.parametrize("rollover", [None, RolloverRule(months=1)], ids=["plain", "rolls over"])
 def test_a_reset_between_the_uses_of_one_batch_is_told_between_them(
-    here: Service, usage_queue: UsageQueue, backend: Server, rollover: RolloverRule | None
+    here: Service, usage_queue: UsageQueue, backend: Backend, rollover: RolloverRule | None
 ) -> None:
     """Two writes: the late use closes the old period, and what the reset puts back is all that was used in it."""
     here.customer("c1", [replace(item(150, HOURLY), rollover=rollover)])
@@ -282,7 +282,7 @@ def test_a_reset_between_the_uses_of_one_batch_is_told_between_them(
 
 
 def test_uses_of_many_periods_are_a_write_for_each_and_no_more(
-    here: Service, usage_queue: UsageQueue, backend: Server
+    here: Service, usage_queue: UsageQueue, backend: Backend
 ) -> None:
     """More periods than a write has turns: each write has its own. A second delivery counts nothing again."""
     here.customer("c1", [item(10, HOURLY)])
@@ -316,7 +316,7 @@ def test_what_was_written_before_a_failure_is_not_written_again(
     assert here.totals("c1", now=NOW + HOUR + 1).usage == 3
 
 
-def test_a_use_from_the_future_counts_now(here: Service, usage_queue: UsageQueue, backend: Server) -> None:
+def test_a_use_from_the_future_counts_now(here: Service, usage_queue: UsageQueue, backend: Backend) -> None:
     here.customer("c1", [item(10, HOURLY)])
     usage_queue.count([queued("a", 4, at=NOW + HOUR)], NOW)
     assert here.remaining("c1", NOW) == 6
@@ -360,7 +360,7 @@ def test_time_that_runs_out_leaves_the_rest_for_the_next_delivery(here: Service)
 
 
 def test_consumers_that_meet_on_one_customer_count_each_use_once(
-    here: Service, usage_queue: UsageQueue, backend: Server
+    here: Service, usage_queue: UsageQueue, backend: Backend
 ) -> None:
     """Four consumers, half of their uses the same ones, and uses on the fast path in between."""
     here.customer("c1", [item(100_000)])

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import create_table, dynamodb_client
+from tests.conftest import OwnClient, create_table, dynamodb_client
 from tests.service import FIXTURE, Service, service
 from tollgate_cli.servers import Server, microburst, set_rules
 
@@ -38,7 +38,7 @@ def proxy(backend: Server, proxies: dict[str, Server]) -> Server:
     return proxies[backend.url]
 
 
-@pytest.fixture
-def here(backend: Server, proxy: Server) -> Service:
-    """balances whose requests all pass the proxy; its table was made without it."""
-    return service(dynamodb_client(proxy.url), create_table(dynamodb_client(backend.url)), FIXTURE)
+@pytest.fixture(params=[OwnClient, dynamodb_client], ids=["own client", "botocore"])
+def here(request: pytest.FixtureRequest, backend: Server, proxy: Server) -> Service:
+    """Balances whose requests all pass the proxy; its table was made without it."""
+    return service(request.param(proxy.url), create_table(dynamodb_client(backend.url)), FIXTURE)

@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import botocore.session
@@ -31,7 +32,7 @@ HANDLERS = (
     "usage_events",
     "waiting_events",
 )
-real_client = runtime.client
+botocores = runtime._botocores
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,8 @@ def here() -> Iterator[Here]:
         for cached in vars(runtime).values():
             if hasattr(cached, "cache_clear"):
                 cached.cache_clear()
-        patch.setattr(runtime, "client", lambda service: client if service == "dynamodb" else real_client(service))
+        # moto answers botocore's clients alone
+        patch.setattr(runtime, "client", cache(lambda service: client if service == "dynamodb" else botocores(service)))
         handlers = {}
         for function in HANDLERS:
             sys.modules.pop(f"functions.{function}.app", None)

@@ -14,7 +14,7 @@ import simplejson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.handlers.conftest import Here, real_client
+from tests.handlers.conftest import Here, botocores
 from tests.http_events import authorized, http_event
 from tests.profiles import examples
 from tests.service import SANDBOX, item
@@ -446,7 +446,7 @@ def test_automatic_plans_that_no_customer_could_hold_together_are_refused(custom
 
 def test_the_functions_client_never_repeats_a_write_by_itself(customer: Here) -> None:
     assert customer
-    config = real_client("dynamodb").meta.config
+    config = botocores("dynamodb").meta.config
     assert config.retries["total_max_attempts"] == 1
     assert (config.connect_timeout, config.read_timeout) == (1, 1.5)
 

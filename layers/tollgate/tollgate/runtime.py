@@ -1,27 +1,27 @@
 """The composition root: settings, clients, clock, logger, and the use cases wired to them.
 
-There is one client for each service, made when it is first needed. DynamoDB's never retries by itself (`store.table`
-decides what is safe to repeat) and gives up early: connect 1 s, read 1.5 s. It is botocore's own client, the one that
-boto3 wraps: importing boto3 as well would add 7 % to a client's start and nothing else (docs/decisions/0002).
+There is one client for each service, made when it is first needed: Tollgate's own (docs/decisions/0009). They give up early:
+connect 1 s, read 1.5 s. DynamoDB's never retries by itself: `store.table` decides what is safe to repeat.
 """
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import os
 import time
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-import botocore.session
-from botocore.config import Config
-
 from tollgate.domain.errors import Unavailable
-from tollgate.settings import Settings
+from tollgate.settings import NotSet, Settings
 
 if TYPE_CHECKING:
     from aws_lambda_powertools import Logger
     from mypy_boto3_dynamodb import DynamoDBClient
 
+    from tollgate.aws.client import Client, Protocol
+    from tollgate.aws.credentials import Source
     from tollgate.store.alert_states import AlertStateStore
     from tollgate.store.history import HistoryStore
     from tollgate.store.idempotency import IdempotencyStore
@@ -41,15 +41,16 @@ if TYPE_CHECKING:
     from tollgate.usecases.usage_queue import UsageQueue
     from tollgate.usecases.waiting_events import WaitingEvents
 
-_CONFIG = Config(
-    connect_timeout=1,
-    read_timeout=1.5,
-    retries={"total_max_attempts": 1},
-    max_pool_connections=4,
-    parameter_validation=False,
-    tcp_keepalive=True,
-    user_agent="tollgate",  # botocore builds its own twice for each request, which takes a tenth of a check's CPU
+_SPECIAL = (
+    "HTTPS_PROXY",
+    "https_proxy",
+    "HTTP_PROXY",
+    "http_proxy",
+    "AWS_USE_FIPS_ENDPOINT",
+    "AWS_USE_DUALSTACK_ENDPOINT",
 )
+"""Where one of these is set, clients are botocore's, which knows what they ask for."""
+_SERVICE_NAMES = {"dynamodb": "DYNAMODB", "sqs": "SQS", "events": "EVENTBRIDGE"}  # in AWS_ENDPOINT_URL_...
 _QUEUE_TRIES = 3
 _QUEUE_MOST = 10  # messages in one request
 _QUEUE_MOST_BYTES = 250_000  # of all messages in one request
@@ -68,8 +69,55 @@ def settings() -> Settings:
 
 @cache
 def client(service: str) -> Any:
-    """A client of an AWS service. DynamoDB's never repeats a request; others send one up to three times."""
-    config = _CONFIG if service == "dynamodb" else _CONFIG.merge(Config(retries={"total_max_attempts": 3}))
+    """A client of `dynamodb`, `sqs` or `events`. DynamoDB's never repeats a request; others send one up to three times."""
+    from tollgate.store.dynamodb import PROTOCOL, DynamoDB
+
+    if any(os.environ.get(name) for name in _SPECIAL):
+        return _botocores(service)
+    if service == "dynamodb":
+        return DynamoDB(_client(PROTOCOL))
+    from tollgate.aws.services import EVENTS, SQS, Bus, Queues
+
+    return Queues(_client(SQS)) if service == "sqs" else Bus(_client(EVENTS))
+
+
+def _client(protocol: Protocol) -> Client:
+    from tollgate.aws.client import Client, endpoint_of
+    from tollgate.aws.connections import Connections
+
+    told = os.environ.get
+    region = told("AWS_REGION") or told("AWS_DEFAULT_REGION")
+    if not region:
+        raise NotSet("AWS_REGION is not set")
+    endpoint = (
+        settings().endpoint_url or told(f"AWS_ENDPOINT_URL_{_SERVICE_NAMES[protocol.name]}") or told("AWS_ENDPOINT_URL")
+    )
+    made = Client(protocol, region, _credentials(), Connections(endpoint or endpoint_of(protocol.name, region)))
+    if importlib.util.find_spec("snapshot_restore_py"):  # Lambda's own: a start from a snapshot shares nothing with it
+        importlib.import_module("snapshot_restore_py").register_before_snapshot(made.forget)
+    return made
+
+
+@cache
+def _credentials() -> Source:
+    from tollgate.aws.credentials import source_of
+
+    return source_of(os.environ)
+
+
+def _botocores(service: str) -> Any:
+    """botocore's client of a service, which does what proxies and special endpoints need."""
+    import botocore.session
+    from botocore.config import Config
+
+    config = Config(
+        connect_timeout=1,
+        read_timeout=1.5,
+        retries={"total_max_attempts": 1 if service == "dynamodb" else 3},
+        max_pool_connections=4,
+        parameter_validation=False,
+        tcp_keepalive=True,
+    )
     endpoint = settings().endpoint_url or None
     return botocore.session.get_session().create_client(service, endpoint_url=endpoint, config=config)
 
@@ -196,7 +244,7 @@ def to_usage_queue(bodies: list[str]) -> None:
 def _send(bodies: list[str]) -> None:
     entries = [{"Id": str(number), "MessageBody": body} for number, body in enumerate(bodies)]
     for _ in range(_QUEUE_TRIES):
-        answer = client("sqs").send_message_batch(QueueUrl=settings().required("usage_queue_url"), Entries=entries)
+        answer = _queued("send_message_batch", QueueUrl=settings().required("usage_queue_url"), Entries=entries)
         failed = {entry["Id"] for entry in answer.get("Failed", ())}
         if not failed:
             return
@@ -207,12 +255,22 @@ def _send(bodies: list[str]) -> None:
 def to_usage_queue_later(body: str, seconds: int) -> None:
     """Puts a message on the usage queue that is delivered after so many seconds (at most 900)."""
     url = settings().required("usage_queue_url")
-    client("sqs").send_message(QueueUrl=url, MessageBody=body, DelaySeconds=seconds)
+    _queued("send_message", QueueUrl=url, MessageBody=body, DelaySeconds=seconds)
 
 
 def to_dead_letters(body: str) -> None:
     """Puts a message that could not be processed on the dead-letter queue."""
-    client("sqs").send_message(QueueUrl=settings().required("dead_letter_queue_url"), MessageBody=body)
+    _queued("send_message", QueueUrl=settings().required("dead_letter_queue_url"), MessageBody=body)
+
+
+def _queued(operation: str, **request: Any) -> Any:
+    """The queue's answer. Raises Unavailable where it gave none."""
+    from tollgate.aws.connections import NoAnswer, NotSent
+
+    try:
+        return getattr(client("sqs"), operation)(**request)
+    except (NotSent, NoAnswer) as error:
+        raise Unavailable("The usage queue did not answer in time: try again") from error
 
 
 @cache

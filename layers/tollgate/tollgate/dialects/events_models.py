@@ -42,7 +42,7 @@ def _time(value: Any) -> int:
 class Model(BaseModel):
     """What all parts of an event share: no field but those that are named."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class Reset(Model):
@@ -231,7 +231,7 @@ class UsageReported(Model):
     counted in full, past any limit, once by its id (the event's own where there is none). Of `feature_id` and
     `event_name` one is given; without a `value`, the properties say how much it is."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True, defer_build=True)
 
     environment: Literal["sandbox", "live"] = "live"
     customer_id: Annotated[str, AfterValidator(_id)]

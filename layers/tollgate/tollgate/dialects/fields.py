@@ -26,7 +26,7 @@ class BaseParams(BaseModel):
     Fields in `later` would change what the call means and are not served: they are refused.
     """
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore", defer_build=True)
 
     later: ClassVar[tuple[str, ...]] = ()
     nothing: ClassVar[tuple[Any, ...]] = (None, False)  # values under which a field in `later` asks for nothing

@@ -8,22 +8,13 @@ from __future__ import annotations
 
 import random
 import time
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from botocore.exceptions import (
-    ClientError,
-    ConnectionError,
-    ConnectTimeoutError,
-    EndpointConnectionError,
-    HTTPClientError,
-    IncompleteReadError,
-    ProxyConnectionError,
-)
-from botocore.parsers import ResponseParserError
-
+from tollgate.aws.client import Answered
+from tollgate.aws.connections import NoAnswer, NotSent
 from tollgate.domain.errors import OutcomeUnknown, Unavailable
+from tollgate.store.dynamodb import DynamoDB
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -73,27 +64,45 @@ class Lost(Exception):
     """No answer came: the request may have been applied."""
 
 
+class _Failures(NamedTuple):
+    """The exceptions of a client, by what they say of the request."""
+
+    answered: tuple[type[Exception], ...]  # DynamoDB refused it: `response` says why
+    not_sent: tuple[type[Exception], ...]
+    no_answer: tuple[type[Exception], ...]
+
+    @classmethod
+    def of(cls, client: DynamoDBClient | DynamoDB) -> _Failures:
+        """Those of Tollgate's own client, or of botocore's, which is made to refuse answers that were cut short."""
+        if isinstance(client, DynamoDB):
+            return cls((Answered,), (NotSent,), (NoAnswer,))
+        from tollgate.store import boto
+
+        boto.checking_answers(client)
+        return cls(boto.ANSWERED, boto.NOT_SENT, boto.NO_ANSWER)
+
+
 class Table:
-    """A DynamoDB table with keys `pk` and `sk`."""
+    """A DynamoDB table with keys `pk` and `sk`, through Tollgate's own client or botocore's."""
 
     def __init__(self, client: DynamoDBClient, name: str, sleep: Callable[[float], None] = time.sleep) -> None:
         self.client = client
         self.name = name
         self._sleep = sleep
-        client.meta.events.register("before-parse.dynamodb", _must_be_whole, unique_id="tollgate-whole")
+        self._failures = _Failures.of(client)
 
     def send_once(self, operation: Callable[..., Answer], **request: Any) -> Answer:
         """Sends one request, once. Raises Refused, Busy or Lost; any other error is a defect and is raised as it is."""
         try:
             return operation(**request)
-        except ClientError as error:
-            outcome = _outcome(error)
+        except self._failures.answered as error:
+            outcome = _outcome(error.response, str(error))  # type: ignore[attr-defined]
             if outcome is None:
                 raise
             raise outcome from error
-        except (ConnectTimeoutError, EndpointConnectionError, ProxyConnectionError) as error:
+        except self._failures.not_sent as error:
             raise Busy(str(error)) from error
-        except (HTTPClientError, ConnectionError, IncompleteReadError, ResponseParserError) as error:
+        except self._failures.no_answer as error:
             raise Lost(str(error)) from error
 
     def tries(self, most: int = TRIES) -> Iterator[int]:
@@ -231,21 +240,8 @@ def delete_existing(table_name: str, key: Key) -> TransactWriteItemTypeDef:
     return {"Delete": {"TableName": table_name, "Key": key, "ConditionExpression": "attribute_exists(pk)"}}
 
 
-def _must_be_whole(response_dict: Mapping[str, Any], **_: Any) -> None:
-    """Raises Lost where an answer's body is not the one that DynamoDB sent; botocore would read it as an empty
-    answer.
-    """
-    headers, body = response_dict["headers"], response_dict["body"]
-    length, checksum = headers.get("content-length"), headers.get("x-amz-crc32")
-    if (length and "content-encoding" not in headers and int(length) != len(body)) or (
-        checksum and int(checksum) != zlib.crc32(body)
-    ):
-        raise Lost("the answer was cut short on its way")
-
-
-def _outcome(error: ClientError) -> Exception | None:
-    """The exception that says what became of the request; None where the error is a defect of Tollgate."""
-    response: Mapping[str, Any] = error.response
+def _outcome(response: Mapping[str, Any], message: str) -> Exception | None:
+    """The exception that says what became of a request that was refused so; None where it is a defect of Tollgate."""
     code = response["Error"]["Code"]
     if code == "ConditionalCheckFailedException":
         return Refused(response.get("Item"))
@@ -254,8 +250,8 @@ def _outcome(error: ClientError) -> Exception | None:
         failed = tuple(number for number, reason in enumerate(reasons) if reason == "ConditionalCheckFailed")
         if failed:
             return Refused(None, failed)
-        return Busy(str(error)) if _BUSY_REASONS.intersection(reasons) else None
+        return Busy(message) if _BUSY_REASONS.intersection(reasons) else None
     if code in _BUSY:
-        return Busy(str(error))
+        return Busy(message)
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    return Lost(str(error)) if status >= 500 or status == 408 else None
+    return Lost(message) if status >= 500 or status == 408 else None
