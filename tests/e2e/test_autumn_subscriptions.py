@@ -223,7 +223,7 @@ class TestEntities:
         with refused(404, "entity_not_found"):
             entities.get(customer_id=c, entity_id="e1")
         assert gru(shop.balance(c, "users")) == (5, 5, 0)
-        assert shop.balance(c) is None
+        assert (gru(shop.balance(c)), len(shop.balance(c).breakdown)) == ((0, 0, 0), 1)
 
     def test_a_plan_is_attached_to_an_entity(self, shop: Shop) -> None:
         """S149: monthly 100 on the customer and again on e1; S229: set on one entity, seen by all."""
