@@ -24,7 +24,7 @@ from tollgate.domain.controls import Controls, SpendControl, UsageControl
 from tollgate.domain.customers import Customer
 from tollgate.domain.decisions import Overage
 from tollgate.domain.environments import CustomerRef
-from tollgate.domain.errors import AlreadyExists, DuplicateRequest, InsufficientBalance, InvalidRequest
+from tollgate.domain.errors import AlreadyAttached, AlreadyExists, DuplicateRequest, InsufficientBalance
 from tollgate.domain.idempotency import IdempotencyKey
 from tollgate.domain.manual_balances import BalanceFilter, BalanceUpdate, NewBalance
 from tollgate.domain.periods import Interval, Reset
@@ -320,7 +320,7 @@ class TestManagementAmidUses:
             plan = here.plan(items)
             attach = [lambda plan=plan: here.customers.attach(CustomerRef(SANDBOX, "c1"), plan, None, NOW, BESIDE)] * 4
             errors = failures(attach)
-            assert (errors.count(None), errors.count(InvalidRequest)) == (1, 3)
+            assert (errors.count(None), errors.count(AlreadyAttached)) == (1, 3)
             assert here.remaining("c1") == left
         assert len(here.customers.get(CustomerRef(SANDBOX, "c1")).subscriptions) == 2
 

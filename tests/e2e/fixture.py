@@ -20,8 +20,14 @@ MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
 
 FEATURES: list[dict[str, Any]] = [
     {"feature_id": "dashboard", "type": "boolean"},
-    *({"feature_id": id, "type": "metered"} for id in ("messages", "words", "storage", "exports", "action2")),
-    *({"feature_id": id, "type": "metered", "event_names": ["action-event"]} for id in ("action1", "action3")),
+    *(
+        {"feature_id": id, "type": "metered", "consumable": True}
+        for id in ("messages", "words", "storage", "exports", "action2")
+    ),
+    *(
+        {"feature_id": id, "type": "metered", "consumable": True, "event_names": ["action-event"]}
+        for id in ("action1", "action3")
+    ),
     *({"feature_id": id, "type": "metered", "consumable": False} for id in ("users", "workflows", "admin")),
     *(
         {

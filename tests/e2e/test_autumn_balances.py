@@ -139,9 +139,9 @@ class TestCreate:
             create(shop, c, included_grant=5, balance_id=id)
             create(shop, c, "dashboard")
             assert shop.may(c, 1, "dashboard")
-        with refused(409, "duplicate_balance_id"):
+        with refused(400, "invalid_request"):
             create(shop, first, "words", included_grant=5, balance_id=id)
-        with refused(409, "duplicate_balance_id"):
+        with refused(400, "invalid_request"):
             create(shop, first, "dashboard")
         assert shop.balance(first, "words") is None
 

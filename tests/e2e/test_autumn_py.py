@@ -175,7 +175,7 @@ class TestProducts:
         client.products.update(id, name="Renamed")
         assert client.products.get(id).name == "Renamed"
         client.products.delete(id)
-        with refused(404, "plan_not_found"):
+        with refused(404, "product_not_found"):
             client.products.get(new("product"))
 
     def test_a_product_is_attached_checked_and_canceled(self, client: Any, shop: Shop) -> None:

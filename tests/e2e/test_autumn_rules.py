@@ -219,7 +219,7 @@ class TestTrack:
         assert (tracked.value, tracked.balance) == (5, None)
 
     def test_a_use_to_be_rejected_changes_nothing(self, shop: Shop) -> None:
-        """S104, S109: 400 insufficient_balance; a limit's is usage_limit_exceeded."""
+        """S104, S109: 400 insufficient_balance; a limit's too."""
         c = shop.customer(prepaid(2, 3), seats(5), monthly(10, "words"))
         for value, feature in ((7, "messages"), (6, "users")):
             assert shop.rejected(c, value, feature) == "insufficient_balance"
@@ -227,7 +227,7 @@ class TestTrack:
         shop.autumn.customers.update(
             customer_id=c, billing_controls={"usage_limits": [{"feature_id": "words", "limit": 5, "interval": "month"}]}
         )
-        assert shop.rejected(c, 6, "words") == "usage_limit_exceeded"
+        assert shop.rejected(c, 6, "words") == "insufficient_balance"
         assert shop.left(c, "words") == 10
         assert shop.rejected(c, 4) is None
         assert shop.left(c) == 1

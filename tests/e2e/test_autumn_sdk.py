@@ -136,7 +136,7 @@ def test_features_are_created_read_and_listed(api: Api) -> None:
     """Over plain HTTP: this release of the SDK cannot import its own features module."""
     id = f"f-{uuid.uuid4().hex[:8]}"
     created = api.call("features.create", {"feature_id": id, "name": "F", "type": "metered", "event_names": ["f.used"]})
-    assert (created["id"], created["consumable"], created["event_names"]) == (id, True, ["f.used"])
+    assert (created["id"], created["consumable"], created["event_names"]) == (id, False, ["f.used"])
     assert api.call("features.get", {"feature_id": id}) == created
     assert created in api.call("features.list", {})["list"]
 

@@ -61,7 +61,7 @@ class TestAttach:
         assert {second, add_on} <= set(held)
         assert len(held) == 3
         assert gru(shop.balance(c)) == (1050, 1050, 0)
-        with refused(400, "invalid_request"):
+        with refused(409, "plan_already_attached"):
             shop.autumn.billing.attach(customer_id=c, plan_id=second)
 
     @pytest.mark.parametrize(
@@ -169,6 +169,7 @@ class TestAttach:
 
     def test_a_version_and_items_can_be_chosen(self, shop: Shop) -> None:
         plan = shop.plan(monthly(100), plan_id=new("plan"))
+        shop.autumn.billing.attach(customer_id=shop.customer(), plan_id=plan)
         items: Any = [monthly(200).body]
         assert shop.autumn.plans.update(plan_id=plan, items=items).version == 2
         granted = []
@@ -182,10 +183,10 @@ class TestAttach:
     @pytest.mark.parametrize(
         ("terms", "status", "code"),
         [
-            ({"plan_id": "nothing"}, 404, "plan_not_found"),
+            ({"plan_id": "nothing"}, 404, "product_not_found"),
             ({"customer_id": "nobody"}, 404, "customer_not_found"),
             ({"entity_id": "nobody"}, 404, "entity_not_found"),
-            ({"version": 99}, 404, "plan_not_found"),
+            ({"version": 99}, 404, "product_not_found"),
             ({"ends_at": 1}, 400, "invalid_inputs"),
             ({"feature_quantities": [{"feature_id": "seats", "quantity": 5}]}, 400, "invalid_inputs"),
             ({"carry_over_balances": {"enabled": "yes"}}, 400, "invalid_inputs"),

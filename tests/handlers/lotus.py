@@ -46,7 +46,7 @@ class Lotus:
     def feature(self, id: str = "", **more: Any) -> str:
         """A new feature: metered, and listening to an event of its own name."""
         id = id or f"f-{uuid.uuid4().hex[:8]}"
-        fields = {"type": "metered", "name": id.title(), "event_names": [id], **more}
+        fields = {"type": "metered", "consumable": True, "name": id.title(), "event_names": [id], **more}
         if fields["type"] != "metered" or "meter" in fields:
             fields.pop("event_names")
         self.manage("features.create", feature_id=id, **fields)

@@ -11,7 +11,7 @@ from decimal import Decimal
 from tollgate.domain.balances import BalanceKey
 from tollgate.domain.customers import Entity, Holdings, changed_grants, grants_of, with_grants
 from tollgate.domain.drawing import any_grant, pay_back_overage, refill, started, with_usage_counted
-from tollgate.domain.errors import AlreadyExists, LimitReached
+from tollgate.domain.errors import AlreadyExists, InvalidRequest, LimitReached
 from tollgate.domain.features import Catalog, Feature
 from tollgate.domain.grants import Grant, deduction_order
 from tollgate.domain.periods import sooner
@@ -25,11 +25,13 @@ def add_entity(
     """The holdings with one more entity: its share of each plan that grants per entity, and one seat of its feature
     used.
 
-    Raises AlreadyExists, NotFound for its feature, or LimitReached where its plan sells no more seats.
+    Raises AlreadyExists, NotFound for its feature, InvalidRequest for a consumable one, or LimitReached where its plan sells no more seats.
     """
     if entity.id in holdings.entities:
         raise AlreadyExists("entity", entity.id)
     feature = catalog.feature(entity.feature_id)
+    if feature.consumable:
+        raise InvalidRequest(f"Feature {feature.id} is consumable: an entity takes up one of an allocated feature")
     holdings = replace(holdings, entities={**holdings.entities, entity.id: entity})
     changes = grants_of(holdings, now)
     for subscription in holdings.subscriptions.values():

@@ -68,6 +68,10 @@ class InsufficientBalance(TollgateError):
     """The use asked to be rejected rather than capped, and is more than may still be deducted."""
 
 
+class AlreadyAttached(InvalidRequest):
+    """The customer has just this plan already."""
+
+
 class LimitReached(TollgateError):
     """The plan sells no more of what was to be made: an entity takes up a seat."""
 

@@ -86,7 +86,7 @@ class Catalog:
         3.6).
         """
         if event_name not in self._by_event:
-            raise NotFound("feature", event_name)
+            raise NotFound("event", event_name)
         return tuple(self._by_event[event_name])
 
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from tollgate.domain.balances import BalanceKey, as_of
 from tollgate.domain.customers import Ending, Holdings, Subscription, changed_grants, grants_of, linked, with_grants
-from tollgate.domain.errors import AlreadyExists, Conflict, InvalidInput, InvalidRequest, NotFound
+from tollgate.domain.errors import AlreadyAttached, AlreadyExists, Conflict, InvalidInput, InvalidRequest, NotFound
 from tollgate.domain.features import Catalog
 from tollgate.domain.grants import Grant
 from tollgate.domain.holds import Heir, inherited
@@ -91,7 +91,7 @@ def attach(
     same = _same_plan(rivals(holdings, own, now), plan, terms)
     if same is not None:
         if same.canceled_at is None:
-            raise InvalidRequest(f"Plan {plan.id} is already attached to customer {holdings.customer.id}")
+            raise AlreadyAttached(f"Plan {plan.id} is already attached to customer {holdings.customer.id}")
         return uncancel(holdings, catalog, same.id, now)
     for waiting in rivals(holdings, own, now):
         if waiting.status(now) == "scheduled":

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from tollgate.domain.customers import Customer, Holdings, Subscription
 from tollgate.domain.environments import Environment
-from tollgate.domain.errors import AlreadyExists, InvalidInput, InvalidRequest, Unavailable
+from tollgate.domain.errors import AlreadyExists, Conflict, InvalidInput, InvalidRequest, Unavailable
 from tollgate.domain.features import Catalog, Feature, FeatureType, checked_feature, feature_of
 from tollgate.domain.plans import MAX_ITEMS, Plan, checked_plan
 from tollgate.domain.subscriptions import attach
@@ -57,17 +57,16 @@ class Catalogs:
         return new
 
     def delete_feature(self, env: Environment, feature_id: str) -> None:
-        """Deletes a feature, or archives it where a plan or a credit system names it. Raises NotFound."""
+        """Deletes a feature. Raises NotFound, or Conflict where a plan or a credit system names it."""
         features = self._features.all(env)
-        feature = feature_of(features, feature_id)
+        feature_of(features, feature_id)
         plans = self._plans.every_version(env)
         in_use = any(item.feature_id == feature_id for plan in plans for item in plan.items) or any(
             feature_id == member for other in features.values() for member, _ in other.credit_schema
         )
         if in_use:
-            self._features.replace(env, feature._replace(archived=True))
-        else:
-            self._features.remove(env, feature_id)
+            raise Conflict(f"Feature {feature_id} is part of a plan or of a credit system: archive it instead")
+        self._features.remove(env, feature_id)
 
     def create_plan(self, env: Environment, plan: Plan) -> Plan:
         """Creates a plan. Raises AlreadyExists, NotFound for an unknown feature of an item, InvalidInput for an invalid
@@ -122,25 +121,20 @@ class Catalogs:
         return self._plans.get(env, plan_id, version)
 
     def update_plan(self, env: Environment, plan_id: str, change: Callable[[Plan], Plan], now: int) -> Plan:
-        """Stores a changed plan as a new version; a change of `archived` alone is made to all versions instead.
+        """Changes a plan as `edit_plan` does; a change of `archived` is made to all its versions.
 
-        Raises NotFound, or what `create_plan` raises.
+        Raises NotFound, or what `edit_plan` raises.
         """
         old = self._plans.get(env, plan_id)
-        new = change(old)
-        if new.archived != old.archived:
+        archived = change(old).archived
+        if archived != old.archived:
             for version in self._plans.versions(env, plan_id):
-                self._plans.replace(env, replace(version, archived=new.archived))
-            old = replace(old, archived=new.archived)
-        if new == old:
-            return old
-        new = replace(new, version=old.version + 1, created_at=now, in_use=False)
-        self._check_plan(env, new)
-        self._plans.add(env, new)
-        return new
+                self._plans.replace(env, replace(version, archived=archived))
+        return self.edit_plan(env, plan_id, change, now)
 
     def edit_plan(self, env: Environment, plan_id: str, change: Callable[[Plan], Plan], now: int) -> Plan:
-        """Changes a plan: in place while nobody has subscribed to its newest version, else as a new version.
+        """Changes a plan's newest version: in place, unless a customer has subscribed to it and its items, price or trial
+        change. Then it becomes a new version.
 
         Several callers may do so at once. Raises NotFound, what `change` or `create_plan` raises, or Unavailable under
         constant contention.
@@ -150,11 +144,13 @@ class Catalogs:
             new = change(old)
             if new == old:
                 return old
-            if old.in_use:
+            granted = (old.items, old.price, old.free_trial)
+            versioned = old.in_use and granted != (new.items, new.price, new.free_trial)
+            if versioned:
                 new = replace(new, version=old.version + 1, created_at=now, in_use=False)
             self._check_plan(env, new)
             try:
-                if old.in_use:
+                if versioned:
                     self._plans.add(env, new)
                 else:
                     self._plans.swap(env, old, new)

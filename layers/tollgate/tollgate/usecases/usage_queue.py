@@ -212,7 +212,7 @@ class UsageQueue:
         catalog, event = catalogs[queued.env], queued.event
         heard = len(counting(catalog.features.values(), event.name))
         if not heard and queued.expected:
-            raise NotFound("feature", event.name)
+            raise NotFound("event", event.name)
         if not heard and not queued.receipt:
             return
 

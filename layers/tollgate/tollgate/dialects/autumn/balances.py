@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tollgate.dialects.autumn.features import feature_json
 from tollgate.domain.balances import Balances
 from tollgate.domain.decisions import Deduction
 from tollgate.domain.features import Feature
-from tollgate.domain.history import Taken
 from tollgate.domain.periods import Interval
 from tollgate.domain.quantities import ZERO
 from tollgate.domain.views import Line, flag, shown_ids, view
+
+if TYPE_CHECKING:
+    from tollgate.domain.history import Taken
 
 Features = Mapping[str, Feature]
 """The catalog's features by id."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Literal
@@ -332,13 +332,28 @@ class PlanFields(Params):
             add_on=old.add_on if self.add_on is None else self.add_on,
             auto_enable=old.auto_enable if self.auto_enable is None else self.auto_enable,
             price=(self.price.price() if self.price else None) if "price" in named else old.price,
-            items=old.items if self.items is None else tuple(item.item() for item in self.items),
+            items=old.items if self.items is None else _different(item.item() for item in self.items),
             free_trial=(self.free_trial.trial() if self.free_trial else None)
             if "free_trial" in named
             else old.free_trial,
             controls=old.controls if self.billing_controls is None else self.billing_controls.applied(NO_CONTROLS),
             metadata=old.metadata if self.metadata is None else self.metadata,
         )
+
+
+def _different(items: Iterable[PlanItem]) -> tuple[PlanItem, ...]:
+    """The items. Raises InvalidInput where two grant the same: of one feature, in one interval, to one kind of entity, and
+    paid in the same way."""
+    found = tuple(items)
+    seen = set()
+    for index, item in enumerate(found):
+        same = (item.feature_id, item.resets, item.entity_feature_id, item.price and item.price.billing_method)
+        if same in seen:
+            raise InvalidInput(
+                f"items[{index}]", f"there is an item of feature {item.feature_id} and its interval already"
+            )
+        seen.add(same)
+    return found
 
 
 class CreatePlanParams(PlanFields):
@@ -391,13 +406,13 @@ class DeletePlanParams(Params):
 
 
 def create_feature(catalogs: Catalogs, request: Request) -> Answer:
-    """`features.create`. A feature that is counted resets with the period unless `consumable` is false.
+    """`features.create`. A metered feature is allocated unless `consumable` is true; credits are always consumed.
 
     Raises AlreadyExists, or InvalidInput and NotFound for a credit system's members.
     """
     params = CreateFeatureParams.of(request.body)
     kind = FeatureType(params.type)
-    consumable = not kind.is_flag if params.consumable is None else params.consumable
+    consumable = kind is FeatureType.CREDIT_SYSTEM if params.consumable is None else params.consumable
     base = Feature(params.feature_id, params.name, kind, consumable, created_at=request.now)
     env = request.caller.environment
     return Answer(managed_feature_json(catalogs.create_feature(env, params.applied(base)), env))
@@ -433,7 +448,7 @@ def update_feature(catalogs: Catalogs, request: Request) -> Answer:
 
 
 def delete_feature(catalogs: Catalogs, request: Request) -> Answer:
-    """`features.delete`: a feature that a plan or a credit system names is archived instead. Raises NotFound."""
+    """`features.delete`. Raises NotFound, or Conflict where a plan or a credit system names the feature."""
     catalogs.delete_feature(request.caller.environment, FeatureParams.of(request.body).feature_id)
     return Answer({"success": True})
 
@@ -495,7 +510,9 @@ def _eligibility_json(offer: Offer, now: int) -> dict[str, Any]:
 
 
 def update_plan(catalogs: Catalogs, request: Request) -> Answer:
-    """`plans.update`: makes a new version; a change of `archived` alone makes none. Raises NotFound or InvalidInput."""
+    """`plans.update`: changes the newest version; where customers have it and its items, price or trial change, makes a
+    new one. Raises NotFound or InvalidInput.
+    """
     params = UpdatePlanParams.of(request.body)
 
     def change(old: Plan) -> Plan:

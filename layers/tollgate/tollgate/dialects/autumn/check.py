@@ -44,7 +44,7 @@ _ONE = Decimal(1)
 
 
 class LockParams(TypedDict, total=False):
-    """The lock that a check asks for; with `enabled: false` it asks for none. `expires_at` is epoch ms."""
+    """The lock that a check asks for. `enabled` is true where it is said at all. `expires_at` is epoch ms."""
 
     lock_id: Required[str]
     enabled: bool | None
@@ -97,7 +97,7 @@ _ENTITY_DATA = schema.typed_dict_schema(
 _LOCK = schema.typed_dict_schema(
     {
         "lock_id": schema.typed_dict_field(schema.str_schema(strict=True, min_length=1, max_length=256)),
-        "enabled": _optional(_BOOL),
+        "enabled": schema.typed_dict_field(schema.literal_schema([True]), required=False),
         "expires_at": _optional(schema.no_info_plain_validator_function(time_rule)),
         "overage_behavior": _optional(schema.literal_schema(["reject", "cap", "overflow"])),
     },
@@ -110,7 +110,7 @@ _PARAMS = SchemaValidator(
             "feature_id": _optional(_ID),
             "product_id": _optional(_ID),
             "entity_id": _optional(_ID),
-            "required_balance": _optional(_NUMBER),
+            "required_balance": schema.typed_dict_field(_NUMBER, required=False),
             "required_quantity": _optional(_NUMBER),
             "properties": _optional(_OBJECT),
             "send_event": _optional(_BOOL),
@@ -156,7 +156,7 @@ def check(use_cases: CheckUseCases, request: Request) -> Answer:
         if params.feature_id is None and version >= (2, 1):
             raise InvalidInput("feature_id", "is required")
         raise InvalidInput("", "Exactly one of feature_id and product_id must be provided")
-    locks = params.lock is not None and params.lock.get("enabled") is not False
+    locks = params.lock is not None
     sends = bool(params.send_event and not params.skip_event) or locks
     if sends and request.caller.scope is not Scope.SECRET:
         named = "lock" if locks else "send_event: true"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
@@ -12,15 +13,16 @@ from tollgate.dialects.autumn.balances import balance_json, flag_json
 from tollgate.dialects.autumn.catalog import plan_json
 from tollgate.dialects.autumn.controls import ControlsParams, effective_json
 from tollgate.dialects.autumn.cursors import Page, PageRequest, each_customer
-from tollgate.dialects.autumn.fields import Cursor, CustomerData, Id, Params, Properties, Start, Text, Whole
+from tollgate.dialects.autumn.fields import Cursor, CustomerData, Email, Id, Params, Properties, Start, Text, Whole
 from tollgate.dialects.autumn.products import product_json
 from tollgate.dialects.autumn.requests import expanded
-from tollgate.dialects.autumn.versions import FLAGS, NEWEST, PLANS, Version, translated, version_of
+from tollgate.dialects.autumn.versions import NEWEST, PLANS, Version, translated, version_of
 from tollgate.dialects.http import Answer, Request
 from tollgate.domain.balances import Balances, all_as_of
 from tollgate.domain.controls import NO_CONTROLS
 from tollgate.domain.customers import Customer, Entity, Holdings, Subscription
 from tollgate.domain.environments import Environment
+from tollgate.domain.errors import InvalidInput
 from tollgate.domain.features import Catalog
 from tollgate.domain.plan_changes import cost_of
 from tollgate.domain.plans import Plan
@@ -29,6 +31,7 @@ from tollgate.usecases.catalog import Catalogs
 from tollgate.usecases.customers import Customers
 
 T = TypeVar("T")
+_LATEST = 10**15 - 1  # epoch ms: later than any time
 
 NOT_KEPT: dict[str, Any] = {
     "invoices": [],
@@ -62,7 +65,7 @@ class CustomerFields(Params):
     """The fields that `customers.get_or_create` and `customers.update` share."""
 
     name: Text | None = None
-    email: Text | None = None
+    email: Email | None = None
     fingerprint: Text | None = None
     metadata: Properties | None = None
     send_email_receipts: bool | None = None
@@ -78,7 +81,7 @@ class CustomerFields(Params):
             name=self.name if "name" in named else old.name,
             email=self.email if "email" in named else old.email,
             fingerprint=self.fingerprint if "fingerprint" in named else old.fingerprint,
-            metadata=old.metadata if self.metadata is None else self.metadata,
+            metadata=old.metadata if self.metadata is None else {**old.metadata, **self.metadata},
             send_email_receipts=(
                 old.send_email_receipts if self.send_email_receipts is None else self.send_email_receipts
             ),
@@ -88,9 +91,9 @@ class CustomerFields(Params):
 
 
 class GetOrCreateCustomerParams(CustomerFields):
-    """The body of `customers.get_or_create`."""
+    """The body of `customers.get_or_create`. A customer without an id is named after its e-mail address."""
 
-    customer_id: Id
+    customer_id: Id | None = None
     auto_enable_plan_id: Id | None = None
     expand: list[Text] | None = None
 
@@ -176,7 +179,9 @@ def get_or_create(catalogs: Catalogs, customers: Customers, request: Request) ->
     Raises NotFound for an unknown plan.
     """
     params = GetOrCreateCustomerParams.of(request.body)
-    customer = params.applied(Customer(params.customer_id))
+    if not params.customer_id and not params.email:
+        raise InvalidInput("customer_id", "is required, or an email")
+    customer = params.applied(Customer(params.customer_id or id_of_email(params.email or "")))
     env = request.caller.environment
     holdings = customers.get_or_create(env, customer, params.auto_enable_plan_id, request.now)
     return _shown(catalogs, request, holdings, params.expand)
@@ -234,18 +239,17 @@ def advance_test_clock(customers: Customers, request: Request) -> Answer:
 
 
 def create_entity(catalogs: Catalogs, customers: Customers, request: Request) -> Answer:
-    """`entities.create`. Below 2.1, or with `customer_data`, an unknown customer is made on the way.
+    """`entities.create`. An unknown customer is made on the way.
 
-    Raises NotFound or AlreadyExists.
+    Raises NotFound, AlreadyExists, InvalidRequest for a consumable feature, or LimitReached.
     """
     params = CreateEntityParams.of(request.body)
-    env, version = request.caller.environment, version_of(request.headers.get("x-api-version"))
+    env = request.caller.environment
     controls = params.billing_controls.applied(NO_CONTROLS) if params.billing_controls else NO_CONTROLS
     entity = Entity(params.entity_id, params.feature_id, params.name, request.now, controls)
     data = params.customer_data
-    if data is not None or version < FLAGS:
-        customer = Customer(params.customer_id, *((data.name, data.email, data.fingerprint) if data else ()))
-        customers.get_or_create(env, customer, None, request.now, fill=True)
+    customer = Customer(params.customer_id, *((data.name, data.email, data.fingerprint) if data else ()))
+    customers.get_or_create(env, customer, None, request.now, fill=True)
     holdings = customers.create_entity(request.customer(params.customer_id), entity, request.now)
     return _shown_entity(catalogs, request, holdings, params.entity_id, None)
 
@@ -276,22 +280,31 @@ def delete_entity(customers: Customers, request: Request) -> Answer:
 
 
 def list_entities(catalogs: Catalogs, customers: Customers, request: Request) -> Answer:
-    """`entities.list`: a page of the entities of one customer or of all that match."""
+    """`entities.list`: a page of the entities of one customer or of all that match, the newest first."""
     params = ListEntitiesParams.of(request.body)
     env, view = request.caller.environment, _view(catalogs, request, None)
 
     def found(holdings: Holdings) -> Iterator[tuple[str, tuple[Holdings, Entity]]]:
-        for entity in sorted(holdings.entities.values(), key=lambda entity: entity.id):
+        for entity in sorted(holdings.entities.values(), key=_newest_first):
             text = f"{entity.id} {entity.name or ''}".lower()
             if params.search and params.search.lower() not in text:
                 continue
             if _matches(holdings, entity.id, params.plans, params.subscription_status, request.now):
-                yield entity.id, (holdings, entity)
+                yield _newest_first(entity), (holdings, entity)
 
-    page = each_customer(
-        customers, env, PageRequest(params.customer_id, params.start_cursor, params.limit or 50), found
-    )
+    asked = PageRequest(params.customer_id, params.start_cursor, params.limit or 50, newest_first=True)
+    page = each_customer(customers, env, asked, found)
     return Answer(page_json(page, lambda item: shown_entity(catalogs, *item, view)))
+
+
+def _newest_first(entity: Entity) -> str:
+    """An entity's position in a list whose first is the newest."""
+    return f"{_LATEST - entity.created_at:015d}#{entity.id}"
+
+
+def id_of_email(email: str) -> str:
+    """The id of a customer that was given none: it follows from the e-mail address, in whatever case it is written."""
+    return f"cus_{hashlib.sha256(email.lower().encode()).hexdigest()[:24]}"
 
 
 # ------------------------------------------------------------------ shapes

@@ -17,7 +17,8 @@ _TABLE: dict[type[TollgateError], tuple[int, str]] = {
     errors.InvalidInput: (400, "invalid_inputs"),
     errors.InvalidRequest: (400, "invalid_request"),
     errors.InsufficientBalance: (400, "insufficient_balance"),
-    errors.UsageLimitExceeded: (400, "usage_limit_exceeded"),
+    errors.UsageLimitExceeded: (400, "insufficient_balance"),
+    errors.AlreadyAttached: (409, "plan_already_attached"),
     errors.LimitReached: (400, "feature_limit_reached"),
     UnknownVersion: (400, "invalid_api_version"),
     errors.Forbidden: (403, "insufficient_scopes"),
@@ -33,8 +34,17 @@ _TABLE: dict[type[TollgateError], tuple[int, str]] = {
 _CODES: dict[tuple[type[TollgateError], str], str] = {
     (errors.NotFound, "balance"): "invalid_request",
     (errors.NotFound, "subscription"): "invalid_request",
+    (errors.NotFound, "plan"): "product_not_found",
+    (errors.NotFound, "event"): "invalid_request",
+    (errors.AlreadyExists, "balance"): "invalid_request",
+    (errors.AlreadyExists, "plan"): "product_already_exists",
     (errors.AlreadyExists, "customer"): "customer_already_exists",
     (errors.AlreadyExists, "entity"): "entity_already_exists",
+}
+
+_STATUSES: dict[tuple[type[TollgateError], str], int] = {
+    (errors.AlreadyExists, "plan"): 400,
+    (errors.AlreadyExists, "balance"): 400,
 }
 
 _TYPE_RULES = {
@@ -52,6 +62,7 @@ def error_answer(error: TollgateError, env: Environment) -> Answer:
     status, code = _TABLE[type(error)]
     kind = getattr(error, "kind", "")
     code = _CODES.get((type(error), kind)) or code.format(kind=kind)
+    status = _STATUSES.get((type(error), kind), status)
     return Answer({"message": str(error), "code": code, "env": env.value}, status)
 
 

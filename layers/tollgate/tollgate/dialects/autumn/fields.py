@@ -15,6 +15,7 @@ from tollgate.domain.errors import InvalidInput
 __all__ = [
     "Cursor",
     "CustomerData",
+    "Email",
     "EntityData",
     "Id",
     "IntervalName",
@@ -34,6 +35,7 @@ Time = Annotated[int, PlainValidator(time_rule)]
 Start = Annotated[int, PlainValidator(start_rule)]
 RangeTime = Annotated[int, PlainValidator(range_rule)]
 Properties = Annotated[dict[str, Any], AfterValidator(properties_rule)]
+Email = Annotated[str, StringConstraints(max_length=320, pattern=r"^([^@\s]+@[^@\s.]+(\.[^@\s.]+)+)?$")]  # or none: ""
 Cursor = Annotated[str, StringConstraints(max_length=2000)]
 IntervalName = Literal["one_off", "minute", "hour", "day", "week", "month", "quarter", "semi_annual", "year"]
 
@@ -42,6 +44,7 @@ class Params(BaseParams):
     """A request's body in Autumn's words."""
 
     refusal = "{name} is not supported yet"
+    nothing = (None, False, [])
 
     @classmethod
     def of(cls, body: Any) -> Self:

@@ -15,7 +15,7 @@ from tollgate.dialects.autumn.customers import page_json
 from tollgate.dialects.autumn.fields import Cursor, Id, IntervalName, Number, Params, Start, Time, Whole
 from tollgate.dialects.http import Answer, Request
 from tollgate.domain.balances import apply_spent
-from tollgate.domain.customers import Holdings
+from tollgate.domain.customers import Customer, Holdings
 from tollgate.domain.errors import InvalidInput
 from tollgate.domain.features import Catalog
 from tollgate.domain.grants import renewed
@@ -98,6 +98,7 @@ def create_balance(customers: Customers, request: Request) -> Answer:
     )
     if new.included is not None and new.included < 0:
         raise InvalidInput("included_grant", "must not be negative")
+    customers.get_or_create(request.caller.environment, Customer(params.customer_id), None, request.now)
     customers.create_balance(request.customer(params.customer_id), new, request.now)
     return Answer({"success": True})
 

@@ -19,6 +19,7 @@ _TABLE: dict[type[TollgateError], tuple[int, str]] = {
     errors.InvalidInput: (400, "validation_error"),
     errors.InvalidRequest: (400, "invalid_operation"),
     errors.InsufficientBalance: (400, "invalid_operation"),
+    errors.AlreadyAttached: (400, "invalid_operation"),
     errors.LimitReached: (400, "invalid_operation"),
     errors.UsageLimitExceeded: (400, "invalid_operation"),
     errors.Conflict: (400, "invalid_operation"),

@@ -55,6 +55,8 @@ class OverlappingPlans(TollgateError):
 
 _TABLE: dict[type[TollgateError], tuple[int, str, str]] = {
     errors.InvalidRequest: (400, CLIENT, "invalid"),
+    errors.AlreadyAttached: (400, CLIENT, "invalid"),
+    errors.LimitReached: (400, CLIENT, "invalid"),
     errors.AlreadyExists: (400, CLIENT, "duplicate_resource"),
     errors.Conflict: (400, CLIENT, "conflict"),
     errors.Forbidden: (403, CLIENT, "permission_denied"),

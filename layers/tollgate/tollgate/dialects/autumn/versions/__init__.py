@@ -27,7 +27,7 @@ _DATED: dict[str, Version] = {
     "2026-03-18": (2, 2),
     "2026-05-13": (2, 3),
 }
-_SPELLED: dict[str, Version] = {"2": NEWEST, "1": (1, 2), "beta": (1, 4)} | {
+_SPELLED: dict[str, Version] = {"2": (2, 0), "1": (1, 2), "beta": (1, 4)} | {
     spelling: version
     for version in _SERVED
     for spelling in (f"{version[0]}.{version[1]}", f"{version[0]}.{version[1]}.0")
