@@ -256,7 +256,7 @@ class TestDelete:
         for one in (found, grant):
             names = ("granted_balance", "purchased_balance", "current_balance", "usage")
             assert [one[name] for name in names] == [0, 70, 0, 70]
-        assert grant["reset"] is None
+        assert grant["reset"] == {"interval": "one_off", "resets_at": None}
 
     def test_what_cannot_be_deleted_is_told(self, shop: Shop, pair: str) -> None:
         """S235: 400, 409 for a paid grant, 404 for none."""
@@ -274,23 +274,23 @@ class TestDelete:
 
 class TestList:
     def test_grants_are_listed_filtered_and_paged(self, shop: Shop) -> None:
-        """autumn.md 1.2: by customer, entity, plan (null: standalone), feature and status."""
+        """autumn.md 1.2, 1.5.2: by customer, entity, plan (null: standalone), feature and status."""
         c = shop.customer(monthly(100), per_entity(monthly(5, "words")), entities=2)
         shop.now(c, soon(0))
         create(shop, c, included_grant=7, balance_id="own", expires_at=soon())
         balances, plan = shop.autumn.balances, shop.balance(c).breakdown[0].plan_id
         every = balances.list(customer_id=c)
-        assert (len(every.list), every.has_more, every.next_cursor) == (4, False, None)
+        assert (len(every.list), every.has_more, every.next_cursor) == (3, False, None)
         assert {(grant.feature_id, grant.entity_id) for grant in every.list} == {
             ("messages", None),
-            ("words", "e1"),
-            ("words", "e2"),
+            ("words", None),
         }
         assert {(grant.customer_id, grant.status) for grant in every.list} == {(c, "active")}
         (own,) = balances.list(customer_id=c, plan_id=None).list
         assert (own.id, own.included_grant, own.rollovers) == ("own", 7, [])
-        assert len(balances.list(customer_id=c, plan_id=plan).list) == 3
-        assert len(balances.list(customer_id=c, entity_id="e1").list) == 1
+        assert len(balances.list(customer_id=c, plan_id=plan).list) == 2
+        (mine,) = balances.list(customer_id=c, entity_id="e1").list
+        assert (mine.feature_id, mine.entity_id, mine.included_grant) == ("words", "e1", 5)
         assert len(balances.list(customer_id=c, feature_id="messages").list) == 2
         seen, cursor = [], ""
         while True:
@@ -300,9 +300,9 @@ class TestList:
             if page.next_cursor is None:
                 break
             cursor = page.next_cursor
-        assert (len(seen), set(seen)) == (4, {grant.id for grant in every.list})
+        assert (len(seen), set(seen)) == (3, {grant.id for grant in every.list})
         shop.now(c, soon(2 * HOUR_AHEAD))
         assert [grant.id for grant in balances.list(customer_id=c, statuses=["expired"]).list] == ["own"]
-        assert len(balances.list(customer_id=c).list) == 3
+        assert len(balances.list(customer_id=c).list) == 2
         with refused(400, "invalid_inputs"):
             balances.list(customer_id=c, start_cursor="no cursor")

@@ -6,6 +6,7 @@ entries, so its totals are exact to the millisecond. Times are epoch millisecond
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from decimal import Decimal
@@ -22,6 +23,7 @@ from tollgate.domain.use_records import NO_PROPERTIES
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 MAX_BINS = 10_000
+_ITEM = re.compile(r".+:\d+\Z").match  # the id of what a plan's item granted
 LAST = int(datetime(9999, 1, 1, tzinfo=UTC).timestamp()) * 1000  # later bins would end after the last date
 
 
@@ -39,6 +41,12 @@ class Taken(NamedTuple):
     value: Decimal
     reset: tuple[str, int, int | None] | None = None
     entity_id: str | None = None
+
+    @property
+    def shown_id(self) -> str:
+        """The id under which the grant is shown: the shares of one plan item have the same for all entities."""
+        item = self.balance_id.removesuffix(f":{self.entity_id}") if self.entity_id else self.balance_id
+        return item if _ITEM(item) else self.balance_id
 
 
 class Entry(NamedTuple):

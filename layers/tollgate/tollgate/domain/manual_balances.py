@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -18,6 +18,7 @@ from tollgate.domain.grants import Grant, RolloverRule
 from tollgate.domain.periods import Interval, Reset, next_boundary
 from tollgate.domain.plans import check_rollover
 from tollgate.domain.quantities import ZERO
+from tollgate.domain.views import Shown, lines_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +40,8 @@ class NewBalance:
 
 @dataclass(frozen=True, slots=True)
 class BalanceFilter:
-    """Selects grants: all, the one with an id, or those that reset with one interval. The fields that are set must all
-    match.
+    """Selects grants: all, those of the line that is shown under an id, or those that reset with one interval. The
+    fields that are set must all match.
     """
 
     feature_id: str | None = None
@@ -48,13 +49,27 @@ class BalanceFilter:
     balance_id: str | None = None
     interval: Interval | None = None
 
-    def matches(self, grant: Grant) -> bool:
-        """Whether the filter's `balance_id` and `interval` select this grant."""
-        if self.balance_id is not None and grant.id != self.balance_id:
-            return False
-        if self.interval is None:
-            return True
-        return (grant.reset.interval if grant.reset else Interval.ONE_OFF) is self.interval
+    def matching(self, holdings: Holdings, now: int) -> Callable[[Grant], bool]:
+        """Whether the filter's `balance_id` and `interval` select a grant of these holdings."""
+        named = None if self.balance_id is None else _named(holdings, self.balance_id, now)
+
+        def matches(grant: Grant) -> bool:
+            if named is not None and grant.id not in named:
+                return False
+            if self.interval is None:
+                return True
+            return (grant.reset.interval if grant.reset else Interval.ONE_OFF) is self.interval
+
+        return matches
+
+
+def _named(holdings: Holdings, balance_id: str, now: int) -> set[str]:
+    """The ids of the grants that are shown in the line with this id; else of the one grant that has it."""
+    grants = [
+        Shown(grant, key) for key, balance in holdings.balances.items() for grant in as_of(balance, now).live_grants
+    ]
+    line = next((line for line in lines_of(grants) if line.id == balance_id), None)
+    return {shown.grant.id for shown in line.grants} if line else {balance_id}
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,10 +198,16 @@ def delete(holdings: Holdings, catalog: Catalog, which: BalanceFilter, now: int,
         raise InvalidInput("feature_id", "is required when recalculate_balances is true")
     if which.entity_id:
         holdings.entity(which.entity_id)
+    matches = which.matching(holdings, now)
+    shares_of = () if which.entity_id or which.balance_id is None else tuple(holdings.entities)
     gone: dict[BalanceKey, list[Grant]] = {}
     for key, balance in holdings.balances.items():
-        if key.entity_id == which.entity_id and which.feature_id in (None, key.feature_id):
-            found = [grant for grant in as_of(balance, now).grants if which.matches(grant)]
+        if key.entity_id in (which.entity_id, *shares_of) and which.feature_id in (None, key.feature_id):
+            found = [
+                grant
+                for grant in as_of(balance, now).grants
+                if matches(grant) and (grant.entity_share or key.entity_id == which.entity_id)
+            ]
             if found:
                 gone[key] = found
     if not gone:
@@ -246,13 +267,14 @@ class _Selected:
     def __init__(self, holdings: Holdings, which: BalanceFilter, now: int) -> None:
         assert which.feature_id is not None
         balances = {p: as_of(b, now) for p, b in holdings.balances.items() if p.feature_id == which.feature_id}
+        matches = which.matching(holdings, now)
         self._items = {key: list(balance.grants) for key, balance in balances.items()}
         self._touched: set[BalanceKey] = set()
         self._at = [
             (source.key, index)
             for source in sources_of(which.feature_id, (), which.entity_id, balances)
             for index, grant in enumerate(balances[source.key].grants)
-            if source.may(grant) and which.matches(grant)
+            if source.may(grant) and matches(grant)
         ]
 
     def __iter__(self) -> Iterator[Grant]:

@@ -281,10 +281,13 @@ class Tracking:
 
 
 def used(request: UseRequest, decision: Decision, now: int) -> Outcome:
-    """The answer to a use that was decided at the customer's time `now` (ms): the feature that paid first answers."""
+    """The answer to a use that was decided at the customer's time `now` (ms): the feature that paid first answers; of
+    units given back, the credit pool where some landed (autumn.md 1.5.5)."""
     answer = check(request, decision.balances)
-    if decision.deductions:
-        feature_id = decision.deductions[0].feature_id
+    moved = {deduction.feature_id for deduction in decision.deductions}
+    if moved:
+        ranked = (*request.feature_ids[1:], request.feature.id) if request.amount < 0 else request.feature_ids
+        feature_id = next(id for id in ranked if id in moved)
         answer = Check(True, feature_id, converted(request.amount, request.cost(feature_id)))
     outcome = outcome_of(request, answer, decision.balances, now)
     return outcome._replace(allowed=decision.allowed, drawn=decision.drawn, deductions=decision.deductions)

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
 
 from tollgate.dialects.autumn.features import feature_json
 from tollgate.domain.balances import Balances
 from tollgate.domain.decisions import Deduction
 from tollgate.domain.features import Feature
-from tollgate.domain.grants import Grant
+from tollgate.domain.periods import Interval
 from tollgate.domain.quantities import ZERO
-from tollgate.domain.views import Shown, flag, view
+from tollgate.domain.views import Line, flag, shown_ids, view
 
-FeatureStore = Mapping[str, Feature] | None
-"""The catalog's features where the answer is to expand them; None where it is not."""
+if TYPE_CHECKING:
+    from tollgate.domain.history import Taken
+
+Features = Mapping[str, Feature]
+"""The catalog's features by id."""
+
+NEVER = {"interval": "one_off", "resets_at": None}
 
 
 def flag_json(
-    feature_id: str, entity_id: str, balances: Balances, features: FeatureStore = None
+    feature_id: str, entity_id: str, balances: Balances, features: Features, *, expanded: bool = False
 ) -> dict[str, Any] | None:
     """A boolean or static feature; None where it is not held."""
     grant = flag(feature_id, entity_id, balances)
@@ -33,13 +39,13 @@ def flag_json(
     }
     if grant.value is not None:
         shown["static_value"] = grant.value
-    if features and feature_id in features:
+    if expanded and feature_id in features:
         shown["feature"] = feature_json(features[feature_id])
     return shown
 
 
 def balance_json(
-    feature_id: str, entity_id: str, balances: Balances, features: FeatureStore = None
+    feature_id: str, entity_id: str, balances: Balances, features: Features, *, expanded: bool = False
 ) -> dict[str, Any] | None:
     """A metered feature's balance; None where nothing grants it. Amounts are in units of the feature.
 
@@ -49,84 +55,117 @@ def balance_json(
     found = view(feature_id, entity_id, balances)
     if found is None:
         return None
-    unlimited = found.totals.unlimited
-    listed = [
-        shown
-        for shown in found.grants
-        if (entity_id or not shown.of_entity) and (shown.grant.unlimited or not unlimited)
-    ]
+    feature = features.get(feature_id)
     shown: dict[str, Any] = {
         "object": "balance",
         "feature_id": feature_id,
         **found.totals._asdict(),
         "reserved": found.reserved,
         "settled": found.totals.usage - found.reserved,
-        "overage": ZERO if found.totals.unlimited else found.overage,
+        "overage": found.overage,
         "overage_allowed": found.overage_allowed,
         "max_purchase": found.max_purchase,
-        "next_reset_at": None if unlimited else found.next_reset_at,
-        "breakdown": [grant_json(shown) for shown in listed],
+        "next_reset_at": found.next_reset_at,
+        "breakdown": [line_json(line, feature, entity_id) for line in found.lines],
     }
     if found.rollovers is not None:
         shown["rollovers"] = [
             {"granted": r.granted, "balance": r.remaining, "expires_at": r.expires_at or 0} for r in found.rollovers
         ]
-    if features and feature_id in features:
-        shown["feature"] = feature_json(features[feature_id])
+    if expanded and feature:
+        shown["feature"] = feature_json(feature)
     return shown
 
 
-def grant_json(shown: Shown) -> dict[str, Any]:
-    """One row of a balance's `breakdown`: a grant, in units of its feature, times in ms."""
-    grant = shown.grant
+def line_json(line: Line, feature: Feature | None, entity_id: str) -> dict[str, Any]:
+    """One line of a balance's `breakdown`, as the customer or (`entity_id`) an entity sees it, in units of its feature,
+    times in ms."""
+    first = line.grants[0]
     return {
         "object": "balance_breakdown",
-        "id": grant.id,
-        "plan_id": grant.plan_id,
-        "included_grant": ZERO if grant.unlimited else grant.granted + grant.adjustment,
-        "prepaid_grant": grant.prepaid,
-        "remaining": max(grant.remaining, ZERO),
-        "usage": grant.used,
-        "overage": grant.overdrawn,
-        "unlimited": grant.unlimited,
-        "reset": reset_json(grant),
-        "price": price_json(grant),
-        "expires_at": grant.expires_at,
-        "source": "entity" if shown.of_entity else "customer",
-        "entity_id": shown.key.entity_id or None,
+        "id": line.id,
+        "plan_id": line.plan_id,
+        "included_grant": line.included,
+        "prepaid_grant": ZERO if line.first.unlimited else line.prepaid,
+        "remaining": line.remaining,
+        "usage": line.usage,
+        "overage": line.overage,
+        "unlimited": line.first.unlimited,
+        "reset": None if line.first.unlimited else reset_json(feature, _period(line), line.next_reset_at),
+        "price": None if line.first.unlimited else _price_json(line),
+        "expires_at": line.first.expires_at,
+        "source": "entity" if first.of_entity else "customer",
+        "entity_id": (first.key.entity_id or None) if entity_id or first.of_entity else None,
     }
 
 
-def reset_json(grant: Grant) -> dict[str, Any] | None:
-    """How often a grant resets, and when next (ms); one that never does is `one_off`, and has no next time. None for one
-    that is unlimited, and never resets."""
-    if grant.reset is None or grant.next_reset_at is None:
-        return None if grant.unlimited and grant.reset is None else {"interval": "one_off", "resets_at": None}
-    return {
-        "interval": grant.reset.interval.value,
-        "interval_count": grant.reset.count,
-        "resets_at": grant.next_reset_at,
-    }
+def _period(line: Line) -> tuple[str, int] | None:
+    reset = line.first.reset
+    return (reset.interval.value, reset.count) if reset else None
 
 
-def price_json(grant: Grant) -> dict[str, Any] | None:
-    """What the units of a grant cost beyond the included ones; None for a grant without a price."""
-    if grant.price is None:
+def reset_json(feature: Feature | None, period: tuple[str, int] | None, resets_at: int | None) -> dict[str, Any] | None:
+    """How often units come back (every so many intervals), and when next (ms); None for an allocated feature and a
+    flag. What is consumed and never comes back is `one_off` (autumn.md 1.5.1)."""
+    if feature is not None and not feature.consumable:
+        return None
+    if period is None or period[0] == Interval.ONE_OFF:
+        return dict(NEVER)
+    return {"interval": period[0], "interval_count": period[1], "resets_at": resets_at}
+
+
+def _price_json(line: Line) -> dict[str, Any] | None:
+    """What units cost beyond the included ones; None for a line without a price."""
+    price = line.first.price
+    if price is None:
         return None
     return {
         "billing_units": 1,
-        **({} if "tiers" in grant.price else {"amount": ZERO}),
-        **grant.price,
-        "max_purchase": grant.max_purchase,
+        **({} if "tiers" in price else {"amount": ZERO}),
+        **price,
+        "max_purchase": line.max_purchase,
     }
 
 
-def deduction_json(deduction: Deduction) -> dict[str, Any]:
-    """What a use moved on one grant, in units of the grant's feature; below zero it was given back."""
-    return {
-        "balance_id": deduction.grant.id,
-        "feature_id": deduction.feature_id,
-        "plan_id": deduction.grant.plan_id,
-        "reset": reset_json(deduction.grant),
-        "value": deduction.value,
-    }
+def deductions_json(
+    deductions: Iterable[Deduction], entity_id: str, balances: Balances, features: Features
+) -> list[dict[str, Any]]:
+    """What a use moved, in deduction order: one for each line of a balance, in units of its feature; below zero it was
+    given back. `balances` are those after the use."""
+    deductions = tuple(deductions)
+    ids = {id: shown_ids(id, entity_id, balances) for id in {moved.feature_id for moved in deductions}}
+    lines: dict[tuple[str, str], list[Deduction]] = {}
+    for moved in deductions:
+        id = ids[moved.feature_id].get(moved.grant.id, moved.grant.id)
+        lines.setdefault((moved.feature_id, id), []).append(moved)
+    shown = []
+    for (feature_id, id), group in lines.items():
+        grant, value = group[0].grant, sum((moved.value for moved in group), ZERO)
+        period = (grant.reset.interval.value, grant.reset.count) if grant.reset else None
+        at = min((moved.grant.next_reset_at for moved in group if moved.grant.next_reset_at is not None), default=None)
+        reset = reset_json(features.get(feature_id), period, at)
+        if value:
+            shown.append(_deduction_json(id, feature_id, grant.plan_id, reset, value))
+    return shown
+
+
+def taken_json(deductions: Iterable[Taken], features: Features) -> list[dict[str, Any]]:
+    """The same of a use in the history."""
+    lines: dict[tuple[str, str], list[Taken]] = {}
+    for taken in deductions:
+        lines.setdefault((taken.feature_id, taken.shown_id), []).append(taken)
+    shown = []
+    for (feature_id, id), group in lines.items():
+        period = group[0].reset and group[0].reset[:2]
+        at = min((taken.reset[2] for taken in group if taken.reset and taken.reset[2] is not None), default=None)
+        value = sum((taken.value for taken in group), ZERO)
+        if value:
+            reset = reset_json(features.get(feature_id), period, at)
+            shown.append(_deduction_json(id, feature_id, group[0].plan_id, reset, value))
+    return shown
+
+
+def _deduction_json(
+    id: str, feature_id: str, plan_id: str | None, reset: dict[str, Any] | None, value: Decimal
+) -> dict[str, Any]:
+    return {"balance_id": id, "feature_id": feature_id, "plan_id": plan_id, "reset": reset, "value": value}

@@ -9,19 +9,22 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from tollgate.dialects.autumn.balances import NEVER, reset_json
 from tollgate.dialects.autumn.controls import ControlsParams, controls_json
+from tollgate.dialects.autumn.display import item_display, price_display
 from tollgate.dialects.autumn.features import feature_json
 from tollgate.dialects.autumn.fields import Id, IntervalName, Number, Params, Properties, Text, Whole
+from tollgate.dialects.autumn.products import product_json, scenario_of
+from tollgate.dialects.autumn.versions import PLANS, translated, version_of
 from tollgate.dialects.http import Answer, Request
 from tollgate.domain.controls import NO_CONTROLS
-from tollgate.domain.customers import Holdings
 from tollgate.domain.environments import Environment
 from tollgate.domain.errors import InvalidInput
 from tollgate.domain.features import Feature, FeatureType
 from tollgate.domain.grants import RolloverRule
 from tollgate.domain.ids import lotus_ids
 from tollgate.domain.periods import Interval, Reset
-from tollgate.domain.plan_changes import offer_of
+from tollgate.domain.plan_changes import Offer, offer_of
 from tollgate.domain.plans import BasePrice, FreeTrial, ItemPrice, Plan, PlanItem
 from tollgate.domain.quantities import ZERO
 from tollgate.usecases.catalog import Catalogs
@@ -455,14 +458,14 @@ def create_plan(catalogs: Catalogs, request: Request) -> Answer:
     params = CreatePlanParams.of(request.body)
     plan = params.applied(Plan(params.plan_id, params.name, created_at=request.now))
     env = request.caller.environment
-    return Answer(plan_json(catalogs.create_plan(env, plan), env))
+    return Answer(shown_plan(catalogs, request, catalogs.create_plan(env, plan)))
 
 
 def get_plan(catalogs: Catalogs, request: Request) -> Answer:
     """`plans.get`. Raises NotFound."""
     params = PlanParams.of(request.body)
     env = request.caller.environment
-    return Answer(plan_json(catalogs.plan(env, params.plan_id, params.version), env))
+    return Answer(shown_plan(catalogs, request, catalogs.plan(env, params.plan_id, params.version)))
 
 
 def list_plans(catalogs: Catalogs, customers: Customers, request: Request) -> Answer:
@@ -471,21 +474,30 @@ def list_plans(catalogs: Catalogs, customers: Customers, request: Request) -> An
     env = request.caller.environment
     plans = [plan for plan in catalogs.plans(env) if params.include_archived or not plan.archived]
     if params.customer_id is None:
-        return Answer({"list": [plan_json(plan, env) for plan in plans]})
+        return Answer({"list": [shown_plan(catalogs, request, plan) for plan in plans]})
     holdings = customers.get_or_nothing(request.customer(params.customer_id))
     features, at = catalogs.catalog(env).features, holdings.time(request.now)
-    return Answer(
-        {
-            "list": [
-                {**plan_json(plan, env), "customer_eligibility": _eligibility_json(holdings, plan, features, at)}
-                for plan in plans
-            ]
-        }
-    )
+    offers = [(plan, offer_of(holdings, plan, features, at)) for plan in plans]
+    return Answer({"list": [shown_plan(catalogs, request, plan, offer, at) for plan, offer in offers]})
 
 
-def _eligibility_json(holdings: Holdings, plan: Plan, features: Mapping[str, Feature], now: int) -> dict[str, Any]:
-    attaching, held, trial_available = offer_of(holdings, plan, features, now)
+def shown_plan(
+    catalogs: Catalogs, request: Request, plan: Plan, offer: Offer | None = None, now: int = 0
+) -> dict[str, Any]:
+    """A plan in the caller's version; with an `offer`, what attaching it to a customer at `now` (ms) would be."""
+    version, env = version_of(request.headers.get("x-api-version")), request.caller.environment
+    catalog = catalogs.catalog(env)
+    if version < PLANS:
+        return product_json(plan, env, catalog, offer and scenario_of(offer, now))
+    shown = plan_json(plan, env, catalog.features)
+    if offer is not None:
+        shown["customer_eligibility"] = _eligibility_json(offer, now)
+        shown["_scenario"] = scenario_of(offer, now)
+    return translated(version, "plan", shown)
+
+
+def _eligibility_json(offer: Offer, now: int) -> dict[str, Any]:
+    attaching, held, trial_available = offer
     of_held: dict[str, Any] = {}
     if held is not None:
         running = held.status(now) == "active"
@@ -508,7 +520,7 @@ def update_plan(catalogs: Catalogs, request: Request) -> Answer:
         return new if params.archived is None else replace(new, archived=params.archived)
 
     env = request.caller.environment
-    return Answer(plan_json(catalogs.update_plan(env, params.plan_id, change, request.now), env))
+    return Answer(shown_plan(catalogs, request, catalogs.update_plan(env, params.plan_id, change, request.now)))
 
 
 def delete_plan(catalogs: Catalogs, request: Request) -> Answer:
@@ -524,8 +536,8 @@ def managed_feature_json(feature: Feature, env: Environment) -> dict[str, Any]:
     return {**feature_json(feature), "metric_id": metric_id, "lotus_feature_id": lotus_feature_id}
 
 
-def plan_json(plan: Plan, env: Environment) -> dict[str, Any]:
-    """One version of a plan in the newest shape."""
+def plan_json(plan: Plan, env: Environment, features: Mapping[str, Feature]) -> dict[str, Any]:
+    """One version of a plan in the newest shape; `features` is the catalog."""
     shown: dict[str, Any] = {
         "id": plan.id,
         "name": plan.name,
@@ -535,7 +547,7 @@ def plan_json(plan: Plan, env: Environment) -> dict[str, Any]:
         "add_on": plan.add_on,
         "auto_enable": plan.auto_enable,
         "price": base_price_json(plan.price),
-        "items": [item_json(item) for item in plan.items],
+        "items": [item_json(item, features.get(item.feature_id)) for item in plan.items],
         "created_at": plan.created_at,
         "env": env.value,
         "archived": plan.archived,
@@ -558,17 +570,23 @@ def base_price_json(price: BasePrice | None) -> dict[str, Any] | None:
     """What a plan costs by itself; None for a free one."""
     if price is None:
         return None
-    return {"amount": price.amount, "interval": price.interval.value, "interval_count": price.interval_count}
+    return {
+        "amount": price.amount,
+        "interval": price.interval.value,
+        "interval_count": price.interval_count,
+        "display": price_display(price),
+    }
 
 
-def item_json(item: PlanItem) -> dict[str, Any]:
+def item_json(item: PlanItem, feature: Feature | None) -> dict[str, Any]:
     """What a plan grants of one feature. Optional fields are left out where the item does not have them."""
     shown: dict[str, Any] = {
         "feature_id": item.feature_id,
         "included": item.included,
         "unlimited": item.unlimited,
-        "reset": _item_reset_json(item),
+        "reset": _reset_json(item, feature),
         "price": _item_price_json(item.price),
+        "display": item_display(item, feature),
     }
     if item.rollover:
         shown["rollover"] = {
@@ -585,11 +603,13 @@ def item_json(item: PlanItem) -> dict[str, Any]:
     return shown | {name: value for name, value in optional.items() if value is not None}
 
 
-def _item_reset_json(item: PlanItem) -> dict[str, Any] | None:
-    """How often an item's units come back: `one_off` where they never do. None where there are no units to count."""
-    if item.resets and item.resets.nominal_ms:
-        return {"interval": item.resets.interval.value, "interval_count": item.resets.count}
-    return {"interval": "one_off"} if item.reset or item.included or item.price else None
+def _reset_json(item: PlanItem, feature: Feature | None) -> dict[str, Any] | None:
+    """How often an item's units come back; a price's own interval, where the item names none (autumn.md 1.5.1)."""
+    period = item.resets
+    shown = reset_json(feature, (period.interval.value, period.count) if period else None, None)
+    if shown is not None and shown["interval"] != NEVER["interval"]:
+        del shown["resets_at"]
+    return shown
 
 
 def _item_price_json(price: ItemPrice | None) -> dict[str, Any] | None:

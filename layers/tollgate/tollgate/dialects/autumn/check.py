@@ -12,7 +12,14 @@ from pydantic_core import core_schema as schema
 from tollgate.dialects.autumn.balances import balance_json, flag_json
 from tollgate.dialects.autumn.errors import invalid_input
 from tollgate.dialects.autumn.features import schema_json
-from tollgate.dialects.autumn.requests import NamedCustomer, expanded, header_key, shown_balances, with_customer
+from tollgate.dialects.autumn.requests import (
+    NamedCustomer,
+    expanded,
+    header_key,
+    shown_balances,
+    waiting_shown,
+    with_customer,
+)
 from tollgate.dialects.autumn.versions import Version, translated, version_of
 from tollgate.dialects.field_rules import id_rule, number_rule, properties_rule, time_rule
 from tollgate.dialects.http import Answer, Request
@@ -167,12 +174,15 @@ def check(use_cases: CheckUseCases, request: Request) -> Answer:
             from tollgate.dialects.autumn.products import ProductCheck, check_product
 
             asked = ProductCheck(params.product_id, params.customer_id, params.entity_id)
-            return check_product(use_cases.catalogs(), use_cases.customers(), request, version, asked)
+            return check_product(use_cases.catalogs(), use_cases.customers(), request, asked)
         if locks:
             outcome = _lock(use_cases.reservations(), request, params)
         else:
             outcome = _track(use_cases, request, params) if sends else _check(use_cases, request, params)
         catalog = use_cases.features.catalog(request.caller.environment)
+        outcome = waiting_shown(
+            outcome, params.required, catalog, request.customer(params.customer_id), use_cases.customers
+        )
         offer = None
         if params.with_preview and not outcome.allowed:
             from tollgate.dialects.autumn.products import preview
@@ -235,25 +245,28 @@ def _answer(
 ) -> dict[str, Any]:
     outcome, sends, offer = checked
     expand = expanded(request, params.expand)
-    features = catalog.features if "balance.feature" in expand else None
-    answering = catalog.features.get(outcome.answering, outcome.feature)
+    features = catalog.features
+    answering = features.get(outcome.answering, outcome.feature)
     answer: dict[str, Any] = {
         "allowed": outcome.allowed,
         "customer_id": params.customer_id,
         **({"entity_id": params.entity_id} if params.entity_id else {}),
         "required_balance": outcome.required,
-        "balance": balance_json(outcome.answering, outcome.entity_id, outcome.balances, features),
+        "balance": balance_json(
+            outcome.answering, outcome.entity_id, outcome.balances, features, expanded="balance.feature" in expand
+        ),
         "flag": flag_json(
             outcome.feature.id,
             outcome.entity_id,
             outcome.balances,
-            catalog.features if "flag.feature" in expand else None,
+            features,
+            expanded="flag.feature" in expand,
         ),
         "_feature_id": outcome.answering,
         "_credit_schema": schema_json(answering) if answering.credit_schema else None,
     }
     if sends and len(outcome.features) > 1:
-        answer["balances"] = shown_balances(outcome, features)
+        answer["balances"] = shown_balances(outcome, features, expanded="balance.feature" in expand)
     if params.with_preview:
         answer["preview"] = offer
     return translated(version, "check", answer)

@@ -16,7 +16,7 @@ from tollgate.dialects.autumn.cursors import Page, PageRequest, each_customer
 from tollgate.dialects.autumn.fields import Cursor, CustomerData, Email, Id, Params, Properties, Start, Text, Whole
 from tollgate.dialects.autumn.products import product_json
 from tollgate.dialects.autumn.requests import expanded
-from tollgate.dialects.autumn.versions import FLAGS, translated, version_of
+from tollgate.dialects.autumn.versions import NEWEST, PLANS, Version, translated, version_of
 from tollgate.dialects.http import Answer, Request
 from tollgate.domain.balances import Balances, all_as_of
 from tollgate.domain.controls import NO_CONTROLS
@@ -26,6 +26,7 @@ from tollgate.domain.errors import InvalidInput
 from tollgate.domain.features import Catalog
 from tollgate.domain.plan_changes import cost_of
 from tollgate.domain.plans import Plan
+from tollgate.domain.waiting_shares import with_waiting_shares
 from tollgate.usecases.catalog import Catalogs
 from tollgate.usecases.customers import Customers
 
@@ -41,6 +42,19 @@ _NOT_KEPT: dict[str, Any] = {
 }
 """What a customer may be asked to show of what Tollgate does not have: it is shown as empty."""
 _LATEST = 10**15 - 1  # epoch ms: later than any time
+
+NOT_KEPT: dict[str, Any] = {
+    "invoices": [],
+    "invoice_previews": [],
+    "trials_used": [],
+    "rewards": {"discounts": []},
+    "referrals": [],
+    "referred_by": [],
+    "payment_method": None,
+    "billing_details": None,
+    "upcoming_invoice": None,
+}
+"""What a customer may expand and Tollgate keeps nothing of: the empty answers."""
 
 
 class ConfigParams(Params):
@@ -206,7 +220,7 @@ def delete(customers: Customers, request: Request) -> Answer:
 def list_customers(catalogs: Catalogs, customers: Customers, request: Request) -> Answer:
     """`customers.list`: a page of the customers that match, the newest first unless told."""
     params = ListCustomersParams.of(request.body)
-    catalog, env = catalogs.catalog(request.caller.environment), request.caller.environment
+    env, view = request.caller.environment, _view(catalogs, request, None)
 
     def found(holdings: Holdings) -> Iterator[tuple[str, Holdings]]:
         customer = holdings.customer
@@ -218,8 +232,7 @@ def list_customers(catalogs: Catalogs, customers: Customers, request: Request) -
 
     asked = PageRequest(None, params.start_cursor, params.limit or 50, newest_first=params.sort_order != "asc")
     page = each_customer(customers, env, asked, found)
-    view = CustomerView(catalog, env, request.now)
-    return Answer(page_json(page, lambda holdings: customer_json(holdings, view)))
+    return Answer(page_json(page, lambda holdings: shown_customer(catalogs, holdings, view)))
 
 
 def advance_test_clock(customers: Customers, request: Request) -> Answer:
@@ -279,7 +292,7 @@ def delete_entity(customers: Customers, request: Request) -> Answer:
 def list_entities(catalogs: Catalogs, customers: Customers, request: Request) -> Answer:
     """`entities.list`: a page of the entities of one customer or of all that match, the newest first."""
     params = ListEntitiesParams.of(request.body)
-    catalog, env = catalogs.catalog(request.caller.environment), request.caller.environment
+    env, view = request.caller.environment, _view(catalogs, request, None)
 
     def found(holdings: Holdings) -> Iterator[tuple[str, tuple[Holdings, Entity]]]:
         for entity in sorted(holdings.entities.values(), key=_newest_first):
@@ -291,8 +304,7 @@ def list_entities(catalogs: Catalogs, customers: Customers, request: Request) ->
 
     asked = PageRequest(params.customer_id, params.start_cursor, params.limit or 50, newest_first=True)
     page = each_customer(customers, env, asked, found)
-    view = CustomerView(catalog, env, request.now)
-    return Answer(page_json(page, lambda item: entity_json(*item, view)))
+    return Answer(page_json(page, lambda item: shown_entity(catalogs, *item, view)))
 
 
 def _newest_first(entity: Entity) -> str:
@@ -318,55 +330,40 @@ def page_json(page: Page[T], shown: Callable[[T], dict[str, Any]]) -> dict[str, 
 
 
 def _shown(catalogs: Catalogs, request: Request, holdings: Holdings, expand: list[str] | None) -> Answer:
-    version = version_of(request.headers.get("x-api-version"))
-    names = expanded(request, expand)
-    if version < FLAGS:
-        names |= {"balances.feature"}
-    env = request.caller.environment
-    plans = (
-        catalogs.plans_of(env, holdings.subscriptions.values())
-        if version < FLAGS or "subscriptions.plan" in names
-        else {}
-    )
-    catalog = catalogs.catalog(env)
-    view = CustomerView(catalog, env, request.now, names, plans)
-    shown = customer_json(holdings, view)
-    if version < FLAGS:
-        shown = _named(shown, holdings, view)
-    return Answer(translated(version, "customer", shown))
+    view = _view(catalogs, request, expand)
+    return Answer(shown_customer(catalogs, holdings, view))
 
 
 def _shown_entity(
     catalogs: Catalogs, request: Request, holdings: Holdings, entity_id: str, expand: list[str] | None
 ) -> Answer:
-    version = version_of(request.headers.get("x-api-version"))
-    names = expanded(request, expand)
-    if version < FLAGS:
+    view = _view(catalogs, request, expand)
+    return Answer(shown_entity(catalogs, holdings, holdings.entity(entity_id), view))
+
+
+def _view(catalogs: Catalogs, request: Request, expand: list[str] | None) -> CustomerView:
+    version, names = version_of(request.headers.get("x-api-version")), expanded(request, expand)
+    if version < PLANS:
         names |= {"balances.feature"}
     env = request.caller.environment
-    plans = (
-        catalogs.plans_of(env, holdings.subscriptions.values())
-        if version < FLAGS or "subscriptions.plan" in names
-        else {}
-    )
-    entity = holdings.entity(entity_id)
-    view = CustomerView(catalogs.catalog(env), env, request.now, names, plans)
-    shown = entity_json(holdings, entity, view)
-    if version < FLAGS:
-        shown = _named(shown, holdings, view)
-    return Answer(translated(version, "entity", shown))
+    return CustomerView(catalogs.catalog(env), env, request.now, version, names)
 
 
-def _named(shown: dict[str, Any], holdings: Holdings, view: CustomerView) -> dict[str, Any]:
-    """Adds what 1.2 shows of a product and later versions do not: its name, group, version and items, and whether a
-    trial runs."""
-    for held in shown["subscriptions"]:
-        plan = view.plans.get(held["id"]) if view.plans else None
-        if plan:
-            product = product_json(plan, view.env, view.catalog)
-            held["_product"] = {name: product[name] for name in ("name", "group", "version", "items")}
-        held["_trialing"] = holdings.subscriptions[held["id"]].trialing(holdings.time(view.now))
-    return shown
+def shown_customer(catalogs: Catalogs, holdings: Holdings, view: CustomerView) -> dict[str, Any]:
+    """A customer in the caller's version."""
+    return translated(view.version, "customer", customer_json(holdings, _with_plans(catalogs, holdings, view)))
+
+
+def shown_entity(catalogs: Catalogs, holdings: Holdings, entity: Entity, view: CustomerView) -> dict[str, Any]:
+    """An entity in the caller's version."""
+    return translated(view.version, "entity", entity_json(holdings, entity, _with_plans(catalogs, holdings, view)))
+
+
+def _with_plans(catalogs: Catalogs, holdings: Holdings, view: CustomerView) -> CustomerView:
+    """The same, with the plans of the subscriptions where they are to be shown."""
+    if view.version >= PLANS and "subscriptions.plan" not in view.expand:
+        return view
+    return view._replace(plans=catalogs.plans_of(view.env, holdings.subscriptions.values()))
 
 
 class CustomerView(NamedTuple):
@@ -375,6 +372,7 @@ class CustomerView(NamedTuple):
     catalog: Catalog  # the environment's features and plans
     env: Environment
     now: int  # epoch ms; a test clock replaces it
+    version: Version = NEWEST
     expand: frozenset[str] = frozenset()  # names of what to show in full, such as `balances.feature`
     plans: dict[str, Plan] | None = None  # by subscription id; None or empty: no plan is shown in full
 
@@ -395,8 +393,9 @@ def customer_json(holdings: Holdings, view: CustomerView) -> dict[str, Any]:
         "send_email_receipts": customer.send_email_receipts,
         "billing_controls": effective_json(holdings, balances, "", at),
         "config": {"disable_pooled_balance": customer.unpooled},
-        **_held_json(holdings, "", balances, at, view),
+        **_held_json(holdings, "", with_waiting_shares(holdings, balances, view.catalog, at), at, view),
         "licenses": [],
+        **{name: empty for name, empty in NOT_KEPT.items() if name in view.expand},
     }
     shown |= {name: empty for name, empty in _NOT_KEPT.items() if name in view.expand}
     if "entities" in view.expand:
@@ -413,6 +412,7 @@ def entity_json(holdings: Holdings, entity: Entity, view: CustomerView) -> dict[
         **_plain_entity_json(holdings, entity, view.env),
         "billing_controls": effective_json(holdings, balances, entity.id, at),
         **_held_json(holdings, entity.id, balances, at, view),
+        **({"invoices": []} if "invoices" in view.expand else {}),
     }
 
 
@@ -429,22 +429,17 @@ def _plain_entity_json(holdings: Holdings, entity: Entity, env: Environment) -> 
 
 def _held_json(holdings: Holdings, entity_id: str, balances: Balances, at: int, view: CustomerView) -> dict[str, Any]:
     """The subscriptions, balances and flags at an instant (ms): an entity has its own and its customer's."""
-    catalog, expand, plans = view.catalog, view.expand, view.plans
+    features, expand = view.catalog.features, view.expand
     owners = (None,) if not entity_id else (entity_id, None)
     held = [s for s in holdings.subscriptions.values() if s.entity_id in owners and s.status(at) != "expired"]
     ids = sorted({key.feature_id for key in balances})
-    shared = catalog.features if expand & {"balances.feature", "balance.feature"} else None
-    flags = catalog.features if expand & {"flags.feature", "flag.feature", "balances.feature"} else None
-    shown_balances = ((id, balance_json(id, entity_id, balances, shared)) for id in ids)
-    held_flags = ((id, flag_json(id, entity_id, balances, flags)) for id in ids)
+    balance_features = bool(expand & {"balances.feature", "balance.feature"})
+    flag_features = bool(expand & {"flags.feature", "flag.feature", "balances.feature"})
+    shown_balances = ((id, balance_json(id, entity_id, balances, features, expanded=balance_features)) for id in ids)
+    held_flags = ((id, flag_json(id, entity_id, balances, features, expanded=flag_features)) for id in ids)
     return {
         "subscriptions": [
-            subscription_json(s, at)
-            | (
-                {"plan": plan_json(plans[s.id], view.env)}
-                if plans and s.id in plans and "subscriptions.plan" in expand
-                else {}
-            )
+            subscription_json(s, at) | _plan_shown(s, at, view)
             for s in sorted(held, key=lambda s: (s.started_at, s.created_at, s.id))
         ],
         "purchases": [],
@@ -453,10 +448,24 @@ def _held_json(holdings: Holdings, entity_id: str, balances: Balances, at: int, 
     }
 
 
+def _plan_shown(subscription: Subscription, now: int, view: CustomerView) -> dict[str, Any]:
+    """A subscription's plan where it is expanded; and what 1.2 shows of its product, and later versions do not."""
+    plan = view.plans.get(subscription.id) if view.plans else None
+    shown: dict[str, Any] = {"_trialing": subscription.trialing(now)}
+    if plan is not None and "subscriptions.plan" in view.expand:
+        shown["plan"] = translated(view.version, "plan", plan_json(plan, view.env, view.catalog.features))
+    if plan is not None and view.version < PLANS:
+        product = product_json(plan, view.env, view.catalog)
+        shown["_product"] = {name: product[name] for name in ("name", "group", "version", "items")}
+    return shown
+
+
 def subscription_json(subscription: Subscription, now: int) -> dict[str, Any]:
-    """A subscription at an instant (ms), in the newest shape. One that costs nothing has no billing period."""
-    free = cost_of(subscription.price, subscription.items, {}).free
-    period = None if free and not subscription.trialing(now) else subscription.period(now)
+    """A subscription at an instant (ms), in the newest shape. One that no recurring price is paid for has no period,
+    but for its trial."""
+    cost = cost_of(subscription.price, subscription.items, {})
+    recurs = subscription.trialing(now) or not (cost.free or cost.one_off)
+    period = subscription.period(now) if recurs else None
     return {
         "id": subscription.id,
         "plan_id": subscription.plan_id,

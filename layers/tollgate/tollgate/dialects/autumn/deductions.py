@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import tzinfo
 from decimal import Decimal
 from typing import Any
 
-from tollgate.domain.features import FeatureType
+from tollgate.dialects.autumn.balances import Features, reset_json
+from tollgate.domain.features import Feature, FeatureType
 from tollgate.domain.history import Bin, Entry, GroupOf, Taken, bin_start
 from tollgate.domain.quantities import ZERO, unconverted
 
@@ -17,7 +18,7 @@ def deductions_json(
     starts: Sequence[int],
     size: Bin,
     zone: tzinfo,
-    types: Mapping[str, FeatureType],
+    catalog: Features,
     group_of: GroupOf | None,
 ) -> list[dict[str, Any]]:
     """What was drawn in each bin, by the feature that owns the balance; in groups, by the balance.
@@ -34,38 +35,40 @@ def deductions_json(
         bin_json: dict[str, Any] = {
             "period": at,
             "values": {
-                id: _feature([(e, t) for e, t in found if t.feature_id == id], types.get(id, FeatureType.METERED))
-                for id in features
+                id: _feature([(e, t) for e, t in found if t.feature_id == id], catalog.get(id)) for id in features
             },
         }
         if group_of is not None:
             grouped: dict[str, dict[str, dict[str, Any]]] = {}
             for entry, taken in found:
-                one = grouped.setdefault(taken.balance_id, {}).setdefault(group_of(entry), {"deducted": ZERO})
+                one = grouped.setdefault(taken.shown_id, {}).setdefault(group_of(entry), {"deducted": ZERO})
                 one["deducted"] += taken.value
             bin_json["grouped_values"] = grouped
         shown.append(bin_json)
     return shown
 
 
-def _feature(found: Sequence[tuple[Entry, Taken]], type: FeatureType) -> dict[str, Any]:
+def _feature(found: Sequence[tuple[Entry, Taken]], feature: Feature | None) -> dict[str, Any]:
     by_balance: dict[str, list[tuple[Entry, Taken]]] = {}
     for entry, taken in found:
-        by_balance.setdefault(taken.balance_id, []).append((entry, taken))
+        by_balance.setdefault(taken.shown_id, []).append((entry, taken))
     return {
-        "feature_type": type.value,
+        "feature_type": feature.type.value if feature else FeatureType.METERED.value,
         "deducted": sum((taken.value for _, taken in found), ZERO),
         "events": len({entry.identity for entry, _ in found}),
-        "balances": [_balance(id, by_balance[id]) for id in sorted(by_balance)],
+        "balances": [_balance(id, by_balance[id], feature) for id in sorted(by_balance)],
     }
 
 
-def _balance(id: str, found: Sequence[tuple[Entry, Taken]]) -> dict[str, Any]:
+def _balance(id: str, found: Sequence[tuple[Entry, Taken]], feature: Feature | None) -> dict[str, Any]:
     _, last = found[0]  # entries come newest first
-    reset = last.reset and {"interval": last.reset[0], "resets_at": last.reset[2]}
+    reset = reset_json(feature, last.reset and last.reset[:2], last.reset and last.reset[2])
+    if reset is not None:
+        reset = {name: reset[name] for name in ("interval", "resets_at")}
+    owners = {taken.entity_id for _, taken in found}
     return {
         "balance_id": id,
-        "entity_id": last.entity_id,
+        "entity_id": last.entity_id if len(owners) == 1 else None,
         "plan_id": last.plan_id,
         "reset": reset,
         "credit_cost": _cost(found),

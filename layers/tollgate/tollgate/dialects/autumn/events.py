@@ -10,13 +10,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field
 
+from tollgate.dialects.autumn.balances import Features, taken_json
 from tollgate.dialects.autumn.deductions import deductions_json
 from tollgate.dialects.autumn.fields import Cursor, Id, Params, RangeTime, Whole
 from tollgate.dialects.autumn.versions import CURSORS, translated, version_of
 from tollgate.dialects.http import Answer, Request
 from tollgate.domain.environments import Environment
 from tollgate.domain.errors import InvalidInput
-from tollgate.domain.features import FeatureType
 from tollgate.domain.history import Bin, Entry, GroupOf, SeriesOptions, Sum, text
 from tollgate.usecases.history import Query, Usage
 
@@ -86,13 +86,20 @@ def list_events(usage: Usage, request: Request) -> Answer:
     if version < CURSORS:
         limit, offset = _bounded(params.limit, 100, 1, 1000, "limit"), _bounded(params.offset, 0, 0, 10**9, "offset")
         every = usage.all(request.caller.environment, query)
-        shown = [entry_json(entry) for entry in every[offset : offset + limit]]
+        shown = _entries_json(usage, request, every[offset : offset + limit])
         more = offset + limit < len(every)
         return Answer({"list": shown, "total": len(every), "has_more": more, "offset": offset, "limit": limit})
     limit = _bounded(params.limit, 50, 1, MAX_PAGE, "limit")
     found = usage.page(request.caller.environment, query, _position(params.start_cursor), limit)
     cursor = None if found.position is None else base64.urlsafe_b64encode(found.position.encode()).decode()
-    return Answer({"list": [entry_json(entry) for entry in found.entries], "next_cursor": cursor})
+    return Answer({"list": _entries_json(usage, request, found.entries), "next_cursor": cursor})
+
+
+def _entries_json(usage: Usage, request: Request, entries: Sequence[Entry]) -> list[dict[str, Any]]:
+    """The uses of a page. The catalog is read only where it tells why something does not reset."""
+    asks = any(taken.reset is None for entry in entries for taken in entry.deductions)
+    features = usage.catalog(request.caller.environment).features if asks else {}
+    return [entry_json(entry, features) for entry in entries]
 
 
 def aggregate_events(usage: Usage, request: Request) -> Answer:
@@ -110,11 +117,11 @@ def aggregate_events(usage: Usage, request: Request) -> Answer:
     env = request.caller.environment
     found = usage.series(env, query, SeriesOptions(size, zone, params.measure == "count", group_of, by_entry, most))
     entries: list[Entry] = []
-    types: dict[str, FeatureType] = {}
+    known: Features = {}
     if params.aggregate_on:
         if params.customer_id is None:
             raise InvalidInput("customer_id", "is required with aggregate_on")
-        types = {id: feature.type for id, feature in usage.catalog(env).features.items()}
+        known = usage.catalog(env).features
         entries = usage.all(env, query)
     answer: dict[str, Any] = {
         "list": [
@@ -125,7 +132,7 @@ def aggregate_events(usage: Usage, request: Request) -> Answer:
     }
     if params.aggregate_on:
         group = _group_by_name(params.group_by) if params.group_by else None
-        answer["deductions"] = deductions_json(entries, found.bins, size, zone, types, group)
+        answer["deductions"] = deductions_json(entries, found.bins, size, zone, known, group)
     return Answer(translated(version, "aggregate", answer))
 
 
@@ -143,8 +150,8 @@ def query(usage: Usage, request: Request) -> Answer:
     return Answer({"list": [{"period": at, **found.values[at]} for at in found.bins]})
 
 
-def entry_json(entry: Entry) -> dict[str, Any]:
-    """One use with what it moved on each grant: values in units of the feature, times in ms."""
+def entry_json(entry: Entry, features: Features) -> dict[str, Any]:
+    """One use with what it moved on each line of a balance: values in units of the feature, times in ms."""
     return {
         "id": entry.use_id,
         "timestamp": entry.at,
@@ -153,17 +160,7 @@ def entry_json(entry: Entry) -> dict[str, Any]:
         "entity_id": entry.entity_id,
         "value": entry.value,
         "properties": entry.properties,
-        "deductions": [
-            {
-                "balance_id": taken.balance_id,
-                "feature_id": taken.feature_id,
-                "plan_id": taken.plan_id,
-                "reset": taken.reset
-                and {"interval": taken.reset[0], "interval_count": taken.reset[1], "resets_at": taken.reset[2]},
-                "value": taken.value,
-            }
-            for taken in entry.deductions
-        ],
+        "deductions": taken_json(entry.deductions, features),
     }
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, Field
 
-from tollgate.dialects.autumn.balances import grant_json
+from tollgate.dialects.autumn.balances import line_json
 from tollgate.dialects.autumn.catalog import ResetParams, RolloverParams
 from tollgate.dialects.autumn.cursors import PageRequest, each_customer
 from tollgate.dialects.autumn.customers import page_json
@@ -17,10 +17,12 @@ from tollgate.dialects.http import Answer, Request
 from tollgate.domain.balances import apply_spent
 from tollgate.domain.customers import Customer, Holdings
 from tollgate.domain.errors import InvalidInput
-from tollgate.domain.grants import renewed, soonest_first
+from tollgate.domain.features import Catalog
+from tollgate.domain.grants import renewed
 from tollgate.domain.manual_balances import BalanceFilter, BalanceUpdate, NewBalance
 from tollgate.domain.periods import Interval
-from tollgate.domain.views import Shown
+from tollgate.domain.views import Line, Shown
+from tollgate.usecases.catalog import Catalogs
 from tollgate.usecases.customers import Customers
 
 
@@ -148,14 +150,16 @@ def delete_balance(customers: Customers, request: Request) -> Answer:
     return Answer({"success": True})
 
 
-def list_balances(customers: Customers, request: Request) -> Answer:
-    """`balances.list`: a page of grants, of one customer or of all; active ones unless told."""
+def list_balances(catalogs: Catalogs, customers: Customers, request: Request) -> Answer:
+    """`balances.list`: a page of grants, of one customer or of all; active ones unless told. What a plan's item grants
+    to each entity is one, unless an entity is named."""
     params = ListBalancesParams.of(request.body)
     statuses = params.statuses or ["active"]
     standalone = "plan_id" in params.model_fields_set and params.plan_id is None
 
-    def found(holdings: Holdings) -> Iterator[tuple[str, tuple[Holdings, str, Shown]]]:
-        for status_key, status, shown in sorted(_grants(holdings, request.now), key=lambda entry: entry[0]):
+    def found(holdings: Holdings) -> Iterator[tuple[str, tuple[Holdings, str, Line]]]:
+        lines: dict[str, tuple[str, list[Shown]]] = {}
+        for sort_key, status, shown in _grants(holdings, request.now, each=params.entity_id is not None):
             grant, key = shown
             if status not in statuses or params.feature_id not in (None, key.feature_id):
                 continue
@@ -163,39 +167,43 @@ def list_balances(customers: Customers, request: Request) -> Answer:
                 continue
             if (standalone and grant.plan_id is not None) or params.plan_id not in (None, grant.plan_id):
                 continue
-            yield status_key, (holdings, status, shown)
+            lines.setdefault(sort_key, (status, []))[1].append(shown)
+        for sort_key, (status, group) in sorted(lines.items()):
+            yield sort_key, (holdings, status, Line(tuple(group)))
 
     env = request.caller.environment
+    catalog = catalogs.catalog(env)
     page = each_customer(
         customers, env, PageRequest(params.customer_id, params.start_cursor, params.limit or 50), found
     )
-    return Answer(page_json(page, lambda item: _listed_json(*item)))
+    return Answer(page_json(page, lambda item: _listed_json(*item, catalog, params.entity_id or "")))
 
 
-def _listed_json(holdings: Holdings, status: str, shown: Shown) -> dict[str, Any]:
-    grant, key = shown
+def _listed_json(holdings: Holdings, status: str, line: Line, catalog: Catalog, entity_id: str) -> dict[str, Any]:
+    feature_id = line.grants[0].key.feature_id
     return {
-        **grant_json(shown),
-        "feature_id": key.feature_id,
+        **line_json(line, catalog.features.get(feature_id), entity_id),
+        "feature_id": feature_id,
         "status": status,
         "rollovers": [
-            {"granted": r.granted, "balance": r.remaining, "expires_at": r.expires_at or 0}
-            for r in soonest_first(grant.rollovers)
+            {"granted": r.granted, "balance": r.remaining, "expires_at": r.expires_at or 0} for r in line.rollovers
         ],
         "customer_id": holdings.customer.id,
-        "entity_id": key.entity_id or None,
-        "created_at": grant.created_at,
+        "created_at": min(shown.grant.created_at for shown in line.grants),
     }
 
 
-def _grants(holdings: Holdings, now: int) -> Iterator[tuple[str, str, Shown]]:
+def _grants(holdings: Holdings, now: int, *, each: bool) -> Iterator[tuple[str, str, Shown]]:
     """Every grant, with a key that sorts it and its status; an expired one is listed as it last stood, until
-    its item is next written."""
+    its item is next written. The shares of a plan's item have one key, but for where `each` is listed."""
     at = holdings.time(now)
     for balance_key, balance in holdings.balances.items():
         for stored in apply_spent(balance):
             grant = renewed(stored, at)
-            key = f"{balance_key.feature_id}#{balance_key.entity_id}#{stored.created_at:014d}#{stored.id}"
+            together = stored.entity_share and not each
+            order = (0, Shown(stored, balance_key).id) if together else (stored.created_at, stored.id)
+            owner = "" if together else balance_key.entity_id
+            key = f"{balance_key.feature_id}#{owner}#{order[0]:014d}#{order[1]}"
             if grant is None:
                 yield key, "expired", Shown(stored, balance_key)
             elif grant.starts_at is None:

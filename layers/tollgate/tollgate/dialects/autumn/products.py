@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from tollgate.dialects.autumn.versions import Version, translated
+from tollgate.dialects.autumn.display import item_display, price_display
+from tollgate.dialects.autumn.features import feature_v1_json, kind_v1
 from tollgate.dialects.http import Answer, Request
 from tollgate.domain.customers import Holdings, Subscription
 from tollgate.domain.environments import Environment
@@ -36,7 +37,7 @@ def product_json(plan: Plan, env: Environment, catalog: Catalog, scenario: str |
         "archived": plan.archived,
         "version": plan.version,
         "created_at": plan.created_at,
-        "items": [*([_price_item(plan.price)] if plan.price else []), *items],
+        "items": [*([_price_item(plan.price)] if plan.price and plan.price.amount else []), *items],
         "free_trial": trial
         and {
             "duration": trial.interval.value,
@@ -64,14 +65,13 @@ def _price_item(price: BasePrice) -> dict[str, Any]:
         "interval": interval,
         "interval_count": price.interval_count,
         "price": price.amount,
+        "display": price_display(price),
     }
 
 
 def _item_json(item: PlanItem, feature: Feature | None) -> dict[str, Any]:
     resets = item.resets
-    kind = "single_use"
-    if feature is not None:
-        kind = "static" if feature.type.is_flag else "single_use" if feature.consumable else "continuous_use"
+    kind = kind_v1(feature) if feature is not None else "single_use"
     shown: dict[str, Any] = {
         "type": "priced_feature" if item.price else "feature",
         "feature_id": item.feature_id,
@@ -80,6 +80,8 @@ def _item_json(item: PlanItem, feature: Feature | None) -> dict[str, Any]:
         "interval": resets.interval.value if resets and resets.nominal_ms else None,
         "interval_count": resets.count if resets else None,
         "entity_feature_id": item.entity_feature_id,
+        "feature": feature and feature_v1_json(feature),
+        "display": item_display(item, feature),
     }
     if item.price:
         price = item.price
@@ -111,9 +113,7 @@ class ProductCheck(NamedTuple):
     entity_id: str | None  # None: the customer's own subscriptions only
 
 
-def check_product(
-    catalogs: Catalogs, customers: Customers, request: Request, version: Version, asked: ProductCheck
-) -> Answer:
+def check_product(catalogs: Catalogs, customers: Customers, request: Request, asked: ProductCheck) -> Answer:
     """Whether a subscription of the plan is active (autumn.md 2.5).
 
     Raises NotFound for an unknown plan, customer or entity.
@@ -133,13 +133,13 @@ def check_product(
         "allowed": bool(running),
         "customer_id": customer_id,
         "product_id": plan_id,
-        **({"entity_id": entity_id} if entity_id else {}),
         "code": "product_found",
+        **({"entity_id": entity_id} if entity_id else {}),
     }
     found = next(iter(running or waiting), None)
     if found is not None:
         answer["status"] = _status(found, at)
-    return Answer(translated(version, "product_check", answer))
+    return Answer(answer)
 
 
 def _status(subscription: Subscription, now: int) -> str:

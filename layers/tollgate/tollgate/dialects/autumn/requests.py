@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from tollgate.dialects.autumn.balances import FeatureStore, balance_json
+from tollgate.dialects.autumn.balances import Features, balance_json
 from tollgate.dialects.autumn.versions import FLAGS, Version
 from tollgate.dialects.http import Request
+from tollgate.domain.balances import BalanceKey
+from tollgate.domain.environments import CustomerRef
 from tollgate.domain.errors import InvalidInput, NotFound
+from tollgate.domain.features import Catalog, FeatureType
 from tollgate.domain.idempotency import IdempotencyKey
+from tollgate.domain.quantities import converted
 from tollgate.usecases.commands import Outcome
 
 if TYPE_CHECKING:
@@ -101,8 +106,39 @@ def expanded(request: Request, expand: list[str] | None) -> frozenset[str]:
     return frozenset([*(expand or ()), *named])
 
 
-def shown_balances(outcome: Outcome, features: FeatureStore) -> dict[str, dict[str, Any] | None]:
+def shown_balances(outcome: Outcome, features: Features, *, expanded: bool = False) -> dict[str, dict[str, Any] | None]:
     """The balances of all features that the use may draw from; None for one that is not held."""
     return {
-        id: balance_json(id, outcome.entity_id, outcome.balances, features) for id in dict.fromkeys(outcome.features)
+        id: balance_json(id, outcome.entity_id, outcome.balances, features, expanded=expanded)
+        for id in dict.fromkeys(outcome.features)
     }
+
+
+def waiting_shown(
+    outcome: Outcome, required: Decimal, catalog: Catalog, customer: CustomerRef, customers: Callable[[], Customers]
+) -> Outcome:
+    """The outcome, where nothing is granted, with what a plan grants to entities that there are not yet (autumn.md
+    1.5.4). Only then, and only where the catalog has a feature that entities may be of, is the customer read for it.
+    """
+    feature = outcome.feature
+    if outcome.entity_id or feature.type.is_flag:
+        return outcome
+    if any(balance.live_grants for balance in outcome.balances.values()):
+        return outcome
+    if not any(each.type is FeatureType.METERED and not each.consumable for each in catalog.features.values()):
+        return outcome
+    from tollgate.domain.waiting_shares import with_waiting_shares
+
+    try:
+        holdings = customers().get(customer)
+    except NotFound:  # deleted meanwhile
+        return outcome
+    waiting = with_waiting_shares(holdings, {}, catalog, holdings.time(outcome.now))
+    found = {key: balance for key, balance in waiting.items() if key.feature_id in outcome.features}
+    if not found:
+        return outcome
+    answering = next(id for id in outcome.features if BalanceKey(id) in found)
+    costs = {pool.feature_id: pool.cost for pool in catalog.pools(feature.id)}
+    return outcome._replace(
+        answering=answering, required=converted(required, costs.get(answering, Decimal(1))), balances=found
+    )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from tollgate.dialects.autumn.balances import deduction_json
+from tollgate.dialects.autumn.balances import deductions_json
 from tollgate.dialects.autumn.errors import invalid_input
 from tollgate.dialects.autumn.fields import CustomerData, EntityData, Id, Number, Params, Properties, Text, Time
 from tollgate.dialects.autumn.requests import (
@@ -17,6 +17,7 @@ from tollgate.dialects.autumn.requests import (
     expanded,
     header_key,
     shown_balances,
+    waiting_shown,
     with_customer,
 )
 from tollgate.dialects.autumn.versions import NEWEST, Version, translated, version_of
@@ -238,13 +239,19 @@ def _balances(
     use_cases: TrackUseCases, request: Request, params: TrackParams, outcomes: list[Outcome]
 ) -> dict[str, Any]:
     expand = expanded(request, params.expand)
-    features = use_cases.features.catalog(request.caller.environment).features if "balance.feature" in expand else None
+    catalog = use_cases.features.catalog(request.caller.environment)
+    customer, value = request.customer(params.customer_id), _ONE if params.value is None else params.value
+    outcomes = [waiting_shown(outcome, value, catalog, customer, use_cases.customers) for outcome in outcomes]
     shown: dict[str, Any] = {}
     for outcome in outcomes:
-        shown |= shown_balances(outcome, features)
+        shown |= shown_balances(outcome, catalog.features, expanded="balance.feature" in expand)
     held = [outcome for outcome in outcomes if shown.get(outcome.answering) is not None]
     answer: dict[str, Any] = {"balance": shown[held[0].answering] if len(held) == 1 else None}
     if len(shown) > 1:
         answer["balances"] = shown
-    answer["deductions"] = [deduction_json(moved) for outcome in outcomes for moved in outcome.deductions]
+    answer["deductions"] = [
+        moved
+        for outcome in outcomes
+        for moved in deductions_json(outcome.deductions, outcome.entity_id, outcome.balances, catalog.features)
+    ]
     return answer

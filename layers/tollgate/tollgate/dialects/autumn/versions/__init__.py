@@ -16,6 +16,7 @@ Version = tuple[int, int]
 
 NEWEST: Version = (2, 5)
 CURSORS: Version = (2, 3)  # lists are paged by cursor from here on
+PLANS: Version = (2, 0)  # plans and subscriptions, from here on; products before
 FLAGS: Version = (2, 1)  # flags beside balances, and unknown customers are refused, from here on
 
 _SERVED: tuple[Version, ...] = ((1, 1), (1, 2), (1, 4), (2, 0), (2, 1), (2, 2), (2, 3), (2, 4), (2, 5))

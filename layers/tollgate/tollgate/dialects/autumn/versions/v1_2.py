@@ -21,7 +21,7 @@ def check(answer: dict[str, Any]) -> dict[str, Any]:
     if answer.get("entity_id"):
         flat["entity_id"] = answer["entity_id"]
     if balance is not None:
-        flat |= _flat(balance)
+        flat |= _flat(balance, static=answer.get("_static", False))
         flat["feature_id"] = balance["feature_id"]
         if answer.get("_credit_schema"):
             flat["credit_schema"] = _credit_schema(answer["_credit_schema"])
@@ -40,9 +40,13 @@ def track(answer: dict[str, Any]) -> dict[str, Any]:
 
 def customer(answer: dict[str, Any]) -> dict[str, Any]:
     """A customer or an entity: subscriptions are products, and balances are features."""
-    products = [_product(held) for held in answer.pop("subscriptions")]
+    held = (*answer.pop("subscriptions"), *answer.pop("scheduled_subscriptions"))
+    products = sorted((_product(one) for one in held), key=lambda product: bool(product["is_add_on"]))
     features = {id: _feature(id, found) for id, found in answer.pop("balances").items()}
-    kept = ("id", "created_at", "name", "email", "fingerprint", "stripe_id", "env", "metadata", "entities")
+    kept = (
+        *("id", "created_at", "name", "email", "fingerprint", "stripe_id", "env", "metadata", "entities"),
+        *("invoices", "trials_used", "rewards", "referrals", "payment_method", "upcoming_invoice"),
+    )
     billing = {}
     if "send_email_receipts" in answer:
         controls = {name: control for name, control in answer["billing_controls"].items() if control}
@@ -62,24 +66,16 @@ def entity(answer: dict[str, Any]) -> dict[str, Any]:
     return {**flat, **kept, "name": flat.get("name") or ""}
 
 
-def _flat(balance: dict[str, Any]) -> dict[str, Any]:
-    if balance["unlimited"]:
-        none = {"interval": None, "interval_count": None, "next_reset_at": None, "overage_allowed": False}
-        return {"unlimited": True, "balance": ZERO, "usage": ZERO, "included_usage": ZERO, **none}
-    prepaid = sum((grant["prepaid_quantity"] for grant in balance["breakdown"]), ZERO)
+def _flat(balance: dict[str, Any], *, static: bool) -> dict[str, Any]:
+    """A balance and its lines. One that is `static` (a flag) or unlimited has no amounts and no interval."""
+    empty = static or balance["unlimited"]
+    prepaid = sum((line["prepaid_quantity"] for line in balance["breakdown"]), ZERO)
     flat = {
-        **_interval(balance["reset"]),
-        "unlimited": False,
-        **_numbers(balance, prepaid),
-        "next_reset_at": balance["reset"]["resets_at"] if balance["reset"] else None,
+        "unlimited": balance["unlimited"],
+        **(_NOTHING if empty else {**_interval(balance["reset"]), **_numbers(balance, prepaid)}),
         "breakdown": [
-            {
-                **_interval(grant["reset"]),
-                **_numbers(grant, grant["prepaid_quantity"]),
-                "next_reset_at": grant["reset"]["resets_at"] if grant["reset"] else None,
-                "expires_at": grant["expires_at"],
-            }
-            for grant in balance["breakdown"]
+            _NOTHING if empty else {**_interval(line["reset"]), **_numbers(line, line["prepaid_quantity"])}
+            for line in balance["breakdown"]
         ],
     }
     if "rollovers" in balance:
@@ -87,6 +83,12 @@ def _flat(balance: dict[str, Any]) -> dict[str, Any]:
             {"balance": rollover["balance"], "expires_at": rollover["expires_at"]} for rollover in balance["rollovers"]
         ]
     return flat
+
+
+_NOTHING = {
+    **{"interval": None, "interval_count": None, "next_reset_at": None, "overage_allowed": False},
+    **{"balance": ZERO, "usage": ZERO, "included_usage": ZERO},
+}
 
 
 def _numbers(old: dict[str, Any], prepaid: Decimal) -> dict[str, Any]:
@@ -104,11 +106,14 @@ def _numbers(old: dict[str, Any], prepaid: Decimal) -> dict[str, Any]:
 
 def _interval(reset: dict[str, Any] | None) -> dict[str, Any]:
     if reset is None:
-        return {"interval": None, "interval_count": None}
+        return {"interval": None, "interval_count": 1, "next_reset_at": None}
     interval = reset["interval"]
+    if interval == "multiple":
+        return {"interval": interval, "interval_count": None, "next_reset_at": None}
     return {
         "interval": "lifetime" if interval == "one_off" else interval,
         "interval_count": reset.get("interval_count", 1),
+        "next_reset_at": reset["resets_at"],
     }
 
 
@@ -119,9 +124,7 @@ def _feature(feature_id: str, balance: dict[str, Any]) -> dict[str, Any]:
         kind = "single_use" if feature["consumable"] else "continuous_use"
     elif kind == "boolean":
         kind = "static"
-    shown = {"id": feature_id, "name": feature["name"], "type": kind, **_flat(balance)}
-    if shown["interval"] is None and kind != "static" and not shown["unlimited"]:
-        shown["interval_count"] = 1
+    shown = {"id": feature_id, "name": feature["name"], "type": kind, **_flat(balance, static=kind == "static")}
     if feature.get("credit_schema"):
         shown["credit_schema"] = _credit_schema(feature["credit_schema"])
     return shown
@@ -141,10 +144,10 @@ def _product(held: dict[str, Any]) -> dict[str, Any]:
         "status": status,
         "canceled_at": held["canceled_at"],
         "started_at": held["started_at"],
-        "is_default": held["auto_enable"],
+        "is_default": held["default"],
         "is_add_on": held["add_on"],
         "current_period_start": held["current_period_start"],
         "current_period_end": held["current_period_end"],
         "quantity": held["quantity"],
-        "subscription_ids": [held["id"]],
+        "subscription_ids": [held["_id"]],
     }

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -11,17 +11,21 @@ ZERO = Decimal(0)
 
 
 def check(answer: dict[str, Any]) -> dict[str, Any]:
-    """A check: a flag takes the place of a balance."""
+    """A check: a flag takes the place of a balance, and there are no other balances."""
     flag = answer.pop("flag", None)
     answer["balance"] = _flag(flag) if flag else _maybe(answer["balance"])
-    return _balances(answer)
+    answer["_static"] = bool(flag)
+    answer.pop("balances", None)
+    return answer
 
 
 def track(answer: dict[str, Any]) -> dict[str, Any]:
-    """A track, with balances in the older shape."""
+    """A track, with balances in the older shape, and without what moved on each."""
     answer["balance"] = _maybe(answer["balance"])
     answer.pop("deductions", None)
-    return _balances(answer)
+    if "balances" in answer:
+        answer["balances"] = {id: _maybe(found) for id, found in answer["balances"].items()}
+    return answer
 
 
 def aggregate(answer: dict[str, Any]) -> dict[str, Any]:
@@ -31,13 +35,73 @@ def aggregate(answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def customer(answer: dict[str, Any]) -> dict[str, Any]:
-    """A customer or an entity: flags are shown as empty balances."""
+    """A customer or an entity: flags are shown as empty balances, and what is to start stands apart."""
     flags = {id: _flag(flag) for id, flag in answer.pop("flags").items()}
     answer["balances"] = {id: balance(found) for id, found in answer["balances"].items()} | flags
+    held = answer.pop("subscriptions")
+    answer["subscriptions"] = [_subscription(one) for one in held if one["status"] != "scheduled"]
+    answer["scheduled_subscriptions"] = [_subscription(one) for one in held if one["status"] == "scheduled"]
+    for name in ("purchases", "licenses", "config"):
+        answer.pop(name, None)
     return answer
 
 
 entity = customer
+
+
+def _subscription(new: dict[str, Any]) -> dict[str, Any]:
+    kept = (
+        "plan plan_id add_on status past_due canceled_at expires_at trial_ends_at started_at current_period_start "
+        "current_period_end quantity _product _trialing"
+    )
+    return {
+        **{name: new[name] for name in kept.split() if name in new},
+        "plan_version": new["plan_version"],
+        "default": new["auto_enable"],
+        "_id": new["id"],
+    }
+
+
+def plan(new: dict[str, Any]) -> dict[str, Any]:
+    """A plan: its items are features, and an automatic one is a default."""
+    kept = [
+        "id",
+        "name",
+        "description",
+        "group",
+        "version",
+        "add_on",
+        "created_at",
+        "env",
+        "archived",
+        "base_variant_id",
+        "free_trial",
+    ]
+    offer = new.get("customer_eligibility")
+    return {
+        **{name: new[name] for name in kept if name in new},
+        "default": new["auto_enable"],
+        **({"price": new["price"]} if new["price"] else {}),
+        "features": [_plan_feature(item) for item in new["items"]],
+        **(
+            {"customer_eligibility": {"trial_available": offer["trial_available"], "scenario": new["_scenario"]}}
+            if offer
+            else {}
+        ),
+    }
+
+
+def _plan_feature(item: dict[str, Any]) -> dict[str, Any]:
+    reset, price = item["reset"], item["price"]
+    if price:
+        method = "prepaid" if price["billing_method"] == "prepaid" else "pay_per_use"
+        price = {**{name: value for name, value in price.items() if name != "billing_method"}, "usage_model": method}
+    return {
+        **{name: value for name, value in item.items() if name not in ("included", "price", "reset")},
+        "granted_balance": item["included"],
+        "reset": reset and {**reset, "reset_when_enabled": False},
+        "price": price,
+    }
 
 
 def balance(new: dict[str, Any]) -> dict[str, Any]:
@@ -53,7 +117,7 @@ def balance(new: dict[str, Any]) -> dict[str, Any]:
         "usage": new["usage"],
         "overage_allowed": new["overage_allowed"],
         "max_purchase": new["max_purchase"],
-        "reset": None if new["unlimited"] else shared_reset(grant["reset"] for grant in grants),
+        "reset": None if new["unlimited"] else shared_reset([line["reset"] for line in grants], new["next_reset_at"]),
         "plan_id": _only({grant["plan_id"] for grant in grants}),
         "breakdown": grants,
     }
@@ -63,17 +127,12 @@ def balance(new: dict[str, Any]) -> dict[str, Any]:
     return old
 
 
-def shared_reset(resets: Iterable[dict[str, Any] | None]) -> dict[str, Any] | None:
-    """One reset for several grants: the one they share, at the earliest of their times (ms), else `multiple` at none."""
-    found = list(resets)
-    kinds = {(reset["interval"], reset.get("interval_count", 1)) if reset else None for reset in found}
-    if kinds == {None}:
-        return None
-    times = [reset["resets_at"] for reset in found if reset and reset["resets_at"] is not None]
-    kind = _only(kinds)
-    if kind is None:
-        return {"interval": "multiple", "interval_count": None, "resets_at": None}
-    return {"interval": kind[0], "interval_count": kind[1], "resets_at": min(times, default=None)}
+def shared_reset(resets: Sequence[dict[str, Any] | None], resets_at: int | None) -> dict[str, Any] | None:
+    """One reset for several lines: the one they share, with the soonest time (ms); else `multiple`, without a time."""
+    if len({reset and reset["interval"] for reset in resets}) > 1:
+        return {"interval": "multiple", "resets_at": None}
+    first = next(iter(resets), None)
+    return first and {**first, "resets_at": None if first["interval"] == "one_off" else resets_at}
 
 
 def _grant(new: dict[str, Any]) -> dict[str, Any]:
@@ -114,12 +173,6 @@ def _flag(flag: dict[str, Any]) -> dict[str, Any]:
         "breakdown": [grant],
         **({"feature": flag["feature"]} if "feature" in flag else {}),
     }
-
-
-def _balances(answer: dict[str, Any]) -> dict[str, Any]:
-    if "balances" in answer:
-        answer["balances"] = {id: _maybe(found) for id, found in answer["balances"].items()}
-    return answer
 
 
 def _maybe(found: dict[str, Any] | None) -> dict[str, Any] | None:
