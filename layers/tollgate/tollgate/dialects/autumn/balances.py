@@ -49,8 +49,7 @@ def balance_json(
 ) -> dict[str, Any] | None:
     """A metered feature's balance; None where nothing grants it. Amounts are in units of the feature.
 
-    An unlimited balance shows its usage, and zero for the amounts that it does not have; of its grants, those that are
-    unlimited. What an entity alone holds counts in its customer's sums, and is not listed there.
+    An unlimited balance shows its usage, and zero for the amounts that it does not have.
     """
     found = view(feature_id, entity_id, balances)
     if found is None:

@@ -31,16 +31,6 @@ from tollgate.usecases.catalog import Catalogs
 from tollgate.usecases.customers import Customers
 
 T = TypeVar("T")
-_NOT_KEPT: dict[str, Any] = {
-    "invoices": [],
-    "invoice_previews": [],
-    "trials_used": [],
-    "rewards": None,
-    "referrals": [],
-    "payment_method": None,
-    "upcoming_invoice": None,
-}
-"""What a customer may be asked to show of what Tollgate does not have: it is shown as empty."""
 _LATEST = 10**15 - 1  # epoch ms: later than any time
 
 NOT_KEPT: dict[str, Any] = {
@@ -397,7 +387,6 @@ def customer_json(holdings: Holdings, view: CustomerView) -> dict[str, Any]:
         "licenses": [],
         **{name: empty for name, empty in NOT_KEPT.items() if name in view.expand},
     }
-    shown |= {name: empty for name, empty in _NOT_KEPT.items() if name in view.expand}
     if "entities" in view.expand:
         entities = sorted(holdings.entities.values(), key=lambda entity: entity.id)
         shown["entities"] = [_plain_entity_json(holdings, entity, view.env) for entity in entities]
