@@ -15,6 +15,7 @@ class ApiError(RuntimeError):
     def __init__(self, call: str, answer: httpx.Response) -> None:
         super().__init__(f"{call}: {answer.status_code} {answer.text}")
         self.status = answer.status_code
+        self.exists = answer.status_code == 409 or "product_already_exists" in answer.text
 
 
 class Api:
@@ -46,7 +47,7 @@ def apply_catalog(api: Api, path: Path) -> tuple[int, int]:
                 api.call(f"{noun}.create", body)
                 created += 1
             except ApiError as error:
-                if error.status != 409:
+                if not error.exists:
                     raise
                 kept += 1
     return created, kept

@@ -132,8 +132,8 @@ class TestCheck:
 
     def test_a_check_of_a_plan_tells_its_state(self, shop: Shop) -> None:
         """autumn.md 2.5 (product_id)."""
-        c = shop.customer(monthly(100))
-        plan, other = shop.plan(monthly(100)), shop.plan(lifetime(5))
+        c, other = shop.customer(), shop.plan(lifetime(5))
+        plan = shop.attach(c, monthly(100), price={"amount": 5, "interval": "month"})
         found = shop.raw("check", {"customer_id": c, "product_id": plan}, "2.1.0").json()
         assert (found["allowed"], found["product_id"], found["status"]) == (True, plan, "active")
         missing = shop.raw("check", {"customer_id": c, "product_id": other}, "1.2.0").json()

@@ -152,6 +152,10 @@ class TestAttach:
         assert shop.may(c)
         cancel(shop, c, plan, "uncancel")
         assert plans(shop, c)[plan].expires_at is None
+        free = shop.attach(c, monthly(5, "words"))
+        with refused(400, "invalid_request"):  # it has no billing cycle
+            cancel(shop, c, free, "cancel_end_of_cycle")
+        cancel(shop, c, free, "cancel_immediately")
         cancel(shop, c, plan, "cancel_immediately")
         assert plans(shop, c) == {}
         assert shop.balance(c) is None

@@ -18,7 +18,7 @@ from tollgate.domain.entities import add_entity, remove_entity
 from tollgate.domain.environments import CustomerRef, Environment
 from tollgate.domain.errors import AlreadyExists, Forbidden, InvalidInput, InvalidRequest, NotFound, Unavailable
 from tollgate.domain.features import Catalog
-from tollgate.domain.plan_changes import returning
+from tollgate.domain.plan_changes import cost_of, returning
 from tollgate.domain.plan_grants import FRESH, CarryOver
 from tollgate.domain.plans import Plan, check_controls, checked_plan
 from tollgate.domain.subscriptions import (
@@ -52,10 +52,11 @@ class SubscriptionFilter(NamedTuple):
 
 
 class SubscriptionUpdate(NamedTuple):
-    """What is to change of a subscription."""
+    """What is to change of a subscription. `needs_cycle`: `cancel_end_of_cycle` is refused where nothing is billed."""
 
     action: str | None = None  # `cancel_immediately`, `cancel_end_of_cycle` or `uncancel`
     quantities: Mapping[str, Decimal] | None = None  # prepaid units, by feature id
+    needs_cycle: bool = False
 
 
 class PlanDefaults(NamedTuple):
@@ -309,7 +310,7 @@ class Customers:
 
         Raises NotFound, InvalidInput, or InvalidRequest for `uncancel` of one that was not canceled.
         """
-        action, quantities = change
+        action, quantities, needs_cycle = change
         found: list[str] = []
         automatic = self._catalogs.automatic_plans(customer.environment) if action else []
 
@@ -322,6 +323,10 @@ class Customers:
                 return uncancel(holdings, catalog, id, at)
             if action is None:
                 return holdings
+            held = holdings.subscriptions[id]
+            free = cost_of(held.price, held.items, catalog.features).free
+            if needs_cycle and action == "cancel_end_of_cycle" and free and not held.trialing(at):
+                raise InvalidRequest(f"Plan {held.plan_id} costs nothing: it has no billing cycle to end with")
             after = cancel(holdings, catalog, id, at, at_end=action == "cancel_end_of_cycle")
             if holdings.subscriptions[id].auto_enable:  # it was the automatic plan that is not wanted
                 return after

@@ -189,7 +189,7 @@ def update(customers: Customers, request: Request) -> Answer:
     customers.update_subscription(
         request.customer(params.customer_id),
         SubscriptionFilter(params.subscription_id, params.plan_id, params.entity_id),
-        SubscriptionUpdate(params.cancel_action, quantities),
+        SubscriptionUpdate(params.cancel_action, quantities, needs_cycle=True),
         request.now,
     )
     return Answer(
