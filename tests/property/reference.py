@@ -325,7 +325,7 @@ class Model:
             owner = entity if self.bounds.get((id, entity), Bounds()).caps else ""
             endless = any(line.unlimited for line in self.lines if (line.feature, line.entity) == (id, owner))
             for cap in () if endless else self._bounds(id, entity).caps:
-                if cap.counts(properties):
+                if cap.counts(properties) and (amount > 0 or cap.used < cap.limit):
                     cap.used = max(ZERO, cap.used + amount)
 
     # ------------------------------------------------------------------ balances.update (3.8), entities

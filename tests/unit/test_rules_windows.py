@@ -260,6 +260,13 @@ class TestWindows:
         """The counter counts units used (S248: what a confirmed lock gives back, it may use again)."""
         customer = Scenario(monthly(100))
         customer.control(limit(5))
+        customer.track(4)
+        customer.track(-2)
+        assert (customer.counter(), customer.may(3), customer.may(4)) == (2, True, False)
+
+    def test_a_limit_that_is_used_up_is_not_reopened_by_a_return(self) -> None:
+        customer = Scenario(monthly(100))
+        customer.control(limit(5))
         customer.track(5)
         customer.track(-2)
-        assert (customer.counter(), customer.may(2), customer.may(3)) == (3, True, False)
+        assert (customer.counter(), customer.may(1), customer.remaining()) == (5, False, 97)

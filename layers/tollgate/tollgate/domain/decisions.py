@@ -471,18 +471,22 @@ def _count_in_windows(
     request: UseRequest, drawn: Decimal, deductions: Iterable[Deduction], balances: dict[BalanceKey, Balance]
 ) -> None:
     """Counts a use in the usage limits of the feature and of each credit pool that paid, in place; an unlimited balance
-    counts nothing."""
+    counts nothing. What is given back does not reopen a limit that is used up (autumn.md 3.5)."""
     counted = {_windows_key(request.feature.id, request.entity_id, balances): drawn}
     for deduction in deductions:
         if deduction.feature_id != request.feature.id:
             key = _windows_key(deduction.feature_id, request.entity_id, balances)
             counted[key] = counted.get(key, ZERO) + deduction.value
     for key, amount in counted.items():
+
+        def closed(window: Window, amount: Decimal = amount) -> bool:
+            return not window.matches(request.properties) or (amount < 0 and window.room <= 0)
+
         balance = balances.get(key)
         if balance is None or not amount or any(grant.unlimited for grant in balance.live_grants):
             continue
         windows = tuple(
-            window._replace(used=max(ZERO, window.used + amount)) if window.matches(request.properties) else window
+            window if closed(window) else window._replace(used=max(ZERO, window.used + amount))
             for window in balance.limits.windows
         )
         balances[key] = balance._replace(limits=balance.limits._replace(windows=windows))
