@@ -13,21 +13,17 @@ from typing import Any
 from tollgate import runtime
 from tollgate.dialects.autumn.errors import AUTUMN
 from tollgate.dialects.edge import handle
-from tollgate.dialects.flexprice import (
-    customers,
-    entitlements,
-    events,
-    features,
-    grants,
-    plans,
-    subscriptions,
-    usage,
-)
 from tollgate.dialects.flexprice.errors import FLEXPRICE, NotServed
 from tollgate.dialects.http import Answer, Request
-from tollgate.dialects.routing import Match, Route, run, taking
+from tollgate.dialects.routing import Match, OnDemand, Route, run, taking
 from tollgate.domain.errors import NotFound
 
+_MODULES = [
+    OnDemand(f"tollgate.dialects.flexprice.{name}")
+    for name in ("customers", "entitlements", "events", "features", "grants", "plans", "subscriptions", "usage")
+]
+customers, entitlements, events, features, grants, plans, subscriptions, usage = _MODULES
+runtime.before_snapshot(*(module.load for module in _MODULES))
 _entitlements = runtime.entitlements()
 _catalogs = runtime.catalogs()
 _customers = runtime.customers()

@@ -6,15 +6,20 @@ from functools import partial
 from typing import Any
 
 from tollgate import runtime
-from tollgate.dialects.autumn import billing, catalog, customers, events, grants, keys, legacy, locks
 from tollgate.dialects.autumn.errors import AUTUMN
 from tollgate.dialects.autumn.requests import header_key
 from tollgate.dialects.autumn.versions import version_of
 from tollgate.dialects.edge import handle
 from tollgate.dialects.http import Answer, Request
-from tollgate.dialects.routing import Match, Route, run, taking
+from tollgate.dialects.routing import Match, OnDemand, Route, run, taking
 from tollgate.domain.errors import NotFound
 
+_MODULES = [
+    OnDemand(f"tollgate.dialects.autumn.{name}")
+    for name in ("billing", "catalog", "customers", "events", "grants", "keys", "legacy", "locks")
+]
+billing, catalog, customers, events, grants, keys, legacy, locks = _MODULES
+runtime.before_snapshot(*(module.load for module in _MODULES))
 _catalogs = runtime.catalogs()
 _customers = runtime.customers()
 _idempotency = runtime.idempotency()

@@ -10,6 +10,7 @@ import importlib
 import importlib.util
 import os
 import time
+from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -93,9 +94,16 @@ def _client(protocol: Protocol) -> Client:
         settings().endpoint_url or told(f"AWS_ENDPOINT_URL_{_SERVICE_NAMES[protocol.name]}") or told("AWS_ENDPOINT_URL")
     )
     made = Client(protocol, region, _credentials(), Connections(endpoint or endpoint_of(protocol.name, region)))
-    if importlib.util.find_spec("snapshot_restore_py"):  # Lambda's own: a start from a snapshot shares nothing with it
-        importlib.import_module("snapshot_restore_py").register_before_snapshot(made.forget)
+    before_snapshot(made.forget)  # a start from the snapshot shares nothing with it
     return made
+
+
+def before_snapshot(*calls: Callable[[], object]) -> None:
+    """Has Lambda make these calls before it takes a snapshot of this process; elsewhere nothing does."""
+    if importlib.util.find_spec("snapshot_restore_py"):  # Lambda's own
+        snapshots = importlib.import_module("snapshot_restore_py")
+        for call in calls:
+            snapshots.register_before_snapshot(call)
 
 
 @cache

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from importlib import import_module
+from types import ModuleType
 from typing import NamedTuple
 from urllib.parse import unquote
 
@@ -70,6 +72,27 @@ def run(templates: Iterable[str], path: str, call: Callable[[Match], Answer], mi
         return call(found)
     except NotFound as error:
         raise missing from error
+
+
+class OnDemand:
+    """A module whose functions can be named in a table of routes before it is loaded: it is, when one is first called.
+
+    A request needs few of the dozens of models that a dialect has, and a function should not start with all of them.
+    """
+
+    def __init__(self, module: str) -> None:
+        self._module = module
+
+    def load(self) -> ModuleType:
+        """The module itself."""
+        return import_module(self._module)
+
+    def __getattr__(self, name: str) -> Route:
+        def route(*arguments: object) -> Answer:
+            answer: Answer = getattr(self.load(), name)(*arguments)
+            return answer
+
+        return route
 
 
 def taking(*use_cases: object, routes: Mapping[str, Route]) -> dict[str, Route]:
