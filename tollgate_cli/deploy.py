@@ -20,6 +20,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 ROOT = Path(__file__).resolve().parent.parent
+HOST = "127.0.0.1"
 REGION = "us-east-1"
 BUCKET = "tollgate-artifacts"
 INPUTS = ("template.yaml", "samconfig.toml", "pyproject.toml", "functions", "layers")
@@ -49,8 +50,21 @@ def layer_settings() -> dict[str, str]:
 
 
 def base_url(endpoint_url: str, outputs: Mapping[str, str]) -> str:
-    """Where the emulator serves the API, up to `/v1` and `/api`. By path, as `*.localhost` resolves on few machines."""
-    return f"{endpoint_url.rstrip('/')}/_aws/execute-api/{outputs['ApiId']}"
+    """Where the emulator serves the API: at the root of 127.0.0.1, as clients resolve absolute paths against it.
+
+    In API Gateway's words, 127.0.0.1 is a custom domain of the API. So the emulator's own API answers at `localhost`
+    alone, which is `endpoint_url`.
+    """
+    client = _client("apigatewayv2", endpoint_url)
+    try:
+        client.create_domain_name(DomainName=HOST)
+    except client.exceptions.ConflictException:  # of an earlier deployment
+        for mapping in client.get_api_mappings(DomainName=HOST)["Items"]:
+            if mapping["ApiId"] == outputs["ApiId"]:
+                return endpoint_url.replace("localhost", HOST)
+            client.delete_api_mapping(DomainName=HOST, ApiMappingId=mapping["ApiMappingId"])
+    client.create_api_mapping(DomainName=HOST, ApiId=outputs["ApiId"], Stage="$default")
+    return endpoint_url.replace("localhost", HOST)
 
 
 def build(root: Path = ROOT) -> bool:

@@ -90,7 +90,7 @@ def start(port: int, state: Path = LOCAL, *, detached: bool) -> tuple[Stack, Ser
     Returns the stack, and the server if this call started it.
     """
     state.mkdir(parents=True, exist_ok=True)
-    endpoint = f"http://{HOST}:{port}"
+    endpoint = f"http://localhost:{port}"
     server = None
     with ThreadPoolExecutor(1) as thread:  # the build needs no emulator
         build = thread.submit(deploy.build)
@@ -98,7 +98,9 @@ def start(port: int, state: Path = LOCAL, *, detached: bool) -> tuple[Stack, Ser
             scratch = state / "tmp"
             scratch.mkdir(exist_ok=True)
             kept = state / f"ministack-{port}"  # what it keeps holds addresses with its port
-            server = ministack(port, kept, state / LOG, detached=detached, TMPDIR=str(scratch))
+            server = ministack(
+                port, kept, state / LOG, detached=detached, TMPDIR=str(scratch), AWS_ENDPOINT_URL=endpoint
+            )
             (state / RECORD).write_text(json.dumps({"pid": server.pid, "endpoint": endpoint}))
     try:
         build.result()
