@@ -1,8 +1,8 @@
 """Flexprice's API: what a customer is entitled to, and all else of it that is served: usage, events, the catalog,
 customers and subscriptions.
 
-A few of its paths are Autumn's too. There the header that came decides: `x-api-key` is Flexprice's, a bearer key
-Autumn's (the authorizer checks the same one).
+A few of its nouns are Autumn's too. There the header that came decides: `x-api-key` is Flexprice's, a bearer key
+Autumn's (the authorizer checks the same one), and what is not served is refused in that dialect's words.
 """
 
 from __future__ import annotations
@@ -121,6 +121,8 @@ def _autumn(request: Request) -> Answer:
     version_of(request.headers.get("x-api-version"))
     request.caller.require_secret("manage")
     routes: dict[str, Route] = {
+        "GET /v1/features/{}": partial(legacy.get_feature, _catalogs),
+        "GET /v1/customers": partial(legacy.list_customers, _catalogs, _customers),
         "POST /v1/customers": partial(legacy.create_customer, _catalogs, _customers),
         "GET /v1/customers/{}": partial(legacy.get_customer, _catalogs, _customers),
         "DELETE /v1/customers/{}": partial(legacy.delete_customer, _customers),

@@ -82,7 +82,6 @@ ROUTES: dict[str, Route] = {
             "POST /v1/plans.list": catalog.list_plans,
             "GET /v1/products": legacy.list_products,
             "GET /v1/products_beta": legacy.list_products,
-            "GET /v1/customers": legacy.list_customers,
             "POST /v1/customers": legacy.create_customer,
             "GET /v1/customers/{}": legacy.get_customer,
             "POST /v1/customers/list": customers.list_customers,

@@ -89,9 +89,6 @@ def test_the_catalog_is_listed(app: Project) -> None:
     assert re.search(r"^pro +Pro +v1 +Plan ", plans.stdout, re.MULTILINE)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the local stack's address has a path, which is lost where /v1/... is resolved against it"
-)
 def test_the_local_stacks_address_will_do(tmp_path: Path, own: Stack) -> None:
     done = project(tmp_path, own.url, own).run("features")
     assert done.returncode == 0, done.stderr

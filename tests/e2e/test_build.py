@@ -15,7 +15,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.http_events import assert_contains
-from tollgate_cli.servers import EMULATOR_PYTHON, HOST
+from tollgate_cli.servers import EMULATOR_PYTHON
 from tollgate_cli.stack import Stack, function_variables
 
 BUILD = ROOT / ".aws-sam" / "build"
@@ -77,7 +77,7 @@ def test_a_built_function_answers_a_sample_as_sam_local_would_run_it(stack: Stac
             "AWS_DEFAULT_REGION": "us-east-1",
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
-            **function_variables(stack, HOST),
+            **function_variables(stack, "localhost"),
         },
         capture_output=True,
         text=True,

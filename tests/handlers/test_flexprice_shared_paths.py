@@ -18,6 +18,7 @@ from tests.http_events import authorized, http_event
 from tests.service import NOW, SANDBOX, item
 from tollgate import runtime
 from tollgate.domain.api_keys import Scope
+from tollgate.usecases.api_keys import ApiKeys
 
 TEMPLATE = (ROOT / "template.yaml").read_text()
 SHARED = re.findall(r'RouteKey: "([^"]+)", [^\n]*EitherKeyAuthorizer', TEMPLATE)
@@ -76,6 +77,14 @@ class TestDialects:
         assert_error(*call(here.handlers["entitlements"], "POST /v1/events", body), (400, "validation_error"))
 
 
+@pytest.mark.parametrize("noun", ["customers/search", "features/x/y", "plans/x/y", "addons/x", "subscriptions/x/y"])
+def test_what_is_not_served_is_refused_by_the_dialect_that_asks(here: Here, noun: str) -> None:
+    status, body = bearer(here, f"PUT /v1/{noun}", {})
+    assert (status, set(body)) == (404, {"message", "code", "env"})
+    status, body = call(here.handlers["entitlements"], f"PATCH /v1/{noun}", {})
+    assert_error(status, body, (501, "not_implemented"))
+
+
 class TestAuthorizer:
     @pytest.fixture
     def keys(self, here: Here) -> tuple[str, str]:
@@ -109,6 +118,16 @@ class TestAuthorizer:
         route = "POST /v1/events"
         assert not self.ask(here, {"authorization": route, "x-api-key": keys[0]})
         assert not self.ask(here, {"x-api-key": route, "authorization": f"Bearer {keys[0]}"})
+
+    def test_a_key_is_remembered_for_half_a_minute_and_a_wrong_one_is_not(self, here: Here) -> None:
+        keys, clock = ApiKeys(here.service.api_keys._store), iter([0.0, 29.0, 31.0])
+        key, text = keys.create(SANDBOX, Scope.SECRET, "", NOW)
+        assert keys.remembered(text, lambda: next(clock)) == key
+        keys.revoke(SANDBOX, key.id)
+        assert keys.remembered(text, lambda: next(clock)) == key
+        assert keys.remembered(text, lambda: next(clock)) is None
+        assert keys.remembered("wrong") is None
+        assert keys._known == {}
 
     def test_it_caches_nothing(self) -> None:
         (either,) = re.findall(r"EitherKeyAuthorizer:\n(?:    .*\n)+", TEMPLATE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Callable
 
 from tollgate.domain import api_keys
@@ -11,16 +12,36 @@ from tollgate.domain.environments import Environment
 from tollgate.store.api_keys import ApiKeyStore
 from tollgate.usecases.ids import new_id
 
+REMEMBERED_SECONDS = 30.0  # a key that was revoked is taken so much longer; API Gateway itself caches for a minute
+MOST_REMEMBERED = 1_000
+
 
 class ApiKeys:
     """The use cases around API keys. `now` is epoch ms."""
 
     def __init__(self, store: ApiKeyStore) -> None:
         self._store = store
+        self._known: dict[str, tuple[ApiKey, float]] = {}  # by digest: the key, and until when it is taken for valid
 
     def find(self, text: str) -> ApiKey | None:
         """The key with this text; None where there is none or it was revoked. One read."""
         return self._store.find(api_keys.digest(text)) if text else None
+
+    def remembered(self, text: str, clock: Callable[[], float] = time.monotonic) -> ApiKey | None:
+        """The same, without a read where the key was found in the last REMEMBERED_SECONDS. A wrong key is looked up each
+        time.
+        """
+        digest, now = api_keys.digest(text), clock()
+        known, until = self._known.get(digest, (None, now))
+        if known is not None and now < until:
+            return known
+        self._known.pop(digest, None)
+        found = self.find(text)
+        if found is not None:
+            if len(self._known) >= MOST_REMEMBERED:
+                self._known.clear()
+            self._known[digest] = (found, now + REMEMBERED_SECONDS)
+        return found
 
     def create(
         self,

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, Field
 
 from tollgate.dialects.autumn import customers as current
-from tollgate.dialects.autumn.catalog import FreeTrialParams
+from tollgate.dialects.autumn.catalog import FreeTrialParams, managed_feature_json
 from tollgate.dialects.autumn.fields import CustomerData, Id, Number, Params, Text, Whole
 from tollgate.dialects.autumn.products import product_json, scenario_of
 from tollgate.dialects.http import Answer, Request
@@ -230,6 +230,12 @@ def delete_entity(customers: Customers, request: Request, customer_id: str, enti
 
 
 # ------------------------------------------------------------------ products and subscriptions
+
+
+def get_feature(catalogs: Catalogs, request: Request, feature_id: str) -> Answer:
+    """`GET /v1/features/{id}`. Raises NotFound."""
+    env = request.caller.environment
+    return Answer(managed_feature_json(catalogs.feature(env, feature_id), env))
 
 
 def list_products(catalogs: Catalogs, customers: Customers, request: Request) -> Answer:
