@@ -16,22 +16,26 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import boto3
+from botocore import xform_name
 from rich.console import Console
 from rich.table import Table as UsageEvent
 
 from tests.conftest import Spent, create_table, dynamodb_client
 from tests.http_events import authorized, http_event
-from tests.service import item, service
+from tests.service import SANDBOX, item, service
+from tollgate.domain.features import Feature, FeatureType
 from tollgate.runtime import clock
+from tollgate.store.dynamodb import DynamoDB
 from tollgate_cli import deploy
 from tollgate_cli.servers import ROOT, dynamodb_local
 
-TARGETS = {"cpu": 0.6, "cpu of a denial": 0.65, "wall": 0.9}
+TARGETS = {"cpu": 0.6, "cpu of a denial": 0.65, "cpu of a read": 1.0, "wall": 0.9}
+READ_FEATURES = [f"feature-{number:02}" for number in range(20)]
 IMPORTS = {"check": 0.5, "authorizer": 0.45, "waiting_events": 0.5}
 OTHER_IMPORTS = 1.0
 FUNCTIONS = (
@@ -81,6 +85,41 @@ def handler_call(handler: Callable[[Any, Any], dict[str, Any]], allowed: bool, b
         return answer
 
     return call
+
+
+def read_call(handler: Callable[[Any, Any], dict[str, Any]], route: str, query: str) -> Call:
+    """A warm call of a function that reads, which must succeed."""
+    event = authorized(http_event(route, None, headers={"x-api-key": "k"}, query=query))
+
+    def call() -> object:
+        answer = handler(event, None)
+        assert answer["statusCode"] == 200, answer
+        return answer
+
+    return call
+
+
+def same_requests(own: DynamoDB, url: str, call: Call) -> Call:
+    """What boto3's client does in one `call`: the same requests, and nothing with their answers."""
+    client: Any = boto3.client("dynamodb", endpoint_url=url)
+    asked: list[tuple[str, dict[str, Any]]] = []
+    send = own._call
+
+    def seen(operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        asked.append((operation, dict(request)))
+        return send(operation, request)
+
+    own._call = seen  # type: ignore[method-assign]
+    try:
+        call()
+    finally:
+        own._call = send  # type: ignore[method-assign]
+    methods = [(getattr(client, xform_name(operation)), request) for operation, request in asked]
+
+    def bare() -> object:
+        return [method(**request) for method, request in methods]
+
+    return bare
 
 
 def ratios(bare: Call, call: Call, rounds: int, calls: int) -> tuple[float, float, float, float]:
@@ -177,14 +216,33 @@ def main() -> None:
             # DynamoDB charges a refused write its unit, but says so to nobody.
             counted[name] = len(requests), f"{units:g}" if units else "1 (refused)"
         spent.stop()
-        bare = bare_update(server.url, table)
+        bares = dict.fromkeys(operations, bare_update(server.url, table))
+        for id in READ_FEATURES:
+            here.catalogs.create_feature(SANDBOX, Feature(id, id, FeatureType.METERED))
+        here.customer("reader", [item(1000, feature=id) for id in READ_FEATURES], clock())
+        reads = {
+            "entitlements of 20 features": ("entitlements", "GET /v1/customers/reader/entitlements", ""),
+            "metric_access among 20": (
+                "metric_access",
+                "GET /api/metric_access",
+                f"customer_id=reader&metric_id={READ_FEATURES[0]}",
+            ),
+        }
+        for name, (function, path, query) in reads.items():
+            read = read_call(importlib.import_module(f"functions.{function}.app").handler, path, query)
+            read()  # the catalog is remembered from here on
+            operations[name], bares[name] = read, same_requests(runtime.client("dynamodb"), server.url, read)
+            counted[name] = len(Spent(runtime.client("dynamodb")).of(read)), ""
         for name, call in operations.items():
+            bare = bares[name]
             cpu, wall, cpu_ms, wall_ms = ratios(bare, call, rounds, calls)
             report.add_row(
                 name,
                 str(counted[name][0]),
                 counted[name][1],
-                verdict(cpu, TARGETS["cpu of a denial" if "denied" in name else "cpu"]),
+                verdict(
+                    cpu, TARGETS["cpu of a denial" if "denied" in name else "cpu of a read" if "20" in name else "cpu"]
+                ),
                 verdict(wall, TARGETS["wall"]),
                 f"{cpu_ms:.2f}",
                 f"{wall_ms:.2f}",
