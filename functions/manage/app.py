@@ -16,9 +16,20 @@ from tollgate.domain.errors import NotFound
 
 _MODULES = [
     OnDemand(f"tollgate.dialects.autumn.{name}")
-    for name in ("billing", "catalog", "customers", "events", "grants", "keys", "legacy", "locks")
+    for name in (
+        "billing",
+        "catalog",
+        "catalog_update",
+        "customers",
+        "events",
+        "grants",
+        "keys",
+        "legacy",
+        "locks",
+        "organization",
+    )
 ]
-billing, catalog, customers, events, grants, keys, legacy, locks = _MODULES
+billing, catalog, catalog_update, customers, events, grants, keys, legacy, locks, organization = _MODULES
 runtime.before_snapshot(*(module.load for module in _MODULES))
 _catalogs = runtime.catalogs()
 _customers = runtime.customers()
@@ -37,6 +48,11 @@ ROUTES: dict[str, Route] = {
             "POST /v1/plans.get": catalog.get_plan,
             "POST /v1/plans.update": catalog.update_plan,
             "POST /v1/plans.delete": catalog.delete_plan,
+            "POST /v1/catalog.preview_update": catalog_update.preview,
+            "POST /v1/catalog.update": catalog_update.update,
+            "POST /v1/rewards.list": organization.list_rewards,
+            "POST /v1/referral_programs.list": organization.list_referral_programs,
+            "GET /v1/organization/me": organization.me,
             "GET /v1/features": catalog.list_features,
             "POST /v1/products": legacy.create_product,
             "GET /v1/products/{}": legacy.get_product,

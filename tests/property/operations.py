@@ -15,6 +15,7 @@ from tollgate.domain.balances import Balance, BalanceKey, all_as_of, as_of
 from tollgate.domain.customers import Entity
 from tollgate.domain.decisions import Decision, Overage, UseRequest, allows_negative, drawn_by, fast_path, use
 from tollgate.domain.entities import add_entity
+from tollgate.domain.errors import LimitReached
 from tollgate.domain.periods import Reset
 from tollgate.domain.quantities import ZERO, converted
 
@@ -121,7 +122,11 @@ class Join:
     def apply(self, state: State) -> None:
         if self.entity_id not in state.holdings.entities:
             entity = Entity(self.entity_id, "users", created_at=state.now)
-            state.holdings = add_entity(state.holdings, state.catalog, entity, state.now)
+            try:
+                state.holdings = add_entity(state.holdings, state.catalog, entity, state.now)
+            except LimitReached:  # only where seats are sold (management.md 5)
+                assert any(line.feature == "users" and line.paid for line in state.model.lines)
+                return
             state.model.add_entity(self.entity_id, "users", state.now)
 
 

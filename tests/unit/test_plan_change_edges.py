@@ -64,7 +64,6 @@ class TestWhenItStarts:
         [
             (BasePrice(d(10), Interval.MONTH), BasePrice(d(100), Interval.YEAR), AT_ONCE),
             (BasePrice(d(10), Interval.MONTH), BasePrice(d(29), Interval.QUARTER), AT_ONCE),
-            (BasePrice(d(10), Interval.MONTH), BasePrice(d(1), Interval.ONE_OFF), AT_ONCE),
             (BasePrice(d(120), Interval.YEAR), BasePrice(d(9), Interval.MONTH), AT_THE_END),
             (BasePrice(d(120), Interval.YEAR), BasePrice(d(11), Interval.MONTH), AT_ONCE),
         ],
@@ -79,7 +78,8 @@ class TestWhenItStarts:
             (seat(10), seat(10), AT_ONCE),
             (bought(10), bought(8), AT_THE_END),
             (bought(8), bought(10), AT_ONCE),
-            (seat(10), consumable(10), AT_ONCE),  # paid by use alone: nothing to compare
+            (seat(10), consumable(10), AT_THE_END),  # by use alone: nothing is paid each month
+            (consumable(10), consumable(20), AT_ONCE),
             (consumable(10), seat(10), AT_ONCE),
             (seat(10), monthly(10), AT_THE_END),  # costs nothing
         ],

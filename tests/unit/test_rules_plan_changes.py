@@ -47,6 +47,25 @@ class TestReplacing:
         pro = customer.attach(monthly(1000), group=group, price=price(20))
         assert (customer.status(free), customer.status(pro), customer.remaining()) == ("expired", "active", 1000)
 
+    def test_a_plan_that_is_paid_once_stands_beside(self) -> None:
+        customer = Scenario()
+        pro = customer.attach(monthly(100), plan="pro", price=price(20))
+        pack = Plan("pack", "", items=(lifetime(50),), price=BasePrice(d(5), Interval.ONE_OFF))
+        assert offer_of(customer.holdings, pack, CATALOG.features, customer.now).attaching == "purchase"
+        for total in (150, 200):
+            customer.attach(*pack.items, plan=pack.id, price=pack.price)
+            assert (customer.status(pro), customer.remaining()) == ("active", total)
+
+    def test_what_is_left_is_not_brought_over_to_the_same_plan(self) -> None:
+        """Its use is deducted, so what is left is there already."""
+        customer = Scenario()
+        customer.attach(monthly(100), plan="a")
+        customer.track(30)
+        bringing = CarryOver(balances=Carried(True))
+        for _ in range(3):
+            customer.attach(monthly(100), plan="a", items=(monthly(100), flag()), carry_over=bringing)
+            assert customer.remaining() == 70
+
     def test_an_upgrade_grants_afresh(self) -> None:
         customer = Scenario()
         free = customer.attach(monthly(100), group="main", price=price(0))

@@ -68,7 +68,7 @@ def remove_entity(holdings: Holdings, catalog: Catalog, entity_id: str, now: int
 def _take_seat(holdings: Holdings, changes: dict[BalanceKey, tuple[Grant, ...]], feature: Feature) -> None:
     """Counts one entity more as a use of its feature, where the customer holds it; in place.
 
-    Raises InvalidRequest where the plan sells no seat beyond those that are taken. Free seats may run out.
+    Raises LimitReached where the plan sells no seat beyond those that are taken. Free seats may run out.
     """
     key = BalanceKey(feature.id)
     grants = changes.get(key, ())

@@ -5,7 +5,7 @@ The whole of it, for a plan that is attached beside its rival (management.md 6):
 | held | attached | it starts | what becomes of the held plan |
 |---|---|---|---|
 | nothing | any | at once | |
-| the same version, running, nothing else asked | the same | refused: it is attached already | |
+| the same version, running or scheduled, nothing else asked | the same | refused: it is attached already | |
 | the same version, but it is to end | the same | it goes on (a renewal) | its end is taken back |
 | the same plan, changed | the same | at once | ends; what was used stays used |
 | running | an upgrade, or as dear | at once | ends |
@@ -80,7 +80,7 @@ def cost_of(price: BasePrice | None, items: Iterable[PlanItem], features: Mappin
         amount = _unit_price(item.price)
         feature = features.get(item.feature_id)
         if item.price.billing_method == USAGE_BASED and (feature is None or feature.consumable):
-            by_use = by_use or amount > 0
+            by_use = by_use or _costs(item.price)
             continue
         add(amount, _billed_every(item, price))
     monthly = sum((amount for amount, _ in recurring), ZERO)
@@ -107,15 +107,20 @@ def _unit_price(price: ItemPrice) -> Decimal:
     return price.amount or ZERO
 
 
+def _costs(price: ItemPrice) -> bool:
+    """Whether any unit costs something: of a tiered price, one of any tier, or a tier itself."""
+    return _unit_price(price) > 0 or any(tier.get("amount") or tier.get("flat_amount") for tier in price.tiers)
+
+
 def is_downgrade(held: Cost, new: Cost) -> bool:
     """Whether a plan of the cost `new` waits for the end of the held one's cycle. An equal price does not.
 
-    From what costs something to what costs nothing is a downgrade, the other way an upgrade. A price paid once, one paid
-    by use alone, and a longer interval are no downgrades, whatever they amount to.
+    From what costs something to what costs nothing is a downgrade, the other way an upgrade. A price paid once, and a
+    longer interval, are no downgrades, whatever they amount to; nor is one of two plans that are paid by use alone.
     """
     if held.free or new.free:
         return not held.free
-    if held.one_off or new.one_off or held.by_use or new.by_use or new.interval_ms > held.interval_ms:
+    if held.one_off or new.one_off or new.interval_ms > held.interval_ms:
         return False
     return new.monthly < held.monthly
 
@@ -127,24 +132,26 @@ class Rivalry(NamedTuple):
     """What tells whether two subscriptions can run beside each other.
 
     Main plans of one group cannot, nor can the same main plan twice, on one customer or one entity and with the same
-    filters. No group is one group too, but for a plan that `stacks`: one that was attached to stand beside others.
+    filters. No group is one group too, but for a plan that `stacks`: one that was attached to stand beside others. An
+    add-on, and a plan that is paid once, stand beside any: `alone`.
     """
 
     plan_id: str
     group: str | None
     entity_id: str | None
-    add_on: bool
+    alone: bool
     stacks: bool
     filters: frozenset[tuple[str, str]]
 
     @classmethod
     def of(cls, held: Subscription) -> Rivalry:
         """That of a subscription."""
-        return cls(held.plan_id, held.group, held.entity_id, held.add_on, held.stacks, frozenset(held.filters))
+        alone = held.add_on or cost_of(held.price, held.items, {}).one_off
+        return cls(held.plan_id, held.group, held.entity_id, alone, held.stacks, frozenset(held.filters))
 
     def excludes(self, other: Rivalry) -> bool:
         """Whether the two cannot both run."""
-        if self.add_on or other.add_on or self.entity_id != other.entity_id or self.filters != other.filters:
+        if self.alone or other.alone or self.entity_id != other.entity_id or self.filters != other.filters:
             return False
         if self.plan_id == other.plan_id:
             return True
@@ -212,8 +219,8 @@ def returning(before: Holdings, after: Holdings, automatic: Iterable[Plan], now:
 
 
 def _last(before: Holdings, held: Sequence[Subscription], now: int) -> Subscription | None:
-    """Of the rivals `held` after a change, the one after which nothing follows; None where one runs without an end or is
-    followed later, or where none runs and none has run until this change."""
+    """Of the rivals `held` after a change, the one that runs or has just ended, where nothing follows; None where it has
+    no end, or where none has run until this change."""
     live = sorted((s for s in held if s.status(now) != "expired"), key=lambda s: s.started_at)
     if not live or live[0].started_at > now:
         ended = [
@@ -229,6 +236,8 @@ def _last(before: Holdings, held: Sequence[Subscription], now: int) -> Subscript
         if last.expires_at is None or follower.started_at > last.expires_at:
             return None
         last = follower
+    if last.status(now) == "scheduled":
+        return None
     return last if last.expires_at is not None else None
 
 
@@ -256,17 +265,17 @@ class Offer(NamedTuple):
 
 def offer_of(holdings: Holdings, plan: Plan, features: Mapping[str, Feature], now: int) -> Offer:
     """What attaching this plan to the customer itself would be at its time `now`."""
-    own = Rivalry(plan.id, plan.group, None, plan.add_on, False, frozenset())
+    cost = cost_of(plan.price, plan.items, features)
+    own = Rivalry(plan.id, plan.group, None, plan.add_on or cost.one_off, False, frozenset())
     found = rivals(holdings, own, now)
     mine = [s for s in holdings.subscriptions.values() if s.plan_id == plan.id and s.entity_id is None]
     held = next((s for s in reversed(mine) if s.status(now) != "expired"), None)
-    cost = cost_of(plan.price, plan.items, features)
     starts = Attaching.PURCHASE if cost.one_off else Attaching.ACTIVATE
     trial = plan.free_trial is not None and not had_trial(holdings, plan.id)
-    if held is not None and not plan.add_on and (held.canceled_at is None or held.status(now) == "scheduled"):
+    if held is not None and not own.alone and (held.canceled_at is None or held.status(now) == "scheduled"):
         return Offer(Attaching.NONE, held, trial)
     current = running(found, now)
-    if plan.add_on or current is None or current.plan_id == plan.id:
+    if own.alone or current is None or current.plan_id == plan.id:
         return Offer(starts, held, trial)
     down = is_downgrade(cost_of(current.price, current.items, features), cost)
     return Offer(Attaching.DOWNGRADE if down else Attaching.UPGRADE, held, trial)

@@ -143,14 +143,30 @@ class Carried(NamedTuple):
 
 class CarryOver(NamedTuple):
     """What a plan that takes another's place at once takes over from it, of consumable features: the `usages` are
-    deducted from what it grants; the `balances` are what was left, and lapse at the next reset."""
+    deducted from what it grants; the `balances` are what was left, and lapse at the next reset. None: it is not said."""
 
-    usages: Carried = Carried()
-    balances: Carried = Carried()
+    usages: Carried | None = None
+    balances: Carried | None = None
+
+    def or_else(self, default: CarryOver) -> CarryOver:
+        """The same, with what it does not say taken from a default."""
+        return CarryOver(
+            default.usages if self.usages is None else self.usages,
+            default.balances if self.balances is None else self.balances,
+        )
+
+    def deducts(self, feature_id: str) -> bool:
+        """Whether what was used of a feature is deducted."""
+        return self.usages is not None and self.usages.covers(feature_id)
+
+    def brings(self, feature_id: str) -> bool:
+        """Whether what was left of a feature is brought over."""
+        return self.balances is not None and self.balances.covers(feature_id)
 
 
-FRESH = CarryOver()
-ALL_USAGES = CarryOver(Carried(True))
+NOT_SAID = CarryOver()
+FRESH = CarryOver(Carried(), Carried())
+ALL_USAGES = CarryOver(Carried(True), Carried())
 
 
 class Succession(NamedTuple):

@@ -86,9 +86,10 @@ def attach(
         raise AlreadyExists("subscription", subscription_id)
     items = plan.items if terms.items is None else tuple(_scoped(item, plan) for item in terms.items)
     _check_quantities(items, terms.quantities)
-    own = Rivalry(plan.id, plan.group, terms.entity_id, plan.add_on, terms.stacks, frozenset(terms.filters))
+    alone = plan.add_on or cost_of(plan.price, items, catalog.features).one_off
+    own = Rivalry(plan.id, plan.group, terms.entity_id, alone, terms.stacks, frozenset(terms.filters))
     _check_overlap(holdings, own, now)
-    same = _same_plan(rivals(holdings, own, now), plan, terms)
+    same = _same_plan(rivals(holdings, own, now), plan, terms, now)
     if same is not None:
         if same.canceled_at is None:
             raise AlreadyAttached(f"Plan {plan.id} is already attached to customer {holdings.customer.id}")
@@ -101,6 +102,8 @@ def attach(
     starts_at = _starts_at(plan, items, current, catalog, _When(terms, now))
     if terms.ends_at is not None and terms.ends_at <= starts_at:
         raise InvalidInput("ends_at", "must be later than the start")
+    if terms.ends_at is not None and terms.ends_at <= now and replaced:
+        raise InvalidInput("ends_at", "must be in the future, where the plan takes another's place")
     trial = terms.free_trial if terms.trial_again or not had_trial(holdings, plan.id) else None
     terms = replace(terms, free_trial=trial)
     subscription = Subscription(
@@ -191,7 +194,7 @@ def cancel(holdings: Holdings, catalog: Catalog, subscription_id: str, now: int,
                 holdings, catalog, replace(ended, before_change=ending if follows else None), now
             )
         elif other.parent_id == subscription_id and other.status(now) != "expired":
-            ended = replace(other, canceled_at=now, expires_at=sooner(other.expires_at, ends_at))
+            ended = replace(other, canceled_at=now, expires_at=sooner(other.expires_at, ending.expires_at or ends_at))
             holdings = _with_subscription(holdings, catalog, ended, now)
     return holdings
 
@@ -244,7 +247,7 @@ def _held(holdings: Holdings, subscription_id: str, now: int) -> Subscription:
 
 def _check_overlap(holdings: Holdings, own: Rivalry, now: int) -> None:
     for held in holdings.subscriptions.values():
-        if own.add_on or held.add_on or held.plan_id != own.plan_id or held.entity_id != own.entity_id:
+        if own.alone or held.add_on or held.plan_id != own.plan_id or held.entity_id != own.entity_id:
             continue
         if held.status(now) == "expired" or frozenset(held.filters) == own.filters:
             continue
@@ -259,12 +262,23 @@ def nested(one: Filters, other: Filters) -> bool:
     return set(one) <= set(other) or set(other) <= set(one)
 
 
-def _same_plan(found: list[Subscription], plan: Plan, terms: Terms) -> Subscription | None:
+def _same_plan(found: list[Subscription], plan: Plan, terms: Terms, now: int) -> Subscription | None:
     """The subscription to just this plan that is held, where nothing is to be different."""
     if terms.changes_plan:
         return None
+    if any(s.canceled_at is not None for s in found) and (terms.ends_at or terms.starts_at):
+        return None
+    if terms.schedule == "immediate" and not any(s.started_at <= now for s in found if s.plan_id == plan.id):
+        return None
     found = [s for s in found if not (terms.stacks and s.canceled_at is not None)]
-    return next((s for s in found if (s.plan_id, s.plan_version) == (plan.id, plan.version) and not s.quantities), None)
+    return next(
+        (
+            s
+            for s in found
+            if (s.plan_id, s.plan_version, s.items) == (plan.id, plan.version, plan.items) and not s.quantities
+        ),
+        None,
+    )
 
 
 class _When(NamedTuple):
@@ -310,7 +324,8 @@ def _goes_on(
     subscription: Subscription, current: Subscription | None, catalog: Catalog, terms: Terms, now: int
 ) -> bool:
     """Whether a plan goes on in the periods of the plan that it replaces."""
-    if current is None or terms.anchor is not None or terms.restart or terms.free_trial or current.trialing(now):
+    asked = terms.anchor is not None or terms.starts_at is not None or terms.restart or terms.free_trial is not None
+    if current is None or asked or current.trialing(now):
         return False
     was_free = cost_of(current.price, current.items, catalog.features).free
     return not was_free or cost_of(subscription.price, subscription.items, catalog.features).free
@@ -372,9 +387,9 @@ def _replacing(
         if old and not feature.type.is_flag and feature.consumable:
             heirs[key] = {grant.id: (None, None) for grant in old}
             if new:
-                takes_usage = takes_all or carry.usages.covers(key.feature_id)
+                takes_usage = takes_all or carry.deducts(key.feature_id)
                 new, heirs[key] = succeeding(old, new, takes_usage=takes_usage, keeps_anchor=keeps_anchor)
-            if carry.balances.covers(key.feature_id):
+            if carry.brings(key.feature_id) and not takes_all:
                 new = brought_over(old, new, subscription, period[1] if period else None)
         changes[key] = (*kept, *new) if feature.consumable else kept_together(held, (*kept, *new))
     ended = {

@@ -16,6 +16,11 @@ from tollgate.store.plans import PlanStore
 from tollgate.store.table import Refused
 
 
+def makes_version(old: Plan, new: Plan) -> bool:
+    """Whether a change of a plan makes a new version: customers have it, and its items, price or trial change."""
+    return old.in_use and (old.items, old.price, old.free_trial) != (new.items, new.price, new.free_trial)
+
+
 class Catalogs:
     """The use cases around features and plans. They read the table each time, unlike `FeatureCache` and `PlanCache`.
     `now` is epoch ms.
@@ -58,15 +63,17 @@ class Catalogs:
 
     def delete_feature(self, env: Environment, feature_id: str) -> None:
         """Deletes a feature. Raises NotFound, or Conflict where a plan or a credit system names it."""
-        features = self._features.all(env)
-        feature_of(features, feature_id)
-        plans = self._plans.every_version(env)
-        in_use = any(item.feature_id == feature_id for plan in plans for item in plan.items) or any(
-            feature_id == member for other in features.values() for member, _ in other.credit_schema
-        )
-        if in_use:
+        feature_of(self._features.all(env), feature_id)
+        if self.names_feature(env, feature_id):
             raise Conflict(f"Feature {feature_id} is part of a plan or of a credit system: archive it instead")
         self._features.remove(env, feature_id)
+
+    def names_feature(self, env: Environment, feature_id: str) -> bool:
+        """Whether a version of a plan, or a credit system, names this feature."""
+        plans, features = self._plans.every_version(env), self._features.all(env)
+        return any(item.feature_id == feature_id for plan in plans for item in plan.items) or any(
+            feature_id == member for other in features.values() for member, _ in other.credit_schema
+        )
 
     def create_plan(self, env: Environment, plan: Plan) -> Plan:
         """Creates a plan. Raises AlreadyExists, NotFound for an unknown feature of an item, InvalidInput for an invalid
@@ -144,8 +151,7 @@ class Catalogs:
             new = change(old)
             if new == old:
                 return old
-            granted = (old.items, old.price, old.free_trial)
-            versioned = old.in_use and granted != (new.items, new.price, new.free_trial)
+            versioned = makes_version(old, new)
             if versioned:
                 new = replace(new, version=old.version + 1, created_at=now, in_use=False)
             self._check_plan(env, new)

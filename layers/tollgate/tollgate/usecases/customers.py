@@ -19,7 +19,7 @@ from tollgate.domain.environments import CustomerRef, Environment
 from tollgate.domain.errors import AlreadyExists, Forbidden, InvalidInput, InvalidRequest, NotFound, Unavailable
 from tollgate.domain.features import Catalog
 from tollgate.domain.plan_changes import cost_of, returning
-from tollgate.domain.plan_grants import FRESH, CarryOver
+from tollgate.domain.plan_grants import FRESH, NOT_SAID, CarryOver
 from tollgate.domain.plans import Plan, check_controls, checked_plan
 from tollgate.domain.subscriptions import (
     NO_TERMS,
@@ -280,7 +280,7 @@ class Customers:
         terms = replace(
             terms,
             keeps_overage=self._defaults.keeps_overage,
-            carry_over=terms.carry_over or self._defaults.carry_over,
+            carry_over=(terms.carry_over or NOT_SAID).or_else(self._defaults.carry_over),
         )
         automatic = self._catalogs.automatic_plans(env)
 

@@ -165,12 +165,10 @@ def _asks_for_trial(params: AttachParams) -> bool:
     return bool(params.free_trial or (params.customize and params.customize.free_trial))
 
 
-def _carry_over(params: AttachParams) -> CarryOver | None:
-    """What is carried over from the plan that is replaced; None where the attach says nothing of it."""
+def _carry_over(params: AttachParams) -> CarryOver:
+    """What the attach says of what is carried over from the plan that is replaced; None in it: nothing."""
     usages, balances = params.carry_over_usages, params.carry_over_balances
-    if usages is None and balances is None:
-        return None
-    return CarryOver(usages.carried() if usages else Carried(), balances.carried() if balances else Carried())
+    return CarryOver(usages.carried() if usages else None, balances.carried() if balances else None)
 
 
 def _quantities(params: list[QuantityParams] | None) -> dict[str, Any]:

@@ -411,11 +411,16 @@ def create_feature(catalogs: Catalogs, request: Request) -> Answer:
     Raises AlreadyExists, or InvalidInput and NotFound for a credit system's members.
     """
     params = CreateFeatureParams.of(request.body)
+    env = request.caller.environment
+    feature = catalogs.create_feature(env, params.applied(new_feature(params, request.now)))
+    return Answer(managed_feature_json(feature, env))
+
+
+def new_feature(params: CreateFeatureParams, now: int) -> Feature:
+    """A feature that is made now (epoch ms), before what the request says of it is applied."""
     kind = FeatureType(params.type)
     consumable = kind is FeatureType.CREDIT_SYSTEM if params.consumable is None else params.consumable
-    base = Feature(params.feature_id, params.name, kind, consumable, created_at=request.now)
-    env = request.caller.environment
-    return Answer(managed_feature_json(catalogs.create_feature(env, params.applied(base)), env))
+    return Feature(params.feature_id, params.name, kind, consumable, created_at=now)
 
 
 def get_feature(catalogs: Catalogs, request: Request) -> Answer:
