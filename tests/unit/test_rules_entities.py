@@ -190,3 +190,12 @@ def test_a_grant_is_an_entitys_where_no_plan_of_its_customer_gave_it() -> None:
     assert Shown(grant, key).of_entity
     assert not Shown(grant._replace(entity_share=True), key).of_entity
     assert not Shown(grant, BalanceKey("messages")).of_entity
+
+
+def test_seats_in_use_stay_in_use_when_what_counts_them_is_deleted() -> None:
+    """invariants.md 12; management.md 5."""
+    customer = Scenario(entities=3)
+    customer.create("first", 10, "users")
+    customer.create("second", 1, "users")
+    customer.delete("first", "users")
+    assert customer.gru("users") == (1, 0, 3)

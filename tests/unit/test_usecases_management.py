@@ -13,7 +13,7 @@ from tollgate.domain.environments import CustomerRef
 from tollgate.domain.errors import AlreadyExists, InvalidRequest, NotFound
 from tollgate.domain.periods import Interval
 from tollgate.domain.plan_grants import ALL_USAGES, FRESH
-from tollgate.domain.plans import BasePrice, Plan
+from tollgate.domain.plans import BasePrice, Plan, PlanItem
 from tollgate.domain.subscriptions import Terms
 from tollgate.usecases.customers import Customers, PlanDefaults, SubscriptionFilter, SubscriptionUpdate
 
@@ -126,6 +126,19 @@ class TestTheAutomaticPlan:
         assert subscriptions(subscriber, NOW + 31 * DAY) == {"free": "active", "pro": "expired"}
         self.change(subscriber, "pro", "uncancel")
         assert subscriptions(subscriber, NOW + 31 * DAY) == {"free": "expired", "pro": "active"}
+
+    @pytest.mark.parametrize("action", ["cancel_immediately", "cancel_end_of_cycle"])
+    def test_seats_in_use_go_over_to_it(self, shop: Service, action: str) -> None:
+        """management.md 6: though the plan that counted them is gone before it comes."""
+        cost = BasePrice(Decimal(20), Interval.MONTH)
+        seats = PlanItem("users", Decimal(5))
+        shop.catalogs.create_plan(SANDBOX, Plan("free", "Free", auto_enable=True, items=(seats,)))
+        shop.catalogs.create_plan(SANDBOX, Plan("pro", "Pro", items=(seats,), price=cost))
+        shop.customers.get_or_create(SANDBOX, Customer("c1"), None, NOW)
+        shop.customers.attach(CustomerRef(SANDBOX, "c1"), "pro", None, NOW)
+        shop.use("c1", 3, feature="users")
+        self.change(shop, "pro", action)
+        assert shop.remaining("c1", NOW + 31 * DAY, feature="users") == 2
 
     def test_not_where_it_is_itself_canceled(self, subscriber: Service) -> None:
         self.change(subscriber, "pro", "cancel_immediately")

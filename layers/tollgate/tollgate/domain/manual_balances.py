@@ -18,6 +18,7 @@ from tollgate.domain.grants import Grant, RolloverRule
 from tollgate.domain.periods import Interval, Reset, next_boundary
 from tollgate.domain.plans import check_rollover
 from tollgate.domain.quantities import ZERO
+from tollgate.domain.seats import kept_together
 from tollgate.domain.views import Shown, lines_of
 
 
@@ -223,6 +224,8 @@ def delete(holdings: Holdings, catalog: Catalog, which: BalanceFilter, now: int,
             charged = _charged(kept, grants[0], used)
             # the remaining grants have counted the uses that other grants paid for: only what they draw changes
             kept = with_usage_counted(kept, charged, ZERO, any_grant) if kept else charged
+        elif holdings.balances[key].allocated:  # its use lasts, whatever grants it
+            kept = kept_together(as_of(holdings.balances[key], now).grants, kept)
         changes[key] = kept
     return with_grants(holdings, catalog, changes, now)
 

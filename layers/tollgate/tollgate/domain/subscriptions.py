@@ -30,7 +30,7 @@ from tollgate.domain.plan_changes import (
 from tollgate.domain.plan_grants import FRESH, CarryOver, brought_over, granted_by, succeeding
 from tollgate.domain.plans import PREPAID, FreeTrial, Plan, PlanItem
 from tollgate.domain.quantities import ZERO
-from tollgate.domain.seats import kept_together
+from tollgate.domain.seats import kept_together, placed
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +197,22 @@ def cancel(holdings: Holdings, catalog: Catalog, subscription_id: str, now: int,
             ended = replace(other, canceled_at=now, expires_at=sooner(other.expires_at, ending.expires_at or ends_at))
             holdings = _with_subscription(holdings, catalog, ended, now)
     return holdings
+
+
+def with_use_kept(before: Holdings, after: Holdings, catalog: Catalog, now: int) -> Holdings:
+    """The holdings after a change of plans made in several steps, with the use of allocated features that a step between
+    had no grant to count it."""
+    held, changes = grants_of(before, now), {}
+    for key, grants in grants_of(after, now).items():
+        if after.balances[key].allocated and grants:
+            lost = _used(held.get(key, ())) - _used(grants)
+            if lost > 0:
+                changes[key] = placed(grants, lost)
+    return with_grants(after, catalog, changes, now) if changes else after
+
+
+def _used(grants: Iterable[Grant]) -> Decimal:
+    return sum((grant.used for grant in grants), ZERO)
 
 
 def uncancel(holdings: Holdings, catalog: Catalog, subscription_id: str, now: int) -> Holdings:

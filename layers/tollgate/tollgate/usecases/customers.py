@@ -28,6 +28,7 @@ from tollgate.domain.subscriptions import (
     cancel,
     uncancel,
     update_quantities,
+    with_use_kept,
 )
 from tollgate.store.customers import CustomerStore
 from tollgate.store.table import Refused
@@ -301,7 +302,7 @@ class Customers:
             self._catalogs.mark_used(env, plan)
             terms = Terms(starts_at=starts_at, keeps_overage=self._defaults.keeps_overage)
             after = attach(after, plan, catalog, new_id("sub"), at, terms)
-        return after
+        return with_use_kept(before, after, catalog, at)
 
     def update_subscription(
         self, customer: CustomerRef, which: SubscriptionFilter, change: SubscriptionUpdate, now: int
