@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.table import Table
 from typer.core import TyperGroup
@@ -262,7 +263,7 @@ def main() -> None:
     """Runs the command line; what went wrong outside of it is told in a line, without a traceback."""
     try:
         app(prog_name="tollgate")
-    except (ApiError, ConnectionError, deploy.SamError, servers.ServerError) as error:
+    except (ApiError, ConnectionError, deploy.SamError, servers.ServerError, BotoCoreError, ClientError) as error:
         sys.exit(f"tollgate: {error}")
 
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
 import re
+import subprocess
+import sys
 from collections import Counter
+from pathlib import Path
 
 import httpx
 import pytest
@@ -68,3 +72,13 @@ def test_the_settings_of_the_stack_are_listed(stack: Stack, monkeypatch: pytest.
     listed = CliRunner().invoke(app, ["stack", "settings"], env={"COLUMNS": "80"}).output
     assert re.search(r"CarryOverUsages\W+false\W+Whether a plan", listed)
     assert max(map(len, listed.splitlines())) <= 80
+
+
+def test_a_stack_that_cannot_be_asked_is_told_in_a_line(tmp_path: Path) -> None:
+    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "TOLLGATE_STACK": "s", "AWS_DEFAULT_REGION": "us-east-1"}
+    env["AWS_EC2_METADATA_DISABLED"] = "true"
+    done = subprocess.run(
+        [sys.executable, "-m", "tollgate_cli", "stack", "settings"], cwd=ROOT, env=env, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert done.stderr.startswith("tollgate: Unable to locate credentials")

@@ -91,6 +91,20 @@ def test_what_is_not_named_goes_or_is_archived(pushed: Here) -> None:
     assert pushed.call("manage", "POST /v1/features.get", {"feature_id": "calls"})[1]["archived"]
 
 
+def test_what_is_skipped_is_left_alone_and_what_is_archived_stays_so(pushed: Here) -> None:
+    """A file that was pulled names archived plans too: to push it again changes nothing."""
+    push(pushed, {"features": [CALLS], "plans": [TEAM]})
+    body = {"features": [{**CALLS, "name": "Other"}], "plans": [{**TEAM, "name": "Other"}]}
+    skipping = {**body, "skip_feature_ids": ["calls"], "skip_plan_ids": ["team"]}
+    assert preview(pushed, skipping) == {"calls": "skipped", "team": "skipped"}
+    before = pushed.contents()
+    push(pushed, skipping)
+    assert pushed.contents() == before
+    push(pushed, {"plans": [{**TEAM, "archived": True}]})
+    assert preview(pushed, {"plans": [{**TEAM, "archived": True}]}) == {"team": "none"}
+    assert preview(pushed, {"plans": [TEAM]}) == {"team": "updated"}
+
+
 def test_what_cannot_be_kept_is_refused(pushed: Here) -> None:
     before = pushed.contents()
     for body in ({"rewards": [{"id": "r"}]}, {"plans": [{**SOLO, "items": [{"feature_id": "nothing"}]}]}):

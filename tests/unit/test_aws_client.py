@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from tests.raw_server import HANG_UP, RawServer, Request, Say, http, raw_server
+from tollgate import runtime
 from tollgate.aws import connections, credentials
 from tollgate.aws.client import Answered, Client, endpoint_of
 from tollgate.aws.connections import IDLE_SECONDS, Connections, NoAnswer, NotSent
@@ -465,3 +466,20 @@ class TestQueueAndBus:
             (request,) = server.received
             assert request.headers["x-amz-target"] == "AWSEvents.PutEvents"
             assert request.headers["content-type"] == "application/x-amz-json-1.1"
+
+
+@pytest.mark.parametrize(
+    ("variable", "own"), [("HTTPS_PROXY", False), ("AWS_USE_FIPS_ENDPOINT", False), ("OTHER", True)]
+)
+def test_where_a_proxy_or_a_special_endpoint_is_asked_for_clients_are_botocores(
+    monkeypatch: pytest.MonkeyPatch, variable: str, own: bool
+) -> None:
+    """docs/decisions/0009: botocore knows what they need."""
+    for name in runtime._SPECIAL:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    monkeypatch.setenv(variable, "true" if "FIPS" in variable else "http://127.0.0.1:1")
+    for service in ("dynamodb", "sqs", "events"):
+        made = runtime.client.__wrapped__(service)
+        assert hasattr(made, "meta") is not own

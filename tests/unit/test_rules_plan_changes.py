@@ -296,6 +296,19 @@ class TestRenewal:
         customer.now = FEBRUARY - 1
         assert (customer.subscription(pro).expires_at, customer.gru()) == (None, (500, 470, 30))
 
+    def test_what_is_asked_for_goes_before_it(self) -> None:
+        """A plan that is to end and is given times of its own, or that is scheduled and wanted now, is attached anew."""
+        customer = Scenario()
+        pro = customer.attach(monthly(500), plan="pro", price=price(20))
+        customer.cancel(pro, at_end=True)
+        ending = customer.attach(monthly(500), plan="pro", price=price(20), ends_at=MARCH)
+        assert (customer.status(pro), customer.subscription(ending).expires_at) == ("expired", MARCH)
+        basic = customer.attach(monthly(50), plan="basic", price=price(5))
+        with pytest.raises(InvalidRequest, match="already attached"):
+            customer.attach(monthly(50), plan="basic", price=price(5))
+        now = customer.attach(monthly(50), plan="basic", price=price(5), schedule="immediate")
+        assert [customer.status(id) for id in (ending, basic, now)] == ["expired", "expired", "active"]
+
     def test_it_takes_a_downgrade_back(self) -> None:
         customer = Scenario()
         pro = customer.attach(monthly(500), plan="pro", price=price(20))

@@ -12,7 +12,7 @@ from tollgate.domain.customers import Customer
 from tollgate.domain.environments import CustomerRef
 from tollgate.domain.errors import AlreadyExists, InvalidRequest, NotFound
 from tollgate.domain.periods import Interval
-from tollgate.domain.plan_grants import ALL_USAGES, FRESH
+from tollgate.domain.plan_grants import ALL_USAGES, FRESH, Carried, CarryOver
 from tollgate.domain.plans import BasePrice, Plan, PlanItem
 from tollgate.domain.subscriptions import Terms
 from tollgate.usecases.customers import Customers, PlanDefaults, SubscriptionFilter, SubscriptionUpdate
@@ -164,6 +164,17 @@ def test_a_deployment_may_carry_usage_over(shop: Service) -> None:
         shop.use("c1", 10)
         left.append(shop.remaining("c1"))
     assert left == [90, 80, 90]
+
+
+def test_each_part_of_what_is_carried_over_has_its_own_default(shop: Service) -> None:
+    """management.md 6: to say something of what was left says nothing of what was used."""
+    carrying = Customers(shop.customers._store, shop.catalogs, PlanDefaults(carry_over=ALL_USAGES))
+    shop.customers.get_or_create(SANDBOX, Customer("c1"), None, NOW)
+    carrying.attach(CustomerRef(SANDBOX, "c1"), shop.plan([item(10)]), None, NOW)
+    shop.use("c1", 4)
+    terms = Terms(carry_over=CarryOver(balances=Carried(False)))
+    carrying.attach(CustomerRef(SANDBOX, "c1"), shop.plan([item(500)]), None, NOW, terms)
+    assert shop.remaining("c1") == 496
 
 
 def test_a_renewal_answers_with_the_plan_that_goes_on(shop: Service) -> None:

@@ -25,7 +25,8 @@ def add_entity(
     """The holdings with one more entity: its share of each plan that grants per entity, and one seat of its feature
     used.
 
-    Raises AlreadyExists, NotFound for its feature, InvalidRequest for a consumable one, or LimitReached where its plan sells no more seats.
+    Raises AlreadyExists, NotFound for its feature, InvalidRequest for a consumable one, or LimitReached where its plan
+    sells no more seats.
     """
     if entity.id in holdings.entities:
         raise AlreadyExists("entity", entity.id)

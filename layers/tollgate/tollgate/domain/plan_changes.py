@@ -21,7 +21,7 @@ A time or a schedule that is asked for goes before the table's. What becomes of 
 | consumable, of another plan | is deducted where `CarryOver.usages` says so; else the new grants are whole | lapses at the next reset where `CarryOver.balances` says so; else is gone |
 | any | rollovers go over to the new grants, cut to their rule | |
 
-Where a plan ends and none follows, the automatic plan of its group comes back (`returning`).
+Where a plan that runs ends and none follows, the automatic plan of its group comes back (`returning`).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Cost(NamedTuple):
     """What a plan costs, as far as two plans are compared by it.
 
     - `monthly`: the base price, and the price of one unit of each prepaid item and each seat (a tiered price's first
-      tier), per thirty days.
+      tier): what recurs, per thirty days; what is paid once, as it is.
     - `interval_ms`: the longest interval that one of them recurs in.
     - `one_off`: it has prices, and none recurs. `by_use`: all of its prices are for consumable units as they are used.
     """
@@ -133,25 +133,25 @@ class Rivalry(NamedTuple):
 
     Main plans of one group cannot, nor can the same main plan twice, on one customer or one entity and with the same
     filters. No group is one group too, but for a plan that `stacks`: one that was attached to stand beside others. An
-    add-on, and a plan that is paid once, stand beside any: `alone`.
+    add-on, and a plan that is paid once, can run beside any: they are `independent`.
     """
 
     plan_id: str
     group: str | None
     entity_id: str | None
-    alone: bool
+    independent: bool
     stacks: bool
     filters: frozenset[tuple[str, str]]
 
     @classmethod
     def of(cls, held: Subscription) -> Rivalry:
-        """That of a subscription."""
-        alone = held.add_on or cost_of(held.price, held.items, {}).one_off
-        return cls(held.plan_id, held.group, held.entity_id, alone, held.stacks, frozenset(held.filters))
+        """That of a subscription. Without the catalog, a price by use counts as one of a consumable feature."""
+        independent = held.add_on or cost_of(held.price, held.items, {}).one_off
+        return cls(held.plan_id, held.group, held.entity_id, independent, held.stacks, frozenset(held.filters))
 
     def excludes(self, other: Rivalry) -> bool:
         """Whether the two cannot both run."""
-        if self.alone or other.alone or self.entity_id != other.entity_id or self.filters != other.filters:
+        if self.independent or other.independent or self.entity_id != other.entity_id or self.filters != other.filters:
             return False
         if self.plan_id == other.plan_id:
             return True
@@ -179,7 +179,6 @@ def held_in_cycle(holdings: Holdings, new: Rivalry, current: Subscription | None
         held.plan_id == new.plan_id
         and held.entity_id == new.entity_id
         and frozenset(held.filters) == new.filters
-        and held.started_at <= now
         and held.expires_at is not None
         and held.started_at <= held.expires_at <= now
         and (held.started_at >= since or held.expires_at > since)
@@ -204,11 +203,12 @@ def had_trial(holdings: Holdings, plan_id: str) -> bool:
 def returning(before: Holdings, after: Holdings, automatic: Iterable[Plan], now: int) -> list[tuple[Plan, int]]:
     """The automatic plans that come back after a change, each with the time (epoch ms) at which it does: where the
     customer's plan of its group ends and nothing follows. A plan that costs something never comes by itself; nor does
-    an automatic plan follow itself.
+    an automatic plan follow itself. What ends without having started yet brings nothing back, nor does a gap before a
+    plan that starts later.
     """
     found = []
     for plan in automatic:
-        if not cost_of(plan.price, plan.items, {}).free:
+        if not cost_of(plan.price, plan.items, {}).free:  # any price tells, whatever its feature
             continue
         own = Rivalry(plan.id, plan.group, None, plan.add_on, False, frozenset())
         held = [s for s in after.subscriptions.values() if own.excludes(Rivalry.of(s))]
@@ -272,10 +272,10 @@ def offer_of(holdings: Holdings, plan: Plan, features: Mapping[str, Feature], no
     held = next((s for s in reversed(mine) if s.status(now) != "expired"), None)
     starts = Attaching.PURCHASE if cost.one_off else Attaching.ACTIVATE
     trial = plan.free_trial is not None and not had_trial(holdings, plan.id)
-    if held is not None and not own.alone and (held.canceled_at is None or held.status(now) == "scheduled"):
+    if held is not None and not own.independent and (held.canceled_at is None or held.status(now) == "scheduled"):
         return Offer(Attaching.NONE, held, trial)
     current = running(found, now)
-    if own.alone or current is None or current.plan_id == plan.id:
+    if own.independent or current is None or current.plan_id == plan.id:
         return Offer(starts, held, trial)
     down = is_downgrade(cost_of(current.price, current.items, features), cost)
     return Offer(Attaching.DOWNGRADE if down else Attaching.UPGRADE, held, trial)

@@ -86,8 +86,8 @@ def attach(
         raise AlreadyExists("subscription", subscription_id)
     items = plan.items if terms.items is None else tuple(_scoped(item, plan) for item in terms.items)
     _check_quantities(items, terms.quantities)
-    alone = plan.add_on or cost_of(plan.price, items, catalog.features).one_off
-    own = Rivalry(plan.id, plan.group, terms.entity_id, alone, terms.stacks, frozenset(terms.filters))
+    independent = plan.add_on or cost_of(plan.price, items, catalog.features).one_off
+    own = Rivalry(plan.id, plan.group, terms.entity_id, independent, terms.stacks, frozenset(terms.filters))
     _check_overlap(holdings, own, now)
     same = _same_plan(rivals(holdings, own, now), plan, terms, now)
     if same is not None:
@@ -263,7 +263,7 @@ def _held(holdings: Holdings, subscription_id: str, now: int) -> Subscription:
 
 def _check_overlap(holdings: Holdings, own: Rivalry, now: int) -> None:
     for held in holdings.subscriptions.values():
-        if own.alone or held.add_on or held.plan_id != own.plan_id or held.entity_id != own.entity_id:
+        if own.independent or held.add_on or held.plan_id != own.plan_id or held.entity_id != own.entity_id:
             continue
         if held.status(now) == "expired" or frozenset(held.filters) == own.filters:
             continue
@@ -279,22 +279,21 @@ def nested(one: Filters, other: Filters) -> bool:
 
 
 def _same_plan(found: list[Subscription], plan: Plan, terms: Terms, now: int) -> Subscription | None:
-    """The subscription to just this plan that is held, where nothing is to be different."""
+    """The subscription to just this plan that is held, where nothing is to be different: neither what it grants, nor, of
+    one that is to end, its times, nor, of one that is scheduled, that it starts later.
+    """
     if terms.changes_plan:
         return None
-    if any(s.canceled_at is not None for s in found) and (terms.ends_at or terms.starts_at):
-        return None
-    if terms.schedule == "immediate" and not any(s.started_at <= now for s in found if s.plan_id == plan.id):
-        return None
-    found = [s for s in found if not (terms.stacks and s.canceled_at is not None)]
-    return next(
-        (
-            s
-            for s in found
-            if (s.plan_id, s.plan_version, s.items) == (plan.id, plan.version, plan.items) and not s.quantities
-        ),
-        None,
-    )
+    for held in found:
+        if (held.plan_id, held.plan_version, held.items) != (plan.id, plan.version, plan.items) or held.quantities:
+            continue
+        other_times = terms.stacks or terms.starts_at is not None or terms.ends_at is not None
+        if held.canceled_at is not None and other_times:
+            continue
+        if held.status(now) == "scheduled" and terms.schedule == "immediate":
+            continue
+        return held
+    return None
 
 
 class _When(NamedTuple):

@@ -21,55 +21,89 @@ from tollgate.dialects.autumn.catalog import (
 from tollgate.dialects.autumn.fields import Id, Params
 from tollgate.dialects.http import Answer, Request
 from tollgate.domain.environments import Environment
+from tollgate.domain.errors import Conflict
 from tollgate.domain.features import Feature
 from tollgate.domain.plans import Plan
 from tollgate.usecases.catalog import Catalogs, makes_version
 
 
-class CatalogParams(Params):
-    """The body of both calls: what the catalog is to hold. What is not named goes, unless `skip_deletions`.
+class CatalogPlanParams(CreatePlanParams):
+    """A plan as the catalog is to hold it."""
 
-    Plans and features in `skip_plan_ids` and `skip_feature_ids` are left alone. Rewards and referral programs are not
-    kept here: there can be none.
+    archived: bool | None = None
+
+    def applied(self, old: Plan) -> Plan:
+        """The old plan as the request says; archived only where it says so."""
+        return replace(super().applied(old), archived=bool(self.archived))
+
+
+class CatalogParams(Params):
+    """The body of both calls: what the catalog is to hold. What is not named stays, unless `skip_deletions` is false.
+
+    Plans and features in `skip_plan_ids` and `skip_feature_ids` are left alone, named or not. Rewards and referral
+    programs are not kept here: there can be none.
     """
 
     later = ("rewards", "referral_programs")
 
     features: Annotated[list[CreateFeatureParams], Field(max_length=500)] | None = None
-    plans: Annotated[list[CreatePlanParams], Field(max_length=500)] | None = None
+    plans: Annotated[list[CatalogPlanParams], Field(max_length=500)] | None = None
     skip_deletions: bool | None = None
     skip_feature_ids: list[Id] | None = None
     skip_plan_ids: list[Id] | None = None
 
 
 class FeatureChange(NamedTuple):
-    """What becomes of a feature: `old` is None where it is made, `new` where it goes (or is archived: `kept`)."""
+    """What becomes of a feature: it is made where there is no `old` one, goes where nothing is `wanted` of it."""
 
+    id: str
     old: Feature | None
-    new: Feature | None
-    kept: bool = False
+    wanted: CreateFeatureParams | None
+    skipped: bool = False
+    will_archive: bool = False
+
+    def applied(self, old: Feature) -> Feature:
+        """The feature as it is wanted; one that is named is not archived."""
+        assert self.wanted is not None
+        return self.wanted.applied(old._replace(archived=False))
 
     @property
     def action(self) -> str:
         """The change in the command line's words."""
-        if self.new is None:
+        if self.skipped:
+            return "skipped"
+        if self.wanted is None:
             return "remove"
-        return "create" if self.old is None else "none" if self.old == self.new else "update"
+        if self.old is None:
+            return "create"
+        return "none" if self.applied(self.old) == self.old else "update"
 
 
 class PlanChange(NamedTuple):
     """The same of a plan."""
 
+    id: str
     old: Plan | None
-    new: Plan | None
-    kept: bool = False
+    wanted: CatalogPlanParams | None
+    skipped: bool = False
+    will_archive: bool = False
 
     @property
     def action(self) -> str:
         """The change in the command line's words."""
-        if self.new is None:
+        if self.skipped:
+            return "skipped"
+        if self.wanted is None:
             return "deleted"
-        return "created" if self.old is None else "none" if self.old == self.new else "updated"
+        if self.old is None:
+            return "created"
+        return "none" if self.wanted.applied(self.old) == self.old else "updated"
+
+    @property
+    def versionable(self) -> bool:
+        """Whether it makes a new version."""
+        changes = self.old is not None and self.wanted is not None and not self.skipped
+        return changes and makes_version(self.old, self.wanted.applied(self.old))  # type: ignore[arg-type, union-attr]
 
 
 class _Changes(NamedTuple):
@@ -82,9 +116,9 @@ def preview(catalogs: Catalogs, request: Request) -> Answer:
     changes = _changes(catalogs, request)
     features = [
         {
-            "feature_id": (change.new or change.old).id,  # type: ignore[union-attr]
+            "feature_id": change.id,
             "action": change.action,
-            "will_archive": change.kept,
+            "will_archive": change.will_archive,
             "blocked": False,
             "blocked_reason": None,
         }
@@ -92,11 +126,11 @@ def preview(catalogs: Catalogs, request: Request) -> Answer:
     ]
     plans: list[dict[str, Any]] = [
         {
-            "plan_id": (change.new or change.old).id,  # type: ignore[union-attr]
-            "name": (change.new or change.old).name,  # type: ignore[union-attr]
+            "plan_id": change.id,
+            "name": change.wanted.name if change.wanted else change.old.name if change.old else change.id,
             "action": change.action,
-            "will_archive": change.kept,
-            "versionable": bool(change.old and change.new and makes_version(change.old, change.new)),
+            "will_archive": change.will_archive,
+            "versionable": change.versionable,
             "has_customers": bool(change.old and change.old.in_use),
             "customer_count": 0,
             "variants": [],
@@ -118,12 +152,12 @@ def update(catalogs: Catalogs, request: Request) -> Answer:
     """`catalog.update`: makes the catalog what the request says. Raises what making, changing and deleting one raises."""
     env, changes = request.caller.environment, _changes(catalogs, request)
     for feature in changes.features:
-        _change_feature(catalogs, env, feature)
+        _change_feature(catalogs, env, feature, request.now)
     for plan in changes.plans:
         _change_plan(catalogs, env, plan, request.now)
     for gone in changes.features:
-        if gone.new is None and gone.old is not None:
-            _remove_feature(catalogs, env, gone)
+        if gone.action == "remove":
+            _remove_feature(catalogs, env, gone.id)
     known = catalogs.catalog(env).features
     return Answer(
         {
@@ -140,62 +174,53 @@ def _changes(catalogs: Catalogs, request: Request) -> _Changes:
     env = request.caller.environment
     features = {feature.id: feature for feature in catalogs.features(env)}
     plans = {plan.id: plan for plan in catalogs.plans(env)}
-    feature_changes = []
-    for wanted in params.features or ():
-        old = features.get(wanted.feature_id)
-        base = new_feature(wanted, request.now) if old is None else old._replace(archived=False)
-        feature_changes.append(FeatureChange(old, wanted.applied(base)))
-    plan_changes = []
-    for asked in params.plans or ():
-        held = plans.get(asked.plan_id)
-        start = Plan(asked.plan_id, asked.name, created_at=request.now) if held is None else held
-        plan_changes.append(PlanChange(held, replace(asked.applied(start), archived=False)))
-    if params.skip_deletions is False:
-        named = {p.plan_id for p in params.plans or ()} | set(params.skip_plan_ids or ())
-        in_use = {plan.id for plan in catalogs.plan_versions(env) if plan.in_use}
-        plan_changes += [
-            PlanChange(plan, None, plan.id in in_use)
-            for plan in plans.values()
-            if plan.id not in named and not plan.archived
-        ]
-        wanted_ids = {f.feature_id for f in params.features or ()} | set(params.skip_feature_ids or ())
-        feature_changes += [
-            FeatureChange(feature, None, catalogs.names_feature(env, feature.id))
-            for feature in features.values()
-            if feature.id not in wanted_ids and not feature.archived
-        ]
+    no_features, no_plans = set(params.skip_feature_ids or ()), set(params.skip_plan_ids or ())
+    feature_changes = [
+        FeatureChange(named.feature_id, features.get(named.feature_id), named, named.feature_id in no_features)
+        for named in params.features or ()
+    ]
+    plan_changes = [
+        PlanChange(named.plan_id, plans.get(named.plan_id), named, named.plan_id in no_plans)
+        for named in params.plans or ()
+    ]
+    if params.skip_deletions is not False:
+        return _Changes(feature_changes, plan_changes)
+    stay = {change.id for change in plan_changes} | no_plans
+    in_use = {plan.id for plan in catalogs.plan_versions(env) if plan.in_use}
+    plan_changes += [
+        PlanChange(plan.id, plan, None, will_archive=plan.id in in_use)
+        for plan in plans.values()
+        if plan.id not in stay and not plan.archived
+    ]
+    stay = {change.id for change in feature_changes} | no_features
+    feature_changes += [
+        FeatureChange(feature.id, feature, None, will_archive=catalogs.names_feature(env, feature.id))
+        for feature in features.values()
+        if feature.id not in stay and not feature.archived
+    ]
     return _Changes(feature_changes, plan_changes)
 
 
-def _change_feature(catalogs: Catalogs, env: Environment, change: FeatureChange) -> None:
-    new = change.new
-    if new is None or change.action == "none":
-        return
-    if change.old is None:
-        catalogs.create_feature(env, new)
-    else:
-        catalogs.update_feature(env, new.id, lambda _: new)
+def _change_feature(catalogs: Catalogs, env: Environment, change: FeatureChange, now: int) -> None:
+    if change.action == "create":
+        assert change.wanted is not None
+        catalogs.create_feature(env, change.applied(new_feature(change.wanted, now)))
+    elif change.action == "update":
+        catalogs.update_feature(env, change.id, change.applied)
 
 
 def _change_plan(catalogs: Catalogs, env: Environment, change: PlanChange, now: int) -> None:
-    new, old = change.new, change.old
-    if change.action == "none":
-        return
-    if new is None:
-        assert old is not None
-        catalogs.delete_plan(env, old.id, all_versions=True)
-    elif old is None:
-        catalogs.create_plan(env, new)
-    else:
-        catalogs.update_plan(
-            env, new.id, lambda current: replace(new, version=current.version, in_use=current.in_use), now
-        )
+    if change.action == "deleted":
+        catalogs.delete_plan(env, change.id, all_versions=True)
+    elif change.wanted is not None and change.action == "created":
+        catalogs.create_plan(env, change.wanted.applied(Plan(change.id, change.wanted.name, created_at=now)))
+    elif change.wanted is not None and change.action == "updated":
+        catalogs.update_plan(env, change.id, change.wanted.applied, now)
 
 
-def _remove_feature(catalogs: Catalogs, env: Environment, change: FeatureChange) -> None:
+def _remove_feature(catalogs: Catalogs, env: Environment, feature_id: str) -> None:
     """Deletes a feature, or archives one that a plan (perhaps an archived one) or a credit system still names."""
-    assert change.old is not None
-    if catalogs.names_feature(env, change.old.id):
-        catalogs.update_feature(env, change.old.id, lambda old: old._replace(archived=True))
-    else:
-        catalogs.delete_feature(env, change.old.id)
+    try:
+        catalogs.delete_feature(env, feature_id)
+    except Conflict:
+        catalogs.update_feature(env, feature_id, lambda old: old._replace(archived=True))
