@@ -18,7 +18,7 @@ from tollgate.domain.decisions import UseRequest, use
 from tollgate.domain.entities import add_entity, remove_entity
 from tollgate.domain.errors import InvalidRequest, TollgateError
 from tollgate.domain.periods import Interval
-from tollgate.domain.plan_changes import cost_of, returning
+from tollgate.domain.plan_changes import returning
 from tollgate.domain.plan_grants import Carried, CarryOver
 from tollgate.domain.plans import BasePrice, Plan
 from tollgate.domain.subscriptions import Terms, attach, cancel, uncancel
@@ -75,6 +75,10 @@ class Life:
     def running(self) -> list[str]:
         return [s.plan_id for s in self.holdings.active(self.now)]
 
+    def is_automatic(self, number: int) -> bool:
+        """Whether it is the automatic plan that a cancellation of this number would be of."""
+        return self.holdings.subscriptions[self._held(number)].auto_enable
+
     def _held(self, number: int) -> str:
         held = [s.id for s in self.holdings.subscriptions.values() if s.status(self.now) != "expired"]
         if not held:
@@ -82,8 +86,9 @@ class Life:
         return held[number % len(held)]
 
     def _automatic(self, before: Holdings) -> None:
-        for plan, at in returning(before, self.holdings, [FREE], self.now):
-            self.holdings = attach(self.holdings, plan, CATALOG, self._id(), self.now, Terms(starts_at=at))
+        for plan, at in returning(before, self.holdings, [FREE], CATALOG.features, self.now):
+            terms = Terms(starts_at=at, gives_way=True)
+            self.holdings = attach(self.holdings, plan, CATALOG, self._id(), self.now, terms)
 
     def _id(self) -> str:
         self.made += 1
@@ -98,7 +103,7 @@ steps = st.one_of(
         st.sampled_from([None, "immediate", "end_of_cycle"]),
         st.sampled_from(CARRY),
     ),
-    st.tuples(st.just("attach at"), st.sampled_from(PLANS), st.integers(-20, 40)),
+    st.tuples(st.just("attach at"), st.sampled_from(PLANS), st.integers(-20, 40), st.sampled_from([None, 5, 30])),
     st.tuples(st.just("cancel"), st.integers(0, 5), st.booleans()),
     st.tuples(st.just("uncancel"), st.integers(0, 5)),
     st.tuples(st.just("use"), st.integers(1, 700)),
@@ -116,8 +121,10 @@ def step(life: Life, one: tuple[object, ...]) -> None:
         match (kind, *arguments):
             case "attach", Plan() as plan, schedule, carry:
                 life.attach(plan, Terms(schedule=schedule, carry_over=carry))  # type: ignore[arg-type]
-            case "attach at", Plan() as plan, int(days):
-                life.attach(plan, Terms(starts_at=life.now + days * DAY, backdate=True))
+            case "attach at", Plan() as plan, int(days), lasting:
+                at = life.now + days * DAY
+                ends_at = at + lasting * DAY if isinstance(lasting, int) else None
+                life.attach(plan, Terms(starts_at=at, ends_at=ends_at, backdate=True))
             case "cancel", int(number), bool(at_end):
                 life.cancel(number, at_end=at_end)
             case "uncancel", int(number):
@@ -148,16 +155,21 @@ def test_at_most_one_main_plan_of_a_group_runs_at_any_time(order: list[tuple[obj
         life.now = at
 
 
-@given(orders)
-def test_after_a_plan_that_costs_something_the_free_one_is_back(order: list[tuple[object, ...]]) -> None:
-    """invariants.md 11: whoever is without a plan has ended the automatic one, or one that was to start later."""
+@given(orders, st.lists(st.integers(1, 400), max_size=4))
+def test_somebody_who_has_the_free_plan_is_never_without_one(order: list[tuple[object, ...]], later: list[int]) -> None:
+    """invariants.md 11: unless it is canceled itself, or given an end, a plan runs now and ever after."""
     life = Life()
     for one in order:
-        paid = [s for s in life.holdings.active(life.now) if not cost_of(s.price, s.items, CATALOG.features).free]
+        if one[0] == "attach at" and one[1] is FREE:
+            one = (*one[:3], None)
+        if one[0] == "cancel" and life.is_automatic(one[1]):  # type: ignore[arg-type]
+            continue
         step(life, one)
-        scheduled = any(s.status(life.now) == "scheduled" for s in life.holdings.subscriptions.values())
-        if paid and one[0] == "cancel" and not scheduled:
-            assert life.running(), "a plan that cost something has ended, and nothing has come back"
+        at = life.now
+        for days in (0, *later):
+            life.now = at + days * DAY
+            assert life.running()
+        life.now = at
 
 
 @given(orders)
@@ -185,6 +197,22 @@ def test_what_is_held_is_never_more_than_was_granted(order: list[tuple[object, .
         held = sum((grant.remaining for grant in balance.live_grants), Decimal(0))
         assert held <= MOST
         assert life.use(amount) <= max(Decimal(0), held)
+
+
+@given(orders)
+def test_an_allowance_is_given_once_in_a_period(order: list[tuple[object, ...]]) -> None:
+    """invariants.md 11: however often plans are attached, changed and canceled within a month, no more is used than each
+    of them grants once, beside what was asked to be brought over."""
+    life = Life()
+    used = Decimal(0)
+    for one in order:
+        if one[0] == "wait" or (one[0] == "attach" and one[3] is CARRY[2]):
+            continue
+        if one[0] == "use":
+            used += life.use(one[1])  # type: ignore[arg-type]
+        else:
+            step(life, one)
+    assert used <= sum(item.included for plan in PLANS for item in plan.items if item.feature_id == "messages")
 
 
 def told(holdings: Holdings, now: int) -> object:

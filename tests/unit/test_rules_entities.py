@@ -15,13 +15,16 @@ from tests.unit.scenario import (
     Scenario,
     consumable,
     flag,
+    limit,
     monthly,
+    ms,
     per_entity,
     seats,
+    unlimited,
 )
 from tollgate.domain.balances import ENTITIES, BalanceKey
 from tollgate.domain.customers import Customer, Entity, Holdings
-from tollgate.domain.errors import AlreadyExists, NotFound
+from tollgate.domain.errors import AlreadyExists, LimitReached, NotFound
 from tollgate.domain.grants import Grant
 from tollgate.domain.views import Shown
 
@@ -29,6 +32,30 @@ from tollgate.domain.views import Shown
 def each(customer: Scenario, count: int) -> list[Decimal]:
     """What each entity sees."""
     return [customer.remaining(entity=f"e{number + 1}") for number in range(count)]
+
+
+class TestSeatLimits:
+    def test_a_usage_limit_counts_entities_and_refuses_one_too_many(self) -> None:
+        """management.md 5."""
+        customer = Scenario(seats(10))
+        customer.control(limit(2, "users"))
+        customer.entity("e1")
+        customer.track(1, "users")
+        with pytest.raises(LimitReached):
+            customer.entity("e2")
+        assert (customer.gru("users"), list(customer.holdings.entities)) == ((10, 8, 2), ["e1"])
+        customer.now = ms("2026-02-01")
+        customer.entity("e2")
+        assert customer.gru("users") == (10, 7, 3)
+
+    def test_also_where_no_plan_grants_seats_but_not_where_they_are_unlimited(self) -> None:
+        customer = Scenario()
+        customer.control(limit(1, "users"))
+        customer.entity("e1")
+        with pytest.raises(LimitReached):
+            customer.entity("e2")
+        customer.attach(unlimited("users"))
+        customer.entity("e2")
 
 
 class TestShares:

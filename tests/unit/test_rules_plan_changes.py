@@ -20,6 +20,7 @@ from tests.unit.scenario import (
     price,
     rolling,
     seats,
+    unlimited,
 )
 from tollgate.domain.customers import MAX_GRANTS
 from tollgate.domain.errors import InvalidRequest, NotFound
@@ -124,11 +125,64 @@ class TestReplacing:
     def test_a_plan_gives_its_allowance_once_in_a_cycle(self) -> None:
         customer = Scenario()
         customer.attach(monthly(100), plan="a")
-        customer.track(100)
+        customer.track(70)
         customer.attach(monthly(100), plan="b")
         customer.track(40)
         customer.attach(monthly(100), plan="a")
+        assert customer.gru() == (100, 30, 70)
+        customer.attach(monthly(100), plan="b")
         assert customer.gru() == (100, 60, 40)
+        customer.now = FEBRUARY
+        assert customer.gru() == (100, 100, 0)
+
+    @pytest.mark.parametrize("between", [None, "the other has none of it"])
+    def test_a_plan_that_was_cut_short_goes_on_where_it_left_off(self, between: str | None) -> None:
+        customer = Scenario()
+        first = customer.attach(monthly(100), plan="a")
+        customer.track(70)
+        customer.later(10 * DAY)
+        if between:
+            first = customer.attach(monthly(100, "words"), plan="b")
+        customer.cancel(first, at_end=False)
+        customer.attach(monthly(100), plan="a")
+        assert customer.gru() == (100, 30, 70)
+        customer.now = FEBRUARY
+        assert customer.gru() == (100, 100, 0)
+
+    def test_after_the_period_it_begins_anew(self) -> None:
+        customer = Scenario()
+        first = customer.attach(monthly(100), plan="a")
+        customer.track(70)
+        customer.cancel(first, at_end=False)
+        customer.now = FEBRUARY
+        customer.attach(monthly(100), plan="a")
+        assert customer.gru() == (100, 100, 0)
+
+    def test_what_is_granted_once_is_granted_once(self) -> None:
+        customer = Scenario()
+        first = customer.attach(lifetime(100), plan="a")
+        customer.track(70)
+        customer.cancel(first, at_end=False)
+        customer.later(400 * DAY)
+        customer.attach(lifetime(100), plan="a")
+        assert customer.gru() == (100, 30, 70)
+
+    def test_what_is_used_twice_is_deducted_once(self) -> None:
+        """Prior use that the attach carries over, and that the plan had itself before."""
+        customer = Scenario()
+        customer.attach(monthly(100), plan="a")
+        customer.track(60)
+        customer.attach(monthly(500), plan="b", carry_over=ALL_USAGES)
+        customer.track(10)
+        customer.attach(monthly(100), plan="a", carry_over=ALL_USAGES)
+        assert customer.gru() == (100, 30, 70)
+
+    def test_use_of_what_was_unlimited_is_not_owed(self) -> None:
+        customer = Scenario()
+        customer.attach(unlimited(), group="main")
+        customer.track(5000)
+        customer.attach(monthly(100), group="main", carry_over=ALL_USAGES)
+        assert customer.gru() == (100, 0, 100)
         customer.now = FEBRUARY
         assert customer.gru() == (100, 100, 0)
 
@@ -358,6 +412,16 @@ class TestTrials:
         second = customer.attach(monthly(100), plan="pro", free_trial=self.TRIAL)
         third = customer.attach(monthly(100), plan="other", free_trial=self.TRIAL)
         assert [customer.subscription(id).trialing(NOW) for id in (second, third)] == [False, True]
+
+    def test_one_that_runs_goes_on_where_the_plan_is_attached_with_other_items(self) -> None:
+        customer = Scenario()
+        customer.attach(monthly(100), plan="pro", free_trial=self.TRIAL)
+        customer.later(DAY)
+        changed = customer.attach(monthly(200), plan="pro", free_trial=self.TRIAL)
+        assert customer.subscription(changed).trial_ends_at == NOW + 7 * DAY
+        customer.later(DAY)
+        ended = customer.attach(monthly(300), plan="pro")  # the attach asks for none
+        assert customer.subscription(ended).trial_ends_at is None
 
     def test_unless_the_attach_asks_for_another(self) -> None:
         customer = Scenario()

@@ -33,7 +33,7 @@ from tollgate.domain.decisions import Decision, Overage, UseRequest
 from tollgate.domain.errors import InvalidRequest
 from tollgate.domain.holds import MAX_HOLDS
 from tollgate.domain.periods import Interval
-from tollgate.domain.plan_grants import ALL_USAGES
+from tollgate.domain.plan_grants import ALL_USAGES, Carried, CarryOver
 from tollgate.domain.plans import PlanItem
 from tollgate.domain.reservations import HoldTerms, Reservation, finalize_hold, hold
 
@@ -410,6 +410,17 @@ class TestPlanChanges:
         assert customer.remaining() == 470
         customer.release()
         assert customer.remaining() == 500
+
+    @pytest.mark.parametrize("used", [0, 70])
+    def test_what_is_held_goes_over_with_what_is_left(self, used: int) -> None:
+        customer = Reserving()
+        customer.attach(monthly(100), group="main")
+        customer.lock(30)
+        customer.used(used)
+        customer.attach(monthly(500), group="main", carry_over=CarryOver(balances=Carried(True)))
+        assert customer.remaining() == 570 - used
+        customer.release()
+        assert customer.remaining() == 600 - used
 
     def test_what_belonged_to_a_plan_that_is_gone_is_gone_with_it(self) -> None:
         """Nothing of the new plan is given back that was never taken of it."""

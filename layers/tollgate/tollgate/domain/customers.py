@@ -75,6 +75,8 @@ class Subscription:
     - `extra`: fields that only other dialects show.
     - `stacks`: it stands beside other plans that have no group, too.
     - `before_change`: its ending as it was before the plan that is to follow it was scheduled; None: none is.
+    - `cut_short`: of one that was ended before its time, the consumable grants that had been used, as they were then:
+      until they would have reset, what was used counts again where the plan is attached again.
     """
 
     id: str
@@ -101,6 +103,7 @@ class Subscription:
     extra: Mapping[str, Any] = field(default_factory=dict)
     stacks: bool = False
     before_change: Ending | None = None
+    cut_short: tuple[tuple[BalanceKey, Grant], ...] = ()
 
     def status(self, now: int) -> str:
         """`scheduled`, `active` (a trial is active) or `expired`, at `now` (epoch ms)."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 
-from tollgate.domain.balances import BalanceKey
+from tollgate.domain.balances import BalanceKey, as_of, recomputed
 from tollgate.domain.customers import Entity, Holdings, changed_grants, grants_of, with_grants
 from tollgate.domain.drawing import any_grant, pay_back_overage, refill, started, with_usage_counted
 from tollgate.domain.errors import AlreadyExists, InvalidRequest, LimitReached
@@ -17,6 +17,7 @@ from tollgate.domain.grants import Grant, deduction_order
 from tollgate.domain.periods import sooner
 from tollgate.domain.plan_grants import granted_by
 from tollgate.domain.seats import placed, seats_left
+from tollgate.domain.use_records import NO_PROPERTIES
 
 
 def add_entity(
@@ -26,7 +27,7 @@ def add_entity(
     used.
 
     Raises AlreadyExists, NotFound for its feature, InvalidRequest for a consumable one, or LimitReached where its plan
-    sells no more seats.
+    sells no more seats or a usage limit is used up.
     """
     if entity.id in holdings.entities:
         raise AlreadyExists("entity", entity.id)
@@ -42,6 +43,7 @@ def add_entity(
             if key.entity_id == entity.id:
                 changes[key] = (*changes.get(key, ()), *grants)
     _take_seat(holdings, changes, feature)
+    holdings = _counted_in_limits(holdings, feature, now)
     return with_grants(holdings, catalog, changed_grants(holdings, changes, now), now)
 
 
@@ -81,6 +83,23 @@ def _take_seat(holdings: Holdings, changes: dict[BalanceKey, tuple[Grant, ...]],
         raise LimitReached(f"Customer {holdings.customer.id} has no seat of feature {feature.id} left")
     before = tuple(sorted(grants, key=deduction_order))
     changes[key] = with_usage_counted(before, placed(before, Decimal(1)), Decimal(1))
+
+
+def _counted_in_limits(holdings: Holdings, feature: Feature, now: int) -> Holdings:
+    """The holdings with one seat more counted in the customer's usage limits of the feature. Raises LimitReached where
+    one of them is used up.
+    """
+    key = BalanceKey(feature.id)
+    if key not in holdings.balances:
+        return holdings
+    balance = as_of(holdings.balances[key], now)
+    unlimited = any(grant.unlimited for grant in balance.live_grants)
+    counting = [window for window in balance.limits.windows if window.matches(NO_PROPERTIES) and not unlimited]
+    if any(window.room < 1 for window in counting):
+        raise LimitReached(f"The usage limit of feature {feature.id} is used up for customer {holdings.customer.id}")
+    windows = tuple(w._replace(used=w.used + 1) if w in counting else w for w in balance.limits.windows)
+    counted = recomputed(balance._replace(limits=balance.limits._replace(windows=windows)))
+    return replace(holdings, balances={**holdings.balances, key: counted}) if counting else holdings
 
 
 def _give_back_seat(changes: dict[BalanceKey, tuple[Grant, ...]], feature: Feature) -> None:

@@ -17,11 +17,13 @@ A time or a schedule that is asked for goes before the table's. What becomes of 
 | feature | its use | what is left |
 |---|---|---|
 | allocated | moves to the grants that remain (`domain.seats`) | |
-| consumable, of the same plan, or of one that was held in this cycle before | is deducted from the new grants | is theirs |
+| consumable, of the same plan | is deducted from the new grants | is theirs |
 | consumable, of another plan | is deducted where `CarryOver.usages` says so; else the new grants are whole | lapses at the next reset where `CarryOver.balances` says so; else is gone |
 | any | rollovers go over to the new grants, cut to their rule | |
 
-Where a plan that runs ends and none follows, the automatic plan of its group comes back (`returning`).
+A plan that was cut short and is attached again before its grants would have reset goes on where it left off: what was
+used of them is deducted (`left_off`). Where a plan ends and none follows, or a later one only after a gap, the automatic
+plan of its group comes back until then (`returning`).
 """
 
 from __future__ import annotations
@@ -31,8 +33,10 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple
 
+from tollgate.domain.balances import BalanceKey
 from tollgate.domain.customers import Holdings, Subscription
 from tollgate.domain.features import Feature
+from tollgate.domain.grants import Grant
 from tollgate.domain.periods import Interval, Reset
 from tollgate.domain.plans import USAGE_BASED, BasePrice, ItemPrice, Plan, PlanItem
 from tollgate.domain.quantities import ZERO
@@ -144,9 +148,9 @@ class Rivalry(NamedTuple):
     filters: frozenset[tuple[str, str]]
 
     @classmethod
-    def of(cls, held: Subscription) -> Rivalry:
-        """That of a subscription. Without the catalog, a price by use counts as one of a consumable feature."""
-        independent = held.add_on or cost_of(held.price, held.items, {}).one_off
+    def of(cls, held: Subscription, features: Mapping[str, Feature]) -> Rivalry:
+        """That of a subscription."""
+        independent = held.add_on or cost_of(held.price, held.items, features).one_off
         return cls(held.plan_id, held.group, held.entity_id, independent, held.stacks, frozenset(held.filters))
 
     def excludes(self, other: Rivalry) -> bool:
@@ -158,10 +162,10 @@ class Rivalry(NamedTuple):
         return self.group == other.group and (self.group is not None or not (self.stacks or other.stacks))
 
 
-def rivals(holdings: Holdings, one: Rivalry, now: int) -> list[Subscription]:
+def rivals(holdings: Holdings, one: Rivalry, features: Mapping[str, Feature], now: int) -> list[Subscription]:
     """The subscriptions, running or scheduled, that cannot run beside one like this; the running ones first."""
     found = [held for held in holdings.subscriptions.values() if held.status(now) != "expired"]
-    found = [held for held in found if one.excludes(Rivalry.of(held))]
+    found = [held for held in found if one.excludes(Rivalry.of(held, features))]
     return sorted(found, key=lambda held: (held.started_at, held.created_at, held.id))
 
 
@@ -170,20 +174,28 @@ def running(held: Sequence[Subscription], now: int) -> Subscription | None:
     return next((one for one in held if one.status(now) == "active"), None)
 
 
-def held_in_cycle(holdings: Holdings, new: Rivalry, current: Subscription | None, now: int) -> bool:
-    """Whether the customer has held the plan in the cycle that runs, though another has taken its place since: its
-    allowance is not given twice in one cycle."""
-    period = current.period(now) if current else None
-    since = period[0] if period else 0
-    return any(
-        held.plan_id == new.plan_id
-        and held.entity_id == new.entity_id
-        and frozenset(held.filters) == new.filters
-        and held.expires_at is not None
-        and held.started_at <= held.expires_at <= now
-        and (held.started_at >= since or held.expires_at > since)
+def overlaps(held: Subscription, starts_at: int, ends_at: int | None) -> bool:
+    """Whether a subscription runs at any time from `starts_at` to `ends_at` (epoch ms; None: for ever)."""
+    return (held.expires_at is None or held.expires_at > starts_at) and (ends_at is None or held.started_at < ends_at)
+
+
+def left_off(holdings: Holdings, new: Rivalry, starts_at: int, now: int) -> dict[BalanceKey, tuple[Grant, ...]]:
+    """The grants with which a plan that starts then goes on, by balance: those of the customer's last subscription to
+    it, where that was cut short and they would not have reset since. An allowance is not given twice in one period.
+    """
+    before = [
+        held
         for held in holdings.subscriptions.values()
-    )
+        if (held.plan_id, held.entity_id, frozenset(held.filters)) == (new.plan_id, new.entity_id, new.filters)
+        and held.status(now) == "expired"
+        and held.started_at <= (held.expires_at or 0)
+    ]
+    grants: dict[BalanceKey, tuple[Grant, ...]] = {}
+    if before and not new.independent:
+        for key, grant in max(before, key=lambda held: (held.expires_at or 0, held.created_at, held.id)).cut_short:
+            if grant.next_reset_at is None or grant.next_reset_at > starts_at:
+                grants[key] = (*grants.get(key, ()), grant)
+    return grants
 
 
 def had_trial(holdings: Holdings, plan_id: str) -> bool:
@@ -200,45 +212,40 @@ def had_trial(holdings: Holdings, plan_id: str) -> bool:
 # ------------------------------------------------------------------ the automatic plan
 
 
-def returning(before: Holdings, after: Holdings, automatic: Iterable[Plan], now: int) -> list[tuple[Plan, int]]:
+def returning(
+    before: Holdings, after: Holdings, automatic: Iterable[Plan], features: Mapping[str, Feature], now: int
+) -> list[tuple[Plan, int]]:
     """The automatic plans that come back after a change, each with the time (epoch ms) at which it does: where the
-    customer's plan of its group ends and nothing follows. A plan that costs something never comes by itself; nor does
-    an automatic plan follow itself. What ends without having started yet brings nothing back, nor does a gap before a
-    plan that starts later.
+    customer's plan of its group ends, and no other starts at that time.
+
+    A plan that costs something never comes by itself; nor does an automatic plan follow itself. Where none has run
+    until this change, and none is to, nothing comes back.
     """
     found = []
     for plan in automatic:
         if not cost_of(plan.price, plan.items, {}).free:  # any price tells, whatever its feature
             continue
         own = Rivalry(plan.id, plan.group, None, plan.add_on, False, frozenset())
-        held = [s for s in after.subscriptions.values() if own.excludes(Rivalry.of(s))]
-        last = _last(before, held, now)
-        if last is not None and last.plan_id != plan.id and last.expires_at is not None:
-            found.append((plan, max(now, last.expires_at)))
+        held = [s for s in after.subscriptions.values() if own.excludes(Rivalry.of(s, features))]
+        found += [(plan, at) for at in _uncovered(before, held, plan.id, now)]
     return found
 
 
-def _last(before: Holdings, held: Sequence[Subscription], now: int) -> Subscription | None:
-    """Of the rivals `held` after a change, the one that runs or has just ended, where nothing follows; None where it has
-    no end, or where none has run until this change."""
+def _uncovered(before: Holdings, held: Sequence[Subscription], automatic_id: str, now: int) -> list[int]:
+    """When (epoch ms) one of the subscriptions `held` ends that another does not follow, and it is not one to the
+    automatic plan: one that runs or is to start, or one that this change has ended."""
     live = sorted((s for s in held if s.status(now) != "expired"), key=lambda s: s.started_at)
-    if not live or live[0].started_at > now:
-        ended = [
-            s
-            for s in held
-            if s.id in before.subscriptions
-            and before.subscriptions[s.id].status(now) == "active"
-            and s.status(now) == "expired"
-        ]
-        return None if live or not ended else ended[0]
-    last = live[0]
-    for follower in live[1:]:
-        if last.expires_at is None or follower.started_at > last.expires_at:
-            return None
-        last = follower
-    if last.status(now) == "scheduled":
-        return None
-    return last if last.expires_at is not None else None
+    ended = any(
+        s.id in before.subscriptions
+        and before.subscriptions[s.id].status(now) == "active"
+        and s.status(now) == "expired"
+        and s.plan_id != automatic_id
+        for s in held
+    )
+    starts = {s.started_at for s in live}
+    ends = [s.expires_at for s in live if s.plan_id != automatic_id and s.expires_at is not None]
+    nothing_runs = all(start > now for start in starts)
+    return [*([now] if ended and nothing_runs else []), *(end for end in ends if end not in starts)]
 
 
 # ------------------------------------------------------------------ what attaching a plan would be
@@ -267,7 +274,7 @@ def offer_of(holdings: Holdings, plan: Plan, features: Mapping[str, Feature], no
     """What attaching this plan to the customer itself would be at its time `now`."""
     cost = cost_of(plan.price, plan.items, features)
     own = Rivalry(plan.id, plan.group, None, plan.add_on or cost.one_off, False, frozenset())
-    found = rivals(holdings, own, now)
+    found = rivals(holdings, own, features, now)
     mine = [s for s in holdings.subscriptions.values() if s.plan_id == plan.id and s.entity_id is None]
     held = next((s for s in reversed(mine) if s.status(now) != "expired"), None)
     starts = Attaching.PURCHASE if cost.one_off else Attaching.ACTIVATE

@@ -22,12 +22,21 @@ from tollgate.domain.plan_changes import (
     Rivalry,
     cost_of,
     had_trial,
-    held_in_cycle,
     is_downgrade,
+    left_off,
+    overlaps,
     rivals,
     running,
 )
-from tollgate.domain.plan_grants import FRESH, CarryOver, brought_over, granted_by, succeeding
+from tollgate.domain.plan_grants import (
+    FRESH,
+    CarryOver,
+    Succession,
+    brought_over,
+    granted_by,
+    resuming,
+    succeeding,
+)
 from tollgate.domain.plans import PREPAID, FreeTrial, Plan, PlanItem
 from tollgate.domain.quantities import ZERO
 from tollgate.domain.seats import kept_together, placed
@@ -55,6 +64,7 @@ class Terms:
     backdate: bool = False  # `starts_at` may be in the past
     restart: bool = False  # a plan that takes another's place starts a billing cycle of its own
     stacks: bool = False  # it stands beside other plans that have no group
+    gives_way: bool = False  # it ends where the next plan starts that waits already
     cycle: Reset | None = None  # in place of the plan's own
     parent_id: str | None = None
     filters: tuple[tuple[str, str], ...] = ()  # only uses whose properties have these values count
@@ -89,23 +99,30 @@ def attach(
     independent = plan.add_on or cost_of(plan.price, items, catalog.features).one_off
     own = Rivalry(plan.id, plan.group, terms.entity_id, independent, terms.stacks, frozenset(terms.filters))
     _check_overlap(holdings, own, now)
-    same = _same_plan(rivals(holdings, own, now), plan, terms, now)
+    found = rivals(holdings, own, catalog.features, now)
+    same = _same_plan(found, plan, terms, now)
     if same is not None:
         if same.canceled_at is None:
             raise AlreadyAttached(f"Plan {plan.id} is already attached to customer {holdings.customer.id}")
         return uncancel(holdings, catalog, same.id, now)
-    for waiting in rivals(holdings, own, now):
-        if waiting.status(now) == "scheduled":
-            holdings = _taken_back(holdings, catalog, waiting, now)
-    replaced = rivals(holdings, own, now)
-    current = running(replaced, now)
-    starts_at = _starts_at(plan, items, current, catalog, _When(terms, now))
+    when = _When(terms, now)
+    starts_at = _starts_at(plan, items, running(found, now), catalog, when)
+    waiting = [held for held in found if held.status(now) == "scheduled"]
+    gives_way_at = min((w.started_at for w in waiting if terms.gives_way and w.started_at > starts_at), default=None)
+    ends_at = terms.ends_at if gives_way_at is None else gives_way_at
+    for held in waiting:
+        if overlaps(held, starts_at, ends_at):
+            holdings = _taken_back(holdings, catalog, held, now)
+    found = rivals(holdings, own, catalog.features, now)
+    current = running(found, now)
+    starts_at = _starts_at(plan, items, current, catalog, when)
+    replaced = [held for held in found if overlaps(held, starts_at, ends_at)]
     if terms.ends_at is not None and terms.ends_at <= starts_at:
         raise InvalidInput("ends_at", "must be later than the start")
     if terms.ends_at is not None and terms.ends_at <= now and replaced:
         raise InvalidInput("ends_at", "must be in the future, where the plan takes another's place")
-    trial = terms.free_trial if terms.trial_again or not had_trial(holdings, plan.id) else None
-    terms = replace(terms, free_trial=trial)
+    trial_ends_at = _trial_end(holdings, plan, current, terms, starts_at)
+    terms = replace(terms, free_trial=terms.free_trial if trial_ends_at else None)
     subscription = Subscription(
         id=subscription_id,
         plan_id=plan.id,
@@ -122,19 +139,22 @@ def attach(
         price=plan.price,
         cycle=terms.cycle or plan.cycle,
         anchor=starts_at,
-        expires_at=terms.ends_at,
+        canceled_at=None if gives_way_at is None else now,
+        expires_at=ends_at,
         ends_at=terms.ends_at,
-        trial_ends_at=after(starts_at, trial.interval, trial.length) if trial else None,
+        before_change=None if gives_way_at is None else Ending(None, terms.ends_at),
+        trial_ends_at=trial_ends_at,
         parent_id=terms.parent_id,
         filters=tuple(sorted(own.filters)),
         extra=terms.extra,
         stacks=terms.stacks,
     )
     subscription = replace(subscription, anchor=_anchor(subscription, current, catalog, terms, now))
+    earlier = left_off(holdings, own, starts_at, now)
+    handover = _Handover(terms, now, earlier, current)
     if starts_at > now:
-        return _scheduled(holdings, catalog, subscription, now, keeps_overage=terms.keeps_overage)
-    again = held_in_cycle(holdings, own, current, now)
-    return _replacing(holdings, catalog, subscription, replaced, _Handover(terms, now, again, current))
+        return _scheduled(holdings, catalog, subscription, replaced, handover)
+    return _replacing(holdings, catalog, subscription, replaced, handover)
 
 
 def update_quantities(
@@ -179,8 +199,8 @@ def cancel(holdings: Holdings, catalog: Catalog, subscription_id: str, now: int,
         ends_at = period[1]
     ending = Ending(now, sooner(subscription.expires_at, ends_at))
     follows = False
-    for follower in rivals(holdings, Rivalry.of(subscription), now):
-        if follower.id == subscription_id or follower.status(now) != "scheduled":
+    for follower in rivals(holdings, Rivalry.of(subscription, catalog.features), catalog.features, now):
+        if follower.status(now) != "scheduled" or follower.started_at != subscription.expires_at:
             continue
         if cost_of(follower.price, follower.items, catalog.features).free:
             holdings = _moved(holdings, catalog, follower, ending.expires_at or now, now)
@@ -223,8 +243,8 @@ def uncancel(holdings: Holdings, catalog: Catalog, subscription_id: str, now: in
     subscription = _held(holdings, subscription_id, now)
     if subscription.canceled_at is None:
         raise InvalidRequest(f"Subscription {subscription_id} is not canceled")
-    for other in rivals(holdings, Rivalry.of(subscription), now):
-        if other.id != subscription_id and other.status(now) == "scheduled":
+    for other in rivals(holdings, Rivalry.of(subscription, catalog.features), catalog.features, now):
+        if other.status(now) == "scheduled" and overlaps(other, subscription.started_at, subscription.ends_at):
             holdings = _taken_back(holdings, catalog, other, now)
     goes_on = replace(
         holdings.subscriptions[subscription_id], canceled_at=None, expires_at=subscription.ends_at, before_change=None
@@ -322,6 +342,21 @@ def _starts_at(
     return sooner(current.expires_at, period[1]) if waits and period else now
 
 
+def _trial_end(
+    holdings: Holdings, plan: Plan, current: Subscription | None, terms: Terms, starts_at: int
+) -> int | None:
+    """When the trial of a plan that starts then ends (epoch ms); None: it has none. One that runs goes on where the same
+    plan is attached with other quantities or items."""
+    trial = terms.free_trial
+    if trial is None:
+        return None
+    if terms.trial_again or not had_trial(holdings, plan.id):
+        return after(starts_at, trial.interval, trial.length)
+    if current is not None and current.plan_id == plan.id and current.trialing(starts_at):
+        return current.trial_ends_at
+    return None
+
+
 def _anchor(subscription: Subscription, current: Subscription | None, catalog: Catalog, terms: Terms, now: int) -> int:
     """What the plan's cycles are counted from: as asked, else what those of the running plan are, if it goes on from
     there with the same cycle, else its start.
@@ -346,32 +381,42 @@ def _goes_on(
     return not was_free or cost_of(subscription.price, subscription.items, catalog.features).free
 
 
-def _scheduled(
-    holdings: Holdings, catalog: Catalog, subscription: Subscription, now: int, *, keeps_overage: bool
-) -> Holdings:
-    """The holdings with a subscription that starts later; what runs until then ends when it does."""
-    at = subscription.started_at
-    for held in rivals(holdings, Rivalry.of(subscription), now):
-        ending = Ending(held.canceled_at, held.expires_at)
-        ended = replace(
-            held, canceled_at=held.canceled_at or now, expires_at=sooner(held.expires_at, at), before_change=ending
-        )
-        holdings = _with_subscription(holdings, catalog, ended, now)
-    changes = grants_of(holdings, now)
-    granted = granted_by(subscription, holdings.entities.values(), catalog, now, keeps_overage)
-    for key, grants in granted.items():
-        changes[key] = (*changes.get(key, ()), *grants)
-    return _with(holdings, catalog, {**holdings.subscriptions, subscription.id: subscription}, changes, now)
-
-
 class _Handover(NamedTuple):
-    """How a plan takes another's place now. `again`: the customer has held it in this cycle before. `current`: the
-    subscription that ran."""
+    """How a plan takes the place of others. `earlier`: the grants with which it goes on where it left off; `current`: the
+    subscription that runs."""
 
     terms: Terms
     now: int
-    again: bool
+    earlier: Mapping[BalanceKey, tuple[Grant, ...]]
     current: Subscription | None
+
+
+def _granted(
+    holdings: Holdings, catalog: Catalog, subscription: Subscription, handover: _Handover
+) -> dict[BalanceKey, tuple[Grant, ...]]:
+    """What a new subscription grants, by balance, with what was used of it before it was cut short."""
+    terms, now, earlier, _ = handover
+    granted = granted_by(subscription, holdings.entities.values(), catalog, now, terms.keeps_overage)
+    return {key: resuming(new, earlier[key]) if key in earlier else new for key, new in granted.items()}
+
+
+def _scheduled(
+    holdings: Holdings,
+    catalog: Catalog,
+    subscription: Subscription,
+    replaced: list[Subscription],
+    handover: _Handover,
+) -> Holdings:
+    """The holdings with a subscription that starts later; what runs then ends when it does."""
+    at, now = subscription.started_at, handover.now
+    for held in replaced:
+        ending = Ending(held.canceled_at, held.expires_at)
+        ended = replace(held, canceled_at=held.canceled_at or now, expires_at=at, before_change=ending)
+        holdings = _with_subscription(holdings, catalog, ended, now)
+    changes = grants_of(holdings, now)
+    for key, grants in _granted(holdings, catalog, subscription, handover).items():
+        changes[key] = (*changes.get(key, ()), *grants)
+    return _with(holdings, catalog, {**holdings.subscriptions, subscription.id: subscription}, changes, now)
 
 
 def _replacing(
@@ -382,13 +427,13 @@ def _replacing(
     handover: _Handover,
 ) -> Holdings:
     """The holdings with a subscription that runs, in the place of those that it replaces."""
-    terms, now, again, current = handover
+    terms, now, _, current = handover
     carry = terms.carry_over or FRESH
     end = max((old.started_at for old in replaced), default=now)
     end = subscription.started_at if end < subscription.started_at else now
     gone = {old.id for old in replaced}
-    granted = granted_by(subscription, holdings.entities.values(), catalog, now, terms.keeps_overage)
-    takes_all = again or any(old.plan_id == subscription.plan_id for old in replaced)
+    granted = _granted(holdings, catalog, subscription, handover)
+    takes_all = any(old.plan_id == subscription.plan_id for old in replaced)
     keeps_anchor = _goes_on(subscription, current, catalog, terms, now)
     period = current.period(now) if current else None
     changes = grants_of(holdings, now)
@@ -400,22 +445,39 @@ def _replacing(
         new = granted.get(key, ())
         feature = catalog.feature(key.feature_id)
         if old and not feature.type.is_flag and feature.consumable:
-            heirs[key] = {grant.id: (None, None) for grant in old}
+            succession = Succession(new, {grant.id: (None, None) for grant in old})
             if new:
                 takes_usage = takes_all or carry.deducts(key.feature_id)
-                new, heirs[key] = succeeding(old, new, takes_usage=takes_usage, keeps_anchor=keeps_anchor)
+                succession = succeeding(old, new, takes_usage=takes_usage, keeps_anchor=keeps_anchor)
             if carry.brings(key.feature_id) and not takes_all:
-                new = brought_over(old, new, subscription, period[1] if period else None)
+                holds = as_of(holdings.balances[key], now).holds
+                succession = brought_over(old, succession, holds, subscription, period[1] if period else None)
+            new, heirs[key] = succession
         changes[key] = (*kept, *new) if feature.consumable else kept_together(held, (*kept, *new))
     ended = {
         old.id: replace(
-            old, canceled_at=old.canceled_at or now, expires_at=sooner(old.expires_at, end), before_change=None
+            old,
+            canceled_at=old.canceled_at or now,
+            expires_at=sooner(old.expires_at, end),
+            before_change=None,
+            cut_short=() if takes_all else _cut_short(holdings, old, now),
         )
         for old in replaced
     }
     holdings = _with_heirs(holdings, heirs, now)
     subscriptions = {**holdings.subscriptions, **ended, subscription.id: subscription}
     return _with(holdings, catalog, subscriptions, changes, now)
+
+
+def _cut_short(holdings: Holdings, subscription: Subscription, now: int) -> tuple[tuple[BalanceKey, Grant], ...]:
+    """The consumable grants of a subscription that have been used, as they are now that it ends before its time."""
+    return tuple(
+        (key, grant._replace(rollovers=(), price=None))
+        for key, balance in sorted(holdings.balances.items())
+        if not balance.flag and not balance.allocated
+        for grant in as_of(balance, now).grants
+        if grant.subscription_id == subscription.id and (grant.used or grant.used_elsewhere or grant.meters)
+    )
 
 
 def _with_heirs(holdings: Holdings, heirs: Mapping[BalanceKey, Mapping[str, Heir]], now: int) -> Holdings:
@@ -431,15 +493,28 @@ def _with_heirs(holdings: Holdings, heirs: Mapping[BalanceKey, Mapping[str, Heir
 
 def _taken_back(holdings: Holdings, catalog: Catalog, scheduled: Subscription, now: int) -> Holdings:
     """The holdings without a plan that has not started: it never does, and what it was to replace ends, or goes on, as
-    before it was scheduled."""
+    before it was scheduled: until the next plan that waits."""
     holdings = _with_subscription(
         holdings, catalog, replace(scheduled, canceled_at=now, expires_at=now, before_change=None), now
     )
-    for other in rivals(holdings, Rivalry.of(scheduled), now):
-        if other.id != scheduled.id and other.before_change is not None:
-            canceled_at, expires_at = other.before_change
-            restored = replace(other, canceled_at=canceled_at, expires_at=expires_at, before_change=None)
-            holdings = _with_subscription(holdings, catalog, restored, now)
+    found = rivals(holdings, Rivalry.of(scheduled, catalog.features), catalog.features, now)
+    for other in found:
+        if other.expires_at != scheduled.started_at or other.before_change is None:
+            continue
+        restored = replace(
+            other,
+            canceled_at=other.before_change.canceled_at,
+            expires_at=other.before_change.expires_at,
+            before_change=None,
+        )
+        for waiting in found:
+            if waiting.id == other.id or not overlaps(waiting, restored.started_at, restored.expires_at):
+                continue
+            if waiting.plan_id == other.plan_id:
+                holdings = _taken_back(holdings, catalog, waiting, now)
+            else:
+                restored = replace(other, expires_at=min(waiting.started_at, restored.expires_at or waiting.started_at))
+        holdings = _with_subscription(holdings, catalog, restored, now)
     return holdings
 
 
@@ -466,6 +541,9 @@ def _moved(holdings: Holdings, catalog: Catalog, scheduled: Subscription, at: in
 def _with_subscription(holdings: Holdings, catalog: Catalog, subscription: Subscription, now: int) -> Holdings:
     """The holdings with this state of a subscription, its grants ending with it, and what is held of them too."""
     ended = subscription.status(now) == "expired"
+    before = holdings.subscriptions.get(subscription.id)
+    if ended and before and before.status(now) == "active":
+        subscription = replace(subscription, cut_short=_cut_short(holdings, subscription, now))
     changes = {}
     heirs: dict[BalanceKey, dict[str, Heir]] = {}
     for key, grants in grants_of(holdings, now).items():

@@ -298,9 +298,9 @@ class Customers:
     ) -> Holdings:
         """The holdings after a change, with the automatic plans that come back where a plan now ends."""
         catalog = self._catalogs.catalog(env)
-        for plan, starts_at in returning(before, after, automatic, at):
+        for plan, starts_at in returning(before, after, automatic, catalog.features, at):
             self._catalogs.mark_used(env, plan)
-            terms = Terms(starts_at=starts_at, keeps_overage=self._defaults.keeps_overage)
+            terms = Terms(starts_at=starts_at, gives_way=True, keeps_overage=self._defaults.keeps_overage)
             after = attach(after, plan, catalog, new_id("sub"), at, terms)
         return with_use_kept(before, after, catalog, at)
 

@@ -118,7 +118,7 @@ def decode_balance(item: Item) -> StoredBalance:
     marks = item["marks"]["SS"] if "marks" in item else ()
     balance = Balance(
         BalanceKey(feature_id, entity_id),
-        tuple(_grant(grant) for grant in loads(item["rows"]["S"])),
+        tuple(grant_of(grant) for grant in loads(item["rows"]["S"])),
         Decimal(item["headroom"]["N"]),
         Decimal(item["ceiling"]["N"]),
         Decimal(item["spent"]["N"]),
@@ -153,7 +153,7 @@ def state_values(balance: Balance) -> dict[str, AttributeValueTypeDef | None]:
         "ceiling": {"N": str(balance.ceiling)},
         "spent": {"N": str(balance.spent)},
         "fresh_until": {"N": str(balance.fresh_until)},
-        "rows": {"S": dumps([_grant_json(grant) for grant in balance.grants])},
+        "rows": {"S": dumps([grant_json(grant) for grant in balance.grants])},
         "flag": {"BOOL": True} if balance.flag else None,
         "limits": {"S": dumps(_limits_json(balance.limits))} if balance.limits != NO_LIMITS else None,
         "before": {"SS": sorted(balance.paid_first)} if balance.paid_first else None,
@@ -186,7 +186,7 @@ def _bytes(value: Any) -> bytes:
     return bytes(value)
 
 
-def _grant_json(grant: Grant) -> dict[str, Any]:
+def grant_json(grant: Grant) -> dict[str, Any]:
     """A grant as JSON, without empty fields: an item of up to one kilobyte is written with one write unit."""
     return present(
         {
@@ -220,7 +220,7 @@ def _grant_json(grant: Grant) -> dict[str, Any]:
     )
 
 
-def _grant(data: dict[str, Any]) -> Grant:
+def grant_of(data: dict[str, Any]) -> Grant:
     get = data.get
     every, rule = get("every"), get("rollover")
     grant = Grant(
