@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tollgate import runtime
+from tollgate.domain.errors import BadKeyReason
 
 _api_keys = runtime.api_keys()
 
@@ -12,15 +13,26 @@ _BEARER = "bearer "
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    """A simple response (payload format 2.0): the key's environment, scope and id for the functions, or a refusal."""
+    """A simple response (payload format 2.0) with what the functions are to know: the key's environment, scope and id; or
+    why there is no caller.
+
+    API Gateway would answer a refusal with a 403 in a body of its own. So it is the function that refuses, with the
+    status, code and body that clients of its dialect know.
+    """
     cached = event["identitySource"] != [event.get("routeKey")]  # by API Gateway, under the key
-    key = (_api_keys.find if cached else _api_keys.remembered)(_presented(event))
-    if key is None:
-        return {"isAuthorized": False}
-    return {
-        "isAuthorized": True,
-        "context": {"environment": key.environment.value, "scope": key.scope.value, "key_id": key.id},
-    }
+    text = _presented(event)
+    key = (_api_keys.find if cached else _api_keys.remembered)(text)
+    if key is not None:
+        known = {"environment": key.environment.value, "scope": key.scope.value, "key_id": key.id}
+        return {"isAuthorized": True, "context": known}
+    return {"isAuthorized": True, "context": {"refused": _reason(event, text).value}}
+
+
+def _reason(event: dict[str, Any], text: str) -> BadKeyReason:
+    if text:
+        return BadKeyReason.UNKNOWN
+    sent = {name.lower() for name, value in event["headers"].items() if value.strip()}
+    return BadKeyReason.MALFORMED if sent & {"authorization", "x-api-key"} else BadKeyReason.MISSING
 
 
 def _presented(event: dict[str, Any]) -> str:

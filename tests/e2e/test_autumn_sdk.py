@@ -186,9 +186,11 @@ class TestKeys:
     def post(self, http: httpx.Client, key: str | None, name: str, body: Any) -> httpx.Response:
         return http.post(f"/v1/{name}", json=body, headers={"authorization": f"Bearer {key}"} if key else {})
 
-    def test_no_key_is_401_and_a_wrong_one_403(self, http: httpx.Client) -> None:
+    def test_no_key_and_a_wrong_one_are_401(self, http: httpx.Client) -> None:
         assert self.post(http, None, "check", {}).status_code == 401
-        assert self.post(http, "am_sk_test_wrong", "check", {}).status_code == 403
+        for name in ("check", "track", "features.list"):
+            refused = self.post(http, "am_sk_test_wrong", name, {})
+            assert (refused.status_code, refused.json()["code"]) == (401, "invalid_secret_key")
 
     def test_a_publishable_key_checks_and_nothing_else(self, http: httpx.Client, stack: Stack, customer: str) -> None:
         key, body = stack.publishable_key, {"customer_id": customer, "feature_id": "messages"}
@@ -217,7 +219,7 @@ class TestKeys:
         revoked = self.post(http, stack.secret_key, "keys.revoke", {"key_id": second["id"]})
         assert revoked.json() == {"success": True}
         assert self.post(http, created["key"], "features.list", {}).status_code == 200
-        assert self.post(http, second["key"], "features.list", {}).status_code == 403
+        assert self.post(http, second["key"], "features.list", {}).status_code == 401
 
 
 def test_what_is_not_served_is_404_in_autumns_shape(stack: Stack) -> None:

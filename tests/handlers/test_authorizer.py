@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from tests.handlers.conftest import Here
+from tests.http_events import http_event
 from tests.service import NOW
 from tollgate.domain.api_keys import Scope
 from tollgate.domain.environments import Environment
+from tollgate.exact_json import loads
 
 
 def ask(here: Here, headers: dict[str, str]) -> dict[str, Any]:
@@ -34,7 +36,7 @@ def test_a_key_tells_its_environment_and_scope(here: Here, environment: Environm
         {"x-api-key": "abc", "authorization": f"Bearer {text}"},
     )
     for headers in refused:  # the answer is cached under the first: the second may have no say in it
-        assert ask(here, headers) == {"isAuthorized": False}
+        assert "environment" not in ask(here, headers)["context"]
     for headers in (
         {"Authorization": f"Bearer {text}"},
         {"X-Api-Key": text},
@@ -44,21 +46,57 @@ def test_a_key_tells_its_environment_and_scope(here: Here, environment: Environm
     ):
         assert ask(here, headers) == expected
     here.service.api_keys.revoke(environment, key.id)
-    assert ask(here, {"x-api-key": text}) == {"isAuthorized": False}
+    assert ask(here, {"x-api-key": text}) == refused_as("unknown")
+
+
+def refused_as(reason: str) -> dict[str, Any]:
+    """Nobody: the function refuses, in its dialect's words."""
+    return {"isAuthorized": True, "context": {"refused": reason}}
 
 
 @pytest.mark.parametrize(
-    "headers",
+    ("headers", "reason"),
     [
-        {},
-        {"authorization": ""},
-        {"authorization": "Bearer "},
-        {"authorization": "Bearer am_sk_test_nope"},
-        {"authorization": "Basic am_sk_test_nope"},
-        {"x-api-key": "x" * 9000},
-        {"x-api-key": "caf\u00e9"},
+        ({}, "missing"),
+        ({"authorization": ""}, "missing"),
+        ({"authorization": "Bearer "}, "malformed"),
+        ({"authorization": "Bearer am_sk_test_nope"}, "unknown"),
+        ({"authorization": "Basic am_sk_test_nope"}, "malformed"),
+        ({"x-api-key": "x" * 9000}, "unknown"),
+        ({"x-api-key": "caf\u00e9"}, "unknown"),
     ],
     ids=str,
 )
-def test_anything_else_is_refused(here: Here, headers: dict[str, str]) -> None:
-    assert ask(here, headers) == {"isAuthorized": False}
+def test_anything_else_is_nobody(here: Here, headers: dict[str, str], reason: str) -> None:
+    assert ask(here, headers) == refused_as(reason)
+
+
+@pytest.mark.parametrize(
+    ("function", "route", "headers", "answers"),
+    [
+        (
+            "manage",
+            "POST /v1/features.list",
+            {},
+            [{"code": code, "env": None} for code in ("no_secret_key", "invalid_request", "invalid_secret_key")],
+        ),
+        ("check", "POST /v1/check", {}, [{"code": "no_secret_key"}, {"code": "invalid_request"}, {"env": None}]),
+        ("track", "POST /v1/track", {}, [{"code": "no_secret_key"}, {"code": "invalid_request"}, {"env": None}]),
+        ("metric_access", "GET /api/metric_access/", {}, [{"title": "authentication_failed"}] * 3),
+        (
+            "entitlements",
+            "GET /v1/features/x",
+            {"x-api-key": "x"},
+            [{"code": "unauthorized", "http_status_code": 401}] * 3,
+        ),
+    ],
+)
+def test_nobody_is_refused_in_the_dialects_words(
+    here: Here, function: str, route: str, headers: dict[str, str], answers: list[dict[str, Any]]
+) -> None:
+    for reason, expected in zip(("missing", "malformed", "unknown"), answers, strict=True):
+        event = http_event(route, {}, headers=headers)
+        event["requestContext"]["authorizer"] = {"lambda": {"refused": reason}}
+        answer = here.handlers[function](event, None)
+        assert answer["statusCode"] == 401
+        assert expected.items() <= loads(answer["body"]).items()

@@ -18,13 +18,13 @@ def _none(_: str) -> Answer | None:
 class Dialect(NamedTuple):
     """How one API words what goes wrong, and what it takes.
 
-    `error_answer` makes the API's answer of a domain error. `internal_error` makes the answer where the code itself
-    failed; it gets None where the environment is not known yet. A body of more than `max_body_bytes` is refused.
+    `error_answer` makes the API's answer of a domain error, `internal_error` that where the code itself failed; both get
+    None where the environment is not known. A body of more than `max_body_bytes` is refused.
     `bad_body` gets the path of a request whose body could not be read, and may return an answer of its own in place of
     `error_answer`'s.
     """
 
-    error_answer: Callable[[TollgateError, Environment], Answer]
+    error_answer: Callable[[TollgateError, Environment | None], Answer]
     internal_error: Callable[[Environment | None], Answer]
     max_body_bytes: int = MAX_BODY_BYTES
     bad_body: Callable[[str], Answer | None] = _none
@@ -48,7 +48,6 @@ def handle(
         env = caller.environment
         answer = _answer(event, dialect, route, caller, clock())
     except TollgateError as error:
-        assert env is not None  # raised after the caller was known
         answer = dialect.error_answer(error, env)
         if answer.status == 503:
             answer = answer._replace(headers={"retry-after": "1"})

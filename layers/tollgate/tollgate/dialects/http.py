@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 
 from tollgate.domain.api_keys import Caller, Scope
 from tollgate.domain.environments import CustomerRef, Environment
-from tollgate.domain.errors import InvalidInput
+from tollgate.domain.errors import BadKey, BadKeyReason, InvalidInput
 from tollgate.exact_json import dumps, loads
 
 MAX_BODY_BYTES = 256 * 1024
@@ -56,8 +56,12 @@ NO_CONTENT = Answer(None, 204)
 
 
 def caller_of(event: Mapping[str, Any]) -> Caller:
-    """The caller that the authorizer found. Raises KeyError behind no authorizer: such a function must not answer."""
+    """The caller that the authorizer found. Raises BadKey where it found none, and KeyError behind no authorizer: such a
+    function must not answer.
+    """
     found = event["requestContext"]["authorizer"]["lambda"]
+    if "refused" in found:
+        raise BadKey(BadKeyReason(found["refused"]))
     return Caller(Environment(found["environment"]), Scope(found["scope"]), found["key_id"])
 
 

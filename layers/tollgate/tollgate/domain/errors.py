@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 
 class TollgateError(Exception):
     """Base of every error that a caller is told about. Where one is raised nothing was changed, except for
@@ -74,6 +76,29 @@ class AlreadyAttached(InvalidRequest):
 
 class LimitReached(TollgateError):
     """The plan sells no more of what was to be made: an entity takes up a seat."""
+
+
+class BadKey(TollgateError):
+    """The request has no key, no valid header for one, or a key that is unknown or revoked. `reason` says which."""
+
+    def __init__(self, reason: BadKeyReason) -> None:
+        super().__init__(_BAD_KEYS[reason])
+        self.reason = reason
+
+
+class BadKeyReason(StrEnum):
+    """Why a request has no caller."""
+
+    MISSING = "missing"
+    MALFORMED = "malformed"
+    UNKNOWN = "unknown"
+
+
+_BAD_KEYS = {
+    BadKeyReason.MISSING: "No API key was sent: send `Authorization: Bearer <key>` or `x-api-key: <key>`",
+    BadKeyReason.MALFORMED: "The Authorization header must be `Bearer <key>`",
+    BadKeyReason.UNKNOWN: "The API key is unknown, or was revoked",
+}
 
 
 class Forbidden(TollgateError):

@@ -31,6 +31,12 @@ _TABLE: dict[type[TollgateError], tuple[int, str]] = {
     errors.OutcomeUnknown: (503, "service_unavailable"),
 }
 
+_BAD_KEYS = {
+    errors.BadKeyReason.MISSING: "no_secret_key",
+    errors.BadKeyReason.MALFORMED: "invalid_request",
+    errors.BadKeyReason.UNKNOWN: "invalid_secret_key",
+}
+
 _CODES: dict[tuple[type[TollgateError], str], str] = {
     (errors.NotFound, "balance"): "invalid_request",
     (errors.NotFound, "subscription"): "invalid_request",
@@ -57,13 +63,15 @@ _TYPE_RULES = {
 }
 
 
-def error_answer(error: TollgateError, env: Environment) -> Answer:
+def error_answer(error: TollgateError, env: Environment | None) -> Answer:
     """A domain error as Autumn answers it: its status, and `{message, code, env}`."""
+    if isinstance(error, errors.BadKey):
+        return Answer({"message": str(error), "code": _BAD_KEYS[error.reason], "env": None}, 401)
     status, code = _TABLE[type(error)]
     kind = getattr(error, "kind", "")
     code = _CODES.get((type(error), kind)) or code.format(kind=kind)
     status = _STATUSES.get((type(error), kind), status)
-    return Answer({"message": str(error), "code": code, "env": env.value}, status)
+    return Answer({"message": str(error), "code": code, "env": env and env.value}, status)
 
 
 def internal_error(env: Environment | None) -> Answer:

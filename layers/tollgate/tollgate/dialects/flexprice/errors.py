@@ -23,6 +23,7 @@ _TABLE: dict[type[TollgateError], tuple[int, str]] = {
     errors.LimitReached: (400, "invalid_operation"),
     errors.UsageLimitExceeded: (400, "invalid_operation"),
     errors.Conflict: (400, "invalid_operation"),
+    errors.BadKey: (401, "unauthorized"),
     errors.Forbidden: (403, "permission_denied"),
     errors.NotFound: (404, "not_found"),
     errors.AlreadyExists: (409, "already_exists"),
@@ -34,7 +35,7 @@ _TABLE: dict[type[TollgateError], tuple[int, str]] = {
 }
 
 
-def error_answer(error: TollgateError, _: Environment) -> Answer:
+def error_answer(error: TollgateError, _: Environment | None) -> Answer:
     """A domain error as Flexprice answers it: its status, and `{code, message, http_status_code, details}`."""
     status, code = _TABLE[type(error)]
     return Answer(_body(code, str(error), status), status)

@@ -59,6 +59,7 @@ _TABLE: dict[type[TollgateError], tuple[int, str, str]] = {
     errors.LimitReached: (400, CLIENT, "invalid"),
     errors.AlreadyExists: (400, CLIENT, "duplicate_resource"),
     errors.Conflict: (400, CLIENT, "conflict"),
+    errors.BadKey: (401, CLIENT, "authentication_failed"),
     errors.Forbidden: (403, CLIENT, "permission_denied"),
     errors.NotFound: (404, CLIENT, "not_found"),
     errors.DuplicateRequest: (409, CLIENT, "duplicate_request"),
@@ -71,7 +72,7 @@ _TABLE: dict[type[TollgateError], tuple[int, str, str]] = {
 }
 
 
-def error_answer(error: TollgateError, _: Environment) -> Answer:
+def error_answer(error: TollgateError, _: Environment | None) -> Answer:
     """A domain error as Lotus answers it: its status, and `{type, detail, title}`."""
     if isinstance(error, Invalid):
         return _validation(error.problems)
