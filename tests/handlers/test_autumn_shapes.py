@@ -380,7 +380,8 @@ class TestCustomers:
         used = shop.customer(monthly(5, price=PER_USE))
         once = shop.customer(monthly(5), price={"amount": 10, "interval": "one_off"})
         for customer, has in ((free, False), (paid, True), (used, True), (once, False)):
-            (held,) = shop.shown(customer)["subscriptions"]
+            shown = shop.shown(customer, V20 if customer == once else V21)  # later, it is a purchase
+            (held,) = shown["subscriptions"]
             assert [held["current_period_start"] is not None, held["current_period_end"] is not None] == [has, has]
             (product,) = shop.shown(customer, V12)["products"]
             assert (product["current_period_end"] is not None) == has
@@ -446,6 +447,36 @@ class TestCustomers:
         assert (asked["invoices"], asked["payment_method"]) == ([], None)
         body = {"customer_id": customer, "entity_id": "e1", "expand": ["invoices"]}
         assert version == V12 or shop.call("entities.get", body, version)["invoices"] == []
+
+    def test_what_is_paid_once_is_a_purchase_and_up_to_2_0_a_subscription(self, shop: Shop) -> None:
+        once = {"amount": 5, "interval": "one_off"}
+        main, pack = shop.plan(monthly(10), price={"amount": 20, "interval": "month"}), shop.plan(calls(50), price=once)
+        customer = shop.customer()
+        shop.attach(customer, main)
+        shop.attach(customer, pack)
+        new = shop.shown(customer, expand=["subscriptions.plan"])
+        (subscription,), (purchase,) = new["subscriptions"], new["purchases"]
+        assert subscription["plan_id"] == main
+        expected = {"plan_id": pack, "expires_at": None, "quantity": 1, "scope": "customer"}
+        assert expected.items() <= purchase.items()
+        assert (purchase["plan"]["id"], set(purchase) - set(expected)) == (pack, {"started_at", "plan"})
+        assert [held["plan_id"] for held in shop.shown(customer, V20)["subscriptions"]] == [main, pack]
+        assert [product["id"] for product in shop.shown(customer, V12)["products"]] == [main, pack]
+        listed = {name: shop.call(f"{name}.list", {"customer_id": customer}) for name in ("subscriptions", "purchases")}
+        assert [held["plan_id"] for held in listed["subscriptions"]["list"]] == [main]
+        (of_list,) = listed["purchases"]["list"]
+        more = {"id", "status", "customer_id", "entity_id", "created_at"}
+        assert (of_list["plan_id"], of_list["status"], set(of_list) - set(purchase)) == (pack, "active", more)
+
+    @pytest.mark.parametrize("version", [V12, V20, V21])
+    def test_trials_that_were_given_are_told(self, shop: Shop, version: str) -> None:
+        trial = {"duration_length": 7, "duration_type": "day"}
+        customer, pro = shop.customer(), shop.plan(monthly(10), free_trial=trial)
+        assert shop.shown(customer, version, expand=["trials_used"])["trials_used"] == []
+        shop.attach(customer, pro)
+        used = [{"plan_id": pro, "customer_id": customer, "fingerprint": None}]
+        assert shop.shown(customer, version, expand=["trials_used"])["trials_used"] == used
+        assert "trials_used" not in shop.shown(customer, version)
 
 
 class TestPlans:

@@ -198,15 +198,21 @@ def left_off(holdings: Holdings, new: Rivalry, starts_at: int, now: int) -> dict
     return grants
 
 
-def had_trial(holdings: Holdings, plan_id: str) -> bool:
-    """Whether a trial of this plan has been given to the customer or one of its entities: there is one for each plan.
-    One that was taken back before it began does not count."""
-    return any(
-        held.plan_id == plan_id
-        and held.trial_ends_at is not None
-        and (held.expires_at is None or held.expires_at >= held.started_at)
+def trials_used(holdings: Holdings) -> list[str]:
+    """The ids of the plans of which the customer or one of its entities has had a trial, the first had first. One that
+    was taken back before it began does not count.
+    """
+    trials = [
+        held
         for held in holdings.subscriptions.values()
-    )
+        if held.trial_ends_at is not None and (held.expires_at is None or held.expires_at >= held.started_at)
+    ]
+    return list(dict.fromkeys(held.plan_id for held in sorted(trials, key=lambda held: (held.started_at, held.id))))
+
+
+def had_trial(holdings: Holdings, plan_id: str) -> bool:
+    """Whether a trial of this plan has been given: there is one for each plan."""
+    return plan_id in trials_used(holdings)
 
 
 # ------------------------------------------------------------------ the automatic plan

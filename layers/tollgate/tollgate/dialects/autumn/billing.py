@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from tollgate.dialects.autumn.catalog import FreeTrialParams, PlanItemParams
-from tollgate.dialects.autumn.cursors import PageRequest, each_customer
-from tollgate.dialects.autumn.customers import page_json, subscription_json
+from tollgate.dialects.autumn.cursors import Page, PageRequest, each_customer
+from tollgate.dialects.autumn.customers import is_purchase, page_json, purchase_json, subscription_json
 from tollgate.dialects.autumn.fields import Cursor, Id, Number, Params, Start, Text, Time, Whole
 from tollgate.dialects.http import Answer, Request
 from tollgate.domain.customers import Holdings, Subscription
@@ -92,7 +92,7 @@ class UpdateParams(Params):
 
 
 class ListSubscriptionsParams(Params):
-    """The body of `subscriptions.list`."""
+    """The body of `subscriptions.list` and `purchases.list`."""
 
     customer_id: Id | None = None
     entity_id: Id | None = None
@@ -199,10 +199,30 @@ def update(customers: Customers, request: Request) -> Answer:
     )
 
 
-def list_subscriptions(customers: Customers, request: Request) -> Answer:
+def list_subscriptions(catalogs: Catalogs, customers: Customers, request: Request) -> Answer:
     """`subscriptions.list`: a page of one customer's subscriptions or of all; active and scheduled ones unless told."""
+    page = _page(catalogs, customers, request, purchases=False)
+    return Answer(page_json(page, lambda item: subscription_json(item[1], item[0].time(request.now)) | _listed(*item)))
+
+
+def list_purchases(catalogs: Catalogs, customers: Customers, request: Request) -> Answer:
+    """`purchases.list`: the same of plans that are paid once."""
+    page = _page(catalogs, customers, request, purchases=True)
+
+    def shown(holdings: Holdings, s: Subscription) -> dict[str, Any]:
+        own = {"id": s.id, "status": s.status(holdings.time(request.now))}
+        return purchase_json(s) | own | _listed(holdings, s)
+
+    return Answer(page_json(page, lambda item: shown(*item)))
+
+
+def _page(
+    catalogs: Catalogs, customers: Customers, request: Request, *, purchases: bool
+) -> Page[tuple[Holdings, Subscription]]:
     params = ListSubscriptionsParams.of(request.body)
     statuses = params.statuses or ["active", "scheduled"]
+    env = request.caller.environment
+    catalog = catalogs.catalog(env)
 
     def found(holdings: Holdings) -> Iterator[tuple[str, tuple[Holdings, Subscription]]]:
         at = holdings.time(request.now)
@@ -210,16 +230,14 @@ def list_subscriptions(customers: Customers, request: Request) -> Answer:
         for s in sorted(held, key=lambda s: f"{s.created_at:014d}#{s.id}"):
             if params.entity_id is not None and s.entity_id != params.entity_id:
                 continue
+            if is_purchase(s, catalog) is not purchases:
+                continue
             if s.status(at) in statuses and params.plan_id in (None, s.plan_id):
                 yield f"{s.created_at:014d}#{s.id}", (holdings, s)
 
-    env = request.caller.environment
-    page = each_customer(
-        customers, env, PageRequest(params.customer_id, params.start_cursor, params.limit or 50), found
-    )
-    return Answer(page_json(page, lambda item: _listed_json(*item, request.now)))
+    asked = PageRequest(params.customer_id, params.start_cursor, params.limit or 50)
+    return each_customer(customers, env, asked, found)
 
 
-def _listed_json(holdings: Holdings, s: Subscription, now: int) -> dict[str, Any]:
-    own = {"customer_id": holdings.customer.id, "entity_id": s.entity_id, "created_at": s.created_at}
-    return subscription_json(s, holdings.time(now)) | own
+def _listed(holdings: Holdings, s: Subscription) -> dict[str, Any]:
+    return {"customer_id": holdings.customer.id, "entity_id": s.entity_id, "created_at": s.created_at}

@@ -24,7 +24,7 @@ from tollgate.domain.customers import Customer, Entity, Holdings, Subscription
 from tollgate.domain.environments import Environment
 from tollgate.domain.errors import InvalidInput
 from tollgate.domain.features import Catalog
-from tollgate.domain.plan_changes import cost_of
+from tollgate.domain.plan_changes import cost_of, trials_used
 from tollgate.domain.plans import Plan
 from tollgate.domain.waiting_shares import with_waiting_shares
 from tollgate.usecases.catalog import Catalogs
@@ -36,7 +36,6 @@ _LATEST = 10**15 - 1  # epoch ms: later than any time
 NOT_KEPT: dict[str, Any] = {
     "invoices": [],
     "invoice_previews": [],
-    "trials_used": [],
     "rewards": {"discounts": []},
     "referrals": [],
     "referred_by": [],
@@ -386,11 +385,19 @@ def customer_json(holdings: Holdings, view: CustomerView) -> dict[str, Any]:
         **_held_json(holdings, "", with_waiting_shares(holdings, balances, view.catalog, at), at, view),
         "licenses": [],
         **{name: empty for name, empty in NOT_KEPT.items() if name in view.expand},
+        **({"trials_used": _trials_json(holdings)} if "trials_used" in view.expand else {}),
     }
     if "entities" in view.expand:
         entities = sorted(holdings.entities.values(), key=lambda entity: entity.id)
         shown["entities"] = [_plain_entity_json(holdings, entity, view.env) for entity in entities]
     return shown
+
+
+def _trials_json(holdings: Holdings) -> list[dict[str, Any]]:
+    customer = holdings.customer
+    return [
+        {"plan_id": id, "customer_id": customer.id, "fingerprint": customer.fingerprint} for id in trials_used(holdings)
+    ]
 
 
 def entity_json(holdings: Holdings, entity: Entity, view: CustomerView) -> dict[str, Any]:
@@ -421,6 +428,7 @@ def _held_json(holdings: Holdings, entity_id: str, balances: Balances, at: int, 
     features, expand = view.catalog.features, view.expand
     owners = (None,) if not entity_id else (entity_id, None)
     held = [s for s in holdings.subscriptions.values() if s.entity_id in owners and s.status(at) != "expired"]
+    held = sorted(held, key=lambda s: (s.started_at, s.created_at, s.id))
     ids = sorted({key.feature_id for key in balances})
     balance_features = bool(expand & {"balances.feature", "balance.feature"})
     flag_features = bool(expand & {"flags.feature", "flag.feature", "balances.feature"})
@@ -428,10 +436,9 @@ def _held_json(holdings: Holdings, entity_id: str, balances: Balances, at: int, 
     held_flags = ((id, flag_json(id, entity_id, balances, features, expanded=flag_features)) for id in ids)
     return {
         "subscriptions": [
-            subscription_json(s, at) | _plan_shown(s, at, view)
-            for s in sorted(held, key=lambda s: (s.started_at, s.created_at, s.id))
+            subscription_json(s, at) | _plan_shown(s, at, view) for s in held if not is_purchase(s, view.catalog)
         ],
-        "purchases": [],
+        "purchases": [_purchase_shown(s, at, view) for s in held if is_purchase(s, view.catalog)],
         "balances": {id: shown for id, shown in shown_balances if shown},
         "flags": {id: shown for id, shown in held_flags if shown},
     }
@@ -447,6 +454,30 @@ def _plan_shown(subscription: Subscription, now: int, view: CustomerView) -> dic
         product = product_json(plan, view.env, view.catalog)
         shown["_product"] = {name: product[name] for name in ("name", "group", "version", "items")}
     return shown
+
+
+def is_purchase(subscription: Subscription, catalog: Catalog) -> bool:
+    """Whether the subscription is to a plan that is paid once: from 2.1 on, it stands among the purchases."""
+    return cost_of(subscription.price, subscription.items, catalog.features).one_off
+
+
+def purchase_json(subscription: Subscription) -> dict[str, Any]:
+    """A plan that was paid once, in the newest shape."""
+    return {
+        "plan_id": subscription.plan_id,
+        "expires_at": subscription.expires_at,
+        "started_at": subscription.started_at,
+        "quantity": 1,
+        "scope": "entity" if subscription.entity_id else "customer",
+    }
+
+
+def _purchase_shown(subscription: Subscription, now: int, view: CustomerView) -> dict[str, Any]:
+    """A purchase, with its plan where that is expanded; and for versions that have none, the subscription that it is
+    there."""
+    older = subscription_json(subscription, now) | _plan_shown(subscription, now, view)
+    plan = {"plan": older["plan"]} if "plan" in older else {}
+    return {**purchase_json(subscription), **plan, "_subscription": older}
 
 
 def subscription_json(subscription: Subscription, now: int) -> dict[str, Any]:

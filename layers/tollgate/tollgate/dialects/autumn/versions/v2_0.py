@@ -35,13 +35,14 @@ def aggregate(answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def customer(answer: dict[str, Any]) -> dict[str, Any]:
-    """A customer or an entity: flags are shown as empty balances, and what is to start stands apart."""
+    """A customer or an entity: flags are shown as empty balances, what was paid once is a subscription, and what is to
+    start stands apart."""
     flags = {id: _flag(flag) for id, flag in answer.pop("flags").items()}
     answer["balances"] = {id: balance(found) for id, found in answer["balances"].items()} | flags
-    held = answer.pop("subscriptions")
+    held = [*answer.pop("subscriptions"), *(purchase["_subscription"] for purchase in answer.pop("purchases"))]
     answer["subscriptions"] = [_subscription(one) for one in held if one["status"] != "scheduled"]
     answer["scheduled_subscriptions"] = [_subscription(one) for one in held if one["status"] == "scheduled"]
-    for name in ("purchases", "licenses", "config"):
+    for name in ("licenses", "config"):
         answer.pop(name, None)
     return answer
 
