@@ -131,6 +131,17 @@ def test_a_hold_of_nothing_is_not_its_successors_either(shop: Shop) -> None:
         shop.finalize("confirm", 9, "l2", NOW + 1)
 
 
+@pytest.mark.parametrize("amount", [0, -1])
+def test_of_what_nothing_grants_there_is_nothing_to_finalize(shop: Shop, amount: int) -> None:
+    """autumn.md 3.11."""
+    shop.service.customer("c2", [])
+    use = UseCommand("c2", "messages", Decimal(amount), Overage.REJECT)
+    assert shop.reservations.hold(CALLER, use, LockTerms("none", NOW + HOUR), NOW).allowed
+    for action in ("confirm", "release"):
+        with pytest.raises(InvalidRequest, match="Lock not found"):
+            shop.finalize(action, None if action == "release" else 1, "none")
+
+
 def test_another_customers_lock_of_the_same_id_stays(shop: Shop) -> None:
     """management.md 4 (customers.delete): one that took the id when the deleted customer's had run out."""
     shop.hold(7, until=NOW + 1)

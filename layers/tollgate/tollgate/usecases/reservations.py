@@ -84,20 +84,22 @@ class Reservations:
         read = self._reader.read(call.customer, request, call.now)
         held = HoldTerms(digest_of(terms.lock_id), _expiry(terms.expires_at, read.now))
         decision = hold(request, held, read.balances, read.now)
-        if not decision.allowed and (has_payer(request, decision.balances) or request.amount > 0):
-            return self._tracking.refused(call, decision, read, raises=False)
+        if not decision.allowed:
+            if has_payer(request, decision.balances) or request.amount > 0:
+                return self._tracking.refused(call, decision, read, raises=False)
+            return used(request, decision, read.now)._replace(allowed=True)  # nothing to hold, and no lock of it
         reservation = _reservation(call.command, terms.lock_id, held, decision, read.now)
         lock = Lock(reservation, "held", call.caller.key_id)
         write = self._locks.write(call.caller.environment, lock, read.now)
         try:
-            if not self._committer.commit(call, read, decision, [write], is_use=decision.allowed):
+            if not self._committer.commit(call, read, decision, [write]):
                 return None
         except DuplicateRequest:
             found = self._locks.get(call.caller.environment, reservation.id)
             if found is not None and found.live(read.now):
                 raise LockAlreadyExists from None
             raise
-        return used(request, decision, read.now)._replace(allowed=True)
+        return used(request, decision, read.now)
 
     def finalize(self, caller: Caller, lock_id: str, how: Finalization, now: int) -> Decimal:
         """Confirms a reservation, at what it held or at another amount, or releases it. Returns by how many units its
