@@ -22,6 +22,7 @@ ROUTES: dict[str, Route] = {
     "/api/track": partial(events.track, runtime.to_usage_queue),
     "/api/verify_idems_received": partial(events.verify, runtime.usage_events()),
     "/api/customers": partial(customers.create, _customers, _access),
+    "/api/batch_create_customers": partial(customers.create_batch, _customers),
     "/api/subscriptions": partial(subscriptions.create, runtime.catalogs(), _customers, _access),
     "/api/subscriptions/{}/cancel": partial(subscriptions.cancel, _customers, _access),
 }

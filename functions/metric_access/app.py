@@ -28,6 +28,8 @@ ROUTES: dict[str, Route] = {
     "/api/ping": events.ping,
     "/api/customers": partial(customers.list_customers, _customers, _access),
     "/api/customers/{}": partial(customers.get, _customers, _access),
+    "/api/customer_detail": partial(customers.get_detail, _customers, _access),
+    "/api/subscriptions/{}": partial(subscriptions.get, _customers, _access),
     "/api/subscriptions": partial(subscriptions.list_subscriptions, _customers, _access),
     "/api/plans": partial(plans.list_plans, _catalogs, _access),
     "/api/plans/{}": partial(plans.get, _catalogs, _access),

@@ -194,7 +194,10 @@ class TestRows:
         status, answer = lotus.get(
             "feature_access", {"customer_id": customer, "feature_id": "x" * 32}, environment="live"
         )
-        assert (status, answer["title"]) == (400, "invalid")
+        assert (status, [problem["code"] for problem in answer["validation_errors"]]) == (
+            400,
+            ["does_not_exist", "invalid"],
+        )
 
 
 @pytest.fixture(scope="module")
@@ -403,6 +406,14 @@ class TestErrors:
         none = f"metric_{'0' * 32}"
         _, answer = lotus.get("metric_access/", {"customer_id": lotus.customer(), "metric_id": none})
         assert answer["validation_errors"][0]["detail"] == f"Object with metric_id={none} does not exist."
+
+    @pytest.mark.parametrize(("path", "field"), [("metric_access/", "metric_id"), ("feature_access/", "feature_id")])
+    def test_where_both_are_unknown_both_are_named(self, lotus: Lotus, path: str, field: str) -> None:
+        id = f"{field.removesuffix('id')}{'0' * 32}"
+        status, answer = lotus.get(path, {"customer_id": "nobody", field: id})
+        assert status == 400
+        named = [(problem["attr"], problem["code"]) for problem in answer["validation_errors"]]
+        assert named == [("customer_id", "does_not_exist"), (field, "does_not_exist")]
 
     def test_an_id_that_is_none(self, lotus: Lotus) -> None:
         status, answer = lotus.get("metric_access/", {"customer_id": lotus.customer(), "metric_id": "metric_xyz"})

@@ -30,7 +30,7 @@ class TestCustomers:
         status, made = lotus.post("customers/", body)
         assert status == 201
         assert (made["customer_id"], made["email"], made["customer_name"]) == (id, "ada@example.com", "Ada")
-        assert lotus.get(f"customers/{id}/") == (200, made)
+        assert lotus.get(f"customers/{id}/") == lotus.get("customer_detail/", {"customer_id": id}) == (200, made)
         assert made in lotus.get("customers/")[1]
         assert lotus.manage("customers.get", customer_id=id)["metadata"] == {"tier": "gold"}
         status, answer = lotus.post("customers/", body)
@@ -41,8 +41,51 @@ class TestCustomers:
         )
 
     def test_an_unknown_one_is_a_404(self, lotus: Lotus) -> None:
-        status, answer = lotus.get("customers/nobody/")
-        assert (status, answer["title"], answer["detail"]) == (404, "not_found", "Not found.")
+        for path, query in (("customers/nobody/", {}), ("customer_detail/", {"customer_id": "nobody"})):
+            status, answer = lotus.get(path, query)
+            assert (status, answer["title"], answer["detail"]) == (404, "not_found", "Not found.")
+
+    @pytest.mark.parametrize(
+        ("behavior", "name", "metadata"),
+        [
+            ("ignore", None, {"tier": "gold"}),
+            ("merge", "Ada", {"tier": "gold", "seat": 1}),
+            ("overwrite", "Ada", {"tier": "tin", "seat": 1}),
+        ],
+    )
+    def test_many_at_once(self, lotus: Lotus, behavior: str, name: str | None, metadata: dict[str, Any]) -> None:
+        old, new = (f"c-{uuid.uuid4().hex[:8]}" for _ in range(2))
+        lotus.post("customers/", {"customer_id": old, "email": "ada@example.com", "properties": {"tier": "gold"}})
+        sent = {"customer_id": old, "email": "a@b.c", "customer_name": "Ada", "properties": {"tier": "tin", "seat": 1}}
+        body: dict[str, Any] = {
+            "customers": [sent, {"customer_id": new, "email": "b@b.c"}, {"customer_id": "bad id", "email": "x"}, {}],
+            "behavior_on_existing": behavior,
+        }
+        status, answer = lotus.post("batch_create_customers/", body)
+        assert (status, answer["success"], set(answer["failed_customers"])) == (201, "some", {"bad id", "3"})
+        known = lotus.manage("customers.get", customer_id=old)
+        email = "a@b.c" if behavior == "overwrite" else "ada@example.com"
+        assert (known["name"], known["email"], known["metadata"]) == (name, email, metadata)
+        assert lotus.manage("customers.get", customer_id=new)["email"] == "b@b.c"
+        body["customers"] = body["customers"][:2]
+        assert lotus.post("batch_create_customers/", body) == (201, {"success": "all", "failed_customers": {}})
+        body["customers"] = [{"email": "x"}]
+        status, answer = lotus.post("batch_create_customers/", body)
+        assert (status, answer["success"]) == (400, "none")
+
+    @pytest.mark.parametrize(
+        ("body", "attr"),
+        [
+            ({"customers": []}, "behavior_on_existing"),
+            ({"customers": [], "behavior_on_existing": "x"}, "behavior_on_existing"),
+            ({"behavior_on_existing": "merge"}, "customers"),
+            ({"customers": [1], "behavior_on_existing": "merge"}, "customers.0"),
+            ({"customers": [{}] * 501, "behavior_on_existing": "merge"}, "customers"),
+        ],
+    )
+    def test_bad_batches_are_refused(self, lotus: Lotus, body: dict[str, Any], attr: str) -> None:
+        status, answer = lotus.post("batch_create_customers/", body)
+        assert (status, answer["validation_errors"][0]["attr"]) == (400, attr)
 
     @pytest.mark.parametrize(
         ("body", "attr", "code"),
@@ -60,6 +103,17 @@ class TestCustomers:
 
 
 class TestSubscriptions:
+    def test_one_by_its_id_also_when_it_has_ended(self, lotus: Lotus) -> None:
+        customer, plan = lotus.customer(), lotus.plan(free(lotus.feature(), 3))
+        _, made = subscribe(lotus, customer, plan_id=plan)
+        path = f"subscriptions/{made['subscription_id']}/"
+        assert lotus.get(path) == (200, made)
+        _, ended = lotus.post(f"{path}cancel/", {})
+        status, shown = lotus.get(path)
+        assert (status, shown["end_date"]) == (200, ended["end_date"])
+        for id in ("nothing", f"sub_1~{made['subscription_id'].partition('~')[2]}", "sub_1~bm9ib2R5"):
+            assert lotus.get(f"subscriptions/{id}/")[0] == 404
+
     def test_the_flow_of_the_sdk(self, lotus: Lotus) -> None:
         metric = lotus.feature()
         plan, customer = lotus.plan(free(metric, 3)), lotus.customer()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 from tollgate.dialects.http import Answer, Request
-from tollgate.dialects.lotus.errors import does_not_exist
+from tollgate.dialects.lotus.errors import Invalid, does_not_exist
 from tollgate.dialects.lotus.fields import Filtered, Text
 from tollgate.dialects.lotus.ids import found_feature, unknown
 from tollgate.dialects.lotus.shapes import customer_json, feature_json, held_json, metric_json, usage
@@ -45,7 +46,8 @@ def metric_access(access: Access, policy: Policy, request: Request) -> Answer:
     """
     params = MetricParams.of(request)
     env = request.caller.environment
-    feature = asked_feature(access, env, params.metric_id, "metric_id", METRIC)
+    with _customer_too(access, request, params.customer_id):
+        feature = asked_feature(access, env, params.metric_id, "metric_id", METRIC)
     held = known(
         params.customer_id, lambda: access.granting(request.customer(params.customer_id), [feature.id], request.now)
     )
@@ -72,7 +74,8 @@ def feature_access(access: Access, request: Request) -> Answer:
     """`GET /api/feature_access/`: whether any subscription has a feature. Raises Invalid for what is unknown."""
     params = FeatureParams.of(request)
     env = request.caller.environment
-    feature = asked_feature(access, env, params.feature_id, "feature_id", FEATURE)
+    with _customer_too(access, request, params.customer_id):
+        feature = asked_feature(access, env, params.feature_id, "feature_id", FEATURE)
     held = known(
         params.customer_id,
         lambda: access.all_subscriptions(request.customer(params.customer_id), [feature.id], request.now),
@@ -94,6 +97,19 @@ def feature_access(access: Access, request: Request) -> Answer:
         "access_per_subscription": rows,
     }
     return Answer(body)
+
+
+@contextmanager
+def _customer_too(access: Access, request: Request, customer_id: str) -> Iterator[None]:
+    """Where a metric or feature turns out to be unknown, the refusal names the customer too if that is unknown."""
+    try:
+        yield
+    except Invalid as unknown:
+        try:
+            known(customer_id, lambda: access.granting(request.customer(customer_id), (), request.now))
+        except Invalid as customer:
+            raise Invalid(*customer.problems, *unknown.problems) from unknown
+        raise
 
 
 # ------------------------------------------------------------------ shared with the older checks

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from tollgate.dialects.http import Answer, Request
-from tollgate.dialects.lotus.errors import DuplicateResource
+from tollgate.dialects.lotus.errors import DuplicateResource, Invalid
 from tollgate.dialects.lotus.fields import Params, Text
 from tollgate.dialects.lotus.subscriptions import record_json
 from tollgate.domain.customers import Customer, Holdings
-from tollgate.domain.errors import AlreadyExists
+from tollgate.domain.errors import AlreadyExists, InvalidInput
 from tollgate.domain.ids import checked_id
 from tollgate.domain.plans import Plan
 from tollgate.domain.use_records import checked_properties_size
@@ -18,6 +21,7 @@ from tollgate.exact_json import dumps
 from tollgate.usecases.access import Access
 from tollgate.usecases.customers import Customers
 
+MOST_CUSTOMERS = 500  # in one batch: they are created one after the other, and API Gateway waits 30 s
 CURRENCY = {"code": "USD", "name": "US Dollar", "symbol": "$"}
 
 
@@ -32,18 +36,79 @@ class CreateCustomerParams(Params):
     properties: dict[str, Any] | None = None
 
 
-def create(customers: Customers, access: Access, request: Request) -> Answer:
-    """`POST /api/customers/`. Raises Invalid, InvalidInput or DuplicateResource."""
-    params = CreateCustomerParams.of(request)
+class DetailParams(Params):
+    """The query of `customer_detail`."""
+
+    customer_id: Text
+
+
+def _customer(params: CreateCustomerParams) -> Customer:
+    """The customer that a request describes. Raises InvalidInput."""
     checked_id(params.customer_id, "customer_id")
     properties = params.properties or {}
     checked_properties_size(len(dumps(properties)))
-    customer = Customer(params.customer_id, params.customer_name, params.email, metadata=properties)
+    return Customer(params.customer_id, params.customer_name, params.email, metadata=properties)
+
+
+def create(customers: Customers, access: Access, request: Request) -> Answer:
+    """`POST /api/customers/`. Raises Invalid, InvalidInput or DuplicateResource."""
+    customer = _customer(CreateCustomerParams.of(request))
     try:
         holdings = customers.create(request.caller.environment, customer, request.now)
     except AlreadyExists as error:
         raise DuplicateResource("Customer with that customer_id already exists") from error
     return Answer(customer_json(request, holdings, _plans(access, request, holdings)), 201)
+
+
+class BatchParams(Params):
+    """The body of `POST /api/batch_create_customers/`: customers as `POST /api/customers/` takes them, and what becomes of
+    those that exist. Each customer is parsed by itself."""
+
+    customers: Annotated[list[dict[str, Any]], Field(max_length=MOST_CUSTOMERS)]
+    behavior_on_existing: Literal["merge", "ignore", "overwrite"]
+
+
+def create_batch(customers: Customers, request: Request) -> Answer:
+    """`POST /api/batch_create_customers/`: creates each of the customers that can be created.
+
+    Those that exist stay as they are (`ignore`), get what they lack (`merge`), or what is sent in place of what they have
+    (`overwrite`). The answer names those that failed, with the reason, and is 400 where all did.
+    """
+    params = BatchParams.of(request)
+    failed: dict[str, str] = {}
+    for number, fields in enumerate(params.customers):
+        try:
+            one = _customer(CreateCustomerParams.parsed(fields))
+            _create_or_change(customers, request, one, params.behavior_on_existing)
+        except (Invalid, InvalidInput) as error:
+            failed[str(fields.get("customer_id") or fields.get("email") or number)] = str(error)
+    if params.customers and len(failed) == len(params.customers):
+        return Answer({"success": "none", "failed_customers": failed}, 400)
+    return Answer({"success": "some" if failed else "all", "failed_customers": failed}, 201)
+
+
+def _create_or_change(customers: Customers, request: Request, sent: Customer, behavior: str) -> None:
+    try:
+        customers.create(request.caller.environment, sent, request.now)
+    except AlreadyExists:
+        if behavior != "ignore":
+            change = _merged if behavior == "merge" else _overwritten
+            customers.update(request.customer(sent.id), lambda held: change(held, sent), request.now)
+
+
+def _merged(held: Customer, sent: Customer) -> Customer:
+    metadata = {**sent.metadata, **held.metadata}
+    return replace(held, name=held.name or sent.name, email=held.email or sent.email, metadata=metadata)
+
+
+def _overwritten(held: Customer, sent: Customer) -> Customer:
+    metadata = {**held.metadata, **sent.metadata}
+    return replace(held, name=sent.name or held.name, email=sent.email or held.email, metadata=metadata)
+
+
+def get_detail(customers: Customers, access: Access, request: Request) -> Answer:
+    """`GET /api/customer_detail/`: the customer of the query's `customer_id`. Raises Invalid, or NotFound."""
+    return get(customers, access, request, DetailParams.of(request).customer_id)
 
 
 def get(customers: Customers, access: Access, request: Request, customer_id: str) -> Answer:

@@ -21,7 +21,9 @@ READS = (
     "/api/ping",
     "/api/customers",
     "/api/customers/{}",
+    "/api/customer_detail",
     "/api/subscriptions",
+    "/api/subscriptions/{}",
     "/api/plans",
     "/api/plans/{}",
 )
@@ -29,6 +31,7 @@ WRITES = (
     "/api/track",
     "/api/verify_idems_received",
     "/api/customers",
+    "/api/batch_create_customers",
     "/api/subscriptions",
     "/api/subscriptions/{}/cancel",
 )

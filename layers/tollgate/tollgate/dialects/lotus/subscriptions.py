@@ -144,22 +144,34 @@ def list_subscriptions(customers: Customers, access: Access, request: Request) -
     return Answer(found)
 
 
+def get(customers: Customers, access: Access, request: Request, id: str) -> Answer:
+    """`GET /api/subscriptions/{id}/`, also of one that has ended. Raises NotFound."""
+    holdings, held = _named(customers, request, id)
+    return Answer(record_json(request, holdings, held, access.plan(request.caller.environment, held)))
+
+
 def cancel(customers: Customers, access: Access, request: Request, id: str) -> Answer:
     """`POST /api/subscriptions/{id}/cancel/`: ends a subscription at once. Raises NotFound."""
     CancelParams.of(request)
     env = request.caller.environment
-    named = subscription_of(id)
-    if named is None:
+    holdings, held = _named(customers, request, id)
+    if held.status(holdings.time(request.now)) == "expired":
         raise NotFound("subscription", id)
-    customer_id, own = named
-    holdings = customers.get(request.customer(customer_id))
-    held = holdings.subscriptions.get(own)
-    if held is None or held.status(holdings.time(request.now)) == "expired":
-        raise NotFound("subscription", id)
+    customer = request.customer(holdings.customer.id)
     ended = customers.update_subscription(
-        request.customer(customer_id), SubscriptionFilter(own), SubscriptionUpdate("cancel_immediately"), request.now
+        customer, SubscriptionFilter(held.id), SubscriptionUpdate("cancel_immediately"), request.now
     )
     return Answer(record_json(request, holdings, ended, access.plan(env, ended)))
+
+
+def _named(customers: Customers, request: Request, id: str) -> tuple[Holdings, Subscription]:
+    """The subscription of this id, and what its customer holds. Raises NotFound."""
+    named = subscription_of(id)
+    holdings = None if named is None else customers.get_or_nothing(request.customer(named[0]))
+    held = None if named is None or holdings is None else holdings.subscriptions.get(named[1])
+    if holdings is None or held is None:
+        raise NotFound("subscription", id)
+    return holdings, held
 
 
 def record_json(request: Request, holdings: Holdings, subscription: Subscription, plan: Plan) -> dict[str, Any]:
