@@ -9,11 +9,13 @@ from typing import Any
 from tollgate import runtime
 from tollgate.dialects.edge import handle
 from tollgate.dialects.http import Answer, Request
-from tollgate.dialects.lotus import customers, events, subscriptions
 from tollgate.dialects.lotus.errors import LOTUS
 from tollgate.dialects.lotus.routes import dispatch
-from tollgate.dialects.routing import Route
+from tollgate.dialects.routing import OnDemand, Route
 
+_MODULES = [OnDemand(f"tollgate.dialects.lotus.{name}") for name in ("customers", "events", "subscriptions")]
+customers, events, subscriptions = _MODULES
+runtime.before_snapshot(*(module.load for module in _MODULES))
 _customers = runtime.customers()
 _access = runtime.access()
 runtime.client("sqs")  # made here, so that no request waits for it

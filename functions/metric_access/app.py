@@ -4,17 +4,22 @@ subscriptions and plans. Those that write are `lotus`'s."""
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 from tollgate import runtime
 from tollgate.dialects.edge import handle
 from tollgate.dialects.http import Answer, Request
-from tollgate.dialects.lotus import access, customers, events, legacy, plans, subscriptions
 from tollgate.dialects.lotus.errors import LOTUS
 from tollgate.dialects.lotus.routes import dispatch
-from tollgate.dialects.routing import Route
+from tollgate.dialects.routing import OnDemand, Route
 
-_policy = cast(access.Policy, runtime.settings().metric_access_policy)
+_MODULES = [
+    OnDemand(f"tollgate.dialects.lotus.{name}")
+    for name in ("access", "customers", "events", "legacy", "plans", "subscriptions")
+]
+access, customers, events, legacy, plans, subscriptions = _MODULES
+runtime.before_snapshot(*(module.load for module in _MODULES))
+_policy = runtime.settings().metric_access_policy
 _access = runtime.access()
 _catalogs = runtime.catalogs()
 _customers = runtime.customers()

@@ -32,6 +32,7 @@ from tollgate.store.codecs import (
     idempotency,
     plans,
     reservations,
+    test_clocks,
     usage_events,
     use_records,
 )
@@ -155,7 +156,7 @@ KINDS = [
     ),
     Kind("catalog_plan", plans.PLAN, (Plan,), lambda item: (plans.decode_plan(item),), plans.encode_plan),
     Kind(
-        "customer_customer", customers.CUSTOMER, (Customer, int), customers.decode_customer, customers.encode_customer
+        "customer_customer", test_clocks.CUSTOMER, (Customer, int), customers.decode_customer, customers.encode_customer
     ),
     Kind(
         "customer_entity",

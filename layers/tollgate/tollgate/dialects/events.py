@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tollgate.dialects import events_models as models
 from tollgate.domain.alerts import LimitAlert, RaisedAlert, StateAlert, ThresholdAlert
 from tollgate.domain.balances import Balance
 from tollgate.domain.changes import BalanceWrite, Change, GrantChange, RecordedUse
-from tollgate.domain.customers import Subscription
 from tollgate.domain.decisions import Deduction
 from tollgate.domain.drawing import totals
 from tollgate.domain.grants import Grant
 from tollgate.domain.quantities import ZERO
 from tollgate.domain.recorded_writes import RecordedLock, SubscriptionWrite, record_id
 from tollgate.exact_json import dumps
+
+if TYPE_CHECKING:
+    from tollgate.domain.customers import Subscription
 
 SOURCE = "tollgate"
 

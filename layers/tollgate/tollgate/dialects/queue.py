@@ -1,4 +1,5 @@
-"""Usage that a caller reports and that is answered before it is counted: its messages on the usage queue.
+"""Usage that a caller reports and that is answered before it is counted: its messages on the usage queue, which
+`queue_consumer` reads.
 
 A message is JSON: who sent it (`env`, `key_id`), when (`at`, ms), and `items`. An item is a use with an id of its own,
 or (`event_id`) an event whose amounts follow from the features that count it; either is counted exactly once, however
@@ -10,18 +11,11 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from decimal import Decimal
 from typing import Any
 
 from tollgate.domain.api_keys import Caller
-from tollgate.domain.decisions import Overage
-from tollgate.domain.environments import Environment
-from tollgate.domain.idempotency import QUEUED_KEPT_MS, IdempotencyKey
-from tollgate.domain.usage_events import UsageEvent
 from tollgate.exact_json import dumps
 from tollgate.packing import packed
-from tollgate.usecases.usage_events import QueuedEvent
-from tollgate.usecases.usage_queue import QueuedUse
 
 ITEMS_IN_MESSAGE = 20  # times ten messages to one call of the function: well within its time
 MESSAGE_BYTES = 200_000  # of items: a message holds at most 256 KB
@@ -43,34 +37,3 @@ def messages(
     named = ({**item, "id": str(id(number, item))} for number, item in enumerate(items))
     for part in packed(named, ITEMS_IN_MESSAGE, lambda item: len(dumps(item).encode()), MESSAGE_BYTES):
         yield dumps({**shared, "items": part})
-
-
-def items_in(message: Mapping[str, Any]) -> list[QueuedUse | QueuedEvent]:
-    """The items of a message. Raises KeyError, TypeError, ValueError or ArithmeticError where it is none of ours."""
-    env = Environment(message["env"])
-    return [_item(env, message, item) for item in message["items"]]
-
-
-def _item(env: Environment, message: Mapping[str, Any], item: Mapping[str, Any]) -> QueuedUse | QueuedEvent:
-    at = item.get("timestamp") or message["at"]
-    properties = item.get("properties") or {}
-    if "event_id" in item:
-        event = UsageEvent(item["event_id"], item["customer_id"], item["event_name"], at, properties)
-        return QueuedEvent(env, event, message["key_id"], item.get("receipt", False))
-    idempotency_keys = [IdempotencyKey("queue", item["id"], QUEUED_KEPT_MS)]
-    if item.get("idempotency_key"):
-        idempotency_keys.append(IdempotencyKey("track", item["idempotency_key"]))
-    return QueuedUse(
-        env,
-        item["id"],
-        item["customer_id"],
-        item.get("feature_id"),
-        item.get("event_name"),
-        Decimal(item["value"]),
-        at,
-        message["key_id"],
-        tuple(idempotency_keys),
-        item.get("entity_id") or "",
-        Overage(item.get("overage_behavior") or Overage.CAP),
-        properties,
-    )

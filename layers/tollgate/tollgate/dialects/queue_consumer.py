@@ -7,12 +7,16 @@ A message carries uses and events to count (`dialects.queue`, `dialects.events_i
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 from tollgate.dialects import reservations
 from tollgate.dialects.events_in import is_reported, reported_use
-from tollgate.dialects.queue import items_in
+from tollgate.domain.decisions import Overage
+from tollgate.domain.environments import Environment
 from tollgate.domain.errors import NotFound, TollgateError, Unavailable
+from tollgate.domain.idempotency import QUEUED_KEPT_MS, IdempotencyKey
+from tollgate.domain.usage_events import UsageEvent
 from tollgate.exact_json import dumps, loads
 from tollgate.usecases.reservations import Reservations
 from tollgate.usecases.usage_events import QueuedEvent
@@ -109,3 +113,34 @@ def _comes_again(problem: _Problem) -> bool:
     early = isinstance(error, NotFound) and error.kind in ("customer", "entity")  # it may be about to be made
     passing = early or isinstance(error, Unavailable) or not isinstance(error, _KNOWN)
     return passing and int(problem.message.get("attributes", {}).get("ApproximateReceiveCount", 1)) < RECEIVES
+
+
+def items_in(message: Mapping[str, Any]) -> list[QueuedUse | QueuedEvent]:
+    """The items of a message. Raises KeyError, TypeError, ValueError or ArithmeticError where it is none of ours."""
+    env = Environment(message["env"])
+    return [_item(env, message, item) for item in message["items"]]
+
+
+def _item(env: Environment, message: Mapping[str, Any], item: Mapping[str, Any]) -> QueuedUse | QueuedEvent:
+    at = item.get("timestamp") or message["at"]
+    properties = item.get("properties") or {}
+    if "event_id" in item:
+        event = UsageEvent(item["event_id"], item["customer_id"], item["event_name"], at, properties)
+        return QueuedEvent(env, event, message["key_id"], item.get("receipt", False))
+    idempotency_keys = [IdempotencyKey("queue", item["id"], QUEUED_KEPT_MS)]
+    if item.get("idempotency_key"):
+        idempotency_keys.append(IdempotencyKey("track", item["idempotency_key"]))
+    return QueuedUse(
+        env,
+        item["id"],
+        item["customer_id"],
+        item.get("feature_id"),
+        item.get("event_name"),
+        Decimal(item["value"]),
+        at,
+        message["key_id"],
+        tuple(idempotency_keys),
+        item.get("entity_id") or "",
+        Overage(item.get("overage_behavior") or Overage.CAP),
+        properties,
+    )

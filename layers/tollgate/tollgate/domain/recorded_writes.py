@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import uuid
 from decimal import Decimal
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from tollgate.domain.changes import BalanceWrite
-from tollgate.domain.customers import Subscription
 from tollgate.domain.reservations import Lock
+
+if TYPE_CHECKING:
+    from tollgate.domain.customers import Subscription
 
 NAMESPACE = uuid.UUID("6f1d6f0e-6d0b-5a53-9b0e-2f6b1c1f7d11")
 

@@ -40,6 +40,7 @@ from tollgate.domain.ids import id_text, id_time, time_ordered_id
 from tollgate.domain.use_records import UseRecord
 from tollgate.store import keys
 from tollgate.store.codecs.balances import StoredBalance, decode_balance, slot_number, state_update
+from tollgate.store.codecs.test_clocks import decode_frozen_time
 from tollgate.store.codecs.use_records import encode_use_record
 from tollgate.store.table import Busy, Lost, Refused, Table
 from tollgate.store.ungranted_uses import ungranted_use_write
@@ -147,8 +148,6 @@ class BalanceStore:
         """The time of the customer's test clock (epoch ms); None where it has none. Needed only where a balance says
         that it has one.
         """
-        from tollgate.store.codecs.customers import decode_frozen_time  # few calls have need of it
-
         item = self._table.get(keys.customer(customer))
         return decode_frozen_time(item) if item else None
 

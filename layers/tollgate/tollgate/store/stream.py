@@ -19,7 +19,6 @@ from tollgate.domain.reservations import HELD
 from tollgate.domain.use_records import UseRecord
 from tollgate.store import keys
 from tollgate.store.codecs.balances import NO_ID, SLOTS, decode_balance
-from tollgate.store.codecs.customers import decode_subscription
 from tollgate.store.codecs.reservations import decode_finalized
 from tollgate.store.codecs.use_records import UNGRANTED_USE, decode_use_record
 from tollgate.store.locks import decode_lock
@@ -103,6 +102,8 @@ def subscription_write(record: Mapping[str, Any]) -> SubscriptionWrite | None:
     change = record["dynamodb"]
     if not change["Keys"]["sk"]["S"].startswith(keys.SUBSCRIPTION):
         return None
+    from tollgate.store.codecs.customers import decode_subscription  # few records have need of it
+
     before, after = (
         decode_subscription(image) if (image := change.get(name)) is not None else None
         for name in ("OldImage", "NewImage")

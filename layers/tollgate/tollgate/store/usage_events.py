@@ -25,7 +25,7 @@ from tollgate.domain.meters import PeriodsCounted
 from tollgate.domain.usage_events import UsageEvent
 from tollgate.store import keys
 from tollgate.store.codecs.balances import StoredBalance, decode_balance
-from tollgate.store.codecs.customers import decode_frozen_time
+from tollgate.store.codecs.test_clocks import decode_frozen_time
 from tollgate.store.codecs.usage_events import (
     decode_unique_value,
     decode_waiting_event,

@@ -45,10 +45,10 @@ from tollgate.store.codecs.balances import grant_json, grant_of
 from tollgate.store.codecs.controls import controls_json, controls_of
 from tollgate.store.codecs.layout import Layout
 from tollgate.store.codecs.plans import base_price_json, base_price_of, plan_item_json, plan_item_of
+from tollgate.store.codecs.test_clocks import CUSTOMER
 from tollgate.store.codecs.values import pairs_json, pairs_of, reset_json, reset_of
 from tollgate.store.table import Item
 
-CUSTOMER = Layout("customer", 1)
 ENTITY = Layout("entity", 1)
 SUBSCRIPTION = Layout("subscription", 1)
 LISTED_CUSTOMER = Layout("customer's entry in the list", 1)
@@ -89,13 +89,6 @@ def decode_customer(item: Item) -> tuple[Customer, int]:
         get("frozen_time"),
     )
     return customer, int(item["version"]["N"])
-
-
-def decode_frozen_time(item: Item) -> int | None:
-    """The time of the customer's test clock (epoch ms); None where it has none."""
-    CUSTOMER.version_of(item)
-    frozen: int | None = loads(item["data"]["S"]).get("frozen_time")
-    return frozen
 
 
 def encode_entity(entity: Entity) -> Item:
