@@ -57,7 +57,7 @@ dead-letters: .venv/.ready  ## what was given up on, with reasons; make redrive 
 redrive: .venv/.ready  ## send every dead letter where it came from
 	$(RUN) dead-letters redrive
 
-bench: tools .local/dynamodb-local/DynamoDBLocal.jar  ## what a check costs: requests, units, CPU, wall, import, size
+bench: tools .local/dynamodb-local/DynamoDBLocal.jar $(if $(findstring --peers,$(ARGS)),.venv-peers/.ready)  ## what a check costs: requests, units, CPU, wall, import, size
 	$(BIN)/python -m tests.bench $(ARGS)
 
 # The functions run on the Python of .venv: `make PYTHON=python3.13 deploy` in a fresh checkout for another one.
@@ -74,14 +74,14 @@ deploy: tools  ## build and deploy to the AWS account of your credentials: make 
 
 clean: ## stop the stack; remove environments, build output and local state
 	@if [ -x $(BIN)/python ]; then $(RUN) stack down; fi
-	rm -rf .venv .venv-sam .venv-emulator .venv-lotus .venv-flexprice tests/clients/node_modules .aws-sam .local .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-sam .venv-emulator .venv-lotus .venv-flexprice .venv-peers tests/clients/node_modules .aws-sam .local .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 COMPILE = $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-header
 
 lock: .venv/.ready  ## compile the lock files anew, to current releases
 	$(COMPILE) pyproject.toml -o layers/tollgate/requirements.txt
 	$(COMPILE) pyproject.toml --extra cli requirements/dev.in -o requirements/dev.txt
-	for r in uv sam emulator lotus flexprice; do $(COMPILE) requirements/$$r.in -o requirements/$$r.txt || exit 1; done
+	for r in uv sam emulator lotus flexprice peers; do $(COMPILE) requirements/$$r.in -o requirements/$$r.txt || exit 1; done
 	$(NPM) update --package-lock-only
 
 tools: .venv/.ready .venv-sam/.ready .venv-emulator/.ready .venv-lotus/.ready

@@ -1,21 +1,22 @@
 """`make bench`: what a check costs, as counts and as ratios within one run.
 
 CPU and wall time of the real handlers are set against a bare boto3 `update_item` with a condition, in alternating
-rounds on the same DynamoDB Local; import time against a bare boto3 client. Absolute times say little: they are shown
+rounds on the same DynamoDB Local; import time, of the folders as they are built for deployment, against a bare boto3
+client. Absolute times say little: they are shown
 to be read beside the ratios.
 """
 
 from __future__ import annotations
 
-import gc
+import argparse
 import importlib
 import json
 import os
 import statistics
 import subprocess
 import sys
+import sysconfig
 import tempfile
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ from botocore import xform_name
 from rich.console import Console
 from rich.table import Table as UsageEvent
 
+from tests.bench.memory import sizes
+from tests.bench.timing import Call, ratios
 from tests.conftest import Spent, create_table, dynamodb_client
 from tests.http_events import authorized, http_event
 from tests.service import SANDBOX, item, service
@@ -34,6 +37,8 @@ from tollgate.store.dynamodb import DynamoDB
 from tollgate_cli import deploy
 from tollgate_cli.servers import ROOT, dynamodb_local
 
+BUILT = ROOT / ".aws-sam" / "build"
+COUNTED = "check-and-track, allowed"
 TARGETS = {"cpu": 0.6, "cpu of a denial": 0.65, "cpu of a read": 1.0, "wall": 0.75}
 READ_FEATURES = [f"feature-{number:02}" for number in range(20)]
 IMPORTS = {"check": 0.5, "authorizer": 0.45, "waiting_events": 0.5}
@@ -51,8 +56,6 @@ FUNCTIONS = (
     "waiting_events",
 )
 BARE_CLIENT = "import boto3; boto3.client('dynamodb')"
-
-Call = Callable[[], object]
 
 
 def bare_update(url: str, table: str) -> Call:
@@ -122,41 +125,29 @@ def same_requests(own: DynamoDB, url: str, call: Call) -> Call:
     return bare
 
 
-def ratios(bare: Call, call: Call, rounds: int, calls: int) -> tuple[float, float, float, float]:
-    """(CPU ratio, wall ratio, CPU ms, wall ms) of `call`: the median over rounds that alternate with `bare`'s."""
-    for warm in (bare, call):
-        for _ in range(50):
-            warm()
-    samples = []
-    for _ in range(rounds):
-        (bare_cpu, bare_wall), (cpu, wall) = timed(bare, calls), timed(call, calls)
-        samples.append((cpu / bare_cpu, wall / bare_wall, cpu / calls * 1000, wall / calls * 1000))
-    first, second, third, fourth = (statistics.median(column) for column in zip(*samples, strict=True))
-    return first, second, third, fourth
-
-
-def timed(call: Call, calls: int) -> tuple[float, float]:
-    gc.collect()
-    cpu, wall = time.process_time(), time.perf_counter()
-    for _ in range(calls):
-        call()
-    return time.process_time() - cpu, time.perf_counter() - wall
-
-
-def import_ratio(statement: str, pairs: int) -> tuple[float, float]:
-    """(ratio, seconds): the CPU time of the statement in a fresh interpreter, without the interpreter's own start, to that
-    of a bare boto3 client; each the median over pairs that take turns."""
-    for warm in (BARE_CLIENT, statement):
-        import_seconds(warm)  # may compile
-    measured = [(import_seconds(BARE_CLIENT), import_seconds(statement)) for _ in range(pairs)]
+def import_ratio(function: str, pairs: int) -> tuple[float, float]:
+    """(ratio, seconds): the CPU time in which a function's built folder is imported in a fresh interpreter, with the built
+    layer, without the interpreter's own start, to that of a bare boto3 client; each the median over pairs that take
+    turns."""
+    for warm in (None, function):
+        import_seconds(warm)  # the disk's cache
+    measured = [(import_seconds(None), import_seconds(function)) for _ in range(pairs)]
     return (
         statistics.median(seconds / bare for bare, seconds in measured),
         statistics.median(seconds for _, seconds in measured),
     )
 
 
-def import_seconds(statement: str) -> float:
-    code = f"import time; t = time.process_time(); {statement}; print(time.process_time() - t)"
+def import_seconds(function: str | None) -> float:
+    """The CPU time of one import: of a function as it is deployed (boto3 comes last, as Lambda's own), or of a bare boto3
+    client (None)."""
+    built = [] if function is None else [folder_of(function), BUILT / "TollgateLayer" / "python"]
+    statement = BARE_CLIENT if function is None else "import app"
+    paths = [str(path) for path in built]
+    code = (
+        f"import sys; sys.path[:0] = {paths!r}; sys.path.append({sysconfig.get_path('purelib')!r});"
+        f"import time; t = time.process_time(); {statement}; print(time.process_time() - t)"
+    )
     environment = {
         **{name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"},
         "PYDANTIC_DISABLE_PLUGINS": "1",  # as in template.yaml
@@ -165,10 +156,27 @@ def import_seconds(statement: str) -> float:
         "TOLLGATE_DEAD_LETTER_QUEUE_URL": "http://127.0.0.1/q",
         "TOLLGATE_USAGE_QUEUE_URL": "http://127.0.0.1/q",
     }
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, cwd=ROOT, capture_output=True, text=True, check=True
-    )
+    command = [sys.executable, "-I", "-S", "-c", code]
+    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=True)
     return float(done.stdout.splitlines()[-1])
+
+
+def folder_of(function: str) -> Path:
+    """The built folder of a function."""
+    return BUILT / f"{function.title().replace('_', '')}Function"
+
+
+def peers(console: Console, url: str, rounds: int, calls: int) -> None:
+    """Runs the peers' ways in an environment of their own, and shows what they cost."""
+    command = [ROOT / ".venv-peers" / "bin" / "python", ROOT / "tests" / "bench" / "peers.py", url]
+    done = subprocess.run(
+        [*map(str, command), str(rounds), str(calls)], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    report = UsageEvent("other ways", "requests", "write units", "CPU", "wall", title="Against the same bare update")
+    for found in map(json.loads, done.stdout.splitlines()):
+        shown = (f"{found['cpu_ratio']:.2f}x", f"{found['wall_ratio']:.2f}x")
+        report.add_row(found["name"], str(found["requests"]), f"{found['units']:g}", *shown)
+    console.print(report)
 
 
 def folder_size(folder: Path) -> int:
@@ -176,12 +184,17 @@ def folder_size(folder: Path) -> int:
 
 
 def verdict(ratio: float, target: float) -> str:
-    return f"[{'green' if ratio <= target else 'red'}]{ratio:.2f}x[/] of {target}x"
+    return f"[{'green' if ratio <= target else 'red'}]{ratio:.2f}[/] / {target:g}"
 
 
 def main() -> None:
     console = Console()
-    rounds, calls = (int(argument) for argument in (sys.argv[1:] or ("15", "300")))
+    arguments = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    arguments.add_argument("rounds", nargs="?", type=int, default=15)
+    arguments.add_argument("calls", nargs="?", type=int, default=300, help="of each operation in a round")
+    arguments.add_argument("--peers", action="store_true", help="measure other ways and libraries beside it")
+    asked = arguments.parse_args()
+    rounds, calls = asked.rounds, asked.calls
     os.environ |= {
         "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_ACCESS_KEY_ID": "test",
@@ -202,19 +215,21 @@ def main() -> None:
         use = {"feature_id": "messages", "send_event": True}
         operations = {
             "check": handler_call(handler, True, {"customer_id": "rich", "feature_id": "messages"}),
-            "check-and-track, allowed": handler_call(handler, True, {**use, "customer_id": "rich"}),
+            COUNTED: handler_call(handler, True, {**use, "customer_id": "rich"}),
             "check-and-track, denied": handler_call(handler, False, {**use, "customer_id": "poor"}),
         }
         report = UsageEvent(
-            "operation", "requests", "units", "CPU", "wall", "CPU ms", "wall ms", title="Warm, one at a time"
+            "operation",
+            *("calls", "units", "CPU", "wall", "CPU ms", "wall ms"),
+            title="Warm, one at a time: multiples of a bare boto3 update / their targets",
         )
         counted = {}
         for name, call in operations.items():
             call()
             requests = spent.of(call)
             units = sum(unit for _, unit in requests)
-            # DynamoDB charges a refused write its unit, but says so to nobody.
-            counted[name] = len(requests), f"{units:g}" if units else "1 (refused)"
+            # DynamoDB charges a refused write its unit, but says so to nobody: that is the star.
+            counted[name] = len(requests), f"{units:g}" if units else "1*"
         spent.stop()
         bares = dict.fromkeys(operations, bare_update(server.url, table))
         for id in READ_FEATURES:
@@ -233,9 +248,11 @@ def main() -> None:
             read()  # the catalog is remembered from here on
             operations[name], bares[name] = read, same_requests(runtime.client("dynamodb"), server.url, read)
             counted[name] = len(Spent(runtime.client("dynamodb")).of(read)), ""
+        call_cpu_ms = 0.0
         for name, call in operations.items():
             bare = bares[name]
             cpu, wall, cpu_ms, wall_ms = ratios(bare, call, rounds, calls)
+            call_cpu_ms = cpu_ms if name == COUNTED else call_cpu_ms
             report.add_row(
                 name,
                 str(counted[name][0]),
@@ -243,19 +260,28 @@ def main() -> None:
                 verdict(
                     cpu, TARGETS["cpu of a denial" if "denied" in name else "cpu of a read" if "20" in name else "cpu"]
                 ),
-                verdict(wall, TARGETS["wall"]),
+                f"{wall:.2f}" if "20" in name else verdict(wall, TARGETS["wall"]),
                 f"{cpu_ms:.2f}",
                 f"{wall_ms:.2f}",
             )
         console.print(report)
-    imports = UsageEvent("function", "import", "CPU ms", title="Import, against a bare boto3 client")
-    for function in FUNCTIONS:
-        ratio, seconds = import_ratio(f"import functions.{function}.app", 25 if function == "check" else 5)
-        imports.add_row(function, verdict(ratio, IMPORTS.get(function, OTHER_IMPORTS)), f"{seconds * 1000:.0f}")
-    console.print(imports)
-    layer = ROOT / ".aws-sam" / "build" / "TollgateLayer"
+        if asked.peers:
+            peers(console, server.url, rounds, calls)
     deploy.build()
-    console.print(f"Layer: {folder_size(layer) / 2**20:.1f} MiB unpacked")
+    check_import_ms = 0.0
+    imports = UsageEvent("function", "import", "CPU ms", title="Import: multiples of a bare boto3 client / targets")
+    for function in FUNCTIONS:
+        ratio, seconds = import_ratio(function, 25 if function == "check" else 5)
+        imports.add_row(function, verdict(ratio, IMPORTS.get(function, OTHER_IMPORTS)), f"{seconds * 1000:.0f}")
+        check_import_ms = seconds * 1000 if function == "check" else check_import_ms
+    console.print(imports)
+    by_memory = UsageEvent("MB", "ms a call", "$ per million", "ms to import", title="The check at each memory size")
+    for size in sizes(call_cpu_ms, check_import_ms):
+        by_memory.add_row(
+            str(size.mb), f"{size.call_ms:.1f}", f"{size.dollars_per_million:.3f}", f"{size.import_ms:.0f}"
+        )
+    console.print(by_memory)
+    console.print(f"Layer: {folder_size(BUILT / 'TollgateLayer') / 2**20:.1f} MiB unpacked")
 
 
 if __name__ == "__main__":
