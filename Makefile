@@ -31,7 +31,7 @@ test: tools clients .local/dynamodb-local/DynamoDBLocal.jar  ## every test, on t
 	$(RUN) stack build
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
-test-fast: .venv/.ready  ## what needs no servers, with few examples of each property
+test-fast: .venv/.ready .venv-sam/.ready  ## what needs no servers, with few examples of each property
 	$(BIN)/python -m pytest -n 2 -m "not servers" --hypothesis-profile=fast $(ARGS)
 
 test-deep: .venv/.ready  ## the property tests with thousands of examples: make test-deep ARGS="--hypothesis-seed=1"
@@ -61,16 +61,11 @@ bench: tools .local/dynamodb-local/DynamoDBLocal.jar $(if $(findstring --peers,$
 	$(BIN)/python -m tests.bench $(ARGS)
 
 # The functions run on the Python of .venv: `make PYTHON=python3.13 deploy` in a fresh checkout for another one.
-RUNTIME       = $(shell $(BIN)/python -c "import sys; print('python%d.%d' % sys.version_info[:2])")
-SNAPSTART     = $(if $(filter python3.11,$(RUNTIME)),false,true)
-ARCHITECTURE ?= arm64
-PARAMETERS   ?=
-OVERRIDES     = PythonRuntime=$(RUNTIME) Architecture=$(ARCHITECTURE) SnapStart=$(SNAPSTART) $(PARAMETERS)
+STACK      ?= tollgate
+PARAMETERS ?=
 
-deploy: tools  ## build and deploy to the AWS account of your credentials: make deploy ARGS="--guided"
-	PATH="$(CURDIR)/$(BIN):$(PATH)" TOLLGATE_RUNTIME=$(RUNTIME) TOLLGATE_PLATFORM=$(ARCHITECTURE:arm64=aarch64)-manylinux2014 \
-	  .venv-sam/bin/sam build --parameter-overrides $(OVERRIDES)
-	.venv-sam/bin/sam deploy --parameter-overrides $(OVERRIDES) $(ARGS)
+deploy: tools  ## build and deploy to the AWS account of your credentials: make deploy PARAMETERS="Architecture=x86_64"
+	$(RUN) deploy --stack $(STACK) $(foreach parameter,$(PARAMETERS),--parameter $(parameter)) -- $(ARGS)
 
 clean: ## stop the stack; remove environments, build output and local state
 	@if [ -x $(BIN)/python ]; then $(RUN) stack down; fi

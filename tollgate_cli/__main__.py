@@ -26,6 +26,7 @@ from tollgate_cli.api import Api, ApiError, apply_catalog
 SECTIONS = {
     "Local stack": ("stack", "demo"),
     "Catalog and API keys": ("catalog", "keys"),
+    "A stack in AWS": ("deploy",),
     "Dead letters: usage and events that were given up on": ("dead-letters",),
     "Working on Tollgate": ("events", "tools"),
 }
@@ -140,6 +141,19 @@ def stack_settings() -> None:
     for name, value, says in stack.settings():
         table.add_row(name, value, says)
     console.print(table)
+
+
+@app.command("deploy")
+def deploy_to_account(
+    arguments: Annotated[list[str] | None, typer.Argument(help="More options of `sam deploy`, after a `--`.")] = None,
+    name: Annotated[str, typer.Option("--stack", help="The stack's name.")] = "tollgate",
+    parameter: Annotated[list[str] | None, typer.Option(help="NAME=VALUE; one that is not named stays.")] = None,
+) -> None:
+    """Build, and deploy to the account of your credentials."""
+    named = [text.partition("=") for text in parameter or ()]
+    if wrong := [text for text, equals, _ in named if not equals]:
+        raise typer.BadParameter(f"{wrong[0]}: NAME=VALUE is expected", param_hint="--parameter")
+    deploy.deploy_to_account(name, {key: value for key, _, value in named}, arguments or ())
 
 
 @app.command("demo")

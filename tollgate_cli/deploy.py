@@ -1,17 +1,21 @@
-"""Builds the stack and deploys it to the emulator: the real template, by the real SAM CLI.
+"""Builds the stack and deploys it, to the emulator or to an account: the real template, by the real SAM CLI.
 
-Both steps are skipped where nothing changed. The build keeps the hash of its inputs in the build directory, which every
-other `sam build` empties; a deployment is remembered under `.local/` with the id of the stack it made, which an
-emulator that lost its state no longer has.
+Build and deployment get the same parameters: the layer's wheels must be of the machine that the functions run on. A
+deployment says which code and parameters it is of (`Revision`), so that a change of either publishes new versions.
+
+For the emulator both steps are skipped where nothing changed. The build keeps the hash of its inputs in the build
+directory, which every other `sam build` empties; a deployment is remembered under `.local/` with the id of the stack it
+made, which an emulator that lost its state no longer has.
 """
 
 import hashlib
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +28,7 @@ HOST = "127.0.0.1"
 REGION = "us-east-1"
 BUCKET = "tollgate-artifacts"
 INPUTS = ("template.yaml", "samconfig.toml", "pyproject.toml", "functions", "layers")
+_ELSEWHERE = ("--parameter-overrides", "--guided", "-g", "--stack-name", "--region", "--profile")
 
 
 class SamError(RuntimeError):
@@ -40,13 +45,30 @@ def local_parameters() -> dict[str, str]:
     }
 
 
-def layer_settings() -> dict[str, str]:
+def account_parameters(given: Mapping[str, str], kept: Mapping[str, str], root: Path = ROOT) -> dict[str, str]:
+    """The parameters of a stack in an account: those `given`, else those that it has (`kept`), but for the Python, which
+    is this interpreter's.
+
+    Raises SamError where the template has no parameter of a given name: SAM would leave it out.
+    """
+    known = template_parameters(root)
+    if unknown := sorted(set(given) - known):
+        raise SamError(f"{', '.join(unknown)}: no parameter to set; there are {', '.join(sorted(known))}")
+    own = {"PythonRuntime": local_parameters()["PythonRuntime"]}
+    still = {name: value for name, value in kept.items() if name in known}
+    return {"Architecture": "arm64"} | still | own | dict(given)
+
+
+def template_parameters(root: Path = ROOT) -> set[str]:
+    """The parameters of the template that may be set: all but the revision, which is computed."""
+    section = (root / "template.yaml").read_text().partition("\nParameters:\n")[2].partition("\n\n")[0]
+    return set(re.findall(r"^  (\w+):$", section, re.MULTILINE)) - {"Revision"}
+
+
+def layer_settings(parameters: Mapping[str, str], system: str = "manylinux2014") -> dict[str, str]:
     """The same for layers/tollgate/Makefile, which SAM hands no parameters."""
-    system = "apple-darwin" if platform.system() == "Darwin" else "manylinux2014"
-    return {
-        "TOLLGATE_RUNTIME": local_parameters()["PythonRuntime"],
-        "TOLLGATE_PLATFORM": f"{'aarch64' if _is_arm() else 'x86_64'}-{system}",
-    }
+    machine = parameters["Architecture"].replace("arm64", "aarch64")
+    return {"TOLLGATE_RUNTIME": parameters["PythonRuntime"], "TOLLGATE_PLATFORM": f"{machine}-{system}"}
 
 
 def base_url(endpoint_url: str, outputs: Mapping[str, str]) -> str:
@@ -68,17 +90,33 @@ def base_url(endpoint_url: str, outputs: Mapping[str, str]) -> str:
 
 
 def build(root: Path = ROOT) -> bool:
-    """Builds functions and layer into `.aws-sam/build`. False where that build is already there."""
+    """Builds functions and layer for this machine, into `.aws-sam/build`. False where that build is already there."""
     parameters = local_parameters()
-    # `sam local` reads the parameters of the build from here.
-    _write(root / ".local" / "parameters.yaml", "".join(f'{key}: "{value}"\n' for key, value in parameters.items()))
+    # `sam local` reads the parameters of the build from here, and takes any revision.
+    told = parameters | {"Revision": "0" * 64}
+    _write(root / ".local" / "parameters.yaml", "".join(f'{key}: "{value}"\n' for key, value in told.items()))
     stamp = root / ".aws-sam" / "build" / ".inputs"
-    inputs = _hash(_contents(root), parameters)
+    inputs = revision(parameters, root)
     if stamp.is_file() and stamp.read_text() == inputs:
         return False
-    _sam(root, layer_settings(), "build", "--config-env", "local", "--parameter-overrides", *_overrides(parameters))
+    system = "apple-darwin" if platform.system() == "Darwin" else "manylinux2014"
+    build_for(parameters, layer_settings(parameters, system), root=root)
     _write(stamp, inputs)
     return True
+
+
+def build_for(
+    parameters: Mapping[str, str], layer: Mapping[str, str], into: Path | None = None, root: Path = ROOT
+) -> None:
+    """Builds functions and layer for these parameters; `layer` says the same to the layer's makefile."""
+    where = ("--build-dir", str(into)) if into else ()
+    overrides = _overrides({**parameters, "Revision": revision(parameters, root)})
+    _sam(root, dict(layer), "build", *where, "--parameter-overrides", *overrides)
+
+
+def revision(parameters: Mapping[str, str], root: Path = ROOT) -> str:
+    """What names a deployment: the hash of the code, the template and these parameters."""
+    return _hash(_contents(root), dict(parameters))
 
 
 def deploy(
@@ -90,21 +128,69 @@ def deploy(
     """
     all_parameters = local_parameters() | dict(parameters or {})
     record = root / ".local" / f"deployed-{stack_name}.json"
-    inputs = _hash((root / ".aws-sam" / "build" / ".inputs").read_text(), all_parameters)
+    inputs = revision(all_parameters, root)
     deployed = _stack(endpoint_url, stack_name)
     if deployed and record.is_file() and json.loads(record.read_text()) == {"stack": deployed[0], "inputs": inputs}:
         return deployed[1]
-    # A function's alias moves only when its code or template changes, and a parameter is neither; a place of its own
-    # for the code of each set of parameters makes it both.
-    prefix = f"{stack_name}/{_hash(all_parameters)[:8]}"
     _client("s3", endpoint_url).create_bucket(Bucket=BUCKET)
-    options = ("--config-env", "local", "--stack-name", stack_name, "--s3-bucket", BUCKET, "--s3-prefix", prefix)
-    _sam(root, _environment(endpoint_url), "deploy", *options, "--parameter-overrides", *_overrides(all_parameters))
+    options = ("--config-env", "local", "--stack-name", stack_name, "--s3-bucket", BUCKET, "--s3-prefix", stack_name)
+    _deploy(root, _environment(endpoint_url), options, {**all_parameters, "Revision": inputs})
     deployed = _stack(endpoint_url, stack_name)
     if not deployed:
         raise SamError(f"sam deploy succeeded, but stack {stack_name} is not complete")
     _write(record, json.dumps({"stack": deployed[0], "inputs": inputs}))
     return deployed[1]
+
+
+def deploy_to_account(
+    stack_name: str, given: Mapping[str, str], arguments: Sequence[str] = (), root: Path = ROOT
+) -> None:
+    """Builds and deploys to the account and region of the credentials in the environment; SAM shows what it does and
+    asks. `arguments` are more of `sam deploy`'s.
+
+    A parameter that is not given keeps its value. Raises SamError for arguments that would set parameters, the stack or
+    the region apart from this.
+    """
+    if refused := [text for text in arguments if text.partition("=")[0] in _ELSEWHERE]:
+        raise SamError(
+            f'{", ".join(refused)}: say it by PARAMETERS="Name=value", STACK=name, AWS_REGION and AWS_PROFILE'
+        )
+    session = boto3.Session()
+    if not session.region_name:
+        raise SamError("no region: set AWS_REGION")
+    parameters = account_parameters(given, _kept(session.client("cloudformation"), stack_name), root)
+    build_for(parameters, layer_settings(parameters), root=root)
+    options = ("--stack-name", stack_name, "--region", session.region_name, *arguments)
+    named = {**parameters, "Revision": revision(parameters, root)}
+    _deploy(root, dict(os.environ), options, named, shown=True)
+
+
+def _deploy(
+    root: Path,
+    environment: Mapping[str, str],
+    options: Sequence[str],
+    parameters: Mapping[str, str],
+    *,
+    shown: bool = False,
+) -> None:
+    """Deploys the build. Its template has the revision as a default too: the emulator's SAM transform knows no others."""
+    template = root / ".aws-sam" / "build" / "template.yaml"
+    kept = re.sub(r"(?m)^    Default: [0-9a-f]{64}\n", "", template.read_text())
+    named = re.sub(r"(?m)^(  Revision:\n)", rf"\1    Default: {parameters['Revision']}\n", kept)
+    _write(template.with_suffix(".tmp"), named)
+    template.with_suffix(".tmp").replace(template)
+    _sam(root, environment, "deploy", *options, "--parameter-overrides", *_overrides(parameters), shown=shown)
+
+
+def _kept(client: Any, stack_name: str) -> dict[str, str]:
+    """The parameters of a stack, where it exists."""
+    try:
+        stack = client.describe_stacks(StackName=stack_name)["Stacks"][0]
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") == "ValidationError":  # there is no such stack
+            return {}
+        raise
+    return {parameter["ParameterKey"]: parameter["ParameterValue"] for parameter in stack.get("Parameters", [])}
 
 
 def _is_arm() -> bool:
@@ -124,23 +210,24 @@ def _environment(endpoint_url: str) -> dict[str, str]:
     }
 
 
-def _sam(root: Path, environment: Mapping[str, str], *arguments: str) -> None:
-    """Runs the SAM CLI quietly, with this interpreter first on the path: it is the one that the build looks for."""
+def _sam(root: Path, environment: Mapping[str, str], *arguments: str, shown: bool = False) -> None:
+    """Runs the SAM CLI, quietly unless it is to be `shown`, with this interpreter first on the path: it is the one that
+    the build looks for."""
     inherited = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "SAM_"))}
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     command = [str(root / ".venv-sam" / "bin" / "sam"), *arguments]
     result = subprocess.run(
         command,
         cwd=root,
-        env=inherited | {"PATH": path, "SAM_CLI_TELEMETRY": "0"} | dict(environment),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
+        env=inherited | dict(environment) | {"PATH": path, "SAM_CLI_TELEMETRY": "0"},
+        stdin=None if shown else subprocess.DEVNULL,
+        stdout=None if shown else subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         check=False,
     )
     if result.returncode:
-        raise SamError(f"{' '.join(command)} failed with status {result.returncode}:\n{result.stdout}")
+        raise SamError(f"{' '.join(command)} failed with status {result.returncode}:\n{result.stdout or ''}")
 
 
 def _stack(endpoint_url: str, stack_name: str) -> tuple[str, dict[str, str]] | None:
@@ -169,7 +256,7 @@ def _client(service: str, endpoint_url: str) -> Any:
 
 
 def _overrides(parameters: Mapping[str, str]) -> Iterator[str]:
-    return (f"{key}={value}" for key, value in parameters.items())
+    return (f'{key}="{value}"' for key, value in parameters.items())
 
 
 def _contents(root: Path) -> dict[str, str]:
