@@ -24,7 +24,7 @@ from tollgate_cli.servers import Server, dynamodb_local, free_port, ministack
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-pytest_plugins = ("tests.profiles", "tests.kinds")
+pytest_plugins = ("tests.profiles", "tests.kinds", "tests.permission_use")
 
 BACKENDS = ("ministack", "DynamoDB Local")
 

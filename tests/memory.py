@@ -330,7 +330,7 @@ class Events:
     def emit(self, name: str, **arguments: Any) -> None:
         for wanted, handler in self._handlers:
             if name == wanted or (wanted.endswith("*") and name.startswith(wanted[:-1])):
-                handler(**arguments)
+                handler(**arguments, event_name=name)
 
 
 # ------------------------------------------------------------------ requests

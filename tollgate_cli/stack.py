@@ -84,8 +84,9 @@ def settings() -> list[tuple[str, str, str]]:
     return [(p["ParameterKey"], p["ParameterValue"], said.get(p["ParameterKey"], "")) for p in values]
 
 
-def start(port: int, state: Path = LOCAL, *, detached: bool) -> tuple[Stack, Server | None]:
-    """Starts the emulator unless it runs already, deploys what has changed, and makes the stack ready for use.
+def start(port: int, state: Path = LOCAL, *, detached: bool, **env: str) -> tuple[Stack, Server | None]:
+    """Starts the emulator unless it runs already, deploys what has changed, and makes the stack ready for use. `env` sets
+    further variables of the emulator and of the functions in it.
 
     Returns the stack, and the server if this call started it.
     """
@@ -98,9 +99,8 @@ def start(port: int, state: Path = LOCAL, *, detached: bool) -> tuple[Stack, Ser
             scratch = state / "tmp"
             scratch.mkdir(exist_ok=True)
             kept = state / f"ministack-{port}"  # what it keeps holds addresses with its port
-            server = ministack(
-                port, kept, state / LOG, detached=detached, TMPDIR=str(scratch), AWS_ENDPOINT_URL=endpoint
-            )
+            env |= {"TMPDIR": str(scratch), "AWS_ENDPOINT_URL": endpoint}
+            server = ministack(port, kept, state / LOG, detached=detached, **env)
             (state / RECORD).write_text(json.dumps({"pid": server.pid, "endpoint": endpoint}))
     try:
         build.result()

@@ -17,6 +17,7 @@ from moto import mock_aws
 from tests.conftest import create_table, dynamodb_client
 from tests.http_events import authorized, http_event
 from tests.memory import fresh_url
+from tests.permissions import Fence, Names
 from tests.service import Service, service
 from tollgate import runtime
 
@@ -33,13 +34,14 @@ HANDLERS = (
     "waiting_events",
 )
 botocores = runtime._botocores
+Handler = Callable[[dict[str, Any], object], dict[str, Any]]
 
 
 @dataclass(frozen=True)
 class Here:
     """The handlers by function name, and the balances behind them."""
 
-    handlers: dict[str, Callable[[dict[str, Any], object], dict[str, Any]]]
+    handlers: dict[str, Handler]
     service: Service
 
     def call(self, function: str, route: str, body: Any, **more: Any) -> tuple[int, dict[str, Any]]:
@@ -76,12 +78,22 @@ def here() -> Iterator[Here]:
         for cached in vars(runtime).values():
             if hasattr(cached, "cache_clear"):
                 cached.cache_clear()
-        # moto answers botocore's clients alone
-        patch.setattr(runtime, "client", cache(lambda service: client if service == "dynamodb" else botocores(service)))
-        handlers = {}
+        fence = Fence(Names(name, queue, dead, "default"))
+        fence.watch(client, "dynamodb")
+
+        @cache
+        def guarded_client(service: str) -> Any:
+            if service == "dynamodb":
+                return client
+            made = botocores(service)  # moto answers botocore's clients alone
+            fence.watch(made, service)
+            return made
+
+        patch.setattr(runtime, "client", guarded_client)
+        handlers: dict[str, Handler] = {}
         for function in HANDLERS:
             sys.modules.pop(f"functions.{function}.app", None)
-            handlers[function] = importlib.import_module(f"functions.{function}.app").handler
+            handlers[function] = fence.guarded(function, importlib.import_module(f"functions.{function}.app").handler)
         yield Here(handlers, service(client, name))
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.template.transformed import of_type, transformed
 
-LEVELS = ("DEBUG", "INFO", "WARN")
+LEVELS = ("DEBUG", "INFO", "WARN", "ERROR")
 _PROGRAM = """
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
