@@ -40,12 +40,17 @@ test-deep: .venv/.ready  ## the property tests with thousands of examples: make 
 mutants: .venv/.ready  ## small defects of the domain that no fast test notices: make mutants ARGS="--sample 80"
 	$(BIN)/python -m tests.mutants $(ARGS)
 
-lint: .venv/.ready .venv-sam/.ready  ## ruff, mypy, import-linter, sam validate
+# Regions of each kind: large ones, small ones, and the partitions of the US government and of China.
+REGIONS := us-east-1 us-west-2 eu-west-1 eu-central-1 ap-northeast-1 ap-southeast-2 sa-east-1 us-gov-west-1 cn-north-1
+
+lint: .venv/.ready .venv-sam/.ready .venv-checkov/.ready  ## ruff, mypy, import-linter; sam validate, cfn-lint, checkov
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	AWS_DEFAULT_REGION=us-east-1 .venv-sam/bin/sam validate --lint
+	AWS_DEFAULT_REGION=us-east-1 .venv-sam/bin/sam validate
+	.venv-sam/bin/cfn-lint --regions $(REGIONS) --template template.yaml
+	.venv-checkov/bin/checkov --config-file .checkov.yaml
 
 format: .venv/.ready
 	$(BIN)/ruff check --fix .
@@ -69,14 +74,14 @@ deploy: tools  ## build and deploy to the AWS account of your credentials: make 
 
 clean: ## stop the stack; remove environments, build output and local state
 	@if [ -x $(BIN)/python ]; then $(RUN) stack down; fi
-	rm -rf .venv .venv-sam .venv-emulator .venv-runtime .venv-lotus .venv-flexprice .venv-peers tests/clients/node_modules .aws-sam .local .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-sam .venv-emulator .venv-runtime .venv-checkov .venv-lotus .venv-flexprice .venv-peers tests/clients/node_modules .aws-sam .local .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 COMPILE = $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-header
 
 lock: .venv/.ready  ## compile the lock files anew, to current releases
 	$(COMPILE) pyproject.toml -o layers/tollgate/requirements.txt
 	$(COMPILE) pyproject.toml --extra cli requirements/dev.in -o requirements/dev.txt
-	for r in uv sam emulator runtime lotus flexprice peers; do $(COMPILE) requirements/$$r.in -o requirements/$$r.txt || exit 1; done
+	for r in uv sam checkov emulator runtime lotus flexprice peers; do $(COMPILE) requirements/$$r.in -o requirements/$$r.txt || exit 1; done
 	$(NPM) update --package-lock-only
 
 tools: .venv/.ready .venv-sam/.ready .venv-emulator/.ready .venv-lotus/.ready
