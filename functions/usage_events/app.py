@@ -35,7 +35,6 @@ metrics = Metrics()
 _settings = runtime.settings()
 _BUS = _settings.required("bus")
 _DEAD_LETTERS = _settings.required("dead_letter_queue_url")
-_USAGE = _settings.required("usage_queue_url")
 _MOST = 10  # entries in one PutEvents
 _MOST_BYTES = 240_000
 _TRIES = 3
@@ -45,6 +44,7 @@ _queue = runtime.client("sqs")
 _history = runtime.history()
 _ledger = runtime.ledger()
 _alert_states = runtime.alert_states()
+_due_times = runtime.due_times()
 
 
 class NotAccepted(Exception):
@@ -105,8 +105,8 @@ def _reservation(recorded: RecordedLock) -> dict[str, Any]:
     if recorded.lock.state == HELD:
         reservation = recorded.lock.reservation
         environment = Environment(recorded.environment)
-        due = due_message(environment, reservation.id, reservation.expires_at, runtime.clock())
-        _queue.send_message(QueueUrl=_USAGE, MessageBody=due.body, DelaySeconds=due.seconds)
+        due = due_message(environment, reservation.id, reservation.expires_at)
+        _due_times.keep(environment, reservation.expires_at, due, runtime.clock())
     return reservation_entry(recorded, _BUS)
 
 

@@ -12,6 +12,12 @@ import pytest
 
 from tests.conftest import wait_for
 from tests.e2e.fixture import Shop, lifetime, monthly, new, refused, seats
+from tollgate.dialects.queue import messages
+from tollgate.domain.api_keys import Caller, Scope
+from tollgate.domain.environments import Environment
+from tollgate.runtime import clock
+from tollgate.store.due_times import DueTimeStore
+from tollgate_cli import stack as local
 from tollgate_cli.stack import Stack
 
 
@@ -148,3 +154,17 @@ class TestTold:
         finals = {(d["lock_id"], kind): d["final"] for kind, d in told() if kind != "usage.recorded"}
         assert finals[confirmed, "confirmed"] == 7
         assert finals[expired, "expired"] == 0
+
+
+def test_what_waits_in_the_table_is_sent_when_it_is_due(stack: Stack, shop: Shop) -> None:
+    """Decision 10: the schedule's function hands it to the usage queue. Any message of the queue may wait so."""
+    customer = shop.customer(monthly(10))
+    use = {"customer_id": customer, "feature_id": "messages", "value": 3}
+    (message,) = messages(Caller(Environment.SANDBOX, Scope.SECRET, "key_test"), clock(), [use])
+    DueTimeStore(stack.table).put(Environment.SANDBOX, clock() - 1000, message)
+    cloudformation = stack.client("cloudformation")
+    found = cloudformation.describe_stack_resource(StackName=local.NAME, LogicalResourceId="DueTimesFunction")
+    name = found["StackResourceDetail"]["PhysicalResourceId"]
+    answer = stack.client("lambda").invoke(FunctionName=name, Qualifier="live", Payload=b"{}")
+    assert "FunctionError" not in answer, answer["Payload"].read()
+    wait_for(lambda: shop.left(customer) == 7, 30, "the use is counted")

@@ -32,6 +32,7 @@ HANDLERS = (
     "usage_queue",
     "usage_events",
     "waiting_events",
+    "due_times",
 )
 botocores = runtime._botocores
 Handler = Callable[[dict[str, Any], object], dict[str, Any]]

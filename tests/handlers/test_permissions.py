@@ -3,6 +3,7 @@ what it does not allow."""
 
 from __future__ import annotations
 
+import json
 import uuid
 from typing import Any
 
@@ -11,6 +12,8 @@ import pytest
 from tests.handlers.conftest import Here
 from tests.handlers.lotus import Lotus
 from tests.permissions import ASKED, Ask, Names, asks, roles
+from tollgate import runtime
+from tollgate.domain.environments import Environment
 
 NAMES = Names("table", "usage", "dead", "bus")
 
@@ -85,6 +88,23 @@ def test_a_unique_value_that_waited_is_counted_for_its_customer(here: Here) -> N
     assert lotus.access(customer, metric) == (True, [(1, 10, 10)])
     assert _has_asked("waiting_events", "PutItem", "unique")
     assert _has_asked("waiting_events", "DeleteItem", "waiting")
+
+
+def test_a_message_that_comes_before_its_time_waits_on(here: Here) -> None:
+    """By its consumer's clock, which may be behind."""
+    due = {"due": {"env": "sandbox", "lock": "l", "expires_at": runtime.clock() + 60_000}}
+    record = {"messageId": "m", "body": json.dumps(due, separators=(",", ":")), "attributes": {}}
+    assert here.handlers["usage_queue"]({"Records": [record]}, None) == {"batchItemFailures": []}
+    assert ("usage_queue", Ask("sqs:SendMessage", "UsageQueue")) in ASKED
+
+
+def test_what_is_due_is_handed_over(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = runtime.clock()
+    runtime.due_times().keep(Environment.LIVE, now + 1_200_000, "later", now)
+    monkeypatch.setattr(runtime, "clock", lambda: now + 600_000)
+    assert here.handlers["due_times"]({}, None) == {}
+    assert ("due_times", Ask("sqs:SendMessage", "UsageQueue")) in ASKED
+    assert _has_asked("due_times", "BatchWriteItem", "due")
 
 
 # ------------------------------------------------------------------ how IAM is read

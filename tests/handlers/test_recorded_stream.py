@@ -13,7 +13,7 @@ import base64
 import itertools
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from tests.service import FEATURES, FIXTURE, NOW, SANDBOX
 from tollgate.dialects.events_models import MODELS
 from tollgate.domain.features import Feature, FeatureType
 from tollgate.exact_json import loads
+from tollgate.usecases.due_times import Delayed
 
 FOLDER = Path(__file__).parent / "recorded"
 LEVELS = {"info": 50, "warning": 20, "critical": 5}
@@ -34,7 +35,14 @@ CATALOG = (
     Feature("wallet", "", FeatureType.METERED, extra={"alert_settings": {"alert_enabled": True, **SETTINGS}}),
     Feature("tier", "", FeatureType.STATIC, consumable=False),
 )
-WRITTEN = ("history", "events", "hours", "days", "watch")  # by the consumer: the second part of the partition key
+WRITTEN = (
+    "history",
+    "events",
+    "hours",
+    "days",
+    "watch",
+    "due",
+)  # by the consumer: the second part of the partition key
 
 
 class Sent:
@@ -47,6 +55,9 @@ class Sent:
     def put_events(self, Entries: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803 - botocore's name
         self.entries += Entries
         return {"Entries": [{} for _ in Entries]}
+
+    def send_later(self, messages: Sequence[Delayed]) -> None:
+        self.messages += [{"body": json.loads(one.body), "DelaySeconds": one.seconds} for one in messages]
 
     def send_message(self, QueueUrl: str, MessageBody: str, **more: Any) -> None:  # noqa: N803 - botocore's names
         assert QueueUrl
@@ -93,6 +104,7 @@ def told(here: Here) -> list[dict[str, Any]]:
             sent = Sent()
             patch.setattr(module, "_events", sent)
             patch.setattr(module, "_queue", sent)
+            patch.setattr(module._due_times, "_send", sent.send_later)
             for record in batch:
                 write(here, record)
             here.handlers["usage_events"]({"Records": batch}, CONTEXT)

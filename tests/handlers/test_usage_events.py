@@ -13,7 +13,6 @@ import pytest
 from tests.handlers.conftest import Here
 from tests.handlers.test_events import CONTEXT
 from tests.records import MONTH_END, NOW, held, monthly, record, spent, used, uses, with_limits
-from tollgate.dialects.reservations import Delayed
 from tollgate.domain.balances import Balance, BalanceKey, recomputed
 from tollgate.domain.environments import Environment
 from tollgate.domain.features import Feature, FeatureType
@@ -369,7 +368,7 @@ def test_a_reservation_whose_time_ran_out_is_the_return_of_what_it_held(
 ) -> None:
     """S197: events [-8, 8]; here 3 of its own balance, and 5 that cost half a credit."""
     module: Any = sys.modules["functions.usage_events.app"]
-    monkeypatch.setattr(module, "due_message", lambda *_: Delayed("{}", 5))
+    monkeypatch.setattr(module._due_times, "keep", lambda *_: None)
     monkeypatch.setattr(Letters, "send_message", lambda *_, **__: None)
     where = [["messages", "", 3], ["credits", "", "0.5"]]
     data = {"lock_id": "l1", "customer_id": "c1", "feature_id": "messages", "entity_id": "", "value": 8, "held": 8}

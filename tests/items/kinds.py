@@ -27,6 +27,7 @@ from tollgate.store.codecs import (
     api_keys,
     balances,
     customers,
+    due_times,
     features,
     history,
     idempotency,
@@ -210,6 +211,14 @@ KINDS = [
         lambda item: (*reservations.decode_lock(item), _ttl(item), reservations.decode_finalized(item)),
         _write_lock,
         lambda reservation, *_: keys.lock(SANDBOX, reservation.id),
+    ),
+    Kind(
+        "due",
+        due_times.DUE_TIME,
+        (str,),
+        lambda item: (due_times.decode_due_time(item),),
+        due_times.encode_due_time,
+        lambda *_: keys.due_time(SANDBOX, 1, 1_767_225_600_000, "digest"),
     ),
     Kind(
         "once",

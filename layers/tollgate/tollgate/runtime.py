@@ -10,7 +10,7 @@ import importlib
 import importlib.util
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from tollgate.usecases.catalog import Catalogs
     from tollgate.usecases.checks import Checks
     from tollgate.usecases.customers import Customers
+    from tollgate.usecases.due_times import Delayed, DueTimes
     from tollgate.usecases.entitlements import Entitlements
     from tollgate.usecases.history import Usage
     from tollgate.usecases.idempotency import Idempotency
@@ -243,27 +244,30 @@ def access() -> Access:
 
 def to_usage_queue(bodies: list[str]) -> None:
     """Puts messages on the usage queue. Raises Unavailable where the queue did not accept all of them."""
+    _put_on_usage_queue({"MessageBody": body} for body in bodies)
+
+
+def to_usage_queue_later(messages: Sequence[Delayed]) -> None:
+    """The same for messages that are delivered after their seconds (at most 900)."""
+    _put_on_usage_queue({"MessageBody": one.body, "DelaySeconds": one.seconds} for one in messages)
+
+
+def _put_on_usage_queue(messages: Iterable[dict[str, Any]]) -> None:
     from tollgate.packing import packed
 
-    for part in packed(bodies, _QUEUE_MOST, lambda body: len(body.encode()), _QUEUE_MOST_BYTES):
+    for part in packed(messages, _QUEUE_MOST, lambda one: len(one["MessageBody"].encode()), _QUEUE_MOST_BYTES):
         _send(part)
 
 
-def _send(bodies: list[str]) -> None:
-    entries = [{"Id": str(number), "MessageBody": body} for number, body in enumerate(bodies)]
+def _send(messages: list[dict[str, Any]]) -> None:
+    entries = [{"Id": str(number), **message} for number, message in enumerate(messages)]
     for _ in range(_QUEUE_TRIES):
         answer = _queued("send_message_batch", QueueUrl=settings().required("usage_queue_url"), Entries=entries)
         failed = {entry["Id"] for entry in answer.get("Failed", ())}
         if not failed:
             return
         entries = [entry for entry in entries if entry["Id"] in failed]
-    raise Unavailable(f"The usage queue did not take {len(entries)} of {len(bodies)} parts: try again")
-
-
-def to_usage_queue_later(body: str, seconds: int) -> None:
-    """Puts a message on the usage queue that is delivered after so many seconds (at most 900)."""
-    url = settings().required("usage_queue_url")
-    _queued("send_message", QueueUrl=url, MessageBody=body, DelaySeconds=seconds)
+    raise Unavailable(f"The usage queue did not take {len(entries)} of {len(messages)} parts: try again")
 
 
 def to_dead_letters(body: str) -> None:
@@ -279,6 +283,15 @@ def _queued(operation: str, **request: Any) -> Any:
         return getattr(client("sqs"), operation)(**request)
     except (NotSent, NoAnswer) as error:
         raise Unavailable("The usage queue did not answer in time: try again") from error
+
+
+@cache
+def due_times() -> DueTimes:
+    """The use cases of what is to be done later."""
+    from tollgate.store.due_times import DueTimeStore
+    from tollgate.usecases.due_times import DueTimes
+
+    return DueTimes(DueTimeStore(table()), to_usage_queue_later)
 
 
 @cache

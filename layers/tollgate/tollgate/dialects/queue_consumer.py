@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from tollgate.dialects import reservations
 from tollgate.dialects.events_in import is_reported, reported_use
+from tollgate.dialects.reservations import Keep
 from tollgate.domain.decisions import Overage
 from tollgate.domain.environments import Environment
 from tollgate.domain.errors import NotFound, TollgateError, Unavailable
@@ -40,21 +41,21 @@ class _Problem(NamedTuple):
 class QueueConsumer:
     """The consumer of the usage queue.
 
-    `send_later(body, seconds)` puts a message on the usage queue that is delivered after so many seconds;
-    `put_aside(body)` puts one on the dead-letter queue; `defect(text)` logs the exception being handled.
+    `keep` has a message come at its time; `put_aside(body)` puts one on the dead-letter queue; `defect(text)` logs the
+    exception being handled.
     """
 
     def __init__(
         self,
         usage_queue: UsageQueue,
         reservations: Reservations,
-        send_later: Callable[[str, int], None],
+        keep: Keep,
         put_aside: Callable[[str], None],
         defect: Callable[[str], None],
     ) -> None:
         self.usage_queue = usage_queue
         self._reservations = reservations
-        self._send_later = send_later
+        self._keep = keep
         self._put_aside = put_aside
         self._defect = defect
 
@@ -85,9 +86,7 @@ class QueueConsumer:
     def _items(self, body: str, now: int) -> list[QueuedUse | QueuedEvent]:
         """What a message carries to count. A message about a due reservation carries nothing, and is handled here."""
         if reservations.is_due(body):
-            later = reservations.on_due(self._reservations, body, now)
-            if later is not None:
-                self._send_later(later.body, later.seconds)
+            reservations.on_due(self._reservations, self._keep, body, now)
             return []
         message = loads(body)
         return [reported_use(message, now)] if is_reported(message) else items_in(message)

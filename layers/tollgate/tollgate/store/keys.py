@@ -17,6 +17,7 @@
 | idempotency key | `<env>#once#<sha256>` | `ONCE` |
 | a value that COUNT_UNIQUE has counted | `<env>#unique#<sha256>` | `UNIQUE` |
 | waiting event | `<env>#waiting#<customer>` | `<its time, ms, 14 digits>#<sha256 of its id>` |
+| due time | `<env>#due#<shard>` | `<its time, ms, 14 digits>#<sha256 of its message>` |
 | feature | `<env>#catalog` | `FEATURE#<feature>` |
 | plan version | same | `PLAN#<plan>#<version, six digits>` |
 | API key, by its hash | `KEY#<sha256>` | `KEY` |
@@ -137,6 +138,16 @@ def waiting_partition(customer: CustomerRef) -> str:
 def waiting(customer: CustomerRef, at: int, digest: str) -> Key:
     """The key of a waiting event, by its time (epoch ms) and the digest of its id."""
     return _key(waiting_partition(customer), f"{at:014d}#{digest}")
+
+
+def due_times(env: Environment, shard: int) -> str:
+    """A partition of due times, which are sorted by time."""
+    return f"{env.value}#due#{shard}"
+
+
+def due_time(env: Environment, shard: int, at: int, digest: str) -> Key:
+    """The key of a due time, by its time (epoch ms) and the digest of its message."""
+    return _key(due_times(env, shard), f"{at:014d}#{digest}")
 
 
 def catalog_partition(env: Environment) -> str:
