@@ -22,7 +22,7 @@ from tests.e2e.fixture import new
 from tollgate_cli.api import Api
 from tollgate_cli.dead import DeadLetters
 from tollgate_cli.servers import Server, microburst, set_rules
-from tollgate_cli.stack import RECORD, Stack
+from tollgate_cli.stack import NAME, RECORD, Stack
 
 EVENTS = 5000
 CUSTOMERS = 4
@@ -44,7 +44,12 @@ FAULTS = [
 
 def function_name(stack: Stack, part: str) -> str:
     functions = stack.client("lambda").get_paginator("list_functions").paginate()
-    (name,) = (f["FunctionName"] for page in functions for f in page["Functions"] if part in f["FunctionName"])
+    (name,) = (
+        f["FunctionName"]
+        for page in functions
+        for f in page["Functions"]
+        if f["FunctionName"].startswith(f"{NAME}-{part}")
+    )
     return str(name)
 
 

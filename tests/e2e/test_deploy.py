@@ -48,6 +48,7 @@ def account(stack: Stack, checkout: Path) -> Iterator[Stack]:
         stack.client("s3").create_bucket(Bucket="account-artifacts")
         _deploy(checkout, {"Architecture": OTHER, "RetentionDays": "90", "ArchiveDays": "0"})
         yield stack
+    stack.client("cloudformation").delete_stack(StackName=NAME)
 
 
 def _deploy(checkout: Path, given: dict[str, str]) -> None:
