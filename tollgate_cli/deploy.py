@@ -100,18 +100,15 @@ def build(root: Path = ROOT) -> bool:
     if stamp.is_file() and stamp.read_text() == inputs:
         return False
     system = "apple-darwin" if platform.system() == "Darwin" else "manylinux2014"
-    build_for(parameters, layer_settings(parameters, system), root=root)
+    build_for(parameters, layer_settings(parameters, system), root)
     _write(stamp, inputs)
     return True
 
 
-def build_for(
-    parameters: Mapping[str, str], layer: Mapping[str, str], into: Path | None = None, root: Path = ROOT
-) -> None:
+def build_for(parameters: Mapping[str, str], layer: Mapping[str, str], root: Path = ROOT) -> None:
     """Builds functions and layer for these parameters; `layer` says the same to the layer's makefile."""
-    where = ("--build-dir", str(into)) if into else ()
     overrides = _overrides({**parameters, "Revision": revision(parameters, root)})
-    _sam(root, dict(layer), "build", *where, "--parameter-overrides", *overrides)
+    _sam(root, dict(layer), "build", "--parameter-overrides", *overrides)
 
 
 def revision(parameters: Mapping[str, str], root: Path = ROOT) -> str:
@@ -159,7 +156,7 @@ def deploy_to_account(
     if not session.region_name:
         raise SamError("no region: set AWS_REGION")
     parameters = account_parameters(given, _kept(session.client("cloudformation"), stack_name), root)
-    build_for(parameters, layer_settings(parameters), root=root)
+    build_for(parameters, layer_settings(parameters), root)
     options = ("--stack-name", stack_name, "--region", session.region_name, *arguments)
     named = {**parameters, "Revision": revision(parameters, root)}
     _deploy(root, dict(os.environ), options, named, shown=True)
