@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from tollgate.dialects.http import MAX_BODY_BYTES, Answer, Request, caller_of, request_of
 from tollgate.domain.api_keys import Caller
 from tollgate.domain.environments import Environment
-from tollgate.domain.errors import InvalidInput, TollgateError
+from tollgate.domain.errors import InvalidInput, NoKey, TollgateError
 
 
 def _none(_: str) -> Answer | None:
@@ -46,6 +46,8 @@ def handle(
     try:
         caller = caller_of(event)
         env = caller.environment
+        if not caller.key_id:
+            raise NoKey
         answer = _answer(event, dialect, route, caller, clock())
     except TollgateError as error:
         assert env is not None  # raised after the caller was known

@@ -32,7 +32,7 @@ class ApiKey(NamedTuple):
 
 
 class Caller(NamedTuple):
-    """The environment, scope and id of the API key that a call was made with."""
+    """The environment, scope and id of the API key that a call was made with; an empty id: with none."""
 
     environment: Environment
     scope: Scope

@@ -80,6 +80,13 @@ class Forbidden(TollgateError):
     """The key is valid, but its scope does not allow the call."""
 
 
+class NoKey(TollgateError):
+    """The call came without an API key."""
+
+    def __init__(self) -> None:
+        super().__init__("No API key was sent")
+
+
 class Unavailable(TollgateError):
     """The store could not be read or written. Nothing was changed; the same call may be repeated."""
 

@@ -21,6 +21,7 @@ _TABLE: dict[type[TollgateError], tuple[int, str]] = {
     errors.AlreadyAttached: (409, "plan_already_attached"),
     errors.LimitReached: (400, "feature_limit_reached"),
     UnknownVersion: (400, "invalid_api_version"),
+    errors.NoKey: (401, "no_secret_key"),
     errors.Forbidden: (403, "insufficient_scopes"),
     errors.NotFound: (404, "{kind}_not_found"),
     errors.AlreadyExists: (409, "duplicate_{kind}_id"),

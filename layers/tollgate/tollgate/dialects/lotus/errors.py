@@ -59,6 +59,7 @@ _TABLE: dict[type[TollgateError], tuple[int, str, str]] = {
     errors.LimitReached: (400, CLIENT, "invalid"),
     errors.AlreadyExists: (400, CLIENT, "duplicate_resource"),
     errors.Conflict: (400, CLIENT, "conflict"),
+    errors.NoKey: (401, CLIENT, "not_authenticated"),
     errors.Forbidden: (403, CLIENT, "permission_denied"),
     errors.NotFound: (404, CLIENT, "not_found"),
     errors.DuplicateRequest: (409, CLIENT, "duplicate_request"),
