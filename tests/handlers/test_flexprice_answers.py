@@ -16,7 +16,8 @@ from tests.flexprice import answers, api_event, assert_answer, assert_error, cal
 from tests.handlers.conftest import Here
 from tests.handlers.flexprice_history import DAY, Flow, flowing
 from tests.service import NOW
-from tollgate.dialects.flexprice.fields import time_text
+from tollgate.dialects.flexprice import customers, event_queries, features, grants, plans, subscriptions
+from tollgate.dialects.flexprice.fields import Params, time_text
 
 MINUTE = 60_000
 _numbers = itertools.count()
@@ -167,6 +168,38 @@ def test_every_served_route_answers_what_the_sdks_want(made: Made) -> None:
         *made.flow.here.handlers["manage"].__globals__["FLEXPRICE_ROUTES"],
     }
     assert made.seen == served == set(answers()["routes"])
+
+
+@pytest.mark.parametrize(
+    ("route", "params"),
+    [
+        ("POST /v1/customers/search", customers.SearchCustomersParams),
+        ("POST /v1/features/search", features.SearchFeaturesParams),
+        ("POST /v1/plans/search", plans.SearchPlansParams),
+        ("POST /v1/addons/search", plans.SearchAddonsParams),
+        ("POST /v1/entitlements/search", grants.SearchEntitlementsParams),
+        ("POST /v1/subscriptions/search", subscriptions.SearchSubscriptionsParams),
+        ("POST /v1/events/query", event_queries.EventsParams),
+        ("POST /v1/events/usage", event_queries.UsageParams),
+        ("POST /v1/events/usage/meter", event_queries.MeterUsageParams),
+        ("POST /v1/events/analytics", event_queries.AnalyticsParams),
+    ],
+)
+def test_whatever_an_sdk_asks_for_is_served_or_refused(route: str, params: type[Params]) -> None:
+    """flexprice.md 1.6: a filter that is ignored would make a list that nobody asked for."""
+    assert set(answers()["asked"][route]) <= {*params.model_fields, *params.later}
+
+
+def test_add_ons_are_listed_by_type(made: Made) -> None:
+    """flexprice.md 1.6."""
+    number = next(_numbers)
+    ids = {}
+    for type in ("onetime", "multiple_instance"):
+        body = {"name": type, "lookup_key": f"typed_{type}_{number}", "type": type}
+        ids[type] = made("POST /v1/addons", body)["id"]
+    for type, id in ids.items():
+        asked = {"addon_ids": list(ids.values()), "addon_type": type}
+        assert [addon["id"] for addon in made("POST /v1/addons/search", asked)["items"]] == [id]
 
 
 def test_an_error_has_what_either_sdk_reads(made: Made) -> None:

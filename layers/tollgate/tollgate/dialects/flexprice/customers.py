@@ -40,6 +40,7 @@ class UpdateCustomerParams(Params):
 class SearchCustomersParams(SearchParams):
     """What a list of customers may ask for."""
 
+    later = (*SearchParams.later, "parent_customer_ids")
     fields = ("id", "external_id", "name", "email", "status", "created_at", "updated_at")
 
     customer_ids: list[Text] | None = None

@@ -67,6 +67,7 @@ class SearchAddonsParams(SearchParams):
 
     addon_ids: list[Text] | None = None
     lookup_keys: list[Text] | None = None
+    addon_type: Literal["onetime", "multiple_instance"] | None = None
 
 
 def create_plan(catalogs: Catalogs, request: Request) -> Answer:
@@ -146,6 +147,7 @@ def search_addons(catalogs: Catalogs, request: Request) -> Answer:
         if plan.add_on
         and among(plan.id, params.addon_ids)
         and among(lookup_key(plan), params.lookup_keys)
+        and params.addon_type in (None, addon_type(plan))
         and params.has_status(plan.archived)
     ]
     return params.page(found, lambda plan: plan_json(plan, env))

@@ -117,7 +117,7 @@ class CancelParams(Params):
 
 
 class SearchSubscriptionsParams(SearchParams):
-    """What a list of subscriptions may ask for."""
+    """What a list of subscriptions may ask for. What is paid (`with_…`) is not kept: it is null, asked for or not."""
 
     later: ClassVar[tuple[str, ...]] = (
         *SearchParams.later,
@@ -149,6 +149,8 @@ class SearchSubscriptionsParams(SearchParams):
         "cancel_at",
     )
 
+    with_line_items: bool | None = None
+    with_coupon_associations: bool | None = None
     customer_id: Text | None = None
     customer_ids: list[Text] | None = None
     external_customer_id: Text | None = None
