@@ -253,6 +253,8 @@ class TestKeys:
             "subscriptions/s1/v2",
             "meters/m1/disable",
             "secrets/api/keys",
+            "customer/portal/info",
+            "tasks/scheduled",
         ],
     )
     def test_a_right_key_is_never_401(self, stack: Stack, path: str) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import ROOT
-from tests.flexprice import assert_error, call
+from tests.flexprice import answers, assert_error, call
 from tests.handlers.conftest import Here
 from tests.http_events import authorized, http_event
 from tests.service import NOW, SANDBOX, item
@@ -162,6 +162,12 @@ def test_what_is_served_is_what_the_template_routes_to_it(here: Here) -> None:
     ):
         for served in here.handlers[function].__globals__[table]:
             assert _target(served) == target, served
+
+
+@pytest.mark.parametrize("noun", answers()["nouns"])
+def test_every_noun_of_flexprices_takes_its_key(noun: str) -> None:
+    """flexprice.md 1.8: bare, and whatever is below it."""
+    assert {f"ANY /v1/{noun}", f"ANY /v1/{noun}/{{proxy+}}"} <= set(SHARED_ROUTES)
 
 
 @pytest.mark.parametrize(
