@@ -13,10 +13,12 @@ from typing import Any
 import pytest
 from flexprice import models
 
+from tests.conftest import Spent
 from tests.flexprice import assert_answer, assert_error, sdk
 from tests.handlers.conftest import Here
 from tests.handlers.flexprice_history import DAY, Flow, flowing
 from tests.service import MONTHLY, NOW, SANDBOX
+from tollgate import runtime
 from tollgate.dialects.flexprice.fields import time_text
 from tollgate.domain.customers import Customer
 from tollgate.domain.environments import CustomerRef
@@ -393,3 +395,22 @@ def test_the_python_sdk_asks(flow: Flow) -> None:
     found = client.events.get_usage_analytics(external_customer_id="ada", start_time=start, end_time=end)
     assert isinstance(found, models.GetUsageAnalyticsResponse)
     assert {item.feature_id for item in found.items or ()} == {feature.id for feature in FEATURES}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "queries"),
+    [
+        ("query", {"external_customer_id": "ada"}, 2),  # the features, and the uses
+        ("usage", {"external_customer_id": "ada", "event_name": "call", "aggregation_type": "COUNT"}, 2),
+        ("usage/meter", {"external_customer_id": "ada", "meter_id": "meter_peak"}, 2),
+        ("usage/meter", {"external_customer_id": "ada", "meter_id": "meter_calls"}, 2),  # January's sums by day
+        ("analytics", {"external_customer_id": "ada"}, 3),  # and the customer
+        ("query", {}, 9),  # January's eight partitions
+    ],
+)
+def test_what_a_question_costs(flow: Flow, path: str, body: dict[str, Any], queries: int) -> None:
+    """docs/flexprice.md: what it costs."""
+    spent = Spent(runtime.client("dynamodb"))
+    asked(flow, path, **body)
+    assert [name for name, _ in spent.requests] == ["Query"] * queries
+    spent.stop()

@@ -163,20 +163,19 @@ def list_events(usage: Usage, request: Request) -> Answer:
     """`POST /v1/events/query`: events, newest first unless told. Raises InvalidInput or InvalidRequest."""
     params = EventsParams.of(request.body)
     env = request.caller.environment
-    query = _query(usage, request, params)
+    query, features = _query(usage, request, params), usage.catalog(env).features
     if params.event_name:
-        query = query._replace(features=_hearing(usage, env, params.event_name))
+        query = query._replace(features=_hearing(features, params.event_name))
     descending, by_name = params.order != "asc", params.sort == "event_name"
     as_read = descending and not by_name
     first, last = params.iter_first_key, params.iter_last_key
     if last and (at := _time_of(last, "iter_last_key")) is not None and as_read:
         query = query._replace(end=min(query.end, at + 1))
     wanted = _pairs(params.property_filters)
+    entries: Iterable[Entry] = _pages(usage, env, query) if as_read else usage.all(env, query)
     found: Iterable[Event] = (
         event
-        for event in _events(
-            _pages(usage, env, query) if as_read else usage.all(env, query), usage.catalog(env).features
-        )
+        for event in _events(entries, features)
         if params.event_id in (None, "", event.id) and _passes(wanted, event.properties)
     )
     if by_name:
@@ -210,8 +209,8 @@ def usage_by_event(usage: Usage, request: Request) -> Answer:
     asked = params.meter()
     meter = _meter(asked)
     windows = params.windows(meter.aggregation)
-    query = _query(usage, request, params)._replace(features=_hearing(usage, env, params.event_name))
     features = usage.catalog(env).features
+    query = _query(usage, request, params)._replace(features=_hearing(features, params.event_name))
     uses = [
         Counted(event.at, amount, text(event.properties.get(meter.field)))
         for event in _events(usage.all(env, query), features)
@@ -244,15 +243,14 @@ def analytics(usage: Usage, request: Request) -> Answer:
     Raises NotFound for an unknown customer or feature, InvalidInput or InvalidRequest.
     """
     params = AnalyticsParams.of(request.body)
-    env, customer = request.caller.environment, params.customer
-    if customer is None:
+    env = request.caller.environment
+    if params.customer is None:
         raise InvalidInput("external_customer_id", "is required")
     catalog = usage.catalog(env)
     chosen = [catalog.feature(id) for id in dict.fromkeys(params.feature_ids or ())] or catalog.features.values()
     properties, wanted = params.properties(), _pairs(params.property_filters)
     windows = Windows(params.window_size, _zone(params.timezone)) if params.window_size else None
-    usage.range_of(env, "24h", customer, request.now)  # raises where there is no such customer
-    query = _query(usage, request, params)._replace(features=[feature.id for feature in chosen])
+    query = _query(usage, request, params, known=True)._replace(features=[feature.id for feature in chosen])
     groups: dict[tuple[str, ...], list[Entry]] = {}
     for entry in usage.all(env, query):
         if _passes(wanted, entry.properties):
@@ -270,11 +268,13 @@ def analytics(usage: Usage, request: Request) -> Answer:
 # ------------------------------------------------------------------ what is read
 
 
-def _query(usage: Usage, request: Request, params: RangeParams) -> Query:
-    """The range that is asked for; it ends at the customer's time unless told. Raises InvalidInput."""
+def _query(usage: Usage, request: Request, params: RangeParams, *, known: bool = False) -> Query:
+    """The range that is asked for; it ends at the customer's time unless told. Raises InvalidInput, and NotFound where
+    the customer is to be `known` and is not.
+    """
     customer, end, now = params.customer, params.end_time, request.now
-    if customer is not None and end is None:
-        with suppress(NotFound):  # of nobody nothing was used
+    if customer is not None and (known or end is None):
+        with suppress(*(() if known else (NotFound,))):  # of nobody nothing was used
             now = usage.range_of(request.caller.environment, "24h", customer, now)[1] - 1
     until = now if end is None else end
     start = until - DEFAULT_DAYS * DAY_MS if params.start_time is None else params.start_time
@@ -284,10 +284,10 @@ def _query(usage: Usage, request: Request, params: RangeParams) -> Query:
     return Query(min(max(0, start), LAST_MS), min(max(0, end), LAST_MS), request.now, customer)
 
 
-def _hearing(usage: Usage, env: Environment, name: str) -> list[str]:
+def _hearing(features: Mapping[str, Feature], name: str) -> list[str]:
     """The features that count events of a name. Raises InvalidInput where there is none, and InvalidRequest where one
     of them listens to other names too: the history has no names."""
-    found = counting(usage.catalog(env).features.values(), name)
+    found = counting(features.values(), name)
     if not found:
         raise InvalidInput("event_name", "no feature counts events of this name, and such events are not kept")
     for feature in found:
