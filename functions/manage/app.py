@@ -125,6 +125,7 @@ ROUTES: dict[str, Route] = {
 }
 
 
+EITHER = "/v1/events/"
 FLEXPRICE_ROUTES = taking(
     runtime.usage(),
     routes={
@@ -158,8 +159,8 @@ def _manage(request: Request) -> Answer:
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Answers one management call of API Gateway's (payload format 2.0). Never raises: every error is an answer.
 
-    The answer is in Flexprice's words where a key came in `x-api-key`, which some routes take too.
+    The answer is in Flexprice's words where a key came in `x-api-key` on a path that takes either header.
     """
-    if any(name.lower() == "x-api-key" for name in event["headers"]):
+    if event["rawPath"].startswith(EITHER) and any(name.lower() == "x-api-key" for name in event["headers"]):
         return handle(event, FLEXPRICE, _flexprice, runtime.clock, runtime.defect)
     return handle(event, AUTUMN, _manage, runtime.clock, runtime.defect)

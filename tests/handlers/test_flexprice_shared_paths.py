@@ -182,6 +182,13 @@ def test_a_right_key_on_a_path_that_is_not_served_is_501(here: Here, noun: str) 
     assert here.handlers[function](event, None)["statusCode"] == 404
 
 
+def test_a_header_that_is_not_the_keys_changes_nothing_where_only_a_bearer_key_is_taken(here: Here) -> None:
+    """Such a call may have passed another gateway, whose key that is."""
+    headers = {"authorization": "Bearer k", "x-api-key": "of another gateway"}
+    event = authorized(http_event("POST /v1/customers.list", {}, headers=headers))
+    assert "list" in json.loads(here.handlers["manage"](event, None)["body"])
+
+
 def test_autumns_routes_under_shared_nouns_reach_a_function_that_has_them(here: Here) -> None:
     for served in here.handlers["manage"].__globals__["ROUTES"]:
         assert _target(served) in ("Manage", "Entitlements")
