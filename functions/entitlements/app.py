@@ -41,21 +41,30 @@ ROUTES: dict[str, Route] = {
         },
     ),
     "GET /v1/subscriptions/{}/entitlements": partial(entitlements.subscription_entitlements, _entitlements, _customers),
-    "POST /v1/events": partial(events.ingest, _send),
-    "POST /v1/events/bulk": partial(events.ingest_bulk, _send),
+    **taking(
+        _send,
+        _customers,
+        routes={"POST /v1/events": events.ingest, "POST /v1/events/bulk": events.ingest_bulk},
+    ),
     **taking(
         _catalogs,
         routes={
+            "GET /v1/features": features.search_features,
             "POST /v1/features": features.create_feature,
             "POST /v1/features/search": features.search_features,
+            "GET /v1/features/{}": features.get_feature,
             "PUT /v1/features/{}": features.update_feature,
             "DELETE /v1/features/{}": features.delete_feature,
+            "GET /v1/meters": features.list_meters,
+            "GET /v1/meters/{}": features.get_meter,
+            "GET /v1/plans": plans.search_plans,
             "POST /v1/plans": plans.create_plan,
             "POST /v1/plans/search": plans.search_plans,
             "GET /v1/plans/{}": plans.get_plan,
             "PUT /v1/plans/{}": plans.update_plan,
             "DELETE /v1/plans/{}": plans.delete_plan,
             "GET /v1/plans/{}/entitlements": grants.of_plan,
+            "GET /v1/addons": plans.search_addons,
             "POST /v1/addons": plans.create_addon,
             "POST /v1/addons/search": plans.search_addons,
             "GET /v1/addons/lookup/{}": plans.get_addon_by_lookup_key,
@@ -63,6 +72,7 @@ ROUTES: dict[str, Route] = {
             "PUT /v1/addons/{}": plans.update_addon,
             "DELETE /v1/addons/{}": plans.delete_addon,
             "GET /v1/addons/{}/entitlements": grants.of_addon,
+            "GET /v1/entitlements": grants.search,
             "POST /v1/entitlements": grants.create,
             "POST /v1/entitlements/bulk": grants.create_bulk,
             "POST /v1/entitlements/search": grants.search,
@@ -74,6 +84,7 @@ ROUTES: dict[str, Route] = {
     **taking(
         _customers,
         routes={
+            "GET /v1/customers": customers.search_customers,
             "POST /v1/customers": customers.create_customer,
             "PUT /v1/customers": customers.update_customer,
             "PUT /v1/customers/{}": customers.update_customer,
@@ -91,6 +102,7 @@ ROUTES: dict[str, Route] = {
         _customers,
         routes={
             "GET /v1/customers/external/{}/subscriptions": subscriptions.of_customer,
+            "GET /v1/subscriptions": subscriptions.search,
             "POST /v1/subscriptions": subscriptions.create,
             "POST /v1/subscriptions/search": subscriptions.search,
             "POST /v1/subscriptions/addon": subscriptions.add_addon,
@@ -109,8 +121,8 @@ def _flexprice(request: Request) -> Answer:
 
 def _autumn(request: Request) -> Answer:
     """Autumn's side of the paths that both have: its code is imported when such a request comes."""
-    from tollgate.dialects.autumn import legacy
     from tollgate.dialects.autumn.requests import header_key
+    from tollgate.dialects.autumn.shared_paths import shared_paths
     from tollgate.dialects.autumn.track import TrackUseCases, track
     from tollgate.dialects.autumn.versions import version_of
 
@@ -120,13 +132,7 @@ def _autumn(request: Request) -> Answer:
         return track(use_cases, request)
     version_of(request.headers.get("x-api-version"))
     request.caller.require_secret("manage")
-    routes: dict[str, Route] = {
-        "GET /v1/features/{}": partial(legacy.get_feature, _catalogs),
-        "GET /v1/customers": partial(legacy.list_customers, _catalogs, _customers),
-        "POST /v1/customers": partial(legacy.create_customer, _catalogs, _customers),
-        "GET /v1/customers/{}": partial(legacy.get_customer, _catalogs, _customers),
-        "DELETE /v1/customers/{}": partial(legacy.delete_customer, _customers),
-    }
+    routes = shared_paths(_catalogs, _customers)
     keys = header_key(request) if request.method != "GET" else ()
 
     def called(found: Match) -> Answer:
@@ -139,8 +145,9 @@ def _autumn(request: Request) -> Answer:
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Answers one call of API Gateway (payload format 2.0). Never raises: every error is an answer.
 
-    The answer is in Flexprice's words, or on a shared path in Autumn's.
+    The answer is in Autumn's words where a bearer key came alone, else in Flexprice's.
     """
-    if any(name.lower() == "x-api-key" for name in event["headers"]):
-        return handle(event, FLEXPRICE, _flexprice, runtime.clock, runtime.defect)
-    return handle(event, AUTUMN, _autumn, runtime.clock, runtime.defect)
+    headers = {name.lower() for name in event["headers"]}
+    if "x-api-key" not in headers and "authorization" in headers:
+        return handle(event, AUTUMN, _autumn, runtime.clock, runtime.defect)
+    return handle(event, FLEXPRICE, _flexprice, runtime.clock, runtime.defect)

@@ -1,4 +1,5 @@
-"""The management API: `POST /v1/<noun>.<verb>`, Autumn's older REST paths, and the 404 of all that is not served."""
+"""The management API: `POST /v1/<noun>.<verb>`, Autumn's older REST paths, and the 404 of all that is not served. Of
+Flexprice's API, what is asked of the history: that may take the memory and the time that this function has."""
 
 from __future__ import annotations
 
@@ -8,8 +9,10 @@ from typing import Any
 from tollgate import runtime
 from tollgate.dialects.autumn.errors import AUTUMN
 from tollgate.dialects.autumn.requests import header_key
+from tollgate.dialects.autumn.shared_paths import shared_paths
 from tollgate.dialects.autumn.versions import version_of
 from tollgate.dialects.edge import handle
+from tollgate.dialects.flexprice.errors import FLEXPRICE, NotServed
 from tollgate.dialects.http import Answer, Request
 from tollgate.dialects.routing import Match, OnDemand, Route, run, taking
 from tollgate.domain.errors import NotFound
@@ -30,12 +33,14 @@ _MODULES = [
     )
 ]
 billing, catalog, catalog_update, customers, events, grants, keys, legacy, locks, organization = _MODULES
-runtime.before_snapshot(*(module.load for module in _MODULES))
+event_queries = OnDemand("tollgate.dialects.flexprice.event_queries")
+runtime.before_snapshot(*(module.load for module in (*_MODULES, event_queries)))
 _catalogs = runtime.catalogs()
 _customers = runtime.customers()
 _idempotency = runtime.idempotency()
 
 ROUTES: dict[str, Route] = {
+    **shared_paths(_catalogs, _customers),
     **taking(
         _catalogs,
         routes={
@@ -53,7 +58,6 @@ ROUTES: dict[str, Route] = {
             "POST /v1/rewards.list": organization.list_rewards,
             "POST /v1/referral_programs.list": organization.list_referral_programs,
             "GET /v1/organization/me": organization.me,
-            "GET /v1/features": catalog.list_features,
             "POST /v1/products": legacy.create_product,
             "GET /v1/products/{}": legacy.get_product,
             "POST /v1/products/{}": legacy.update_product,
@@ -73,9 +77,6 @@ ROUTES: dict[str, Route] = {
             "POST /v1/balances/create": grants.create_balance,
             "POST /v1/balances/update": grants.update_balance,
             "POST /v1/usage": legacy.set_usage,
-            "DELETE /v1/customers/{}": legacy.delete_customer,
-            "POST /v1/customers/{}/balances": legacy.set_balances,
-            "DELETE /v1/customers/{}/entities/{}": legacy.delete_entity,
             "POST /v1/cancel": legacy.cancel,
         },
     ),
@@ -99,12 +100,6 @@ ROUTES: dict[str, Route] = {
             "POST /v1/plans.list": catalog.list_plans,
             "GET /v1/products": legacy.list_products,
             "GET /v1/products_beta": legacy.list_products,
-            "POST /v1/customers": legacy.create_customer,
-            "GET /v1/customers/{}": legacy.get_customer,
-            "POST /v1/customers/list": customers.list_customers,
-            "POST /v1/customers/{}": legacy.update_customer,
-            "POST /v1/customers/{}/entities": legacy.create_entities,
-            "GET /v1/customers/{}/entities/{}": legacy.get_entity,
             "POST /v1/attach": legacy.attach,
         },
     ),
@@ -131,6 +126,25 @@ ROUTES: dict[str, Route] = {
 }
 
 
+EITHER = "/v1/events/"
+FLEXPRICE_ROUTES = taking(
+    runtime.usage(),
+    routes={
+        "POST /v1/events/query": event_queries.list_events,
+        "POST /v1/events/usage": event_queries.usage_by_event,
+        "POST /v1/events/usage/meter": event_queries.usage_by_meter,
+        "POST /v1/events/analytics": event_queries.analytics,
+    },
+)
+
+
+def _flexprice(request: Request) -> Answer:
+    request.caller.require_secret("use this API")
+    missing = NotServed(f"{request.method} {request.path[:100]} is not served")
+    routes = FLEXPRICE_ROUTES
+    return run(routes, request.route, lambda found: routes[found.template](request, *found.arguments), missing)
+
+
 def _manage(request: Request) -> Answer:
     version_of(request.headers.get("x-api-version"))
     request.caller.require_secret("manage")
@@ -144,5 +158,10 @@ def _manage(request: Request) -> Answer:
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    """Answers one management call of API Gateway's (payload format 2.0). Never raises: every error is an answer."""
+    """Answers one management call of API Gateway's (payload format 2.0). Never raises: every error is an answer.
+
+    The answer is in Flexprice's words where a key came in `x-api-key` on a path that takes either header.
+    """
+    if event["rawPath"].startswith(EITHER) and any(name.lower() == "x-api-key" for name in event["headers"]):
+        return handle(event, FLEXPRICE, _flexprice, runtime.clock, runtime.defect)
     return handle(event, AUTUMN, _manage, runtime.clock, runtime.defect)

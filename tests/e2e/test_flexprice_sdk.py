@@ -1,11 +1,12 @@
 """Flexprice's official SDK (flexprice 2.1.43) against the deployed stack: only `server_url` is changed.
 
-Rules: invariants.md 7; flexprice.md 4.
+Rules: invariants.md 7; flexprice.md 1.6, 1.8, 2.6, 2.7, 4.
 """
 
 from __future__ import annotations
 
 import uuid
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -122,6 +123,60 @@ def test_reported_usage_goes_past_a_hard_limit_and_the_other_dialect_denies(flex
     assert (check["allowed"], check["balance"]["usage"]) == (False, 25.5)
 
 
+def test_an_event_of_another_period_is_in_the_history_alone(flexprice: Flexprice) -> None:
+    """flexprice.md 2.6, 2.7: last month's event does not count this month; both are found at their time."""
+    event, customer = unique("call"), unique("customer")
+    meter = models.CreateMeterRequest(
+        name="Calls",
+        event_name=event,
+        aggregation=models.MeterAggregation(type="SUM", field="n"),
+        reset_usage="BILLING_PERIOD",
+    )
+    feature = flexprice.features.create_feature(name=unique("Calls"), type_="metered", meter=meter)
+    plan = flexprice.plans.create_plan(name="Hundred", lookup_key=unique("hundred"))
+    assert feature.id
+    assert feature.meter_id
+    assert plan.id
+    flexprice.entitlements.create_entitlement(
+        feature_id=feature.id,
+        feature_type="metered",
+        entity_type="PLAN",
+        entity_id=plan.id,
+        usage_limit=100,
+        usage_reset_period="MONTHLY",
+    )
+    flexprice.customers.create_customer(external_id=customer, name="Ada")
+    flexprice.subscriptions.create_subscription(
+        external_customer_id=customer, plan_id=plan.id, currency="usd", billing_period="MONTHLY"
+    )
+    now = datetime.now(UTC)
+    late = now - timedelta(days=40)
+    for at, number in ((late, "7"), (None, "5")):
+        flexprice.events.ingest_event(
+            event_name=event,
+            external_customer_id=customer,
+            timestamp=at.isoformat() if at else None,
+            properties={"n": number},
+        )
+    id, meter_id = feature.id, feature.meter_id
+    wait_for(lambda: of_feature(flexprice, customer, id).current_usage == "5", 60, "the timely event counted")
+
+    def used(start: datetime, end: datetime) -> float | None:
+        return flexprice.events.get_usage_by_meter(
+            meter_id=meter_id, external_customer_id=customer, start_time=start, end_time=end
+        ).value
+
+    day = timedelta(days=1)
+    wait_for(lambda: used(late - day, now + day) == 12, 60, "both events in the history")
+    assert (used(late - day, late + day), used(now - day, now + day)) == (7, 5)
+    assert of_feature(flexprice, customer, id).current_usage == "5"
+    with pytest.raises(models.errors.FlexpriceError) as caught:
+        flexprice.events.ingest_event(
+            event_name=event, external_customer_id=customer, timestamp=(now + day).isoformat()
+        )
+    assert caught.value.status_code == 400
+
+
 def test_a_customers_subscription_can_be_cancelled(flexprice: Flexprice) -> None:
     customer = unique("customer")
     flexprice.customers.create_customer(external_id=customer, name="Eve")
@@ -161,11 +216,75 @@ class TestKeys:
             assert send(stack, "POST", path, key, {}).json()["code"] == "validation_error"
 
     @pytest.mark.parametrize(
-        "headers", [{}, {"x-api-key": "wrong"}, {"authorization": "Bearer wrong"}, {"authorization": "POST /v1/events"}]
+        "headers", [{"x-api-key": "wrong"}, {"authorization": "Bearer wrong"}, {"authorization": "ANY /v1/events"}]
     )
-    def test_shared_paths_refuse_a_missing_and_a_wrong_key(self, stack: Stack, headers: dict[str, str]) -> None:
+    def test_shared_paths_refuse_a_wrong_key(self, stack: Stack, headers: dict[str, str]) -> None:
         for method, path in (("POST", "events"), ("GET", "customers/customer-1"), ("POST", "features")):
             assert send(stack, method, path, headers, {} if method == "POST" else None).status_code == 401
+
+    @pytest.mark.parametrize(
+        ("path", "code"),
+        [
+            ("customers/customer-1", "unauthenticated"),
+            ("customers", "unauthenticated"),
+            ("wallets", "unauthenticated"),
+            ("plans", "unauthenticated"),
+            ("events/query", "no_secret_key"),
+            ("features.list", None),
+        ],
+    )
+    def test_a_missing_key_is_401(self, stack: Stack, path: str, code: str | None) -> None:
+        """flexprice.md 1.8: in the dialect's shape, where a function answers."""
+        answer = send(stack, "GET", path, {})
+        assert (answer.status_code, answer.json().get("code")) == (401, code)
+
+    @pytest.mark.parametrize(
+        "path",
+        [
+            "wallets",
+            "wallets/w1/transactions",
+            "prices/p1",
+            "groups",
+            "invoices/search",
+            "customers/customer-1/wallets",
+            "customers/customer-1/invoices/summary",
+            "events",
+            "events/e1",
+            "features/f1/clone",
+            "subscriptions/s1/v2",
+            "meters/m1/disable",
+            "secrets/api/keys",
+            "customer/portal/info",
+            "tasks/scheduled",
+        ],
+    )
+    def test_a_right_key_is_never_401(self, stack: Stack, path: str) -> None:
+        """flexprice.md 1.8: what is not served is 501 for `x-api-key`, and Autumn's 404 for a bearer key."""
+        for method in ("GET", "POST"):
+            if (method, path) == ("POST", "events"):
+                continue  # which is served
+            answer = send(stack, method, path, {"x-api-key": stack.secret_key}, {} if method == "POST" else None)
+            assert (answer.status_code, answer.json()["code"]) == (501, "not_implemented"), (method, path)
+        bearer = send(stack, "GET", path, {"authorization": f"Bearer {stack.secret_key}"})
+        assert (bearer.status_code, set(bearer.json())) == (404, {"message", "code", "env"})
+
+    @pytest.mark.parametrize(
+        "noun", ["customers", "features", "plans", "addons", "entitlements", "subscriptions", "meters"]
+    )
+    def test_lists(self, stack: Stack, noun: str) -> None:
+        """flexprice.md 1.6."""
+        answer = send(stack, "GET", f"{noun}?limit=2&sort=created_at&order=asc", {"x-api-key": stack.secret_key})
+        assert (answer.status_code, set(answer.json())) == (200, {"items", "pagination"})
+
+    def test_autumns_older_paths_of_a_customer_are_where_they_were(self, stack: Stack) -> None:
+        bearer = {"authorization": f"Bearer {stack.secret_key}"}
+        id = unique("customer")
+        assert send(stack, "POST", "customers", bearer, {"id": id, "name": "Old"}).status_code == 200
+        assert send(stack, "POST", f"customers/{id}", bearer, {"name": "New"}).json()["name"] == "New"
+        assert send(stack, "GET", f"customers/{id}", bearer).json()["name"] == "New"
+        assert send(stack, "POST", "customers/list", bearer, {"limit": 1}).status_code == 200
+        assert send(stack, "POST", "events/list", bearer, {"customer_id": id}).json()["list"] == []
+        assert "list" in send(stack, "GET", "features", bearer).json()
 
     def test_what_is_not_served_says_so(self, stack: Stack) -> None:
         answer = send(stack, "POST", "subscriptions/s1/pause", {"x-api-key": stack.secret_key}, {})

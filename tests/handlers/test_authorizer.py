@@ -82,12 +82,17 @@ def test_anything_else_is_nobody(here: Here, headers: dict[str, str], reason: st
         ),
         ("check", "POST /v1/check", {}, [{"code": "no_secret_key"}, {"code": "invalid_request"}, {"env": None}]),
         ("track", "POST /v1/track", {}, [{"code": "no_secret_key"}, {"code": "invalid_request"}, {"env": None}]),
-        ("metric_access", "GET /api/metric_access/", {}, [{"title": "authentication_failed"}] * 3),
+        (
+            "metric_access",
+            "GET /api/metric_access/",
+            {},
+            [{"title": title} for title in ("not_authenticated", "authentication_failed", "authentication_failed")],
+        ),
         (
             "entitlements",
             "GET /v1/features/x",
             {"x-api-key": "x"},
-            [{"code": "unauthorized", "http_status_code": 401}] * 3,
+            [{"code": "unauthenticated", "http_status_code": 401}] * 3,
         ),
     ],
 )

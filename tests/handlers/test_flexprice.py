@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from flexprice import models
 
-from tests.flexprice import assert_entitlements, assert_error, call, sdk, validator
+from tests.flexprice import assert_entitlements, assert_error, call, sdk, validator, without_nulls
 from tests.handlers.conftest import Here
 from tests.service import BESIDE, MONTHLY, NOW, SANDBOX
 from tollgate import runtime
@@ -89,7 +89,7 @@ class TestEntitlements:
         assert_entitlements(body)
         assert body["customer_id"] == "full"
         assert names(body) == ["calls", "sla", "storage", "sso"]
-        calls, sla, storage, sso = body["features"]
+        calls, sla, storage, sso = without_nulls(body["features"])
         assert calls["feature"] == {
             "id": "calls",
             "name": "API calls",
@@ -169,8 +169,8 @@ class TestEntitlements:
         _, body = get(stocked, "customers/endless/entitlements", "feature_ids=storage")
         assert_entitlements(body)
         (storage,) = body["features"]
-        assert "usage_limit" not in storage["entitlement"]
-        assert sorted(s.get("usage_limit", -1) for s in storage["sources"]) == [-1, 10]
+        assert storage["entitlement"]["usage_limit"] is None
+        assert [s["usage_limit"] for s in storage["sources"]] == [10, None]
         assert storage["entitlement"]["usage_reset_period"] == "DAILY"  # in a tie, never is the longest
 
     def test_both_paths_know_one_id(self, stocked: Here) -> None:
@@ -274,9 +274,9 @@ class TestUsageSummary:
             "access": {"allowed": True, "feature_id": "calls", "required": "1"},
         }
         for entry in body["features"]:
-            validator("FeatureResponse").validate(entry["feature"])
+            validator("FeatureResponse").validate(without_nulls(entry["feature"]))
             for source in entry["sources"]:
-                validator("EntitlementSource").validate(source)
+                validator("EntitlementSource").validate(without_nulls(source))
 
     def test_past_the_limit_it_is_counted_and_denied_as_the_check_denies(self, stocked: Here) -> None:
         service = stocked.service

@@ -20,6 +20,7 @@ from tests.handlers.conftest import Here
 from tests.handlers.test_events import CONTEXT
 from tests.service import MONTHLY, NOW, SANDBOX
 from tollgate import runtime
+from tollgate.dialects.flexprice.fields import time_text
 from tollgate.domain.customers import Customer
 from tollgate.domain.environments import CustomerRef
 from tollgate.domain.features import Feature, FeatureType
@@ -101,7 +102,7 @@ def test_an_event_counts_for_every_feature_that_counts_it(
         "event_name": "call",
         "external_customer_id": customer,
         "event_id": f"{customer}-1",
-        "timestamp": "2026-01-01T00:00:00Z",
+        "timestamp": time_text(runtime.clock()),
         "properties": {"tokens": "12.5", "region": "us"},
     }
     status, body = ingest(stocked, event)

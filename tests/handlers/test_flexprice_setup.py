@@ -106,6 +106,7 @@ def test_a_subscription_grants_what_the_plan_has_the_newest_first(here: Here, ma
         "entitlement_id": made.grants["calls"],
         "is_enabled": True,
         "usage_limit": 100,
+        "static_value": None,
         "usage_reset_period": "MONTHLY",
     }
     assert found[made.sla]["entitlement"]["static_values"] == ["gold"]
@@ -130,7 +131,7 @@ def test_overrides_replace_what_the_plan_grants(here: Here, made: Set) -> None:
 
 def test_a_metered_override_without_a_limit_is_unlimited(here: Here, made: Set) -> None:
     made.subscribe(override_entitlements=[{"entitlement_id": made.grants["calls"], "is_enabled": True}])
-    assert "usage_limit" not in entitlements(here, made.customer)[made.calls]["entitlement"]
+    assert entitlements(here, made.customer)[made.calls]["entitlement"]["usage_limit"] is None
 
 
 def test_add_ons_stack_and_are_their_subscriptions(here: Here, made: Set) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import ROOT
-from tests.flexprice import assert_error, call
+from tests.flexprice import answers, assert_error, call
 from tests.handlers.conftest import Here
 from tests.http_events import authorized, http_event
 from tests.service import NOW, SANDBOX, item
@@ -21,7 +21,10 @@ from tollgate.domain.api_keys import Scope
 from tollgate.usecases.api_keys import ApiKeys
 
 TEMPLATE = (ROOT / "template.yaml").read_text()
-SHARED = re.findall(r'RouteKey: "([^"]+)", [^\n]*EitherKeyAuthorizer', TEMPLATE)
+ROUTES = dict(re.findall(r'RouteKey: "([^"]+)", [^\n]*integrations/\$\{(\w+)Integration', TEMPLATE))
+SHARED_ROUTES = dict(
+    re.findall(r'RouteKey: "([^"]+)", [^\n]*EitherKeyAuthorizer[^\n]*integrations/\$\{(\w+)Integration', TEMPLATE)
+)
 
 
 def bearer(here: Here, route: str, body: Any = None, **more: Any) -> tuple[int, Any]:
@@ -108,10 +111,26 @@ class TestAuthorizer:
         assert not self.ask(here, {"x-api-key": "", "authorization": f"Bearer {keys[0]}"})
 
     @pytest.mark.parametrize(
-        "headers", [{}, {"x-api-key": ""}, {"x-api-key": "no"}, {"authorization": "Bearer no"}, {"authorization": "x"}]
+        "headers", [{"x-api-key": ""}, {"x-api-key": "no"}, {"authorization": "Bearer no"}, {"authorization": "x"}]
     )
-    def test_a_missing_or_wrong_key_is_refused(self, here: Here, headers: dict[str, str]) -> None:
+    def test_an_empty_or_wrong_key_is_refused(self, here: Here, headers: dict[str, str]) -> None:
         assert not self.ask(here, headers)
+
+    def test_without_a_key_the_function_refuses_in_its_dialect_with_401(self, here: Here) -> None:
+        """flexprice.md 1.8: and no function answers anything else, whatever its route."""
+        event = {"headers": {}, "identitySource": ["POST /v1/events"], "routeKey": "POST /v1/events"}
+        nobody = here.handlers["authorizer"](event, None)
+        assert nobody["isAuthorized"] is True
+        for function, code in (
+            ("check", "no_secret_key"),
+            ("track", "no_secret_key"),
+            ("manage", "no_secret_key"),
+            ("entitlements", "unauthenticated"),
+        ):
+            call = http_event("POST /v1/events", {})
+            call["requestContext"]["authorizer"] = {"lambda": nobody["context"]}
+            answer = here.handlers[function](call, None)
+            assert (answer["statusCode"], json.loads(answer["body"])["code"]) == (401, code)
 
     def test_a_header_cannot_pass_for_the_route(self, here: Here, keys: tuple[str, str]) -> None:
         """Or a cached answer would let in whoever sends the same header, without a key."""
@@ -137,12 +156,55 @@ class TestAuthorizer:
 
 def test_what_is_served_is_what_the_template_routes_to_it(here: Here) -> None:
     """Every served route reaches the function, and no other has it."""
-    routed = re.findall(r'RouteKey: "([^"]+)", [^\n]*EntitlementsIntegration', TEMPLATE)
-    assert set(SHARED) <= set(routed)
-    for served in here.handlers["entitlements"].__globals__["ROUTES"]:
-        method, path = served.split(" ")
-        parts = path.split("/")
-        assert any(_leads(route, method, parts) for route in routed), served
+    for function, table, target in (
+        ("entitlements", "ROUTES", "Entitlements"),
+        ("manage", "FLEXPRICE_ROUTES", "Manage"),
+    ):
+        for served in here.handlers[function].__globals__[table]:
+            assert _target(served) == target, served
+
+
+@pytest.mark.parametrize("noun", answers()["nouns"])
+def test_every_noun_of_flexprices_takes_its_key(noun: str) -> None:
+    """flexprice.md 1.8: bare, and whatever is below it."""
+    assert {f"ANY /v1/{noun}", f"ANY /v1/{noun}/{{proxy+}}"} <= set(SHARED_ROUTES)
+
+
+@pytest.mark.parametrize(
+    "noun", ["wallets", "prices", "invoices/x/pdf", "groups/search", "customers/x/wallets", "events/e"]
+)
+def test_a_right_key_on_a_path_that_is_not_served_is_501(here: Here, noun: str) -> None:
+    """flexprice.md 1.8: never 401; a bearer key gets Autumn's 404."""
+    route = f"GET /v1/{noun}"
+    (function,) = (name for name in ("entitlements", "manage") if name.title() == _target(route, SHARED_ROUTES))
+    assert_error(*call(here.handlers[function], route), (501, "not_implemented"))
+    event = authorized(http_event(route, None, headers={"authorization": "Bearer k"}))
+    assert here.handlers[function](event, None)["statusCode"] == 404
+
+
+def test_a_header_that_is_not_the_keys_changes_nothing_where_only_a_bearer_key_is_taken(here: Here) -> None:
+    """Such a call may have passed another gateway, whose key that is."""
+    headers = {"authorization": "Bearer k", "x-api-key": "of another gateway"}
+    event = authorized(http_event("POST /v1/customers.list", {}, headers=headers))
+    assert "list" in json.loads(here.handlers["manage"](event, None)["body"])
+
+
+def test_autumns_routes_under_shared_nouns_reach_a_function_that_has_them(here: Here) -> None:
+    for served in here.handlers["manage"].__globals__["ROUTES"]:
+        assert _target(served) in ("Manage", "Entitlements")
+        if _target(served) == "Entitlements":
+            status, body = bearer(here, served.replace("{}", "x"), {})
+            assert status != 404 or not body["message"].startswith("Route"), served
+
+
+def _target(served: str, routes: dict[str, str] | None = None) -> str:
+    """The function that API Gateway calls: that of the most specific route."""
+    method, path = served.split(" ")
+    parts = path.split("/")
+    leading = [route for route in routes or ROUTES if _leads(route, method, parts)]
+    return (routes or ROUTES)[
+        min(leading, key=lambda route: ("{proxy+}" in route, -len(route.split("/")), route.count("{")))
+    ]
 
 
 def _leads(route: str, method: str, parts: list[str]) -> bool:

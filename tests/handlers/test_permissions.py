@@ -55,7 +55,8 @@ def test_what_a_shared_spend_limit_counted_must_not_change(
     here: Here, limited: str, function: str, route: str, more: dict[str, Any]
 ) -> None:
     """autumn.md 3.5: a transaction with a condition on the balance that was only looked at."""
-    status, answer = here.call(function, route, {"customer_id": limited, **USE, **more})
+    bearer = {"authorization": "Bearer k"}
+    status, answer = here.call(function, route, {"customer_id": limited, **USE, **more}, headers=bearer)
     assert status == 200, answer
     assert _has_asked(function, "ConditionCheckItem", "customer")
 

@@ -18,6 +18,7 @@ from tests.unit.scenario import DAY, HOUR, NOW
 from tollgate.domain import manual_balances
 from tollgate.domain.balances import Balance, BalanceKey, as_of
 from tollgate.domain.customers import Customer, Holdings
+from tollgate.domain.decisions import UseRequest
 from tollgate.domain.features import Catalog, Feature, FeatureType
 from tollgate.domain.meters import PeriodsCounted, amount_of, counting, meter_of, unique_value
 from tollgate.domain.periods import Interval, Reset
@@ -69,7 +70,9 @@ class Metered:
     def report(self, at: int, **properties: Any) -> None:
         event = UsageEvent("id", "c", "used", at, properties)
         value = unique_value(self.feature, properties)
-        found = record(self.feature, (), event, self.balances, at, self.counted_in.get(value, {}) if value else {})
+        found = record(
+            UseRequest(self.feature), event, self.balances, at, self.counted_in.get(value, {}) if value else {}
+        )
         if found is None or not found.decision.allowed:
             return
         self.drawn += sum(deduction.value for deduction in found.decision.deductions)

@@ -12,8 +12,8 @@ COSTS = (ROOT / "docs" / "costs.md").read_text()
 
 def test_the_table_in_the_docs_is_what_its_figures_give() -> None:
     call, imported = re.search(r"with ([\d.]+) ms a call and (\d+) ms for the import", COSTS).groups()  # type: ignore[union-attr]
-    rows = re.findall(r"^\| ([\d,]+) MB \| ([\d.]+) ms \| \$([\d.]+) \| ([\d,]+) ms \|$", COSTS, re.MULTILINE)
-    told = [tuple(float(cell.replace(",", "")) for cell in row) for row in rows]
+    lines = re.findall(r"^\| ([\d,]+) MB \| ([\d.]+) ms \| \$([\d.]+) \| ([\d,]+) ms \|$", COSTS, re.MULTILINE)
+    told = [tuple(float(cell.replace(",", "")) for cell in line) for line in lines]
     worked_out = sizes(float(call), float(imported))
     assert len(told) == len(worked_out)
     for (mb, call_ms, dollars, import_ms), size in zip(told, worked_out, strict=True):

@@ -4,7 +4,8 @@
 A message is JSON: who sent it (`env`, `key_id`), when (`at`, ms), and `items`. An item is a use with an id of its own,
 or (`event_id`) an event whose amounts follow from the features that count it; either is counted exactly once, however
 often it is delivered. Under an idempotency key, items that are sent again after a failure keep their ids. `receipt`
-makes an event's arrival known to `verify_idems_received` even where no feature counts it.
+makes an event's arrival known to `verify_idems_received` even where no feature counts it. `recorded` puts it into the
+history even where nothing grants the feature, and `in_its_period` counts it only in the period that its time belongs to.
 """
 
 from __future__ import annotations

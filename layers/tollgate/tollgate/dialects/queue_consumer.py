@@ -125,7 +125,14 @@ def _item(env: Environment, message: Mapping[str, Any], item: Mapping[str, Any])
     properties = item.get("properties") or {}
     if "event_id" in item:
         event = UsageEvent(item["event_id"], item["customer_id"], item["event_name"], at, properties)
-        return QueuedEvent(env, event, message["key_id"], item.get("receipt", False))
+        return QueuedEvent(
+            env,
+            event,
+            message["key_id"],
+            item.get("receipt", False),
+            recorded=item.get("recorded", False),
+            in_its_period=item.get("in_its_period", False),
+        )
     idempotency_keys = [IdempotencyKey("queue", item["id"], QUEUED_KEPT_MS)]
     if item.get("idempotency_key"):
         idempotency_keys.append(IdempotencyKey("track", item["idempotency_key"]))

@@ -57,6 +57,7 @@ class UseRequest(NamedTuple):
     - `amount`: units of the feature; below zero gives back. A check asks whether so many may be used.
     - `overage`: what becomes of the part that is not covered; a check has no need of it.
     - `properties`: what filters of grants and of usage limits are compared with.
+    - `dated`: only grants whose period had begun by then (epoch ms) pay, and count it; None: any.
     """
 
     feature: Feature
@@ -65,6 +66,7 @@ class UseRequest(NamedTuple):
     amount: Decimal = ONE
     overage: Overage = Overage.CAP
     properties: Mapping[str, Any] = NO_PROPERTIES
+    dated: int | None = None
 
     @property
     def key(self) -> BalanceKey:
@@ -93,12 +95,14 @@ class Source(NamedTuple):
     - `cost`: its units for one unit of what is asked.
     - `shares_only`: of an entity's balance, only the shares that the customer's own plans gave it.
     - `properties`: only grants whose filters a use with these passes; None for all grants.
+    - `dated`: only grants whose period had begun by then (epoch ms); None for all grants.
     """
 
     key: BalanceKey
     cost: Decimal = ONE
     shares_only: bool = False
     properties: Mapping[str, Any] | None = None
+    dated: int | None = None
 
     def may(self, grant: Grant) -> bool:
         """Whether the grant may be drawn."""
@@ -106,6 +110,7 @@ class Source(NamedTuple):
             grant.starts_at is None
             and (grant.entity_share or not self.shares_only)
             and (self.properties is None or grant.matches(self.properties))
+            and (self.dated is None or grant.begins <= self.dated)
         )
 
     def grants(self, balances: Balances) -> list[Grant]:
@@ -175,8 +180,9 @@ def sources_of(
 
 
 def payers_of(request: UseRequest, balances: Balances) -> tuple[Source, ...]:
-    """The balances that pay for a request, with the grants that its properties may draw."""
-    return sources_of(request.feature.id, request.pools, request.entity_id, balances, request.properties)
+    """The balances that pay for a request, with the grants that its properties and its date may draw."""
+    sources = sources_of(request.feature.id, request.pools, request.entity_id, balances, request.properties)
+    return sources if request.dated is None else tuple(source._replace(dated=request.dated) for source in sources)
 
 
 # ------------------------------------------------------------------ what bounds a request
@@ -234,7 +240,7 @@ def check(request: UseRequest, balances: Balances) -> Check:
     The feature itself if it alone would allow; else the first credit pool that would (asked for the plain number), else
     the first one held; else itself if held, else the first pool in the catalog.
     """
-    feature, pools, entity_id, required, _, properties = request
+    feature, pools, entity_id, required, _, properties, _ = request
     held = is_granted(feature.id, entity_id, balances)
     if held and allows(feature.id, entity_id, required, properties, balances):
         return Check(True, feature.id, required)

@@ -121,6 +121,13 @@ class Grant(NamedTuple):
         return max(start, min(self.created_at, self.next_reset_at - 1)), self.next_reset_at
 
     @property
+    def begins(self) -> int:
+        """The start (epoch ms) of the current period, of a grant as of now; of one that never resets, when it was
+        made.
+        """
+        return self.created_at if self.period is None else self.period[0]
+
+    @property
     def total(self) -> Decimal:
         """The units that it holds before any use: included, prepaid and adjusted by hand."""
         return self.granted + self.prepaid + self.adjustment

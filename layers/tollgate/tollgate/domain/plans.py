@@ -91,7 +91,8 @@ class FreeTrial:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A set of grants that customers subscribe to. A version never changes, but for being archived."""
+    """A set of grants that customers subscribe to. A version never changes, but for being archived. `extra` is what
+    only dialects show."""
 
     id: str
     name: str
@@ -109,6 +110,7 @@ class Plan:
     controls: Controls = NO_CONTROLS
     lookup_key: str | None = None
     in_use: bool = False  # some customer has subscribed to it: it is archived, never deleted
+    extra: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def cycle(self) -> Reset | None:

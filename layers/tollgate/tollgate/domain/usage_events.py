@@ -8,13 +8,12 @@ each grant counts the change in its own period.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 from tollgate.domain.balances import Balances, all_as_of
 from tollgate.domain.decisions import Decision, Overage, UseRequest, payers_of, use
-from tollgate.domain.features import Feature, Pool
 from tollgate.domain.meters import ADDED, PeriodsCounted, amount_of, meter_of, period_end, step, usage_name
 from tollgate.domain.quantities import ZERO, converted
 from tollgate.domain.use_records import NO_PROPERTIES
@@ -41,17 +40,18 @@ class EventDecision(NamedTuple):
 
 
 def record(
-    feature: Feature, pools: Sequence[Pool], event: UsageEvent, balances: Balances, now: int, counted_in: PeriodsCounted
+    asked: UseRequest, event: UsageEvent, balances: Balances, now: int, counted_in: PeriodsCounted
 ) -> EventDecision | None:
-    """What the event does as a use of this feature, at the customer's time `now` (epoch ms); None where the feature's
-    meter does not count it.
+    """What the event does as a use of the feature that is asked for, at the customer's time `now` (epoch ms); None where
+    the feature's meter does not count it.
 
     `counted_in`: of COUNT_UNIQUE, the periods in which the event's value was counted before.
     """
+    feature = asked.feature
     amount = amount_of(feature, event.properties)
     if amount is None:
         return None
-    request = UseRequest(feature, pools, "", amount, Overage.REPORTED, event.properties)
+    request = asked._replace(amount=amount, overage=Overage.REPORTED, properties=event.properties)
     meter = meter_of(feature)
     before = all_as_of(balances, now)
     if meter is None or meter.aggregation in ADDED:

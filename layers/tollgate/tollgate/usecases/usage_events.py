@@ -45,6 +45,8 @@ class QueuedEvent(NamedTuple):
     - `expected`: it is an error where no feature counts it.
     - `marker`: the idempotency key that says that it was counted, where that is not its own id's.
     - `by_its_time`: it is decided at its own time; else at the time at which it is counted.
+    - `recorded`: it goes into the history even where nothing grants the feature.
+    - `in_its_period`: only grants whose period had begun at its time pay (flexprice.md 2.6).
     """
 
     env: Environment
@@ -54,6 +56,8 @@ class QueuedEvent(NamedTuple):
     expected: bool = False
     marker: IdempotencyKey | None = None
     by_its_time: bool = False
+    recorded: bool = False
+    in_its_period: bool = False
 
     @property
     def id(self) -> str:
@@ -74,13 +78,22 @@ class QueuedEvent(NamedTuple):
         """The time (epoch ms) at which it is decided, where the customer's time is `now`."""
         return min(self.event.at, now) if self.by_its_time else now
 
+    def timed(self, now: int) -> _Timed:
+        """The event to decide, where the customer's time is `now`."""
+        dated = self.event.at if self.in_its_period else None
+        return _Timed(self.event, self.key_id, self.decided_at(now), self.recorded, dated)
+
 
 class _Timed(NamedTuple):
-    """An event, the API key that sent it, and the time at which it is decided (epoch ms)."""
+    """An event, the API key that sent it, and the time at which it is decided (epoch ms); whether it is recorded where
+    nothing grants the feature, and the time by which the period of a grant that pays must have begun.
+    """
 
     event: UsageEvent
     key_id: str
     at: int
+    recorded: bool = False
+    dated: int | None = None
 
 
 class _Hearing(NamedTuple):
@@ -134,7 +147,7 @@ class UsageEvents:
             return () if all(self._kept(one, bool(hearing.features(one.event)), now) for one in events) else None
         at = _time(found, now)
         first, left = before_a_change(heard, lambda one: one.decided_at(at), _balances(found), at)
-        decided = _decide([_Timed(one.event, one.key_id, one.decided_at(at)) for one in first], hearing, found)
+        decided = _decide([one.timed(at) for one in first], hearing, found)
         unheard = [one for one in events if not hearing.features(one.event)]
         keys = self._key_writes([*first, *unheard], now)
         return left if self._commit(customer, decided, found, keys, now) else None
@@ -228,15 +241,20 @@ def _decide(events: Sequence[_Timed], hearing: _Hearing, found: EventRead) -> _D
     balances = _balances(found)
     batch = UseBatch()
     counted_in: dict[Value, PeriodsCounted] = {}
-    for event, key_id, at in events:
+    for event, key_id, at, kept, dated in events:
         for feature in hearing.features(event):
             value, pools = _value(event, feature), hearing.catalog.pools(feature.id)
             known: PeriodsCounted = {} if value is None else counted_in.get(value, found.counted_in(value))
-            recorded = record(feature, pools, event, balances, at, known)
-            if recorded is None or not recorded.decision.allowed:
+            asked = UseRequest(feature, pools, dated=dated)
+            recorded = record(asked, event, balances, at, known)
+            if recorded is None:
                 continue
             use = CountedUse(event.id, recorded.amount, event.at, properties=_carried(event))
-            batch.add(use, key_id, UseRequest(feature, pools), recorded.decision)
+            if not recorded.decision.allowed:
+                if kept:
+                    batch.add_ungranted(use, key_id, asked.key)
+                continue
+            batch.add(use, key_id, asked, recorded.decision)
             balances = recorded.decision.balances
             if value is not None:
                 counted_in[value] = recorded.counted_in

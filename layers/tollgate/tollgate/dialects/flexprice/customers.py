@@ -1,15 +1,16 @@
-"""Customers: `POST` and `PUT /v1/customers`, `GET` and `DELETE /v1/customers/{id}`, `…/external/{external_id}`,
+"""Customers: `GET`, `POST` and `PUT /v1/customers`, `GET` and `DELETE /v1/customers/{id}`, `…/external/{external_id}`,
 `…/lookup/{key}`, `POST …/search`. Both of Flexprice's ids are the customer's one id."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any
 
 from tollgate.dialects.flexprice.features import texts
-from tollgate.dialects.flexprice.fields import Id, Metadata, Name, Params, Text, filled, time_text
+from tollgate.dialects.flexprice.fields import Id, Metadata, Name, Params, Text, time_text
 from tollgate.dialects.flexprice.lists import SearchParams, among
+from tollgate.dialects.flexprice.shapes import CUSTOMER, whole
 from tollgate.dialects.http import NO_CONTENT, Answer, Request
 from tollgate.domain.customers import Customer, Holdings
 from tollgate.domain.environments import CustomerRef, Environment
@@ -37,9 +38,10 @@ class UpdateCustomerParams(Params):
 
 
 class SearchCustomersParams(SearchParams):
-    """The body of `POST /v1/customers/search`."""
+    """What a list of customers may ask for."""
 
-    later: ClassVar[tuple[str, ...]] = SearchParams.later
+    later = (*SearchParams.later, "parent_customer_ids")
+    fields = ("id", "external_id", "name", "email", "status", "created_at", "updated_at")
 
     customer_ids: list[Text] | None = None
     external_id: Text | None = None
@@ -95,8 +97,8 @@ def delete_customer(customers: Customers, request: Request, customer_id: str) ->
 
 
 def search_customers(customers: Customers, request: Request) -> Answer:
-    """`POST /v1/customers/search`: the customers that match all filters. Without ids it reads the whole environment."""
-    params = SearchCustomersParams.of(request.body)
+    """`GET /v1/customers`, `POST …/search`: those that match all filters. Without ids it reads the whole environment."""
+    params = SearchCustomersParams.asked(request)
     env = request.caller.environment
     ids = [*(params.customer_ids or ()), *(params.external_ids or ())]
     if params.external_id:
@@ -122,7 +124,8 @@ def named_customers(customers: Customers, env: Environment, ids: list[str]) -> I
 def customer_json(customer: Customer, env: Environment) -> dict[str, Any]:
     """A CustomerResponse: both of Flexprice's ids are the customer's one id."""
     created = time_text(customer.created_at or None)
-    return filled(
+    return whole(
+        CUSTOMER,
         {
             "id": customer.id,
             "external_id": customer.id,
@@ -134,5 +137,5 @@ def customer_json(customer: Customer, env: Environment) -> dict[str, Any]:
             "status": "published",
             "created_at": created,
             "updated_at": created,
-        }
+        },
     )

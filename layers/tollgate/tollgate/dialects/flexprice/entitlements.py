@@ -7,9 +7,9 @@ from decimal import ROUND_FLOOR, Decimal
 from typing import TYPE_CHECKING, Any
 
 from tollgate.dialects.flexprice.features import feature_json
-from tollgate.dialects.flexprice.fields import filled
 from tollgate.dialects.flexprice.lists import ids_in_query
 from tollgate.dialects.flexprice.periods import period_name
+from tollgate.dialects.flexprice.shapes import AGGREGATED_ENTITLEMENT, whole
 from tollgate.dialects.flexprice.subscription_shapes import subscription_json
 from tollgate.dialects.flexprice.subscriptions import found
 from tollgate.dialects.http import Answer, Request
@@ -72,28 +72,26 @@ def aggregated_json(found: Entitled, env: Environment) -> dict[str, Any]:
         entitlement["static_values"] = list(total.values)
     return {
         "feature": feature_json(found.feature, env),
-        "entitlement": filled(entitlement),
+        "entitlement": whole(AGGREGATED_ENTITLEMENT, entitlement),
         "sources": [source_json(source, metered) for source in found.sources],
     }
 
 
 def source_json(source: EntitlementSource, metered: bool) -> dict[str, Any]:
-    """An EntitlementSource. Its `usage_reset_period` is a billing period: it is left out in place of NEVER."""
+    """An EntitlementSource. Its `usage_reset_period` is a billing period: it is null in place of NEVER."""
     period = period_name(source.reset) if metered else None
-    return filled(
-        {
-            "subscription_id": source.subscription_id,
-            "entity_id": source.entity_id,
-            "entity_type": _TYPES[source.kind],
-            "entity_name": source.entity_name,
-            "quantity": 1,
-            "entitlement_id": source.id,
-            "is_enabled": source.enabled,
-            "usage_limit": whole_limit(source.limit) if metered else None,
-            "static_value": source.value,
-            "usage_reset_period": None if period == "NEVER" else period,
-        }
-    )
+    return {
+        "subscription_id": source.subscription_id,
+        "entity_id": source.entity_id,
+        "entity_type": _TYPES[source.kind],
+        "entity_name": source.entity_name,
+        "quantity": 1,
+        "entitlement_id": source.id,
+        "is_enabled": source.enabled,
+        "usage_limit": whole_limit(source.limit) if metered else None,
+        "static_value": source.value,
+        "usage_reset_period": None if period == "NEVER" else period,
+    }
 
 
 def whole_limit(limit: Decimal | None) -> int | None:

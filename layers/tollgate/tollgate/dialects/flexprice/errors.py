@@ -1,4 +1,5 @@
-"""Domain errors as Flexprice's answers: `{code, message, http_status_code, details}` (flexprice.md 1.4)."""
+"""Domain errors as Flexprice's answers: `{code, message, http_status_code, details, success, error}` (flexprice.md
+1.4)."""
 
 from __future__ import annotations
 
@@ -23,7 +24,7 @@ _TABLE: dict[type[TollgateError], tuple[int, str]] = {
     errors.LimitReached: (400, "invalid_operation"),
     errors.UsageLimitExceeded: (400, "invalid_operation"),
     errors.Conflict: (400, "invalid_operation"),
-    errors.BadKey: (401, "unauthorized"),
+    errors.BadKey: (401, "unauthenticated"),
     errors.Forbidden: (403, "permission_denied"),
     errors.NotFound: (404, "not_found"),
     errors.AlreadyExists: (409, "already_exists"),
@@ -47,7 +48,17 @@ def internal_error(_: Environment | None) -> Answer:
 
 
 def _body(code: str, message: str, status: int) -> dict[str, object]:
-    return {"code": code, "message": message, "http_status_code": status, "details": {}}
+    """Both shapes that SDKs parse: @flexprice/sdk 2.0 reads `success` and `error`, newer ones the others (flexprice.md
+    1.4)."""
+    error = {"message": message, "internal_error": code}
+    return {
+        "code": code,
+        "message": message,
+        "http_status_code": status,
+        "details": {},
+        "success": False,
+        "error": error,
+    }
 
 
 FLEXPRICE = Dialect(error_answer, internal_error)

@@ -3,8 +3,9 @@ after."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Annotated, Any
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
@@ -12,8 +13,13 @@ from tollgate.dialects.flexprice.fields import Id, Params, Properties, Text, Tim
 from tollgate.dialects.http import Answer, Request
 from tollgate.dialects.queue import messages
 from tollgate.domain.decisions import Overage
-from tollgate.domain.errors import InvalidInput
+from tollgate.domain.environments import Environment
+from tollgate.domain.errors import InvalidInput, NotFound
+from tollgate.domain.use_records import EARLY_MS, LATE_MS
 from tollgate.usecases.ids import new_id
+
+if TYPE_CHECKING:
+    from tollgate.usecases.customers import Customers
 
 MAX_BULK = 1000
 EventId = Annotated[str, Field(max_length=255)]
@@ -44,6 +50,8 @@ class EventParams(Params):
             "properties": self.properties or None,
             "timestamp": self.timestamp,
             "overage_behavior": Overage.OVERFLOW.value,
+            "recorded": True,
+            "in_its_period": True if self.timestamp is not None else None,
         }
         return {name: value for name, value in full.items() if value is not None}
 
@@ -54,21 +62,46 @@ class BulkParams(Params):
     events: Annotated[list[EventParams], Field(min_length=1, max_length=MAX_BULK)]
 
 
-def ingest(send: Send, request: Request) -> Answer:
+def ingest(send: Send, customers: Customers, request: Request) -> Answer:
     """`POST /v1/events`: takes one event, to be counted within seconds. Raises InvalidInput or Unavailable."""
-    item = EventParams.of(request.body).item()
+    event = EventParams.of(request.body)
+    item = event.item()
+    _check_times(customers, request, {"": event})
     _put(send, request, [item])
     return Answer({"message": "Event accepted for processing", "event_id": item["event_id"]}, 202)
 
 
-def ingest_bulk(send: Send, request: Request) -> Answer:
+def ingest_bulk(send: Send, customers: Customers, request: Request) -> Answer:
     """`POST /v1/events/bulk`: takes up to 1000 events; a wrong one refuses them all.
 
     Raises InvalidInput, or Unavailable where the queue could not be reached.
     """
-    events = BulkParams.of(request.body).events
-    _put(send, request, [event.item(f"events.{index}.") for index, event in enumerate(events)])
+    events = {f"events.{index}.": event for index, event in enumerate(BulkParams.of(request.body).events)}
+    items = [event.item(where) for where, event in events.items()]
+    _check_times(customers, request, events)
+    _put(send, request, items)
     return Answer({"message": "Events accepted for processing"}, 202)
+
+
+def _check_times(customers: Customers, request: Request, events: Mapping[str, EventParams]) -> None:
+    """Raises InvalidInput where an event is dated further back or ahead than a use may be (flexprice.md 2.6).
+
+    Ahead of its customer's time, that is: only in the sandbox can it be another than the wall clock's, and only for an
+    event dated after that is it looked up.
+    """
+    env, now = request.caller.environment, request.now
+    clocks: dict[str, int] = {}
+    for where, event in events.items():
+        at, customer = event.timestamp, event.external_customer_id
+        if at is None or now - LATE_MS <= at <= now + EARLY_MS:
+            continue
+        if at > now and env is Environment.SANDBOX and customer not in clocks:
+            with suppress(NotFound):
+                clocks[customer] = customers.get(request.customer(customer)).time(now)
+        if not now < at <= clocks.get(customer, now) + EARLY_MS:
+            raise InvalidInput(
+                f"{where}timestamp", "must be at most a year ago, and an hour ahead of the customer's time"
+            )
 
 
 def _put(send: Send, request: Request, items: Sequence[dict[str, Any]]) -> None:

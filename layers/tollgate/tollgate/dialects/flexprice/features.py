@@ -1,8 +1,10 @@
-"""Features: `POST /v1/features`, `PUT` and `DELETE /v1/features/{id}`, `POST /v1/features/search`, and their shape."""
+"""Features: `GET` and `POST /v1/features`, `GET`, `PUT` and `DELETE /v1/features/{id}`, `POST /v1/features/search`, and
+their shape, with the meter that a metered one may have (`GET /v1/meters` and `/v1/meters/{id}`)."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -21,9 +23,10 @@ from tollgate.dialects.flexprice.fields import (
     time_text,
 )
 from tollgate.dialects.flexprice.lists import SearchParams, among
+from tollgate.dialects.flexprice.shapes import AGGREGATION, ALERT_SETTINGS, FEATURE, METER, whole
 from tollgate.dialects.http import Answer, Request
 from tollgate.domain.environments import Environment
-from tollgate.domain.errors import AlreadyExists, InvalidInput
+from tollgate.domain.errors import AlreadyExists, InvalidInput, NotFound
 from tollgate.domain.features import Feature, FeatureType
 from tollgate.exact_json import dumps
 from tollgate.usecases.catalog import Catalogs
@@ -152,14 +155,34 @@ class UpdateFeatureParams(FeatureFields):
 
 
 class SearchFeaturesParams(SearchParams):
-    """The body of `POST /v1/features/search`."""
+    """What a list of features may ask for."""
 
-    later: ClassVar[tuple[str, ...]] = (*SearchParams.later, "meter_ids")
+    fields = (
+        *SearchParams.fields,
+        "name",
+        "lookup_key",
+        "description",
+        "type",
+        "meter_id",
+        "unit_singular",
+        "unit_plural",
+        "group_id",
+    )
 
+    meter_ids: list[Text] | None = None
     feature_ids: list[Text] | None = None
     lookup_key: Text | None = None
     lookup_keys: list[Text] | None = None
     name_contains: Text | None = None
+
+
+class SearchMetersParams(SearchParams):
+    """What a list of meters may ask for."""
+
+    fields = (*SearchParams.fields, "name", "event_name", "reset_usage")
+
+    meter_ids: list[Text] | None = None
+    event_name: Text | None = None
 
 
 def create_feature(catalogs: Catalogs, request: Request) -> Answer:
@@ -182,6 +205,12 @@ def create_feature(catalogs: Catalogs, request: Request) -> Answer:
     id = f"feat_{key}"
     feature = Feature(id, params.name, kind, not kind.is_flag, extra=extra, created_at=request.now)
     return Answer(feature_json(catalogs.create_feature(env, feature), env), 201)
+
+
+def get_feature(catalogs: Catalogs, request: Request, feature_id: str) -> Answer:
+    """`GET /v1/features/{id}`. Raises NotFound."""
+    env = request.caller.environment
+    return Answer(feature_json(catalogs.catalog(env).feature(feature_id), env))
 
 
 def update_feature(catalogs: Catalogs, request: Request, feature_id: str) -> Answer:
@@ -208,19 +237,39 @@ def delete_feature(catalogs: Catalogs, request: Request, feature_id: str) -> Ans
 
 
 def search_features(catalogs: Catalogs, request: Request) -> Answer:
-    """`POST /v1/features/search`: the features that match all filters."""
-    params = SearchFeaturesParams.of(request.body)
+    """`GET /v1/features`, `POST …/search`: the features that match all filters."""
+    params = SearchFeaturesParams.asked(request)
     env = request.caller.environment
     keys = {*(params.lookup_keys or ()), *([params.lookup_key] if params.lookup_key else ())}
     found = [
         (feature.created_at, feature)
         for feature in catalogs.features(env)
         if among(feature.id, params.feature_ids)
+        and among(meter_id(feature) if feature.extra.get("meter") else "", params.meter_ids)
         and among(lookup_key(feature), keys)
         and (params.name_contains or "").lower() in feature.name.lower()
         and params.has_status(feature.archived)
     ]
     return params.page(found, lambda feature: feature_json(feature, env))
+
+
+def list_meters(catalogs: Catalogs, request: Request) -> Answer:
+    """`GET /v1/meters`: those of the features that have one."""
+    params = SearchMetersParams.asked(request)
+    found = [
+        (feature.created_at, shown)
+        for feature in catalogs.features(request.caller.environment)
+        if (shown := meter_json(feature))
+        and among(shown["id"], params.meter_ids)
+        and among(shown["event_name"], [params.event_name] if params.event_name else None)
+        and params.has_status(feature.archived)
+    ]
+    return params.page(found, lambda shown: shown)
+
+
+def get_meter(catalogs: Catalogs, request: Request, id: str) -> Answer:
+    """`GET /v1/meters/{id}`. Raises NotFound."""
+    return Answer(meter_json(metered(catalogs.features(request.caller.environment), id)))
 
 
 # ------------------------------------------------------------------ shapes
@@ -246,15 +295,16 @@ def feature_json(feature: Feature, env: Environment) -> dict[str, Any]:
     extra, created = feature.extra, time_text(feature.created_at or None)
     meter = extra.get("meter")
     group = extra.get("group")
-    return filled(
+    return whole(
+        FEATURE,
         {
             "id": feature.id,
             "name": feature.name,
             "lookup_key": lookup_key(feature),
             "description": extra.get("description"),
             "type": feature_type(feature),
-            "meter_id": meter and f"meter_{feature.id}",
-            "meter": meter and _meter_json(feature, meter, created),
+            "meter_id": meter_id(feature) if meter else None,
+            "meter": meter_json(feature),
             "metadata": texts(extra.get("metadata")),
             "unit_singular": extra.get("unit_singular") or feature.display.get("singular"),
             "unit_plural": extra.get("unit_plural") or feature.display.get("plural"),
@@ -266,7 +316,7 @@ def feature_json(feature: Feature, env: Environment) -> dict[str, Any]:
             "status": "archived" if feature.archived else "published",
             "created_at": created,
             "updated_at": created,
-        }
+        },
     )
 
 
@@ -278,23 +328,41 @@ def texts(metadata: dict[str, Any] | None) -> dict[str, str] | None:
     return {name: value if isinstance(value, str) else dumps(value) for name, value in metadata.items()}
 
 
-def _meter_json(feature: Feature, meter: dict[str, Any], created: str | None) -> dict[str, Any]:
-    aggregation = dict(meter["aggregation"])
+def meter_json(feature: Feature) -> dict[str, Any] | None:
+    """A MeterResponse, of a feature's own meter; None where it has none."""
+    meter = feature.extra.get("meter")
+    if not meter:
+        return None
+    created, aggregation = time_text(feature.created_at or None), dict(meter["aggregation"])
     if aggregation.get("multiplier") is not None:
         aggregation["multiplier"] = number_text(Decimal(aggregation["multiplier"]))
-    return filled(
+    return whole(
+        METER,
         {
-            "id": f"meter_{feature.id}",
+            "id": meter_id(feature),
             "name": meter.get("name") or feature.name,
             "event_name": meter["event_name"],
-            "aggregation": filled(aggregation),
+            "aggregation": whole(AGGREGATION, aggregation),
             "filters": meter.get("filters") or [],
             "reset_usage": meter.get("reset_usage") or "BILLING_PERIOD",
-            "status": "published",
+            "status": "archived" if feature.archived else "published",
             "created_at": created,
             "updated_at": created,
-        }
+        },
     )
+
+
+def meter_id(feature: Feature) -> str:
+    """The id of a feature's meter."""
+    return f"meter_{feature.id}"
+
+
+def metered(features: Iterable[Feature], id: str) -> Feature:
+    """The feature whose meter has this id. Raises NotFound."""
+    for feature in features:
+        if feature.extra.get("meter") and meter_id(feature) == id:
+            return feature
+    raise NotFound("meter", id)
 
 
 def _alert_settings_json(settings: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -309,4 +377,4 @@ def _alert_settings_json(settings: dict[str, Any] | None) -> dict[str, Any] | No
                 "threshold": number_text(Decimal(threshold["threshold"])),
                 "condition": threshold["condition"],
             }
-    return shown
+    return whole(ALERT_SETTINGS, shown)

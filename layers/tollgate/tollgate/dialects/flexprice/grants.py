@@ -1,4 +1,4 @@
-"""Entitlements of plans and add-ons: `POST /v1/entitlements`, `/bulk`, `/search`, `GET`, `PUT` and `DELETE` of one, and
+"""Entitlements of plans and add-ons: `GET` and `POST /v1/entitlements`, `/bulk`, `/search`, `GET`, `PUT` and `DELETE` of one, and
 `GET /v1/plans/{id}/entitlements`. Each is one item of a plan."""
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 from pydantic import Field
 
 from tollgate.dialects.flexprice.features import feature_json, feature_type
-from tollgate.dialects.flexprice.fields import Id, Limit, Params, Period, Text, filled, time_text
+from tollgate.dialects.flexprice.fields import Id, Limit, Params, Period, Text, time_text
 from tollgate.dialects.flexprice.lists import SearchParams, among, whole_list
 from tollgate.dialects.flexprice.periods import period_name, reset_of
 from tollgate.dialects.flexprice.plans import found_plan, plan_json
+from tollgate.dialects.flexprice.shapes import ENTITLEMENT, whole
 from tollgate.dialects.http import Answer, Request
 from tollgate.domain.entitlements import entitlement_id
 from tollgate.domain.environments import Environment
@@ -67,9 +68,22 @@ class BulkParams(Params):
 
 
 class SearchEntitlementsParams(SearchParams):
-    """The body of `POST /v1/entitlements/search`."""
+    """What a list of entitlements may ask for."""
 
     later: ClassVar[tuple[str, ...]] = (*SearchParams.later, "has_grant_config")
+    fields = (
+        *SearchParams.fields,
+        "entity_type",
+        "entity_id",
+        "plan_id",
+        "feature_id",
+        "feature_type",
+        "is_enabled",
+        "is_soft_limit",
+        "usage_limit",
+        "usage_reset_period",
+        "static_value",
+    )
 
     entity_type: Literal["PLAN", "ADDON", "SUBSCRIPTION"] | None = None
     entity_ids: list[Text] | None = None
@@ -158,13 +172,14 @@ def delete(catalogs: Catalogs, request: Request, id: str) -> Answer:
 
 
 def search(catalogs: Catalogs, request: Request) -> Answer:
-    """`POST /v1/entitlements/search`: the items of plans and add-ons that match all filters."""
-    params = SearchEntitlementsParams.of(request.body)
+    """`GET /v1/entitlements`, `POST …/search`: the items of plans and add-ons that match all filters."""
+    params = SearchEntitlementsParams.asked(request)
     env = request.caller.environment
     catalog = catalogs.catalog(env)
     owners = {*(params.entity_ids or ()), *(params.plan_ids or ())}
     found = []
-    for entry in (entry for plan in catalogs.plans(env) if not plan.archived for entry in entitlements_of(plan)):
+    plans = [plan for plan in catalogs.plans(env) if not plan.archived and params.has_status(archived=False)]
+    for entry in (entry for plan in plans for entry in entitlements_of(plan)):
         feature = catalog.features.get(entry.item.feature_id)
         if feature is None or not among(entry.plan.id, owners) or not among(feature.id, params.feature_ids):
             continue
@@ -298,4 +313,4 @@ def entitlement_json(entry: PlanEntitlement, catalog: Catalog, env: Environment)
             "is_soft_limit": item.soft_limit or bool(price and price.max_purchase is None),
             "usage_reset_period": period_name(item.resets),
         }
-    return filled(shown)
+    return whole(ENTITLEMENT, shown)

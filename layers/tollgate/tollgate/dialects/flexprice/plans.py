@@ -1,4 +1,4 @@
-"""Plans and add-ons: `POST /v1/plans`, `/v1/addons`, `GET`, `PUT` and `DELETE` of one, `POST …/search`, and their
+"""Plans and add-ons: `GET` and `POST /v1/plans`, `/v1/addons`, `GET`, `PUT` and `DELETE` of one, `POST …/search`, and their
 shapes.
 
 An add-on is a plan that stacks; neither route shows the other's.
@@ -6,18 +6,23 @@ An add-on is a plan that stacks; neither route shows the other's.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Literal
 
 from tollgate.dialects.flexprice.features import texts
-from tollgate.dialects.flexprice.fields import Id, Key, Metadata, Name, Params, Text, filled, time_text
+from tollgate.dialects.flexprice.fields import Id, Key, Metadata, Name, Params, Text, time_text
 from tollgate.dialects.flexprice.lists import SearchParams, among
+from tollgate.dialects.flexprice.shapes import ADDON, PLAN, whole
 from tollgate.dialects.http import Answer, Request
 from tollgate.domain.environments import Environment
 from tollgate.domain.errors import NotFound
 from tollgate.domain.plans import Plan
 from tollgate.usecases.catalog import Catalogs
 from tollgate.usecases.ids import new_id
+
+ONETIME, MULTIPLE = "onetime", "multiple_instance"
 
 
 class CreatePlanParams(Params):
@@ -30,9 +35,10 @@ class CreatePlanParams(Params):
 
 
 class CreateAddonParams(CreatePlanParams):
-    """The body of `POST /v1/addons`: an add-on needs a lookup key."""
+    """The body of `POST /v1/addons`: an add-on needs a lookup key. A subscription has one of type `onetime` once."""
 
     lookup_key: Key
+    type: Literal["onetime", "multiple_instance"] | None = None
 
 
 class UpdatePlanParams(Params):
@@ -45,7 +51,9 @@ class UpdatePlanParams(Params):
 
 
 class SearchPlansParams(SearchParams):
-    """The body of `POST /v1/plans/search`."""
+    """What a list of plans may ask for."""
+
+    fields = (*SearchParams.fields, "name", "lookup_key", "description")
 
     plan_ids: list[Text] | None = None
     lookup_key: Text | None = None
@@ -53,10 +61,13 @@ class SearchPlansParams(SearchParams):
 
 
 class SearchAddonsParams(SearchParams):
-    """The body of `POST /v1/addons/search`."""
+    """What a list of add-ons may ask for."""
+
+    fields = (*SearchPlansParams.fields, "type")
 
     addon_ids: list[Text] | None = None
     lookup_keys: list[Text] | None = None
+    addon_type: Literal["onetime", "multiple_instance"] | None = None
 
 
 def create_plan(catalogs: Catalogs, request: Request) -> Answer:
@@ -66,7 +77,8 @@ def create_plan(catalogs: Catalogs, request: Request) -> Answer:
 
 def create_addon(catalogs: Catalogs, request: Request) -> Answer:
     """`POST /v1/addons`: an add-on without items. Raises AlreadyExists."""
-    return _create(catalogs, request, CreateAddonParams.of(request.body), add_on=True)
+    params = CreateAddonParams.of(request.body)
+    return _create(catalogs, request, params, add_on=True, extra={"type": params.type} if params.type else {})
 
 
 def get_plan(catalogs: Catalogs, request: Request, plan_id: str) -> Answer:
@@ -109,8 +121,8 @@ def delete_addon(catalogs: Catalogs, request: Request, addon_id: str) -> Answer:
 
 
 def search_plans(catalogs: Catalogs, request: Request) -> Answer:
-    """`POST /v1/plans/search`: the plans that match all filters, without add-ons."""
-    params = SearchPlansParams.of(request.body)
+    """`GET /v1/plans`, `POST …/search`: the plans that match all filters, without add-ons."""
+    params = SearchPlansParams.asked(request)
     env = request.caller.environment
     wanted = params.metadata or {}
     found = [
@@ -126,8 +138,8 @@ def search_plans(catalogs: Catalogs, request: Request) -> Answer:
 
 
 def search_addons(catalogs: Catalogs, request: Request) -> Answer:
-    """`POST /v1/addons/search`: the add-ons that match all filters."""
-    params = SearchAddonsParams.of(request.body)
+    """`GET /v1/addons`, `POST …/search`: the add-ons that match all filters."""
+    params = SearchAddonsParams.asked(request)
     env = request.caller.environment
     found = [
         (plan.created_at, plan)
@@ -135,6 +147,7 @@ def search_addons(catalogs: Catalogs, request: Request) -> Answer:
         if plan.add_on
         and among(plan.id, params.addon_ids)
         and among(lookup_key(plan), params.lookup_keys)
+        and params.addon_type in (None, addon_type(plan))
         and params.has_status(plan.archived)
     ]
     return params.page(found, lambda plan: plan_json(plan, env))
@@ -151,7 +164,14 @@ def found_plan(catalogs: Catalogs, request: Request, plan_id: str, *, add_on: bo
     return plan
 
 
-def _create(catalogs: Catalogs, request: Request, params: CreatePlanParams, *, add_on: bool) -> Answer:
+def _create(
+    catalogs: Catalogs,
+    request: Request,
+    params: CreatePlanParams,
+    *,
+    add_on: bool,
+    extra: Mapping[str, Any] = MappingProxyType({}),
+) -> Answer:
     kind = "addon" if add_on else "plan"
     plan = Plan(
         f"{kind}_{params.lookup_key}" if params.lookup_key else new_id(kind),
@@ -161,6 +181,7 @@ def _create(catalogs: Catalogs, request: Request, params: CreatePlanParams, *, a
         metadata=params.metadata or {},
         created_at=request.now,
         lookup_key=params.lookup_key,
+        extra=extra,
     )
     env = request.caller.environment
     return Answer(plan_json(catalogs.create_plan(env, plan), env), 201)
@@ -194,10 +215,16 @@ def lookup_key(plan: Plan) -> str:
     return plan.lookup_key or plan.id
 
 
+def addon_type(plan: Plan) -> str:
+    """An add-on's type: whether a subscription has it once, or any number of times."""
+    return str(plan.extra.get("type", MULTIPLE))
+
+
 def plan_json(plan: Plan, env: Environment) -> dict[str, Any]:
     """A PlanResponse or AddonResponse, without prices: no money moves here."""
     created = time_text(plan.created_at or None)
-    return filled(
+    return whole(
+        ADDON if plan.add_on else PLAN,
         {
             "id": plan.id,
             "name": plan.name,
@@ -208,5 +235,6 @@ def plan_json(plan: Plan, env: Environment) -> dict[str, Any]:
             "status": "archived" if plan.archived else "published",
             "created_at": created,
             "updated_at": created,
-        }
+            **({"type": addon_type(plan)} if plan.add_on else {}),
+        },
     )

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from tollgate.dialects.flexprice.features import texts
-from tollgate.dialects.flexprice.fields import filled, time_text
+from tollgate.dialects.flexprice.fields import time_text
 from tollgate.dialects.flexprice.periods import period_name
 from tollgate.dialects.flexprice.plans import plan_json
+from tollgate.dialects.flexprice.shapes import ASSOCIATION, SUBSCRIPTION, whole
 from tollgate.domain.customers import Holdings, Subscription
 from tollgate.domain.environments import Environment
 from tollgate.domain.periods import Reset
@@ -38,7 +39,8 @@ def subscription_json(
     period = s.period(at) or (None, None)
     name, count = billing_period(s)
     ends = s.canceled_at is not None and s.expires_at is not None
-    return filled(
+    return whole(
+        SUBSCRIPTION,
         {
             "id": s.id,
             "customer_id": holdings.customer.id,
@@ -67,7 +69,7 @@ def subscription_json(
             "status": "published",
             "created_at": time_text(s.created_at or None),
             "updated_at": time_text(s.created_at or None),
-        }
+        },
     )
 
 
@@ -75,7 +77,8 @@ def association_json(holdings: Holdings, s: Subscription, plan: Plan, env: Envir
     """An AddonAssociationResponse: an add-on as part of its subscription, at an instant (ms)."""
     status = {"active": "active", "scheduled": "pending", "expired": "cancelled"}[s.status(at)]
     parent = s.parent_id
-    return filled(
+    return whole(
+        ASSOCIATION,
         {
             "id": s.id,
             "addon_id": s.plan_id,
@@ -83,7 +86,7 @@ def association_json(holdings: Holdings, s: Subscription, plan: Plan, env: Envir
             "addon_status": status,
             "entity_type": "subscription",
             "entity_id": parent,
-            "subscription": parent and {"id": parent, "customer_id": holdings.customer.id},
+            "subscription": parent and whole(SUBSCRIPTION, {"id": parent, "customer_id": holdings.customer.id}),
             "start_date": time_text(s.started_at),
             "end_date": time_text(s.expires_at),
             "cancelled_at": time_text(s.canceled_at),
@@ -92,5 +95,5 @@ def association_json(holdings: Holdings, s: Subscription, plan: Plan, env: Envir
             "status": "published",
             "created_at": time_text(s.created_at or None),
             "updated_at": time_text(s.created_at or None),
-        }
+        },
     )

@@ -1,4 +1,4 @@
-"""Subscriptions: `POST /v1/subscriptions`, `GET` of one, `POST …/search`, `…/{id}/cancel`, `POST` and `DELETE …/addon`,
+"""Subscriptions: `GET` and `POST /v1/subscriptions`, `GET` of one, `POST …/search`, `…/{id}/cancel`, `POST` and `DELETE …/addon`,
 `GET …/{id}/addons/associations`, `GET /v1/customers/external/{external_id}/subscriptions`.
 
 A subscription is kept with its customer, so the ids made here end with the customer's. A
@@ -8,6 +8,7 @@ subscription with any other id is searched for among all customers.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
@@ -19,7 +20,8 @@ from tollgate.dialects.flexprice.fields import Id, Limit, Metadata, Params, Star
 from tollgate.dialects.flexprice.grants import GRANTS, entitlements_of, overridden
 from tollgate.dialects.flexprice.lists import SearchParams, among, whole_list
 from tollgate.dialects.flexprice.periods import NAMES
-from tollgate.dialects.flexprice.plans import found_plan
+from tollgate.dialects.flexprice.plans import ONETIME, addon_type, found_plan
+from tollgate.dialects.flexprice.shapes import CANCELLATION, whole
 from tollgate.dialects.flexprice.subscription_shapes import (
     association_json,
     billing_period,
@@ -42,6 +44,7 @@ from tollgate.usecases.ids import new_id
 BillingPeriod = Literal["MONTHLY", "ANNUAL", "WEEKLY", "DAILY", "QUARTERLY", "HALF_YEARLY"]
 MAX_ID = 256
 
+_READS_A_LIST = re.compile(r"speakeasy-sdk/typescript 2\.0\..* @flexprice/sdk").fullmatch
 _OWN_ID = re.compile(r"[a-z]+_[0-9a-f]{32}_(.+)").fullmatch
 
 
@@ -114,7 +117,7 @@ class CancelParams(Params):
 
 
 class SearchSubscriptionsParams(SearchParams):
-    """The body of `POST /v1/subscriptions/search`."""
+    """What a list of subscriptions may ask for. What is paid (`with_…`) is not kept: it is null, asked for or not."""
 
     later: ClassVar[tuple[str, ...]] = (
         *SearchParams.later,
@@ -123,8 +126,31 @@ class SearchSubscriptionsParams(SearchParams):
         "invoicing_customer_ids",
         "parent_subscription_ids",
         "trial_end_due_lte",
+        "start_time",
+        "end_time",
+    )
+    fields = (
+        *SearchParams.fields,
+        "customer_id",
+        "plan_id",
+        "subscription_status",
+        "billing_period",
+        "billing_period_count",
+        "billing_cycle",
+        "currency",
+        "lookup_key",
+        "start_date",
+        "end_date",
+        "current_period_start",
+        "current_period_end",
+        "trial_start",
+        "trial_end",
+        "cancelled_at",
+        "cancel_at",
     )
 
+    with_line_items: bool | None = None
+    with_coupon_associations: bool | None = None
     customer_id: Text | None = None
     customer_ids: list[Text] | None = None
     external_customer_id: Text | None = None
@@ -166,8 +192,7 @@ def create(catalogs: Catalogs, customers: Customers, request: Request) -> Answer
     params = CreateSubscriptionParams.of(request.body)
     env, customer_id = request.caller.environment, params.customer
     plan = found_plan(catalogs, request, params.plan_id)
-    for addon in params.addons or ():
-        found_plan(catalogs, request, addon.addon_id, add_on=True)
+    _check_onetime([found_plan(catalogs, request, addon.addon_id, add_on=True) for addon in params.addons or ()])
     overrides = params.override_entitlements
     items = _overridden(catalogs, env, plan, overrides) if overrides else None
     anchor = params.billing_anchor
@@ -222,7 +247,8 @@ def cancel(customers: Customers, request: Request, id: str) -> Answer:
     )
     at = holdings.time(request.now)
     return Answer(
-        filled(
+        whole(
+            CANCELLATION,
             {
                 "subscription_id": id,
                 "cancellation_type": params.cancellation_type,
@@ -231,23 +257,25 @@ def cancel(customers: Customers, request: Request, id: str) -> Answer:
                 "status": status_of(ended, at),
                 "reason": params.reason,
                 "message": "Subscription cancelled",
-            }
+            },
         )
     )
 
 
 def search(catalogs: Catalogs, customers: Customers, request: Request) -> Answer:
-    """`POST /v1/subscriptions/search`: of the customers that are named, or of all. Add-ons are not listed."""
-    params = SearchSubscriptionsParams.of(request.body)
+    """`GET /v1/subscriptions`, `POST …/search`: of the customers that are named, or of all, without add-ons."""
+    params = SearchSubscriptionsParams.asked(request)
     env = request.caller.environment
     named = [params.customer_id, params.external_customer_id, *(params.customer_ids or ())]
-    statuses = params.subscription_status or ["active", "trialing"]
+    asked = any(condition.field == "subscription_status" for condition in params.filters or ())
+    statuses = params.subscription_status or (None if asked else ["active", "trialing"])
     found = [
         (s.created_at, (holdings, s))
         for holdings in named_customers(customers, env, [id for id in named if id])
         for s in holdings.subscriptions.values()
         if s.parent_id is None
-        and status_of(s, holdings.time(request.now)) in statuses
+        and params.has_status(archived=False)
+        and among(status_of(s, holdings.time(request.now)), statuses)
         and among(s.plan_id, [params.plan_id] if params.plan_id else None)
         and among(s.id, params.subscription_ids)
         and among("standalone", params.subscription_type)
@@ -283,6 +311,8 @@ def add_addon(catalogs: Catalogs, customers: Customers, request: Request) -> Ans
     if subscription.status(holdings.time(request.now)) == "expired":
         raise InvalidRequest(f"Subscription {subscription.id} has ended")
     plan = found_plan(catalogs, request, params.addon_id, add_on=True)
+    running = _running_addons(catalogs, env, holdings, subscription, request.now)
+    _check_onetime([plan, *(addon for addon in running if addon.id == plan.id)])
     addon = NewAddon(plan.id, params.start_date, params.metadata or {})
     added, after = _attach_addon(customers, request, holdings, subscription, addon)
     return Answer(association_json(after, added, plan, env, after.time(request.now)))
@@ -304,14 +334,18 @@ def remove_addon(customers: Customers, request: Request) -> Answer:
 
 
 def associations(catalogs: Catalogs, customers: Customers, request: Request, id: str) -> Answer:
-    """`GET /v1/subscriptions/{id}/addons/associations`: its add-ons, newest first. Raises NotFound."""
+    """`GET /v1/subscriptions/{id}/addons/associations`: its add-ons, newest first. Raises NotFound.
+
+    @flexprice/sdk 2.0 parses a list here, newer documents have a page of one (flexprice.md 1.7).
+    """
     env = request.caller.environment
     holdings, subscription = found(customers, env, id)
     at = holdings.time(request.now)
     own = [s for s in holdings.subscriptions.values() if s.parent_id == subscription.id]
     plans = catalogs.plans_of(env, own)
     newest = sorted(own, key=lambda s: (s.created_at, s.id), reverse=True)
-    return whole_list([association_json(holdings, s, plans[s.id], env, at) for s in newest])
+    shown = [association_json(holdings, s, plans[s.id], env, at) for s in newest]
+    return Answer(shown) if _READS_A_LIST(request.headers.get("user-agent", "")) else whole_list(shown)
 
 
 # ------------------------------------------------------------------ parts
@@ -324,6 +358,23 @@ def found(customers: Customers, env: Environment, id: str) -> tuple[Holdings, Su
         if id in holdings.subscriptions:
             return holdings, holdings.subscriptions[id]
     raise NotFound("subscription", id)
+
+
+def _running_addons(
+    catalogs: Catalogs, env: Environment, holdings: Holdings, subscription: Subscription, now: int
+) -> list[Plan]:
+    """The add-ons that a subscription has, or is to have."""
+    at = holdings.time(now)
+    own = [s for s in holdings.subscriptions.values() if s.parent_id == subscription.id and s.status(at) != "expired"]
+    return list(catalogs.plans_of(env, own).values())
+
+
+def _check_onetime(addons: Sequence[Plan]) -> None:
+    """Raises InvalidInput where a subscription would have an add-on of type `onetime` twice."""
+    ids = [addon.id for addon in addons if addon_type(addon) == ONETIME]
+    for id in ids:
+        if ids.count(id) > 1:
+            raise InvalidInput("addon_id", f"{id} is of type {ONETIME}, and the subscription has it already")
 
 
 def _new_id(kind: str, customer_id: str) -> str:

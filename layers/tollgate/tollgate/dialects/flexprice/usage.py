@@ -46,7 +46,7 @@ def customer_usage(store: Entitlements, request: Request, customer_id: str) -> A
     shown = [(found, usage) for found, usage in read.usage() if among(lookup_key(found.feature), keys)]
     shown.sort(key=lambda entry: (_ORDER.index(feature_type(entry[0].feature)), entry[0].feature.name))
     features = [_feature_usage_json(found, usage, env) for found, usage in shown]
-    return Answer({"customer_id": customer_id, "features": features, "period": None})
+    return Answer({"customer_id": customer_id, "features": features, "period": None, "pagination": None})
 
 
 def _feature_usage_json(found: Entitled, usage: EntitledUsage, env: Environment) -> dict[str, Any]:

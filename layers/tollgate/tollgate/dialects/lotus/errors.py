@@ -81,6 +81,8 @@ def error_answer(error: TollgateError, _: Environment | None) -> Answer:
             return Answer({"type": CLIENT, "detail": f"JSON parse error - {error.rule}", "title": "parse_error"}, 400)
         return _validation([Problem("invalid", error.rule, error.field or None)])
     status, kind, title = _TABLE[type(error)]
+    if isinstance(error, errors.BadKey) and error.reason is errors.BadKeyReason.MISSING:
+        title = "not_authenticated"
     detail = "Not found." if status == 404 else str(error)
     return Answer({"type": kind, "detail": detail, "title": title}, status)
 

@@ -16,6 +16,7 @@
 | `price` | object or null | `{amount, interval, interval_count}`; `amount` in the currency |
 | `free_trial` | object or null | `{length, interval, card_required}`; `length` in intervals |
 | `controls` | object | `codecs.controls` |
+| `extra` | object | what only dialects show |
 
 | field of a plan item | type | holds |
 |---|---|---|
@@ -71,6 +72,7 @@ def encode_plan(plan: Plan) -> Item:
         "controls": controls_json(plan.controls),
         "lookup_key": plan.lookup_key,
         "in_use": plan.in_use,
+        "extra": dict(plan.extra),
     }
     return {"data": {"S": dumps(data)}, **PLAN.mark}
 
@@ -98,6 +100,7 @@ def decode_plan(item: Item) -> Plan:
         controls_of(get("controls")),
         get("lookup_key"),
         get("in_use", False),
+        get("extra", {}),
     )
 
 
