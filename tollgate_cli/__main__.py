@@ -21,7 +21,10 @@ from tollgate.domain.errors import TollgateError
 from tollgate.runtime import clock
 from tollgate_cli import dead, deploy, schemas, servers, stack
 from tollgate_cli import demo as demonstration
-from tollgate_cli.api import Api, ApiError, apply_catalog
+from tollgate_cli.api import Api, ApiError
+from tollgate_cli.catalog import commands as catalog
+from tollgate_cli.catalog.changes import ChangeError
+from tollgate_cli.catalog.file import FileError
 
 SECTIONS = {
     "Local stack": ("stack", "demo"),
@@ -30,7 +33,9 @@ SECTIONS = {
     "Working on Tollgate": ("events", "tools"),
 }
 NOTES = """\
-They work on the local stack. For one in AWS, with your credentials, set:
+They work on the local stack. For one in AWS set:
+  TOLLGATE_URL          the API's address, for `catalog`, and the secret keys
+                        TOLLGATE_SECRET_KEY and TOLLGATE_LIVE_SECRET_KEY
   TOLLGATE_TABLE        the output TableName, for `keys`
   TOLLGATE_STACK        the stack's name, for letters and settings
 
@@ -78,7 +83,7 @@ def _group(name: str, help: str) -> typer.Typer:
 
 
 stack_app = _group("stack", "The local stack: the real template on an emulator of AWS.")
-catalog_app = _group("catalog", "Features and plans, through the API of the local stack.")
+app.add_typer(catalog.app, name="catalog")
 keys_app = _group("keys", "API keys, straight on the table: TOLLGATE_TABLE's, or the local stack's.")
 dead_app = _group("dead-letters", "What was given up on, in the stack TOLLGATE_STACK or the local one.")
 events_app = _group("events", "Tollgate's events on the bus.")
@@ -232,14 +237,6 @@ def events_schemas(path: Path = schemas.FOLDER) -> None:
         console.print(name)
 
 
-@catalog_app.command("apply")
-def catalog_apply(path: Annotated[Path, typer.Argument(exists=True)] = stack.CATALOG) -> None:
-    """Create a JSON file's features and plans, if missing."""
-    running = stack.current()
-    created, kept = apply_catalog(Api(running.url, running.secret_key), path)
-    console.print(f"{created} created, {kept} there already.")
-
-
 @tools_app.command("dynamodb-local")
 def tools_dynamodb_local() -> None:
     """Fetch AWS's DynamoDB Local into .local/."""
@@ -263,7 +260,17 @@ def main() -> None:
     """Runs the command line; what went wrong outside of it is told in a line, without a traceback."""
     try:
         app(prog_name="tollgate")
-    except (ApiError, ConnectionError, deploy.SamError, servers.ServerError, BotoCoreError, ClientError) as error:
+    except FileError as error:
+        sys.exit(str(error))  # each line begins with the file's name and place, as editors and CI read it
+    except (
+        ApiError,
+        ChangeError,
+        ConnectionError,
+        deploy.SamError,
+        servers.ServerError,
+        BotoCoreError,
+        ClientError,
+    ) as error:
         sys.exit(f"tollgate: {error}")
 
 
