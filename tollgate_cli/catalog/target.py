@@ -41,12 +41,15 @@ class Target:
     def catalog(self) -> Catalog:
         """What it holds, archived features and plans too, ordered by id; credit systems last, in the order in which they
         were made, as the oldest pays first."""
-        features = self.api.exact("features.list", {"include_archived": True})["list"]
-        plans = self.api.exact("plans.list", {"include_archived": True})["list"]
-        return Catalog(
-            {feature["id"]: body_of_feature(feature) for feature in sorted(features, key=_rank)},
-            {plan["id"]: body_of_plan(plan) for plan in plans},
-        )
+        everything = {"include_archived": True}
+        features, plans = (self.api.exact(call, everything) for call in ("features.list", "plans.list"))
+        try:
+            return Catalog(
+                {feature["id"]: body_of_feature(feature) for feature in sorted(features["list"], key=_rank)},
+                {plan["id"]: body_of_plan(plan) for plan in plans["list"]},
+            )
+        except (KeyError, TypeError) as error:
+            raise ChangeError(f"{self.api.url} does not answer as Tollgate does: {error!r}") from error
 
     def foreseen(self, changes: Changes, there: Catalog) -> Changes:
         """The changes with what only the environment knows: new versions, who stays on the old ones, what is archived."""
