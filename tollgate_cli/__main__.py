@@ -19,7 +19,7 @@ from tollgate.domain.api_keys import Scope
 from tollgate.domain.environments import Environment
 from tollgate.domain.errors import TollgateError
 from tollgate.runtime import clock
-from tollgate_cli import dead, deploy, schemas, servers, stack
+from tollgate_cli import dead, deploy, moving, schemas, servers, stack
 from tollgate_cli import demo as demonstration
 from tollgate_cli.api import Api, ApiError
 from tollgate_cli.catalog import commands as catalog
@@ -29,6 +29,7 @@ from tollgate_cli.catalog.file import FileError
 SECTIONS = {
     "Local stack": ("stack", "demo"),
     "Catalog and API keys": ("catalog", "keys"),
+    "Moving out, and back": ("export", "restore"),
     "Dead letters: usage and events that were given up on": ("dead-letters",),
     "Working on Tollgate": ("events", "tools"),
 }
@@ -36,7 +37,7 @@ NOTES = """\
 They work on the local stack. For one in AWS set:
   TOLLGATE_URL          the API's address, for `catalog`, and the secret keys
                         TOLLGATE_SECRET_KEY and TOLLGATE_LIVE_SECRET_KEY
-  TOLLGATE_TABLE        the output TableName, for `keys`
+  TOLLGATE_TABLE        the output TableName, for `keys`, `export`, `restore`
   TOLLGATE_STACK        the stack's name, for letters and settings
 
 Example:
@@ -90,6 +91,7 @@ events_app = _group("events", "Tollgate's events on the bus.")
 tools_app = _group("tools", "What the tests need beside Python packages.")
 
 console = Console()
+progress = Console(stderr=True)
 
 Port = Annotated[int, typer.Option(help="The emulator's port on 127.0.0.1.")]
 Env = Annotated[Environment, typer.Option(help="The environment whose keys are meant.")]
@@ -199,6 +201,35 @@ def keys_revoke(key_id: str, env: Env = Environment.SANDBOX) -> None:
     console.print(f"Revoked {key_id}.")
 
 
+Folder = Annotated[Path, typer.Argument(help="The folder of the export.")]
+
+
+@app.command("export")
+def export(folder: Folder, env: Env = Environment.SANDBOX) -> None:
+    """Write everything of an environment to a folder."""
+    table = stack.environment_table()
+    with progress.status("Exporting") as status:
+        manifest = moving.export(table, env, folder, lambda done: status.update(f"Exporting: {done} items"))
+    shown = Table("items", "of kind")
+    for kind, number in manifest.kinds.most_common():
+        shown.add_row(str(number), kind)
+    console.print(shown)
+    console.print(f"{manifest.items} items of {env.value} are in {folder}/{moving.ITEMS}", soft_wrap=True, markup=False)
+
+
+@app.command("restore")
+def restore(
+    folder: Folder,
+    env: Env = Environment.SANDBOX,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a restore that was interrupted.")] = False,
+) -> None:
+    """Write an export into an environment that is empty."""
+    table = stack.environment_table()
+    with progress.status("Restoring") as status:
+        items = moving.restore(table, env, folder, resume=resume, told=lambda done: status.update(f"{done} items"))
+    console.print(f"{items} items are in {env.value}.")
+
+
 @dead_app.command("list")
 def dead_list(as_json: Annotated[bool, typer.Option("--json", help="A line of JSON for each.")] = False) -> None:
     """List them with their reasons; all stay."""
@@ -265,6 +296,8 @@ def main() -> None:
     except (
         ApiError,
         ChangeError,
+        moving.MovingError,
+        TollgateError,
         ConnectionError,
         deploy.SamError,
         servers.ServerError,

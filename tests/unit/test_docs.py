@@ -103,7 +103,7 @@ def assert_is_command(words: list[str]) -> None:
     """The command line knows these words and options; an argument in <brackets> stands for one."""
     command = [word for word in words if re.fullmatch(r"[a-z-]+", word) and not word.startswith("--")]
     options = {word for word in words if word.startswith("--")}
-    depth = 1 if command[:1] in ([], ["demo"]) else 2
+    depth = 1 if command[:1] in ([], ["demo"], ["export"], ["restore"]) else 2
     done = CliRunner().invoke(app, [*command[:depth], "--help"])
     assert done.exit_code == 0, words
     assert not [option for option in options if option not in done.output], words
