@@ -180,7 +180,9 @@ def test_a_plan_is_applied_and_nothing_is_left_to_do(shell: Shell, sandbox: Targ
     }
     assert "No changes." in shell.run("apply")
     written = shell.path.read_text()
-    assert shell.run("pull", exits=1).endswith("--force writes over it")
+    assert "tollgate.yaml says the same" in shell.run("pull")
+    sandbox.api.exact("plans.update", {"plan_id": "pack", "name": "Other"})
+    assert shell.run("pull", exits=1) == "tollgate.yaml says something else: --force writes over it"
     assert shell.path.read_text() == written
     shell.run("pull", "--force")
     assert shell.path.read_text().startswith("# yaml-language-server: $schema=tollgate.schema.json\n")

@@ -71,13 +71,15 @@ def pull(
     force: Annotated[bool, typer.Option("--force", help="Write over a file that says something else.")] = False,
 ) -> None:
     """Write an environment's catalog to a file."""
-    content = file.text(connected(env).catalog())
-    if path.exists() and not force and file.read(path) != content:
-        raise ChangeError(f"{path} is there already, and says something else: --force writes over it")
-    file.save(path, content)
+    catalog = connected(env).catalog()
+    if path.exists() and not force:
+        if not _equal(file.load(path), catalog):
+            raise ChangeError(f"{path} says something else: --force writes over it")
+        console.print(Text(f"{path} says the same: {_size(catalog)}"))
+        return
+    file.save(path, file.text(catalog))
     file.save(path.with_name(file.SCHEMA), model.schema())
-    catalog = file.load(path)
-    console.print(Text(f"{path}: {_size(catalog)}"))
+    console.print(Text(f"{path}: {_size(file.load(path))}"))
 
 
 @app.command("validate")
@@ -173,7 +175,9 @@ def carry_out(target: Target, changes: Changes) -> None:
         try:
             target.apply(change)
         except (ApiError, ChangeError, ConnectionError) as error:
-            words = error.words if isinstance(error, ApiError) else error
+            words = error.words if isinstance(error, ApiError) else str(error)
+            if isinstance(error, ConnectionError):
+                words += ". It may have been made all the same"
             raise ChangeError(
                 f"{change.kind} {change.id}: {words}\n"
                 f"{number} of {len(changes.each)} changes were made. What is left: `tollgate catalog plan`; "

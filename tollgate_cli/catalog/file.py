@@ -65,18 +65,12 @@ class FileError(RuntimeError):
     """The file cannot be read, or is no catalog; the message has a line for each problem."""
 
 
-def read(path: Path) -> bytes:
-    """What the file holds. Raises FileError."""
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise FileError(f"{path}: {error.strerror}") from error
-
-
 def load(path: Path) -> Catalog:
     """The catalog that the file holds. Raises FileError."""
     try:
-        document = yaml_text.read(read(path))
+        document = yaml_text.read(path.read_bytes())
+    except OSError as error:
+        raise FileError(f"{path}: {error.strerror}") from error
     except yaml_text.TextError as error:
         raise FileError(_line(path, error.position, error.rule)) from error
     catalog, problems = checked(document.value)
