@@ -19,20 +19,26 @@ from tollgate.domain.api_keys import Scope
 from tollgate.domain.environments import Environment
 from tollgate.domain.errors import TollgateError
 from tollgate.runtime import clock
-from tollgate_cli import dead, deploy, schemas, servers, stack
+from tollgate_cli import dead, deploy, moving, schemas, servers, stack
 from tollgate_cli import demo as demonstration
-from tollgate_cli.api import Api, ApiError, apply_catalog
+from tollgate_cli.api import Api, ApiError
+from tollgate_cli.catalog import commands as catalog
+from tollgate_cli.catalog.changes import ChangeError
+from tollgate_cli.catalog.file import FileError
 
 SECTIONS = {
     "Local stack": ("stack", "demo"),
     "Catalog and API keys": ("catalog", "keys"),
     "A stack in AWS": ("deploy",),
+    "Moving out, and back": ("export", "restore"),
     "Dead letters: usage and events that were given up on": ("dead-letters",),
     "Working on Tollgate": ("events", "tools"),
 }
 NOTES = """\
-They work on the local stack. For one in AWS, with your credentials, set:
-  TOLLGATE_TABLE        the output TableName, for `keys`
+They work on the local stack. For one in AWS set:
+  TOLLGATE_URL          the API's address, for `catalog`, and the secret keys
+                        TOLLGATE_SECRET_KEY and TOLLGATE_LIVE_SECRET_KEY
+  TOLLGATE_TABLE        the output TableName, for `keys`, `export`, `restore`
   TOLLGATE_STACK        the stack's name, for letters and settings
 
 Example:
@@ -79,13 +85,14 @@ def _group(name: str, help: str) -> typer.Typer:
 
 
 stack_app = _group("stack", "The local stack: the real template on an emulator of AWS.")
-catalog_app = _group("catalog", "Features and plans, through the API of the local stack.")
+app.add_typer(catalog.app, name="catalog")
 keys_app = _group("keys", "API keys, straight on the table: TOLLGATE_TABLE's, or the local stack's.")
 dead_app = _group("dead-letters", "What was given up on, in the stack TOLLGATE_STACK or the local one.")
 events_app = _group("events", "Tollgate's events on the bus.")
 tools_app = _group("tools", "What the tests need beside Python packages.")
 
 console = Console()
+progress = Console(stderr=True)
 
 Port = Annotated[int, typer.Option(help="The emulator's port on 127.0.0.1.")]
 Env = Annotated[Environment, typer.Option(help="The environment whose keys are meant.")]
@@ -208,6 +215,35 @@ def keys_revoke(key_id: str, env: Env = Environment.SANDBOX) -> None:
     console.print(f"Revoked {key_id}.")
 
 
+Folder = Annotated[Path, typer.Argument(help="The folder of the export.")]
+
+
+@app.command("export")
+def export(folder: Folder, env: Env = Environment.SANDBOX) -> None:
+    """Write everything of an environment to a folder."""
+    table = stack.environment_table()
+    with progress.status("Exporting") as status:
+        manifest = moving.export(table, env, folder, lambda done: status.update(f"Exporting: {done} items"))
+    shown = Table("items", "of kind")
+    for kind, number in manifest.kinds.most_common():
+        shown.add_row(str(number), kind)
+    console.print(shown)
+    console.print(f"{manifest.items} items of {env.value} are in {folder}/{moving.ITEMS}", soft_wrap=True, markup=False)
+
+
+@app.command("restore")
+def restore(
+    folder: Folder,
+    env: Env = Environment.SANDBOX,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a restore that was interrupted.")] = False,
+) -> None:
+    """Write an export into an environment that is empty."""
+    table = stack.environment_table()
+    with progress.status("Restoring") as status:
+        items = moving.restore(table, env, folder, resume=resume, told=lambda done: status.update(f"{done} items"))
+    console.print(f"{items} items are in {env.value}.")
+
+
 @dead_app.command("list")
 def dead_list(as_json: Annotated[bool, typer.Option("--json", help="A line of JSON for each.")] = False) -> None:
     """List them with their reasons; all stay."""
@@ -246,14 +282,6 @@ def events_schemas(path: Path = schemas.FOLDER) -> None:
         console.print(name)
 
 
-@catalog_app.command("apply")
-def catalog_apply(path: Annotated[Path, typer.Argument(exists=True)] = stack.CATALOG) -> None:
-    """Create a JSON file's features and plans, if missing."""
-    running = stack.current()
-    created, kept = apply_catalog(Api(running.url, running.secret_key), path)
-    console.print(f"{created} created, {kept} there already.")
-
-
 @tools_app.command("dynamodb-local")
 def tools_dynamodb_local() -> None:
     """Fetch AWS's DynamoDB Local into .local/."""
@@ -277,7 +305,19 @@ def main() -> None:
     """Runs the command line; what went wrong outside of it is told in a line, without a traceback."""
     try:
         app(prog_name="tollgate")
-    except (ApiError, ConnectionError, deploy.SamError, servers.ServerError, BotoCoreError, ClientError) as error:
+    except FileError as error:
+        sys.exit(str(error))  # each line begins with the file's name and place, as editors and CI read it
+    except (
+        ApiError,
+        ChangeError,
+        moving.MovingError,
+        TollgateError,
+        ConnectionError,
+        deploy.SamError,
+        servers.ServerError,
+        BotoCoreError,
+        ClientError,
+    ) as error:
         sys.exit(f"tollgate: {error}")
 
 

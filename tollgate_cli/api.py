@@ -2,52 +2,69 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 import httpx
+import simplejson
+
+from tollgate.exact_json import dumps
+
+_LONGEST = 500  # of an error's text that is no error of the API's own
 
 
 class ApiError(RuntimeError):
     """The API refused a call; the message holds its status and words."""
 
     def __init__(self, call: str, answer: httpx.Response) -> None:
-        super().__init__(f"{call}: {answer.status_code} {answer.text}")
+        self.words = _words(answer)
+        super().__init__(f"{call}: {answer.status_code} {self.words}")
         self.status = answer.status_code
-        self.exists = answer.status_code == 409 or "product_already_exists" in answer.text
 
 
 class Api:
-    """One stack's API under one key."""
+    """One stack's API under one key. Raises ConnectionError for what is no address, or no key."""
 
     def __init__(self, url: str, key: str, connections: int = 8) -> None:
         limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
-        headers = {"authorization": f"Bearer {key}"}
-        self._client = httpx.Client(base_url=url, headers=headers, limits=limits, timeout=30, trust_env=False)
+        headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
+        self.url = url
+        try:
+            self._client = httpx.Client(base_url=url, headers=headers, limits=limits, timeout=30, trust_env=False)
+        except httpx.InvalidURL as error:
+            raise ConnectionError(f"{url} is no address of an API: {error}") from error
+        except UnicodeEncodeError as error:
+            raise ConnectionError("the key has characters that no key has") from error
 
     def call(self, name: str, body: Any) -> Any:
-        """`POST /v1/<name>`; raises ApiError where the answer is no success."""
-        answer = self._client.post(f"/v1/{name}", json=body)
+        """`POST /v1/<name>`; raises ApiError where the answer is no success, ConnectionError where none came."""
+        return self._answer("POST", name, body).json()
+
+    def exact(self, name: str, body: Any = None) -> Any:
+        """The same with exact numbers; without a body, `GET /v1/<name>`."""
+        answer = self._answer("GET" if body is None else "POST", name, body)
+        try:
+            return simplejson.loads(answer.text, use_decimal=True)
+        except ValueError as error:
+            raise ApiError(name, answer) from error
+
+    def _answer(self, method: str, name: str, body: Any) -> httpx.Response:
+        content = None if body is None else dumps(body)
+        try:
+            answer = self._client.request(method, f"/v1/{name}", content=content)
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            raise ConnectionError(f"{name}: no answer from {self.url} ({error})") from error
+        return self.checked(name, answer)
+
+    @staticmethod
+    def checked(name: str, answer: httpx.Response) -> httpx.Response:
+        """The answer to a call; raises ApiError where it is no success."""
         if not answer.is_success:
             raise ApiError(name, answer)
-        return answer.json()
+        return answer
 
 
-def apply_catalog(api: Api, path: Path) -> tuple[int, int]:
-    """Creates what the file names and the stack has not: (created, already there).
-
-    The file is JSON: `features` and `plans`, each a list of bodies of `features.create` and `plans.create`.
-    """
-    catalog = json.loads(path.read_text())
-    created = kept = 0
-    for noun in ("features", "plans"):
-        for body in catalog.get(noun, ()):
-            try:
-                api.call(f"{noun}.create", body)
-                created += 1
-            except ApiError as error:
-                if not error.exists:
-                    raise
-                kept += 1
-    return created, kept
+def _words(answer: httpx.Response) -> str:
+    try:
+        return str(answer.json()["message"])
+    except (ValueError, LookupError, TypeError):
+        return answer.text[:_LONGEST]

@@ -25,7 +25,10 @@ from tollgate.store.api_keys import ApiKeyStore
 from tollgate.store.table import Table
 from tollgate.usecases.api_keys import ApiKeys
 from tollgate_cli import deploy
-from tollgate_cli.api import Api, ApiError, apply_catalog
+from tollgate_cli.api import Api, ApiError
+from tollgate_cli.catalog import file
+from tollgate_cli.catalog.changes import changes_to, creating
+from tollgate_cli.catalog.target import Target
 from tollgate_cli.servers import HOST, REGION, ROOT, Server, ministack, stop_detached
 
 LOCAL = ROOT / ".local"
@@ -33,7 +36,7 @@ ENV = "env"
 RECORD = "stack.json"
 LOG = "ministack.log"
 SAM_ENV = ROOT / "events" / "env.json"
-CATALOG = ROOT / "events" / "catalog.json"
+CATALOG = ROOT / "events" / "tollgate.yaml"
 NAME = "tollgate"
 CUSTOMER = "customer-1"  # on the example plan `pro`: something to ask about
 
@@ -158,7 +161,7 @@ def _ready(endpoint: str, state: Path) -> Stack:
     keys = _demo_keys(url, table, state / ENV)
     stack = Stack(endpoint, url, outputs, *keys, state)
     api = Api(url, stack.secret_key)
-    apply_catalog(api, CATALOG)
+    _stock(Target(api, Environment.SANDBOX))
     if not api.call("customers.get_or_create", {"customer_id": CUSTOMER})["subscriptions"]:
         api.call("billing.attach", {"customer_id": CUSTOMER, "plan_id": "pro"})
     _write_env(stack, state)
@@ -166,6 +169,12 @@ def _ready(endpoint: str, state: Path) -> Stack:
         variables = function_variables(stack, "host.docker.internal")
         SAM_ENV.write_text(json.dumps({"Parameters": variables}, indent=2) + "\n")
     return stack
+
+
+def _stock(target: Target) -> None:
+    """Creates what the example catalog has and the stack has not; what is there stays as it is."""
+    for change in creating(changes_to(target.catalog(), file.load(CATALOG))).each:
+        target.apply(change)
 
 
 def _demo_keys(url: str, table: Table, env: Path) -> tuple[str, str, str]:

@@ -19,7 +19,7 @@ from tests.conftest import ROOT
 from tollgate_cli import demo
 from tollgate_cli import stack as local
 from tollgate_cli.__main__ import app
-from tollgate_cli.api import Api, apply_catalog
+from tollgate_cli.api import Api
 from tollgate_cli.stack import Stack
 
 
@@ -37,11 +37,6 @@ def test_the_demo_proves_its_three_numbers(stack: Stack) -> None:
 
 def test_a_proof_that_fails_is_told() -> None:
     assert not demo.Proof(Counter(a=5), Counter(a=5), Counter(a=4)).holds
-
-
-def test_the_catalog_is_applied_once(stack: Stack) -> None:
-    assert apply_catalog(Api(stack.url, stack.secret_key), local.CATALOG) == (0, 8)
-    assert apply_catalog(Api(stack.url, stack.live_secret_key), local.CATALOG) == (8, 0)
 
 
 def test_a_key_is_created_listed_and_revoked(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:

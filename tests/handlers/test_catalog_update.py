@@ -105,6 +105,28 @@ def test_what_is_skipped_is_left_alone_and_what_is_archived_stays_so(pushed: Her
     assert preview(pushed, {"plans": [TEAM]}) == {"team": "updated"}
 
 
+def test_what_only_flexprice_names_is_shown_and_set_too(pushed: Here) -> None:
+    """management.md 2, 3: a plan's lookup key, an item that is switched off, a meter's name and a filter for any value."""
+    meter = {
+        "name": "Calls",
+        "event_name": "call",
+        "aggregation": {"type": "SUM", "field": "n"},
+        "filters": [{"key": "region", "values": []}],
+    }
+    push(pushed, {"features": [{**CALLS, "meter": meter}, {"feature_id": "sso", "name": "SSO", "type": "boolean"}]})
+    assert pushed.call("manage", "POST /v1/features.get", {"feature_id": "calls"})[1]["meter"] == meter
+    call_item = {"feature_id": "calls", "included": 10}
+    off = {"feature_id": "sso", "is_enabled": False}
+    push(pushed, {"plans": [{"plan_id": "keyed", "name": "Keyed", "lookup_key": "key", "items": [off, call_item]}]})
+    _, shown = pushed.call("manage", "POST /v1/plans.get", {"plan_id": "keyed"})
+    assert (shown["lookup_key"], shown["items"][0]["is_enabled"]) == ("key", False)
+    assert "is_enabled" not in shown["items"][1]
+    pushed.call("manage", "POST /v1/plans.update", {"plan_id": "keyed", "lookup_key": None})
+    pushed.call("manage", "POST /v1/features.update", {"feature_id": "calls", "meter": None})
+    assert "lookup_key" not in pushed.call("manage", "POST /v1/plans.get", {"plan_id": "keyed"})[1]
+    assert "meter" not in pushed.call("manage", "POST /v1/features.get", {"feature_id": "calls"})[1]
+
+
 def test_what_cannot_be_kept_is_refused(pushed: Here) -> None:
     before = pushed.contents()
     for body in ({"rewards": [{"id": "r"}]}, {"plans": [{**SOLO, "items": [{"feature_id": "nothing"}]}]}):

@@ -13,10 +13,12 @@ from tests.conftest import ROOT
 from tests.handlers.conftest import Here
 from tests.http_events import assert_contains
 from tollgate.dialects.routing import match
+from tollgate_cli import stack
+from tollgate_cli.catalog import file
 
 EVENTS = ROOT / "events"
 ANSWERS: dict[str, Any] = json.loads((EVENTS / "answers.json").read_text())
-NO_SAMPLES = {"answers", "catalog", "env", "usage_reported"}  # the last is what a producer puts on the bus
+NO_SAMPLES = {"answers", "env", "usage_reported"}  # the last is what a producer puts on the bus
 
 CONTEXT = SimpleNamespace(
     function_name="f", memory_limit_in_mb=512, invoked_function_arn="arn:aws:lambda:us-east-1:0:f", aws_request_id="r"
@@ -31,9 +33,9 @@ def sample(name: str) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def stocked(here: Here) -> Here:
     """What `make up` leaves: the example catalog, and customer-1 on the plan `pro`."""
-    catalog = json.loads((EVENTS / "catalog.json").read_text())
-    for noun in ("features", "plans"):
-        for body in catalog[noun]:
+    catalog = file.load(stack.CATALOG)
+    for noun, bodies in (("features", catalog.features), ("plans", catalog.plans)):
+        for body in bodies.values():
             assert here.call("manage", f"POST /v1/{noun}.create", body)[0] in (200, 409)
     for rpc in ("customers.get_or_create", "billing.attach"):
         assert here.call("manage", f"POST /v1/{rpc}", {"customer_id": "customer-1", "plan_id": "pro"})[0] == 200

@@ -14,8 +14,9 @@ from typer.testing import CliRunner
 from tests.conftest import ROOT
 from tests.documents import PAGES, Block, all_blocks, anchors, links, prose
 from tollgate_cli.__main__ import app
+from tollgate_cli.catalog import file, yaml_text
 
-LANGUAGES = {"sh", "python", "json", "mermaid"}
+LANGUAGES = {"sh", "python", "json", "yaml", "mermaid"}
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
 
@@ -70,6 +71,8 @@ def test_a_block_says_what_it_is_and_can_be_read(block: Block) -> None:
         ast.parse(block.text)
     elif block.language == "json":
         json.loads(block.text)
+    elif block.language == "yaml":
+        assert_is_catalog_or_workflow(block.text)
 
 
 @pytest.mark.parametrize("block", [block for block in all_blocks() if block.is_commands], ids=name)
@@ -82,11 +85,25 @@ def test_a_command_in_a_block_exists(block: Block) -> None:
             assert_is_command(words)
 
 
+def assert_is_catalog_or_workflow(text: str) -> None:
+    """The text is right as a catalog file, or as a workflow whose commands exist."""
+    value = yaml_text.read(text.encode()).value
+    if "jobs" not in value:
+        assert file.checked(value)[1] == []
+        return
+    steps = [step for job in value["jobs"].values() for step in job["steps"]]
+    lines = [line for step in steps for line in step.get("run", "").splitlines()]
+    ours = [shlex.split(line.partition(" > ")[0]) for line in lines if line.startswith(".venv/bin/tollgate")]
+    assert ours
+    for _, *words in ours:
+        assert_is_command(words)
+
+
 def assert_is_command(words: list[str]) -> None:
     """The command line knows these words and options; an argument in <brackets> stands for one."""
     command = [word for word in words if re.fullmatch(r"[a-z-]+", word) and not word.startswith("--")]
     options = {word for word in words if word.startswith("--")}
-    depth = 1 if command[:1] in ([], ["demo"]) else 2
+    depth = 1 if command[:1] in ([], ["demo"], ["export"], ["restore"]) else 2
     done = CliRunner().invoke(app, [*command[:depth], "--help"])
     assert done.exit_code == 0, words
     assert not [option for option in options if option not in done.output], words

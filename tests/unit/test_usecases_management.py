@@ -8,9 +8,10 @@ import pytest
 
 from tests.service import HOUR, NOW, SANDBOX, Service, item
 from tests.unit.usecases import LOST, breaking, here
+from tollgate.domain.controls import Controls, SpendControl, UsageControl
 from tollgate.domain.customers import Customer
 from tollgate.domain.environments import CustomerRef
-from tollgate.domain.errors import AlreadyExists, InvalidRequest, NotFound
+from tollgate.domain.errors import AlreadyExists, Conflict, InvalidRequest, NotFound
 from tollgate.domain.periods import Interval
 from tollgate.domain.plan_grants import ALL_USAGES, FRESH, Carried, CarryOver
 from tollgate.domain.plans import BasePrice, Plan, PlanItem
@@ -38,6 +39,17 @@ def test_an_automatic_plan_comes_with_the_customer_once(shop: Service) -> None:
         shop.customers.get_or_create(SANDBOX, Customer("c1"), None, NOW)
     assert subscriptions(shop) == {"free": "active"}
     assert shop.remaining("c1") == 10
+
+
+def test_a_feature_that_a_plan_names_in_any_way_is_not_deleted(shop: Service) -> None:
+    """management.md 2: in an item, as what entities count, or in its controls."""
+    shares = PlanItem("messages", Decimal(5), entity_feature_id="users")
+    controls = Controls((SpendControl("action1"),), (UsageControl("action2", Decimal(1), Interval.DAY),))
+    shop.catalogs.create_plan(SANDBOX, Plan("team", "Team", items=(shares,), controls=controls))
+    for named in ("messages", "users", "action1", "action2"):
+        with pytest.raises(Conflict, match="archive it instead"):
+            shop.catalogs.delete_feature(SANDBOX, named)
+    shop.catalogs.delete_feature(SANDBOX, "workflows")
 
 
 def test_a_plan_grants_what_it_holds_and_is_attached_once(shop: Service) -> None:

@@ -68,6 +68,11 @@ class Controls:
         """The ids of the features with an enabled usage limit: each needs a balance that counts its uses."""
         return {control.feature_id for control in self.usage if control.enabled}
 
+    def named(self) -> set[str]:
+        """The ids of the features that a limit or an overage names."""
+        spend = (control.feature_id for control in self.spend if control.feature_id is not None)
+        return {*spend, *(control.feature_id for control in self.usage), *(c.feature_id for c in self.overage)}
+
     def rules_overage_of(self, feature_id: str) -> bool:
         """Whether a control says how far this feature may be overdrawn."""
         named = {*(control.feature_id for control in self.spend), *(control.feature_id for control in self.overage)}

@@ -112,6 +112,11 @@ class Plan:
     in_use: bool = False  # some customer has subscribed to it: it is archived, never deleted
     extra: Mapping[str, Any] = field(default_factory=dict)
 
+    def features(self) -> set[str]:
+        """The ids of the features that it names: in its items, as what entities count, and in its controls."""
+        items = {id for item in self.items for id in (item.feature_id, item.entity_feature_id) if id is not None}
+        return items | self.controls.named()
+
     @property
     def cycle(self) -> Reset | None:
         """Its billing cycle: the price's, else the shortest of its items' resets; None where nothing recurs."""
@@ -136,11 +141,7 @@ def checked_plan(plan: Plan, features: Mapping[str, Feature]) -> Plan:
 
 def check_controls(controls: Controls, features: Mapping[str, Feature]) -> None:
     """Raises NotFound where a control names an unknown feature, InvalidInput for a limit below zero."""
-    for feature_id in (
-        *(control.feature_id for control in controls.usage),
-        *(control.feature_id for control in controls.overage),
-        *(control.feature_id for control in controls.spend if control.feature_id is not None),
-    ):
+    for feature_id in sorted(controls.named()):
         feature_of(features, feature_id)
     limits = (*(c.limit for c in controls.usage), *(c.limit for c in controls.spend if c.limit is not None))
     if any(limit < 0 for limit in limits):

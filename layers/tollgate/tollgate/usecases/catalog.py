@@ -21,6 +21,17 @@ def makes_version(old: Plan, new: Plan) -> bool:
     return old.in_use and (old.items, old.price, old.free_trial) != (new.items, new.price, new.free_trial)
 
 
+def check_automatic(plans: Iterable[Plan], catalog: Catalog, now: int) -> None:
+    """Raises InvalidRequest where a new customer at `now` (epoch ms) cannot hold these automatic plans together."""
+    everyone = Holdings(Customer("everyone"))
+    for plan in plans:
+        everyone = attach(everyone, plan, catalog, plan.id, now)
+    if any(held.status(now) != "active" for held in everyone.subscriptions.values()):
+        raise InvalidRequest("Automatic plans must not replace each other: these share a group")
+    if len(everyone.subscriptions) + len(everyone.balances) > MAX_ITEMS:
+        raise InvalidRequest(f"Automatic plans can grant at most {MAX_ITEMS} features in all")
+
+
 class Catalogs:
     """The use cases around features and plans. They read the table each time, unlike `FeatureCache` and `PlanCache`.
     `now` is epoch ms.
@@ -71,7 +82,7 @@ class Catalogs:
     def names_feature(self, env: Environment, feature_id: str) -> bool:
         """Whether a version of a plan, or a credit system, names this feature."""
         plans, features = self._plans.every_version(env), self._features.all(env)
-        return any(item.feature_id == feature_id for plan in plans for item in plan.items) or any(
+        return any(feature_id in plan.features() for plan in plans) or any(
             feature_id == member for other in features.values() for member, _ in other.credit_schema
         )
 
@@ -88,14 +99,8 @@ class Catalogs:
         catalog = self.catalog(env)
         checked_plan(plan, catalog.features)
         if plan.auto_enable:
-            everyone = Holdings(Customer("everyone"))
             others = [other for other in self.automatic_plans(env) if other.id != plan.id]
-            for automatic in (*others, plan):
-                everyone = attach(everyone, automatic, catalog, automatic.id, plan.created_at)
-            if any(held.status(plan.created_at) != "active" for held in everyone.subscriptions.values()):
-                raise InvalidRequest("Automatic plans must not replace each other: these share a group")
-            if len(everyone.subscriptions) + len(everyone.balances) > MAX_ITEMS:
-                raise InvalidRequest(f"Automatic plans can grant at most {MAX_ITEMS} features in all")
+            check_automatic((*others, plan), catalog, plan.created_at)
 
     def automatic_plans(self, env: Environment) -> list[Plan]:
         """The plans that every new customer gets."""

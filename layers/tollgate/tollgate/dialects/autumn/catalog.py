@@ -91,15 +91,16 @@ class AggregationParams(Params):
 
 
 class MeterFilterParams(Params):
-    """A property that an event must have, and the values that count."""
+    """A property that an event must have, and the values that count; where none is named, any."""
 
     key: Text
-    values: Annotated[list[Text], Field(min_length=1, max_length=100)]
+    values: Annotated[list[Text], Field(max_length=100)]
 
 
 class MeterParams(Params):
     """Which events a metered feature counts, and how they become an amount."""
 
+    name: Text | None = None
     event_name: Id
     aggregation: AggregationParams
     filters: Annotated[list[MeterFilterParams], Field(max_length=20)] | None = None
@@ -127,8 +128,8 @@ class FeatureFields(Params):
     meter: MeterParams | None = None
 
     def applied(self, old: Feature) -> Feature:
-        """The old feature with the fields that this request names."""
-        extra = self.model_dump(include=_EXTRA, exclude_none=True)
+        """The old feature with the fields that this request names. One that is only kept and shown goes where it is null."""
+        kept = {name: value for name, value in old.extra.items() if name not in self.model_fields_set}
         schema = old.credit_schema
         if self.credit_schema is not None:
             schema = tuple(
@@ -141,7 +142,7 @@ class FeatureFields(Params):
             event_names=old.event_names if self.event_names is None else tuple(self.event_names),
             credit_schema=schema,
             display=old.display if self.display is None else self.display.model_dump(exclude_none=True),
-            extra={**old.extra, **extra},
+            extra=kept | self.model_dump(include=_EXTRA, exclude_none=True),
         )
 
 
@@ -253,6 +254,7 @@ class PlanItemParams(Params):
     entity_feature_id: Id | None = None
     static_value: Text | None = None
     is_soft_limit: bool | None = None
+    is_enabled: bool | None = None
     usage_limit: Number | None = None
 
     def item(self) -> PlanItem:
@@ -270,6 +272,7 @@ class PlanItemParams(Params):
             self.entity_feature_id,
             self.static_value,
             bool(self.is_soft_limit),
+            self.is_enabled is not False,
         )
 
 
@@ -315,6 +318,7 @@ class PlanFields(Params):
     group: Id | Literal[""] | None = None  # the SDK sends an empty one for none
     add_on: bool | None = None
     auto_enable: bool | None = None
+    lookup_key: Id | None = None
     price: BasePriceParams | None = None
     items: list[PlanItemParams] | None = None
     free_trial: FreeTrialParams | None = None
@@ -338,6 +342,7 @@ class PlanFields(Params):
             else old.free_trial,
             controls=old.controls if self.billing_controls is None else self.billing_controls.applied(NO_CONTROLS),
             metadata=old.metadata if self.metadata is None else self.metadata,
+            lookup_key=self.lookup_key if "lookup_key" in named else old.lookup_key,
         )
 
 
@@ -347,7 +352,8 @@ def _different(items: Iterable[PlanItem]) -> tuple[PlanItem, ...]:
     found = tuple(items)
     seen = set()
     for index, item in enumerate(found):
-        same = (item.feature_id, item.resets, item.entity_feature_id, item.price and item.price.billing_method)
+        resets = item.resets if item.resets and item.resets.nominal_ms else None
+        same = (item.feature_id, resets, item.entity_feature_id, item.price and item.price.billing_method)
         if same in seen:
             raise InvalidInput(
                 f"items[{index}]", f"there is an item of feature {item.feature_id} and its interval already"
@@ -568,6 +574,8 @@ def plan_json(plan: Plan, env: Environment, features: Mapping[str, Feature]) -> 
         }
     if plan.controls != NO_CONTROLS:
         shown["billing_controls"] = controls_json(plan.controls)
+    if plan.lookup_key is not None:
+        shown["lookup_key"] = plan.lookup_key
     return shown
 
 
@@ -604,6 +612,7 @@ def item_json(item: PlanItem, feature: Feature | None) -> dict[str, Any]:
         "entity_feature_id": item.entity_feature_id,
         "static_value": item.static_value,
         "is_soft_limit": item.soft_limit or None,
+        "is_enabled": None if item.enabled else False,
     }
     return shown | {name: value for name, value in optional.items() if value is not None}
 

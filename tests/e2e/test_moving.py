@@ -1,0 +1,93 @@
+"""An environment moves from one deployed stack to another by `tollgate export` and `tollgate restore`: the same keys and
+calls are answered the same there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from tests.conftest import wait_for
+from tests.e2e.fixture import Shop, monthly, new, per_entity, rolling
+from tollgate_cli import stack as local
+from tollgate_cli.__main__ import app
+from tollgate_cli.servers import free_port
+from tollgate_cli.stack import Stack
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    running, server = local.start(free_port(), tmp_path_factory.mktemp("other"), detached=False)
+    assert server
+    with server:
+        yield running
+
+
+def typed(patch: pytest.MonkeyPatch, stack: Stack, *words: str) -> str:
+    """What a command prints that works on this stack's table."""
+    patch.setattr(local, "environment_table", lambda: stack.table)
+    done = CliRunner().invoke(app, [*words, "--env", "live"], env={"COLUMNS": "80"})
+    assert done.exit_code == 0, done.output + repr(done.exception)
+    return done.output
+
+
+def told(shop: Shop, customer: str) -> dict[str, Any]:
+    """All that the API says of a customer that does not depend on the instant."""
+    asked = {"customer_id": customer}
+    month = asked | {"feature_id": "messages", "range": "30d", "bin_size": "month"}
+    return {
+        "customer": shop.raw("customers.get", asked).json(),
+        "subscriptions": shop.raw("subscriptions.list", asked).json(),
+        "entities": shop.raw("entities.list", asked).json(),
+        "balances": shop.raw("balances.list", asked).json(),
+        "locks": shop.raw("balances.list_locks", asked).json(),
+        "events": shop.raw("events.list", asked).json(),
+        "sums": shop.raw("events.aggregate", month).json().get("total"),
+    }
+
+
+def listed(shop: Shop, customer: str) -> list[float]:
+    """The units of each use in the history, the newest first."""
+    return [event["value"] for event in shop.raw("events.list", {"customer_id": customer}).json()["list"]]
+
+
+def test_an_environment_moves_to_another_stack(
+    live: Shop, stack: Stack, other: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for id, consumable in (("messages", True), ("users", False)):
+        live.raw("features.create", {"feature_id": id, "name": id, "type": "metered", "consumable": consumable})
+    shares = per_entity(monthly(7))
+    customer = live.customer(monthly(100, **rolling(max=50)), shares, entities=1)
+    run = new("run")
+    used = {"customer_id": customer, "feature_id": "messages", "value": 2.5, "async": False}
+    for number in range(3):
+        assert live.raw("track", used, idempotency_key=f"{run}-{number}").status_code == 200
+    terms = {"lock_id": run, "enabled": True}
+    held = {"customer_id": customer, "feature_id": "messages", "required_balance": 30, "lock": terms}
+    assert live.raw("check", held).json()["allowed"]
+    wait_for(lambda: listed(live, customer) == [30, 2.5, 2.5, 2.5], 60, "the history of four uses")
+
+    folder = tmp_path / "live"
+    assert "items of live are in" in typed(monkeypatch, stack, "export", str(folder))
+    assert "items are in live" in typed(monkeypatch, other, "restore", str(folder))
+
+    there = Shop(other, stack.live_secret_key)
+    assert told(there, customer) == told(live, customer)
+    again = there.raw("track", used, idempotency_key=f"{run}-0")
+    assert (again.status_code, again.json()["code"]) == (409, "duplicate_idempotency_key")
+    finalized = {"lock_id": run, "action": "confirm", "override_value": 10}
+    for shop in (live, there):
+        assert shop.raw("balances.finalize", finalized).json()["success"]
+        assert shop.track(customer, 5).balance.remaining == 107 - 7.5 - 10 - 5
+    wait_for(lambda: listed(live, customer)[0] == 5, 60, "the use after the move")
+    wait_for(lambda: listed(there, customer) == listed(live, customer), 60, "the same history")
+    assert there.left(customer, entity="e1") == live.left(customer, entity="e1")
+
+
+def test_what_cannot_be_is_told_in_a_line(stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "environment_table", lambda: stack.table)
+    done = CliRunner().invoke(app, ["restore", str(tmp_path)])
+    assert str(done.exception).endswith("manifest.json: No such file or directory: no export, or one that did not end")

@@ -1,0 +1,234 @@
+"""`tollgate catalog`: pull, validate, plan, apply, diff, promote, schema (docs/catalog.md)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.text import Text
+from typer.core import TyperGroup
+
+from tollgate.domain.environments import Environment
+from tollgate_cli import stack
+from tollgate_cli.api import Api, ApiError
+from tollgate_cli.catalog import file, model, report
+from tollgate_cli.catalog.changes import ChangeError, Changes, changes_to
+from tollgate_cli.catalog.file import Catalog
+from tollgate_cli.catalog.shapes import same
+from tollgate_cli.catalog.target import Target
+
+NAME = Path("tollgate.yaml")
+KEYS = {Environment.SANDBOX: "TOLLGATE_SECRET_KEY", Environment.LIVE: "TOLLGATE_LIVE_SECRET_KEY"}
+CHANGED = 2
+"""The exit code that says that there are changes, where it is asked for."""
+_USAGE_ERROR: Any = typer.BadParameter.__bases__[0]
+
+
+class Commands(TyperGroup):
+    """Commands whose exit code 2 means changes: what is not understood is 1, as all that fails."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs the command that is named."""
+        try:
+            return super().invoke(ctx)
+        except _USAGE_ERROR as error:
+            error.exit_code = 1
+            raise
+
+
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="The catalog as a file: features and plans, pulled, compared and applied.",
+)
+console = Console()
+errors = Console(stderr=True)
+
+File = Annotated[Path, typer.Argument(help="The catalog file.", show_default=True)]
+Env = Annotated[Environment, typer.Option(help="The environment that is meant.")]
+Source = Annotated[Environment, typer.Argument(help="The environment that has what is wanted.")]
+Destination = Annotated[Environment, typer.Argument(help="The environment that is to become so.")]
+Prune = Annotated[
+    list[str] | None, typer.Option(metavar="ID", help="Remove what is not named; feature:ID or plan:ID if both.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
+Detailed = Annotated[bool, typer.Option("--detailed-exitcode", help="Exit 2 where there are changes.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Expect = Annotated[
+    str | None, typer.Option(metavar="CHANGES", help="Only if the changes are still those of this name.")
+]
+
+
+@app.command("pull")
+def pull(
+    path: File = NAME,
+    env: Env = Environment.SANDBOX,
+    force: Annotated[bool, typer.Option("--force", help="Write over a file that says something else.")] = False,
+) -> None:
+    """Write an environment's catalog to a file."""
+    catalog = connected(env).catalog()
+    if path.exists() and not force:
+        if not _equal(file.load(path), catalog):
+            raise ChangeError(f"{path} says something else: --force writes over it")
+        console.print(Text(f"{path} says the same: {_size(catalog)}"))
+        return
+    file.save(path, file.text(catalog))
+    file.save(path.with_name(file.SCHEMA), model.schema())
+    console.print(Text(f"{path}: {_size(file.load(path))}"))
+
+
+@app.command("validate")
+def validate(path: File = NAME) -> None:
+    """Check a file, without asking an environment."""
+    catalog = file.load(path)
+    console.print(Text(f"{path}: {_size(catalog)}, nothing wrong"))
+
+
+@app.command("plan")
+def plan(
+    path: File = NAME,
+    env: Env = Environment.SANDBOX,
+    prune: Prune = None,
+    as_json: AsJson = False,
+    detailed_exitcode: Detailed = False,
+) -> None:
+    """Show what applying a file would change; change nothing."""
+    wanted = file.load(path)
+    target = connected(env)
+    _compare(str(path), wanted, target, prune or (), as_json=as_json, detailed=detailed_exitcode)
+
+
+@app.command("apply")
+def apply(
+    path: File = NAME, env: Env = Environment.SANDBOX, prune: Prune = None, yes: Yes = False, expect: Expect = None
+) -> None:
+    """Make those changes, after a question."""
+    wanted = file.load(path)
+    _make(str(path), wanted, connected(env), prune or (), yes=yes, expect=expect)
+
+
+@app.command("diff")
+def diff(
+    source: Source,
+    destination: Destination,
+    prune: Prune = None,
+    as_json: AsJson = False,
+    detailed_exitcode: Detailed = False,
+) -> None:
+    """Show what one environment lacks of another's catalog."""
+    wanted, target = _both(source, destination)
+    _compare(source.value, wanted, target, prune or (), as_json=as_json, detailed=detailed_exitcode)
+
+
+@app.command("promote")
+def promote(
+    source: Source, destination: Destination, prune: Prune = None, yes: Yes = False, expect: Expect = None
+) -> None:
+    """Make one environment's catalog the other's."""
+    wanted, target = _both(source, destination)
+    _make(source.value, wanted, target, prune or (), yes=yes, expect=expect)
+
+
+@app.command("schema")
+def schema(path: Annotated[Path, typer.Argument(help="Where to.")] = Path(file.SCHEMA)) -> None:
+    """Write the JSON Schema of the file, for editors."""
+    file.save(path, model.schema())
+    console.print(Text(str(path)))
+
+
+def _compare(
+    name: str, wanted: Catalog, target: Target, prune: Sequence[str], *, as_json: bool, detailed: bool
+) -> None:
+    _, changes = _changes(wanted, target, prune)
+    if as_json:
+        typer.echo(report.as_json(changes, target.environment.value))
+    else:
+        console.print(Text(f"{name} → {target.name}\n"))
+        report.show(console, changes, target.environment.value)
+    raise typer.Exit(CHANGED if detailed and changes.each else 0)
+
+
+def _make(name: str, wanted: Catalog, target: Target, prune: Sequence[str], *, yes: bool, expect: str | None) -> None:
+    there, changes = _changes(wanted, target, prune)
+    console.print(Text(f"{name} → {target.name}\n"))
+    report.show(console, changes, target.environment.value)
+    if not changes.each:
+        return
+    if expect is not None and expect != changes.fingerprint(target.environment.value):
+        raise ChangeError(f"these are not the changes {expect}: nothing was changed")
+    if not yes and not _agreed():
+        raise ChangeError("nothing was changed")
+    if not _equal(target.catalog(), there):
+        raise ChangeError("the catalog has changed since these changes were shown: nothing was changed")
+    carry_out(target, changes)
+    console.print(Text(f"Done: {report.counts(changes)}."))
+
+
+def carry_out(target: Target, changes: Changes) -> None:
+    """Makes the changes, one after another. Raises ChangeError at the first that fails: those before it are made."""
+    for number, change in enumerate(changes.each):
+        try:
+            target.apply(change)
+        except (ApiError, ChangeError, ConnectionError) as error:
+            words = error.words if isinstance(error, ApiError) else str(error)
+            if isinstance(error, ConnectionError):
+                words += ". It may have been made all the same"
+            raise ChangeError(
+                f"{change.kind} {change.id}: {words}\n"
+                f"{number} of {len(changes.each)} changes were made. What is left: `tollgate catalog plan`; "
+                "applying again makes it."
+            ) from error
+
+
+def _agreed() -> bool:
+    try:
+        return typer.confirm("Make these changes?")
+    except typer.Abort as error:
+        raise ChangeError("nothing was changed: nobody answers here, --yes does not ask") from error
+
+
+def _changes(wanted: Catalog, target: Target, prune: Sequence[str]) -> tuple[Catalog, Changes]:
+    with errors.status("Comparing"):
+        there = target.catalog()
+        return there, target.foreseen(changes_to(there, wanted, prune), there)
+
+
+def _equal(one: Catalog, other: Catalog) -> bool:
+    return same(dict(one.features), dict(other.features)) and same(dict(one.plans), dict(other.plans))
+
+
+def _both(source: Environment, destination: Environment) -> tuple[Catalog, Target]:
+    if source is destination:
+        raise ChangeError(f"{source.value} and {destination.value} are the same")
+    wanted, target = connected(source), connected(destination)
+    return wanted.catalog(), target
+
+
+def connected(env: Environment) -> Target:
+    """The environment at TOLLGATE_URL under the key of its variable, else that of the local stack."""
+    url = os.environ.get("TOLLGATE_URL")
+    if url:
+        key = os.environ.get(KEYS[env], "")
+        if not key:
+            raise ChangeError(f"set {KEYS[env]} to a secret key of {env.value}")
+    else:
+        running = stack.current()
+        url = running.url
+        key = running.live_secret_key if env is Environment.LIVE else running.secret_key
+    target = Target(Api(url, key), env)
+    try:
+        target.check_key()
+    except ApiError as error:
+        if error.status not in (401, 403):
+            raise
+        raise ChangeError(f"{url} refuses the key of {env.value}: {error.words}") from error
+    return target
+
+
+def _size(catalog: Catalog) -> str:
+    return f"{len(catalog.features)} features, {len(catalog.plans)} plans"
