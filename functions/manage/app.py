@@ -22,6 +22,7 @@ _MODULES = [
         "catalog_update",
         "customers",
         "events",
+        "explain",
         "grants",
         "keys",
         "legacy",
@@ -29,7 +30,7 @@ _MODULES = [
         "organization",
     )
 ]
-billing, catalog, catalog_update, customers, events, grants, keys, legacy, locks, organization = _MODULES
+billing, catalog, catalog_update, customers, events, explain, grants, keys, legacy, locks, organization = _MODULES
 runtime.before_snapshot(*(module.load for module in _MODULES))
 _catalogs = runtime.catalogs()
 _customers = runtime.customers()
@@ -87,6 +88,7 @@ ROUTES: dict[str, Route] = {
             "POST /v1/customers.get_or_create": customers.get_or_create,
             "POST /v1/customers.get": customers.get,
             "POST /v1/customers.list": customers.list_customers,
+            "POST /v1/balances.explain": explain.explain_check,
             "POST /v1/balances.list": grants.list_balances,
             "POST /v1/balances/list": grants.list_balances,
             "POST /v1/customers.update": customers.update,
