@@ -83,7 +83,7 @@ class TestExplain:
             None,
             3,
         )
-        assert change["message"] == "Grant 3 of Mails more to the customer."
+        assert change["message"] == "Grant 3 more of Mails to the customer."
         assert (would["required_balance"], would["at"]) == (5, None)
 
     def test_an_allowed_check_is_explained_too(self, shop: Here) -> None:

@@ -123,8 +123,8 @@ class _Words:
                 yield _step(pool.feature_id, "credits", "goes_on", f"{pays} {_n(pool.required)} are asked for.")
                 yield from self._steps_of(pool)
         outcome = "allows" if self.found.allowed else "denies"
-        message = f"{self.name(self.found.answering)} answers. {self.said(self.found.reason, self.found.answering)}"
-        yield _step(self.found.answering, "answer", outcome, message)
+        answers = f"{self.name(self.found.answering)} answers: {'allowed' if self.found.allowed else 'denied'}."
+        yield _step(self.found.answering, "answer", outcome, answers)
 
     def _steps_of(self, feature: FeatureFound) -> Iterator[dict[str, Any]]:
         reason, id = feature.reason, feature.feature_id
@@ -147,7 +147,7 @@ class _Words:
             yield _step(id, "balance", "allows", f"{sums}.")
             return
         yield _step(id, "balance", "goes_on", f"{sums}: {_n(missing)} are missing.")
-        yield _step(id, "overage", decides, f"{_overage_text(feature)} {self.said(reason, id)}")
+        yield _step(id, "overage", decides, f"{_overage_text(feature)}{self.said(reason, id)}")
 
     # -------------------------------------------------------------- the remedies
 
@@ -170,10 +170,8 @@ class _Words:
             return {**shown, "limits": limits, "message": f"Raise the usage limit of {self.name(id)} to {to}."}
         if change.flag:
             return {**shown, "amount": None, "message": f"Grant {self.name(id)} to {whose}."}
-        units = f"{_n(change.amount)} of {self.name(id)}"
-        if not change.amount:
-            units = f"any {self.name(id)}"
-        return {**shown, "amount": change.amount, "message": f"Grant {units} more to {whose}."}
+        units = f"{_n(change.amount)} more of {self.name(id)}" if change.amount else f"any {self.name(id)}"
+        return {**shown, "amount": change.amount, "message": f"Grant {units} to {whose}."}
 
 
 def _feature_json(feature: FeatureFound) -> dict[str, Any]:
@@ -243,12 +241,14 @@ def _window_text(found: WindowFound) -> str:
 
 def _overage_text(feature: FeatureFound) -> str:
     if feature.overage is None:
-        return "Overage has no limit."
+        return "Overage has no limit. "
     if feature.overage_allowed is False:
-        return "Overage is switched off."
+        return "Overage is switched off. "
+    if feature.reason is Reason.BALANCE_EXHAUSTED:
+        return ""
     if feature.spend and feature.spend[1] is not None and feature.overage == feature.spend[1]:
-        return f"The spend limit of {_n(feature.spend[0].limit)} leaves {_n(feature.overage)} of overage."
-    return f"{_n(feature.overage)} of overage are left."
+        return f"The spend limit of {_n(feature.spend[0].limit)} leaves {_n(feature.overage)} of overage. "
+    return f"{_n(feature.overage)} of overage are left. "
 
 
 def _step(feature_id: str, rule: str, outcome: str, message: str) -> dict[str, Any]:
