@@ -40,11 +40,12 @@ test-deep: .venv/.ready  ## the property tests with thousands of examples: make 
 mutants: .venv/.ready  ## small defects of the domain that no fast test notices: make mutants ARGS="--sample 80"
 	$(BIN)/python -m tests.mutants $(ARGS)
 
-lint: .venv/.ready .venv-sam/.ready  ## ruff, mypy, import-linter, sam validate
+lint: .venv/.ready .venv-sam/.ready console/node_modules/.ready  ## ruff, mypy, import-linter, the console's types, sam validate
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(NODE) console/node_modules/.bin/tsc -p console/jsconfig.json
 	AWS_DEFAULT_REGION=us-east-1 .venv-sam/bin/sam validate --lint
 
 format: .venv/.ready
@@ -74,7 +75,7 @@ deploy: tools  ## build and deploy to the AWS account of your credentials: make 
 
 clean: ## stop the stack; remove environments, build output and local state
 	@if [ -x $(BIN)/python ]; then $(RUN) stack down; fi
-	rm -rf .venv .venv-sam .venv-emulator .venv-lotus .venv-flexprice tests/clients/node_modules .aws-sam .local .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-sam .venv-emulator .venv-lotus .venv-flexprice tests/clients/node_modules console/node_modules .aws-sam .local .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 COMPILE = $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-header
 
@@ -82,9 +83,9 @@ lock: .venv/.ready  ## compile the lock files anew, to current releases
 	$(COMPILE) pyproject.toml -o layers/tollgate/requirements.txt
 	$(COMPILE) pyproject.toml --extra cli requirements/dev.in -o requirements/dev.txt
 	for r in uv sam emulator lotus flexprice; do $(COMPILE) requirements/$$r.in -o requirements/$$r.txt || exit 1; done
-	$(NPM) update --package-lock-only
+	for p in tests/clients console; do $(NPM) $$p update --package-lock-only || exit 1; done
 
-tools: .venv/.ready .venv-sam/.ready .venv-emulator/.ready .venv-lotus/.ready
+tools: .venv/.ready .venv-sam/.ready .venv-emulator/.ready .venv-lotus/.ready console/node_modules/.ready
 
 # What the tests alone run against the stack: clients that need other dependencies, and those in JavaScript.
 clients: .venv-flexprice/.ready tests/clients/node_modules/.ready
@@ -102,10 +103,11 @@ clients: .venv-flexprice/.ready tests/clients/node_modules/.ready
 	$(BIN)/uv pip sync -q --compile-bytecode --python .venv-$*/bin/python $<
 	@touch $@
 
-NPM = PATH="$(CURDIR)/$(BIN):$(PATH)" $(BIN)/npm --prefix tests/clients --loglevel=error
+NODE = PATH="$(CURDIR)/$(BIN):$(PATH)"
+NPM  = $(NODE) $(BIN)/npm --loglevel=error --prefix
 
-tests/clients/node_modules/.ready: $(addprefix tests/clients/,package.json package-lock.json .npmrc) | .venv/.ready
-	$(NPM) ci
+%/node_modules/.ready: %/package.json %/package-lock.json %/.npmrc | .venv/.ready
+	$(NPM) $* ci
 	@touch $@
 
 .local/dynamodb-local/DynamoDBLocal.jar: .venv/.ready
