@@ -51,6 +51,13 @@ class TestReason:
                 status, answer = shop.call("check", CHECK, body)
                 assert (status, answer["allowed"], answer["reason"]) == (200, False, reason)
 
+    @pytest.mark.parametrize("version", ["2.0", "2.1", "2.3", "2.5"])
+    def test_it_says_so_in_every_version_from_2_0_on(self, shop: Here, version: str) -> None:
+        body = {"customer_id": "poor", "feature_id": "mails"}
+        _, answer = shop.call("check", CHECK, body, headers={"x-api-version": version})
+        assert (answer["allowed"], answer["reason"]) == (False, "not_granted")
+        assert "reason" not in shop.call("check", CHECK, body, headers={"x-api-version": "1.2"})[1]
+
     def test_an_allowed_one_does_not(self, shop: Here) -> None:
         _, answer = shop.call("check", CHECK, {"customer_id": "rich", "feature_id": "mails"})
         assert answer["allowed"]
