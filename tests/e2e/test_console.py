@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.browser import AXE, browser
-from tests.e2e.fixture import Shop, monthly, new
+from tests.e2e.fixture import Shop, monthly, new, prepaid
 from tollgate_cli.stack import Stack
 
 PATIENCE_MS = 30_000  # of the emulator's cold starts
@@ -232,8 +232,28 @@ def test_a_plan_is_attached_canceled_and_comes_back(tab: Tab, shop: Shop) -> Non
     expect(page.get_by_role("region", name="Balances")).to_contain_text("10 of 10 left")
     plans.get_by_role("button", name="Cancel at the end").click()  # it costs nothing, and has no end
     expect(plans.get_by_role("alert")).to_contain_text("invalid")
+    page.on("dialog", lambda dialog: dialog.accept())
     plans.get_by_role("button", name="Cancel now").click()
     expect(plans).to_contain_text("No plan is attached.")
+    tab.check()
+
+
+def test_a_quantity_is_bought_and_a_change_waits_for_the_end_of_the_cycle(tab: Tab, shop: Shop) -> None:
+    group = new("group")
+    cost = {"price": {"amount": 20, "interval": "month"}}
+    big = shop.plan(prepaid(10, 0), plan_id=new("big"), group=group, **cost)
+    small = shop.plan(monthly(5), plan_id=new("small"), group=group, price={"amount": 30, "interval": "month"})
+    id = shop.customer()
+    page = tab.open(f"customers/{id}", id)
+    plans = page.get_by_role("region", name="Plans")
+    plans.get_by_label("Attach a plan").select_option(big)
+    plans.get_by_label("Quantity of messages").fill("25")
+    plans.get_by_role("button", name="Attach").click()
+    expect(page.get_by_role("region", name="Balances")).to_contain_text("25 of 25 left")
+    plans.get_by_label("Attach a plan").select_option(small)
+    plans.get_by_label("When").select_option("end_of_cycle")
+    plans.get_by_role("button", name="Attach").click()
+    expect(plans).to_contain_text("scheduled")
     tab.check()
 
 

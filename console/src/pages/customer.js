@@ -46,11 +46,21 @@ function HeldPlans({ customer, plans, changed }) {
   /** @param {any} held @param {string} how @param {string} did */
   const change = (held, how, did) =>
     action.act(did, "billing.update", { customer_id: customer.id, subscription_id: held.id, cancel_action: how });
-  const attach = (/** @type {Event} */ event) => {
-    const { plan_id } = typed(event);
-    action.act(`${plan_id} was attached.`, "billing.attach", { customer_id: customer.id, plan_id });
-  };
+  const cancelNow = (/** @type {any} */ held) =>
+    confirm(`Cancel ${held.plan_id} now? What it grants is gone at once.`) && change(held, "cancel_immediately", `${held.plan_id} was canceled.`);
   const offered = plans.find((plan) => plan.id === chosen);
+  const prepaid = (offered?.items ?? []).filter((/** @type {any} */ item) => item.price?.billing_method === "prepaid");
+  const attach = (/** @type {Event} */ event) => {
+    const { plan_id, plan_schedule, ...rest } = typed(event);
+    const bought = prepaid.filter((/** @type {any} */ item) => rest[`quantity-${item.feature_id}`])
+      .map((/** @type {any} */ item) => ({ feature_id: item.feature_id, quantity: Amount.of(rest[`quantity-${item.feature_id}`]) }));
+    action.act(`${plan_id} was attached.`, "billing.attach", {
+      customer_id: customer.id,
+      plan_id,
+      ...(plan_schedule && { plan_schedule }),
+      ...(bought.length > 0 && { feature_quantities: bought }),
+    });
+  };
   return html`<${Part} title="Plans">
     <${Table} label="Plans" empty="No plan is attached." columns=${["Plan", "Status", "Since", "Period ends", ""]}
       rows=${customer.subscriptions.map((/** @type {any} */ held) => [
@@ -61,7 +71,7 @@ function HeldPlans({ customer, plans, changed }) {
         html`<div class="actions">${held.canceled_at
           ? html`<button type="button" class="small" onClick=${() => change(held, "uncancel", `${held.plan_id} goes on.`)}>Undo the cancellation</button>`
           : html`<button type="button" class="small" onClick=${() => change(held, "cancel_end_of_cycle", `${held.plan_id} ends with its cycle.`)}>Cancel at the end</button>`}
-          <button type="button" class="small danger" onClick=${() => change(held, "cancel_immediately", `${held.plan_id} was canceled.`)}>Cancel now</button></div>`,
+          <button type="button" class="small danger" onClick=${() => cancelNow(held)}>Cancel now</button></div>`,
       ])} />
     <form class="line" onSubmit=${attach}>
       <${Field} label="Attach a plan" name="plan_id">${(/** @type {string} */ id) => html`
@@ -69,6 +79,9 @@ function HeldPlans({ customer, plans, changed }) {
           <option value="">Choose a plan</option>
           ${plans.filter((plan) => !plan.archived).map((plan) => html`<option value=${plan.id}>${plan.name}</option>`)}
         </select>`}<//>
+      <${Field} label="When" name="plan_schedule">${(/** @type {string} */ id) => html`
+        <select id=${id} name="plan_schedule"><option value="">as is usual</option><option value="immediate">now</option><option value="end_of_cycle">at the end of the cycle</option></select>`}<//>
+      ${prepaid.map((/** @type {any} */ item) => html`<${Field} label=${`Quantity of ${item.feature_id}`} name=${`quantity-${item.feature_id}`} inputmode="decimal" defaultValue=${item.included ?? ""} />`)}
       <button disabled=${action.busy}>Attach</button>
     </form>
     ${offered && html`<p class="hint" role="status">${preview(offered)}</p>`}
