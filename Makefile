@@ -8,7 +8,7 @@ RUN := PATH="$(CURDIR)/$(BIN):$(PATH)" $(BIN)/tollgate
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: help run up down demo test test-fast test-deep mutants lint format bench dead-letters redrive deploy clean lock tools clients
+.PHONY: help run up down demo test test-fast test-deep mutants lint format bench screenshots dead-letters redrive deploy clean lock tools clients
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -51,6 +51,9 @@ lint: .venv/.ready .venv-sam/.ready console/node_modules/.ready  ## ruff, mypy, 
 format: .venv/.ready
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+screenshots: up clients  ## take the pictures of the console that the README shows
+	$(BIN)/python -m tests.e2e.screenshots
 
 dead-letters: .venv/.ready  ## what was given up on, with reasons; make redrive sends it again
 	$(RUN) dead-letters list

@@ -191,6 +191,18 @@ def test_customers_are_found_paged_and_created(tab: Tab, shop: Shop) -> None:
     expect(page.get_by_text("someone@example.com")).to_be_visible()
 
 
+def test_an_api_that_does_not_answer_is_told_and_asked_again(tab: Tab) -> None:
+    page = tab.open("keys", "Keys")
+    page.route("**/v1/customers.list", lambda route: route.abort())
+    page.get_by_role("link", name="Customers", exact=True).click()
+    expect(page.get_by_role("alert")).to_contain_text("The API did not answer.")
+    page.unroute("**/v1/customers.list")
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_role("table", name="Customers")).to_be_visible()
+    tab.ready()
+    tab.check()
+
+
 def test_a_list_of_many_customers_asks_as_often_as_one_of_few(tab: Tab) -> None:
     tab.open("keys", "Keys")
     tab.calls.clear()

@@ -69,9 +69,9 @@ function HeldPlans({ customer, plans, changed }) {
         html`<${When} at=${held.started_at} />`,
         held.current_period_end && html`<${When} at=${held.current_period_end} />`,
         html`<div class="actions">${held.canceled_at
-          ? html`<button type="button" class="small" onClick=${() => change(held, "uncancel", `${held.plan_id} goes on.`)}>Undo the cancellation</button>`
-          : html`<button type="button" class="small" onClick=${() => change(held, "cancel_end_of_cycle", `${held.plan_id} ends with its cycle.`)}>Cancel at the end</button>`}
-          <button type="button" class="small danger" onClick=${() => cancelNow(held)}>Cancel now</button></div>`,
+          ? html`<button type="button" class="small" disabled=${action.busy} onClick=${() => change(held, "uncancel", `${held.plan_id} goes on.`)}>Undo the cancellation</button>`
+          : html`<button type="button" class="small" disabled=${action.busy} onClick=${() => change(held, "cancel_end_of_cycle", `${held.plan_id} ends with its cycle.`)}>Cancel at the end</button>`}
+          <button type="button" class="small danger" disabled=${action.busy} onClick=${() => cancelNow(held)}>Cancel now</button></div>`,
       ])} />
     <form class="line" onSubmit=${attach}>
       <${Field} label="Attach a plan" name="plan_id">${(/** @type {string} */ id) => html`
@@ -80,7 +80,7 @@ function HeldPlans({ customer, plans, changed }) {
           ${plans.filter((plan) => !plan.archived).map((plan) => html`<option value=${plan.id}>${plan.name}</option>`)}
         </select>`}<//>
       <${Field} label="When" name="plan_schedule">${(/** @type {string} */ id) => html`
-        <select id=${id} name="plan_schedule"><option value="">as is usual</option><option value="immediate">now</option><option value="end_of_cycle">at the end of the cycle</option></select>`}<//>
+        <select id=${id} name="plan_schedule"><option value="">upgrades now, downgrades later</option><option value="immediate">now</option><option value="end_of_cycle">at the end of the cycle</option></select>`}<//>
       ${prepaid.map((/** @type {any} */ item) => html`<${Field} label=${`Quantity of ${item.feature_id}`} name=${`quantity-${item.feature_id}`} inputmode="decimal" defaultValue=${item.included ?? ""} />`)}
       <button disabled=${action.busy}>Attach</button>
     </form>
@@ -207,8 +207,8 @@ function Reservations({ locks, changed }) {
         lock.feature_id,
         number(lock.held),
         html`<${When} at=${lock.expires_at} relative />`,
-        html`<span class="actions"><button type="button" class="small" onClick=${() => finalize(lock.lock_id, "confirm", "confirmed")}>Confirm</button>
-          <button type="button" class="small" onClick=${() => finalize(lock.lock_id, "release", "released")}>Release</button></span>`,
+        html`<span class="actions"><button type="button" class="small" disabled=${action.busy} onClick=${() => finalize(lock.lock_id, "confirm", "confirmed")}>Confirm</button>
+          <button type="button" class="small" disabled=${action.busy} onClick=${() => finalize(lock.lock_id, "release", "released")}>Release</button></span>`,
       ])} />
     <${Told} action=${action} />
   <//>`;
