@@ -8,7 +8,7 @@ RUN := PATH="$(CURDIR)/$(BIN):$(PATH)" $(BIN)/tollgate
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: help run up down demo test test-fast test-deep mutants lint format bench dead-letters redrive deploy clean lock tools clients
+.PHONY: help run up down demo test test-fast test-deep mutants lint format bench screenshots dead-letters redrive deploy clean lock tools clients
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -43,11 +43,12 @@ mutants: .venv/.ready  ## small defects of the domain that no fast test notices:
 # Regions of each kind: large ones, small ones, and the partitions of the US government and of China.
 REGIONS := us-east-1 us-west-2 eu-west-1 eu-central-1 ap-northeast-1 ap-southeast-2 sa-east-1 us-gov-west-1 cn-north-1
 
-lint: .venv/.ready .venv-sam/.ready .venv-checkov/.ready  ## ruff, mypy, import-linter; sam validate, cfn-lint, checkov
+lint: .venv/.ready .venv-sam/.ready .venv-checkov/.ready console/node_modules/.ready  ## ruff, mypy, import-linter, the console's types; sam validate, cfn-lint, checkov
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(NODE) console/node_modules/.bin/tsc -p console/jsconfig.json
 	AWS_DEFAULT_REGION=us-east-1 .venv-sam/bin/sam validate
 	.venv-sam/bin/cfn-lint --regions $(REGIONS) --template template.yaml
 	.venv-checkov/bin/checkov --config-file .checkov.yaml
@@ -55,6 +56,9 @@ lint: .venv/.ready .venv-sam/.ready .venv-checkov/.ready  ## ruff, mypy, import-
 format: .venv/.ready
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+screenshots: up clients  ## take the pictures of the console that the README shows
+	$(BIN)/python -m tests.e2e.screenshots
 
 dead-letters: .venv/.ready  ## what was given up on, with reasons; make redrive sends it again
 	$(RUN) dead-letters list
@@ -74,7 +78,7 @@ deploy: tools  ## build and deploy to the AWS account of your credentials: make 
 
 clean: ## stop the stack; remove environments, build output and local state
 	@if [ -x $(BIN)/python ]; then $(RUN) stack down; fi
-	rm -rf .venv .venv-sam .venv-emulator .venv-runtime .venv-checkov .venv-lotus .venv-flexprice .venv-peers tests/clients/node_modules .aws-sam .local .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-sam .venv-emulator .venv-runtime .venv-checkov .venv-lotus .venv-flexprice .venv-peers tests/clients/node_modules console/node_modules .aws-sam .local .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 COMPILE = $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-header
 
@@ -82,9 +86,9 @@ lock: .venv/.ready  ## compile the lock files anew, to current releases
 	$(COMPILE) pyproject.toml -o layers/tollgate/requirements.txt
 	$(COMPILE) pyproject.toml --extra cli requirements/dev.in -o requirements/dev.txt
 	for r in uv sam checkov emulator runtime lotus flexprice peers; do $(COMPILE) requirements/$$r.in -o requirements/$$r.txt || exit 1; done
-	$(NPM) update --package-lock-only
+	for p in tests/clients console; do $(NPM) $$p update --package-lock-only || exit 1; done
 
-tools: .venv/.ready .venv-sam/.ready .venv-emulator/.ready .venv-lotus/.ready
+tools: .venv/.ready .venv-sam/.ready .venv-emulator/.ready .venv-lotus/.ready console/node_modules/.ready
 
 # What the tests alone run: AWS's runtime, clients that need other dependencies, and those in JavaScript.
 clients: .venv-runtime/.ready .venv-flexprice/.ready tests/clients/node_modules/.ready
@@ -102,10 +106,11 @@ clients: .venv-runtime/.ready .venv-flexprice/.ready tests/clients/node_modules/
 	$(BIN)/uv pip sync -q --compile-bytecode --python .venv-$*/bin/python $<
 	@touch $@
 
-NPM = PATH="$(CURDIR)/$(BIN):$(PATH)" $(BIN)/npm --prefix tests/clients --loglevel=error
+NODE = PATH="$(CURDIR)/$(BIN):$(PATH)"
+NPM  = $(NODE) $(BIN)/npm --loglevel=error --prefix
 
-tests/clients/node_modules/.ready: $(addprefix tests/clients/,package.json package-lock.json .npmrc) | .venv/.ready
-	$(NPM) ci
+%/node_modules/.ready: %/package.json %/package-lock.json %/.npmrc | .venv/.ready
+	$(NPM) $* ci
 	@touch $@
 
 .local/dynamodb-local/DynamoDBLocal.jar: .venv/.ready

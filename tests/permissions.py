@@ -130,7 +130,7 @@ def directory_of(function: str) -> str:
 
 def _role(template: Template, reference: Any) -> Role:
     role = template["Resources"][reference["Fn::GetAtt"][0]]["Properties"]
-    statements = [one for policy in role["Policies"] for one in policy["PolicyDocument"]["Statement"]]
+    statements = [one for policy in role.get("Policies", ()) for one in policy["PolicyDocument"]["Statement"]]
     return Role(tuple(map(_grant, statements)), tuple(map(_text, role["ManagedPolicyArns"])))
 
 

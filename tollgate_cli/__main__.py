@@ -290,7 +290,8 @@ def tools_dynamodb_local() -> None:
 
 def _greet(running: stack.Stack) -> None:
     console.print(f"[bold green]Tollgate is up:[/] {running.url}")
-    console.print("Keys and address are in .local/env. Try it:\n")
+    console.print(f"[bold green]Its console:[/]    {running.url}/console")
+    console.print("It asks for a key: TOLLGATE_SECRET_KEY of .local/env, where the address is too. Or try a call:\n")
     console.print(
         f"""curl -s {running.url}/v1/check \\
   -H "Authorization: Bearer {running.secret_key}" \\

@@ -27,7 +27,8 @@ ROOT = Path(__file__).resolve().parent.parent
 HOST = "127.0.0.1"
 REGION = "us-east-1"
 BUCKET = "tollgate-artifacts"
-INPUTS = ("template.yaml", "samconfig.toml", "pyproject.toml", "functions", "layers")
+CONSOLE = ("console/src", "console/package-lock.json", "tollgate_cli/console.py")
+INPUTS = ("template.yaml", "samconfig.toml", "pyproject.toml", "functions", "layers", *CONSOLE)
 _ELSEWHERE = ("--parameter-overrides", "--guided", "-g", "--stack-name", "--region", "--profile")
 
 

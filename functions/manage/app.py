@@ -25,6 +25,7 @@ _MODULES = [
         "catalog_update",
         "customers",
         "events",
+        "explain",
         "grants",
         "keys",
         "legacy",
@@ -32,7 +33,7 @@ _MODULES = [
         "organization",
     )
 ]
-billing, catalog, catalog_update, customers, events, grants, keys, legacy, locks, organization = _MODULES
+billing, catalog, catalog_update, customers, events, explain, grants, keys, legacy, locks, organization = _MODULES
 event_queries = OnDemand("tollgate.dialects.flexprice.event_queries")
 runtime.before_snapshot(*(module.load for module in (*_MODULES, event_queries)))
 _catalogs = runtime.catalogs()
@@ -87,6 +88,7 @@ ROUTES: dict[str, Route] = {
             "POST /v1/customers.get_or_create": customers.get_or_create,
             "POST /v1/customers.get": customers.get,
             "POST /v1/customers.list": customers.list_customers,
+            "POST /v1/balances.explain": explain.explain_check,
             "POST /v1/balances.list": grants.list_balances,
             "POST /v1/balances/list": grants.list_balances,
             "POST /v1/customers.update": customers.update,

@@ -354,6 +354,7 @@ ROUTES = st.sampled_from(
             "balances.delete",
             "balances.finalize",
             "balances.list_locks",
+            "balances.explain",
             "balances.list",
             "customers.update",
             "customers.list",

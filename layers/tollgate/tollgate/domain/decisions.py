@@ -19,6 +19,7 @@ from tollgate.domain.drawing import (
     draw,
     draw_overage,
     overage_cap,
+    overage_room,
     pay_back_overage,
     push,
     refill,
@@ -47,6 +48,28 @@ class Overage(StrEnum):
     def passes(self) -> bool:
         """Whether what the balances do not cover is counted all the same."""
         return self in (Overage.OVERFLOW, Overage.REPORTED)
+
+
+class Reason(StrEnum):
+    """Why one feature allows what is asked of it, or does not (autumn.md 2.1, 2.10)."""
+
+    FLAG = "flag"
+    UNLIMITED = "unlimited"
+    GIVES_BACK = "gives_back"
+    WITHIN_BALANCE = "within_balance"
+    WITHIN_OVERAGE = "within_overage"
+    TOGETHER = "together"  # of a use: no feature could pay alone, but they do together
+    OVERAGE_BEHAVIOR = "overage_behavior"  # of a lock: what is not covered is dropped, or goes through
+    NOTHING_ASKED = "nothing_asked"  # of a use of nothing, of what nothing grants
+    NOT_GRANTED = "not_granted"
+    NOT_MATCHED = "not_matched"  # it is granted, for uses with other properties
+    USAGE_LIMIT = "usage_limit"
+    BALANCE_EXHAUSTED = "balance_exhausted"
+    SPEND_LIMIT = "spend_limit"
+    MAX_PURCHASE = "max_purchase"
+
+
+_ALLOWING = frozenset((Reason.FLAG, Reason.UNLIMITED, Reason.GIVES_BACK, Reason.WITHIN_BALANCE, Reason.WITHIN_OVERAGE))
 
 
 class UseRequest(NamedTuple):
@@ -203,13 +226,13 @@ def _limits_at(key: BalanceKey, balances: Balances) -> Limits:
     return balances[key].limits if key in balances else NO_LIMITS
 
 
-def _windows_key(feature_id: str, entity_id: str, balances: Balances) -> BalanceKey:
+def windows_key(feature_id: str, entity_id: str, balances: Balances) -> BalanceKey:
     """The balance that counts a feature's usage limits for a request."""
     own = BalanceKey(feature_id, entity_id)
     return own if entity_id and _limits_at(own, balances).windows else BalanceKey(feature_id)
 
 
-def _spend_scope(feature_id: str, entity_id: str, balances: Balances) -> list[Grant]:
+def spend_scope(feature_id: str, entity_id: str, balances: Balances) -> list[Grant]:
     """The grants whose overage counts against the spend limit: an entity's limit sees what the entity sees, a
     customer's sees all.
     """
@@ -257,34 +280,54 @@ def check(request: UseRequest, balances: Balances) -> Check:
     return Check(allowed, pool.feature_id, asked)
 
 
+def reason_of(request: UseRequest, answer: Check, balances: Balances) -> Reason:
+    """Why a check answered as it did: for what the feature that answers says, else for a usage limit of what is asked
+    (autumn.md 2.10)."""
+    reason = verdict(answer.feature_id, request.entity_id, answer.required, request.properties, balances)
+    return Reason.USAGE_LIMIT if reason in _ALLOWING and not answer.allowed else reason
+
+
 def allows(
     feature_id: str, entity_id: str, required: Decimal, properties: Mapping[str, Any], balances: Balances
 ) -> bool:
     """Whether a use of `required` units of this one feature is allowed (autumn.md 2.1)."""
+    return verdict(feature_id, entity_id, required, properties, balances) in _ALLOWING
+
+
+def verdict(
+    feature_id: str, entity_id: str, required: Decimal, properties: Mapping[str, Any], balances: Balances
+) -> Reason:
+    """What decides whether a use of `required` units of this one feature is allowed: the first that matches (autumn.md
+    2.1)."""
     if has_flag(feature_id, entity_id, balances):
-        return True
-    sources = sources_of(feature_id, (), entity_id, balances, properties)
-    grants = [grant for source in sources for grant in source.grants(balances)]
+        return Reason.FLAG
+    grants = payable(feature_id, entity_id, balances, properties)
     if not grants:
-        return False
-    if any(grant.unlimited for grant in grants) or required < 0:
-        return True
+        return Reason.NOT_MATCHED if is_granted(feature_id, entity_id, balances) else Reason.NOT_GRANTED
+    if any(grant.unlimited for grant in grants):
+        return Reason.UNLIMITED
+    if required < 0:
+        return Reason.GIVES_BACK
     limits = limits_of(feature_id, entity_id, balances)
     if any(window.matches(properties) and window.limit - window.used < required for window in limits.windows):
-        return False
+        return Reason.USAGE_LIMIT
     left = required - totals(grants).remaining
     if left <= 0:
-        return True
+        return Reason.WITHIN_BALANCE
+    spending = spend_scope(feature_id, entity_id, balances)
+    room = overage_room(grants, limits, spending)
+    if room is None or left <= room:
+        return Reason.WITHIN_OVERAGE
     cap_of = overage_cap(limits)
-    caps = [(grant, cap_of(grant)) for grant in grants]
-    if all(cap == 0 for _, cap in caps):
-        return False
-    room = spend_room(limits, _spend_scope(feature_id, entity_id, balances))
-    if room is not None:
-        return left <= room
-    if any(cap is None for _, cap in caps):
-        return True
-    return left <= sum((max(ZERO, cap - grant.overdrawn) for grant, cap in caps if cap is not None), ZERO)
+    if all(cap_of(grant) == 0 for grant in grants):
+        return Reason.BALANCE_EXHAUSTED
+    return Reason.MAX_PURCHASE if spend_room(limits, spending) is None else Reason.SPEND_LIMIT
+
+
+def payable(feature_id: str, entity_id: str, balances: Balances, properties: Mapping[str, Any] | None) -> list[Grant]:
+    """The grants of this one feature that may pay for a use with these properties, in order."""
+    sources = sources_of(feature_id, (), entity_id, balances, properties)
+    return [grant for source in sources for grant in source.grants(balances)]
 
 
 def is_granted(feature_id: str, entity_id: str, balances: Balances) -> bool:
@@ -349,7 +392,7 @@ def _window_room(request: UseRequest, own: Iterable[Grant], balances: Balances) 
     """What the feature's own usage limits leave of the requested amount; an unlimited grant has none."""
     if any(grant.unlimited for grant in own):
         return request.amount
-    key = _windows_key(request.feature.id, request.entity_id, balances)
+    key = windows_key(request.feature.id, request.entity_id, balances)
     room = _room(_limits_at(key, balances).windows, request.properties)
     return request.amount if room is None else room
 
@@ -411,7 +454,7 @@ class _Drawing:
         self._pass_over(lambda source, grants, need: draw(grants, need, source.may))
         if self.left:
             for id, limits in self.limits.items():
-                scope = _spend_scope(id, self.request.entity_id, self.balances)
+                scope = spend_scope(id, self.request.entity_id, self.balances)
                 self.spend_rooms[id] = spend_room(limits, scope)
             self._pass_over(self._overdraw)
         overage = self.request.overage
@@ -478,10 +521,10 @@ def _count_in_windows(
 ) -> None:
     """Counts a use in the usage limits of the feature and of each credit pool that paid, in place; an unlimited balance
     counts nothing. What is given back does not reopen a limit that is used up (autumn.md 3.5)."""
-    counted = {_windows_key(request.feature.id, request.entity_id, balances): drawn}
+    counted = {windows_key(request.feature.id, request.entity_id, balances): drawn}
     for deduction in deductions:
         if deduction.feature_id != request.feature.id:
-            key = _windows_key(deduction.feature_id, request.entity_id, balances)
+            key = windows_key(deduction.feature_id, request.entity_id, balances)
             counted[key] = counted.get(key, ZERO) + deduction.value
     for key, amount in counted.items():
 

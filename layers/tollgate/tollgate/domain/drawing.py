@@ -53,8 +53,11 @@ def spend_room(limits: Limits, grants: Iterable[Grant]) -> Decimal | None:
     return max(ZERO, most - sum((grant.overdrawn for grant in grants), ZERO))
 
 
-def overage_room(grants: Iterable[Grant], limits: Limits) -> Decimal | None:
-    """By how many units these grants together may still be overdrawn; None is no limit."""
+def overage_room(grants: Iterable[Grant], limits: Limits, spending: Iterable[Grant] | None = None) -> Decimal | None:
+    """By how many units these grants together may still be overdrawn; None is no limit.
+
+    `spending`: the grants whose overage counts against the spend limit; None for these.
+    """
     grants = tuple(grants)
     cap_of = overage_cap(limits)
     rooms = [
@@ -62,7 +65,7 @@ def overage_room(grants: Iterable[Grant], limits: Limits) -> Decimal | None:
     ]
     if not rooms:
         return ZERO
-    room = spend_room(limits, grants)
+    room = spend_room(limits, grants if spending is None else spending)
     if room is not None or None in rooms:
         return room
     return sum((known for known in rooms if known is not None), ZERO)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tollgate.domain.api_keys import Caller
 from tollgate.domain.balances import BalanceKey, Balances
-from tollgate.domain.decisions import Check, Deduction, Overage, UseRequest
+from tollgate.domain.decisions import Check, Deduction, Overage, Reason, UseRequest, reason_of
 from tollgate.domain.environments import CustomerRef
 from tollgate.domain.errors import InvalidInput
 from tollgate.domain.features import Feature
@@ -90,6 +90,7 @@ class Outcome(NamedTuple):
     - `answering`: the feature that answered, itself or a credit pool; `required`: what was asked of it.
     - `balances`: those to show, as of the customer's time `now` (ms); `features`: the ids of those that may pay.
     - `drawn` and `deductions`: what a use moved, in units of what was asked, and on each grant.
+    - `reason`: why it was not allowed; None where it was.
     """
 
     allowed: bool
@@ -102,6 +103,7 @@ class Outcome(NamedTuple):
     drawn: Decimal = ZERO
     deductions: tuple[Deduction, ...] = ()
     now: int = 0
+    reason: Reason | None = None
 
 
 def outcome_of(request: UseRequest, answer: Check, balances: Balances, now: int) -> Outcome:
@@ -115,4 +117,5 @@ def outcome_of(request: UseRequest, answer: Check, balances: Balances, now: int)
         request.feature_ids,
         request.entity_id,
         now=now,
+        reason=None if answer.allowed else reason_of(request, answer, balances),
     )

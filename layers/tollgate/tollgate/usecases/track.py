@@ -220,7 +220,8 @@ class Tracking:
             self._committer.consume_keys(call)
         answer = outcome_of(request, check(request, decision.balances), decision.balances, read.now)
         # a use of nothing is allowed where nothing is granted (autumn.md 2.6), and counts nothing
-        return answer._replace(allowed=not held and command.amount <= 0)
+        allowed = not held and command.amount <= 0
+        return answer._replace(allowed=allowed, reason=None if allowed else answer.reason)
 
     # -------------------------------------------------------------- several features
 
@@ -290,4 +291,9 @@ def used(request: UseRequest, decision: Decision, now: int) -> Outcome:
         feature_id = next(id for id in ranked if id in moved)
         answer = Check(True, feature_id, converted(request.amount, request.cost(feature_id)))
     outcome = outcome_of(request, answer, decision.balances, now)
-    return outcome._replace(allowed=decision.allowed, drawn=decision.drawn, deductions=decision.deductions)
+    return outcome._replace(
+        allowed=decision.allowed,
+        drawn=decision.drawn,
+        deductions=decision.deductions,
+        reason=None if decision.allowed else outcome.reason,
+    )

@@ -78,6 +78,11 @@ class CheckParams(NamedTuple):
             return self.required_balance
         return _ONE if self.required_quantity is None else self.required_quantity
 
+    @property
+    def sends(self) -> bool:
+        """Whether the use is to be counted, or held by a lock."""
+        return bool(self.send_event and not self.skip_event) or self.lock is not None
+
 
 def _optional(of: schema.CoreSchema) -> schema.TypedDictField:
     return schema.typed_dict_field(schema.nullable_schema(of), required=False)
@@ -127,6 +132,14 @@ _PARAMS = SchemaValidator(
 )
 
 
+def params_of(body: Any) -> CheckParams:
+    """The parsed body of a check; raises InvalidInput with all that is wrong with it."""
+    try:
+        return CheckParams(**_PARAMS.validate_python(body))
+    except ValidationError as error:
+        raise invalid_input(error) from error
+
+
 class CheckUseCases(NamedTuple):
     """What a check may need. The use cases that most checks never need are made when they are called for:
     `idempotency` for a key without a use, `catalogs` and `customers` for a product, a preview or a customer made on
@@ -148,16 +161,13 @@ def check(use_cases: CheckUseCases, request: Request) -> Answer:
     NotFound, LockAlreadyExists, and DuplicateRequest for an idempotency key that was used before.
     """
     version = version_of(request.headers.get("x-api-version"))
-    try:
-        params = CheckParams(**_PARAMS.validate_python(request.body))
-    except ValidationError as error:
-        raise invalid_input(error) from error
+    params = params_of(request.body)
     if (params.feature_id is None) == (params.product_id is None):
         if params.feature_id is None and version >= (2, 1):
             raise InvalidInput("feature_id", "is required")
         raise InvalidInput("", "Exactly one of feature_id and product_id must be provided")
     locks = params.lock is not None
-    sends = bool(params.send_event and not params.skip_event) or locks
+    sends = params.sends
     if sends and request.caller.scope is not Scope.SECRET:
         named = "lock" if locks else "send_event: true"
         raise InvalidRequest(f"Can't use {named} with a publishable key: use a secret key")
@@ -267,6 +277,8 @@ def _answer(
     }
     if sends and len(outcome.features) > 1:
         answer["balances"] = shown_balances(outcome, features, expanded="balance.feature" in expand)
+    if not outcome.allowed:
+        answer["reason"] = outcome.reason
     if params.with_preview:
         answer["preview"] = offer
     return translated(version, "check", answer)

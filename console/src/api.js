@@ -1,0 +1,102 @@
+/**
+ * The public API, and nothing beside it: whatever the console does, a script can.
+ *
+ * The key lives in this tab's session storage. It is sent in a header and goes nowhere else.
+ */
+
+const KEY = "tollgate-key";
+const ENV = "tollgate-env";
+const ROOT = new URL(".", location.href);
+
+/** A refusal, in the API's words. `status` is 0 where no answer came. */
+export class ApiError extends Error {
+  /** @param {number} status @param {string} code @param {string} message */
+  constructor(status, code, message) {
+    super(message);
+    this.status = status;
+    this.code = code;
+  }
+}
+
+/** The key that this tab signed in with; null where none did. */
+export const key = () => sessionStorage.getItem(KEY);
+
+/** The environment that it opens: `sandbox` or `live`. */
+export const environment = () => sessionStorage.getItem(ENV);
+
+/** @param {string} text @param {string} env */
+export function keepKey(text, env) {
+  sessionStorage.setItem(KEY, text);
+  sessionStorage.setItem(ENV, env);
+}
+
+export function forgetKey() {
+  sessionStorage.removeItem(KEY);
+  sessionStorage.removeItem(ENV);
+}
+
+/** The API's address, as the examples show it. */
+export const address = ROOT.href.replace(/\/$/, "");
+
+/**
+ * Calls `POST /v1/<name>`, or another method and path where `name` has a space.
+ *
+ * @param {string} name
+ * @param {Record<string, unknown>} [body]
+ * @param {{ key?: string | null, signal?: AbortSignal }} [how]
+ * @returns {Promise<any>}
+ */
+export async function call(name, body = {}, how = {}) {
+  const [method, path] = name.includes(" ") ? name.split(" ") : ["POST", name];
+  /** @type {Response} */
+  let answer;
+  try {
+    answer = await fetch(new URL(`v1/${path}`, ROOT), {
+      method,
+      headers: { authorization: `Bearer ${how.key ?? key()}`, "content-type": "application/json" },
+      body: method === "GET" ? undefined : write(body),
+      signal: how.signal,
+      credentials: "omit",
+      cache: "no-store",
+    });
+  } catch (error) {
+    if (error instanceof DOMException && error.name === "AbortError") throw error;
+    throw new ApiError(0, "no_answer", "The API did not answer. Nothing is known of what the call did.");
+  }
+  const text = await answer.text();
+  const found = text ? parse(text) : null;
+  if (answer.ok) return found;
+  throw new ApiError(answer.status, found?.code ?? String(answer.status), found?.message ?? answer.statusText);
+}
+
+/** JSON whose numbers keep every digit: what a float cannot hold stays the text that it came as. @param {string} text */
+export function parse(text) {
+  return JSON.parse(text, /** @type {any} */ ((/** @type {string} */ _, /** @type {any} */ value, /** @type {any} */ at) =>
+    typeof value === "number" && at?.source && digits(at.source) > 15 ? at.source : value));
+}
+
+/** @param {string} number */
+const digits = (number) => number.replace(/[eE].*$|^-?0*\.?0*|\D/g, "").length;
+
+/** JSON with an {@link Amount}'s digits as they were typed. @param {unknown} value @param {number} [indent] */
+export function write(value, indent) {
+  const json = /** @type {any} */ (JSON);
+  return JSON.stringify(
+    value,
+    (_, each) => (each instanceof Amount ? (json.rawJSON?.(each.text) ?? Number(each.text)) : each),
+    indent,
+  );
+}
+
+/** A number as somebody typed it. */
+export class Amount {
+  /** @param {string} text */
+  constructor(text) {
+    this.text = text;
+  }
+  /** @param {string} text */
+  static of(text) {
+    const plain = text.trim();
+    return /^-?(0|[1-9]\d*)(\.\d+)?$/.test(plain) ? new Amount(plain) : plain;
+  }
+}

@@ -1,0 +1,245 @@
+/** One customer: plans, balances with each grant, entities, reservations, and what happened last. Four requests. */
+import { Amount } from "../api.js";
+import { html, useState } from "../html.js";
+import { Bar, Field, Head, Legend, Part, Problem, Table, Tag, Told, When, typed, useAction, useAnswers } from "../parts.js";
+import { link } from "../router.js";
+import { Limits } from "./customer-limits.js";
+import { UsageByDay } from "./customer-usage.js";
+import { number, period, words } from "../words.js";
+
+const EXPAND = ["entities", "subscriptions.plan", "balances.feature", "flags.feature"];
+
+/** @param {{ id: string }} props */
+export function Customer({ id }) {
+  const { data, error, busy, reload } = useAnswers({
+    customer: ["customers.get", { customer_id: id, expand: EXPAND }],
+    plans: ["plans.list", { customer_id: id }],
+    events: ["events.list", { customer_id: id, limit: 20 }],
+    locks: ["balances.list_locks", { customer_id: id }],
+  });
+  if (!data) return html`<${Head} title=${id} /><${Problem} error=${error} retry=${reload} />${!error && html`<p class="wait" role="status">Reading …</p>`}`;
+  const { customer, plans, events, locks } = data;
+  return html`
+    <${Head} title=${customer.name || customer.id}>
+      <p class="quiet">${customer.id}${customer.email && ` · ${customer.email}`} · since <${When} at=${customer.created_at} /></p>
+      <p class="actions">
+        <a class="button" href=${link(["try"], { customer: id })}>Try it</a>
+        <a class="button" href=${link(["why"], { customer: id })}>Why</a>
+        <button type="button" disabled=${busy} onClick=${reload}>${busy ? "Reading …" : "Refresh"}</button>
+      </p>
+    <//>
+    <${Problem} error=${error} retry=${reload} />
+    <${HeldPlans} customer=${customer} plans=${plans.list} changed=${reload} />
+    <${Balances} customer=${customer} changed=${reload} />
+    <${Entities} customer=${customer} changed=${reload} />
+    <${Reservations} locks=${locks.list} changed=${reload} />
+    <${Limits} key=${JSON.stringify(customer.billing_controls)} customer=${customer} changed=${reload} />
+    <${UsageByDay} customer=${customer} />
+    <${Latest} id=${id} events=${events.list} />
+    ${customer.env === "sandbox" && html`<${Clock} id=${id} changed=${reload} />`}`;
+}
+
+/** @param {{ customer: any, plans: any[], changed: () => void }} props */
+function HeldPlans({ customer, plans, changed }) {
+  const action = useAction(changed);
+  const [chosen, choose] = useState("");
+  /** @param {any} held @param {string} how @param {string} did */
+  const change = (held, how, did) =>
+    action.act(did, "billing.update", { customer_id: customer.id, subscription_id: held.id, cancel_action: how });
+  const cancelNow = (/** @type {any} */ held) =>
+    confirm(`Cancel ${held.plan_id} now? What it grants is gone at once.`) && change(held, "cancel_immediately", `${held.plan_id} was canceled.`);
+  const offered = plans.find((plan) => plan.id === chosen);
+  const prepaid = (offered?.items ?? []).filter((/** @type {any} */ item) => item.price?.billing_method === "prepaid");
+  const attach = (/** @type {Event} */ event) => {
+    const { plan_id, plan_schedule, ...rest } = typed(event);
+    const bought = prepaid.filter((/** @type {any} */ item) => rest[`quantity-${item.feature_id}`])
+      .map((/** @type {any} */ item) => ({ feature_id: item.feature_id, quantity: Amount.of(rest[`quantity-${item.feature_id}`]) }));
+    action.act(`${plan_id} was attached.`, "billing.attach", {
+      customer_id: customer.id,
+      plan_id,
+      ...(plan_schedule && { plan_schedule }),
+      ...(bought.length > 0 && { feature_quantities: bought }),
+    });
+  };
+  return html`<${Part} title="Plans">
+    <${Table} label="Plans" empty="No plan is attached." columns=${["Plan", "Status", "Since", "Period ends", ""]}
+      rows=${customer.subscriptions.map((/** @type {any} */ held) => [
+        html`${held.plan?.name ?? held.plan_id} <span class="quiet">version ${held.plan_version}${held.add_on ? ", add-on" : ""}</span>`,
+        html`<${Tag} kind=${held.status === "active" ? "good" : "plain"}>${held.status}<//>${held.canceled_at && held.expires_at && html` ends <${When} at=${held.expires_at} relative />`}`,
+        html`<${When} at=${held.started_at} />`,
+        held.current_period_end && html`<${When} at=${held.current_period_end} />`,
+        html`<div class="actions">${held.canceled_at
+          ? html`<button type="button" class="small" disabled=${action.busy} onClick=${() => change(held, "uncancel", `${held.plan_id} goes on.`)}>Undo the cancellation</button>`
+          : html`<button type="button" class="small" disabled=${action.busy} onClick=${() => change(held, "cancel_end_of_cycle", `${held.plan_id} ends with its cycle.`)}>Cancel at the end</button>`}
+          <button type="button" class="small danger" disabled=${action.busy} onClick=${() => cancelNow(held)}>Cancel now</button></div>`,
+      ])} />
+    <form class="line" onSubmit=${attach}>
+      <${Field} label="Attach a plan" name="plan_id">${(/** @type {string} */ id) => html`
+        <select id=${id} name="plan_id" required onChange=${(/** @type {any} */ event) => choose(event.target.value)}>
+          <option value="">Choose a plan</option>
+          ${plans.filter((plan) => !plan.archived).map((plan) => html`<option value=${plan.id}>${plan.name}</option>`)}
+        </select>`}<//>
+      <${Field} label="When" name="plan_schedule">${(/** @type {string} */ id) => html`
+        <select id=${id} name="plan_schedule"><option value="">upgrades now, downgrades later</option><option value="immediate">now</option><option value="end_of_cycle">at the end of the cycle</option></select>`}<//>
+      ${prepaid.map((/** @type {any} */ item) => html`<${Field} label=${`Quantity of ${item.feature_id}`} name=${`quantity-${item.feature_id}`} inputmode="decimal" defaultValue=${item.included ?? ""} />`)}
+      <button disabled=${action.busy}>Attach</button>
+    </form>
+    ${offered && html`<p class="hint" role="status">${preview(offered)}</p>`}
+    <${Told} action=${action} />
+  <//>`;
+}
+
+/** What attaching the plan would be, as the API says. @param {any} plan */
+function preview(plan) {
+  const does = {
+    activate: "It starts now.",
+    purchase: "It is bought once, and stands beside the others.",
+    upgrade: "It takes the place of the present plan at once.",
+    downgrade: "It takes the place of the present plan at the end of its cycle.",
+    none: "It is attached or scheduled already.",
+  };
+  const items = plan.items.map((/** @type {any} */ item) => item.display?.primary_text).filter(Boolean).join(", ");
+  return `${does[/** @type {keyof typeof does} */ (plan.customer_eligibility?.attach_action)] ?? ""} ${items && `Its items: ${items}.`}`;
+}
+
+/** @param {{ customer: any, changed: () => void }} props */
+function Balances({ customer, changed }) {
+  const balances = Object.values(customer.balances);
+  const flags = Object.values(customer.flags);
+  const action = useAction(changed);
+  const grant = (/** @type {Event} */ event) => {
+    const { feature_id, included_grant } = typed(event);
+    const body = { customer_id: customer.id, feature_id, ...(included_grant && { included_grant: Amount.of(included_grant) }) };
+    action.act(`${included_grant || ""} ${feature_id} granted.`.trim(), "balances.create", body);
+  };
+  return html`<${Part} title="Balances">
+    ${balances.length + flags.length === 0 && html`<p class="empty">Nothing is granted.</p>`}
+    <ul class="cards">
+      ${balances.map((/** @type {any} */ balance) => html`<li class="card"><${Balance} id=${customer.id} balance=${balance} /></li>`)}
+      ${flags.map((/** @type {any} */ flag) => html`<li class="card"><h3>${flag.feature?.name ?? flag.feature_id}</h3>
+        <p><${Tag} kind="good">held<//> ${flag.static_value ?? ""} <span class="quiet">${flag.plan_id ?? "set by hand"}</span></p></li>`)}
+    </ul>
+    <details><summary>Grant units by hand</summary>
+      <form class="line" onSubmit=${grant}>
+        <${Field} label="Feature" name="feature_id" required />
+        <${Field} label="Units" name="included_grant" inputmode="decimal" hint="None for a boolean feature." />
+        <button class="main" disabled=${action.busy}>Grant</button>
+      </form>
+    </details>
+    <${Told} action=${action} />
+  <//>`;
+}
+
+/** @param {{ id: string, balance: any }} props */
+function Balance({ id, balance }) {
+  const name = balance.feature?.name ?? balance.feature_id;
+  const rolled = (balance.rollovers ?? []).reduce((/** @type {number} */ sum, /** @type {any} */ each) => sum + Number(each.balance), 0);
+  const parts = [
+    { kind: "used", name: "used", amount: Number(balance.usage) - Number(balance.reserved) },
+    { kind: "held", name: "held", amount: balance.reserved },
+    { kind: "left", name: "left", amount: Number(balance.remaining) - rolled },
+    { kind: "rolled", name: "rolled over", amount: rolled },
+  ];
+  return html`
+    <div class="card-head"><h3>${name}</h3>
+      <span class="actions"><a href=${link(["try"], { customer: id, feature: balance.feature_id })} aria-label=${`Try it: ${name}`}>Try it</a>
+      <a href=${link(["why"], { customer: id, feature: balance.feature_id })} aria-label=${`Why: ${name}`}>Why</a></span></div>
+    ${balance.unlimited
+      ? html`<p class="big">Unlimited</p><p class="quiet">${number(balance.usage)} used</p>`
+      : html`<p class="big">${number(balance.remaining)} <span class="quiet">of ${number(balance.granted)} left</span></p>
+        <${Bar} label=${name} parts=${parts} /><${Legend} parts=${parts} />`}
+    ${Number(balance.overage) > 0 && html`<p><${Tag} kind="bad">${number(balance.overage)} over<//></p>`}
+    ${balance.next_reset_at && html`<p class="quiet">Resets <${When} at=${balance.next_reset_at} relative />, <${When} at=${balance.next_reset_at} /></p>`}
+    ${balance.breakdown.length > 0 && html`<details open=${balance.breakdown.length > 1}><summary>${balance.breakdown.length === 1 ? "1 grant" : `${balance.breakdown.length} grants`}</summary>
+      <ol class="grants">${balance.breakdown.map((/** @type {any} */ line) => html`<li><${Line} name=${name} line=${line} /></li>`)}</ol></details>`}`;
+}
+
+/** One grant of a balance, or several that are shown as one. @param {{ name: string, line: any }} props */
+function Line({ name, line }) {
+  const whose = line.plan_id ?? "set by hand";
+  const parts = [
+    { kind: "used", name: "used", amount: Number(line.usage) - Number(line.overage) },
+    { kind: "left", name: "left", amount: line.remaining },
+    { kind: "over", name: "over", amount: line.overage },
+  ];
+  return html`<p><strong>${whose}</strong> <span class="quiet">${line.entity_id ? `of ${line.entity_id}, ` : ""}${period(line.reset)}${line.price ? `, ${words(line.price.billing_method ?? "priced")}` : ""}</span></p>
+    ${line.unlimited ? html`<p>Unlimited, ${number(line.usage)} used</p>` : html`<${Bar} label=${`${name}, ${whose}`} parts=${parts} /><${Legend} parts=${parts} />`}
+    ${line.reset?.resets_at && html`<p class="quiet">Resets <${When} at=${line.reset.resets_at} relative /></p>`}
+    ${line.expires_at && html`<p class="quiet">Gone <${When} at=${line.expires_at} relative /></p>`}`;
+}
+
+/** @param {{ customer: any, changed: () => void }} props */
+function Entities({ customer, changed }) {
+  const action = useAction(changed);
+  const create = (/** @type {Event} */ event) => {
+    const { entity_id, feature_id } = typed(event);
+    action.act(`${entity_id} was created.`, "entities.create", { customer_id: customer.id, entity_id, feature_id });
+  };
+  return html`<${Part} title="Entities">
+    <${Table} label="Entities" empty="There are none." columns=${["Entity", "Name", "Feature", "Since", ""]}
+      rows=${(customer.entities ?? []).map((/** @type {any} */ each) => [
+        each.id,
+        each.name,
+        each.feature_id,
+        html`<${When} at=${each.created_at} />`,
+        html`<span class="actions"><a href=${link(["try"], { customer: customer.id, entity: each.id })} aria-label=${`Try it as ${each.id}`}>Try it</a></span>`,
+      ])} />
+    <details><summary>New entity</summary>
+      <form class="line" onSubmit=${create}>
+        <${Field} label="Entity" name="entity_id" required />
+        <${Field} label="Feature that counts it" name="feature_id" required />
+        <button class="main" disabled=${action.busy}>Create</button>
+      </form></details>
+    <${Told} action=${action} />
+  <//>`;
+}
+
+/** @param {{ locks: any[], changed: () => void }} props */
+function Reservations({ locks, changed }) {
+  const action = useAction(changed);
+  /** @param {string} lock_id @param {string} how @param {string} did */
+  const finalize = (lock_id, how, did) => action.act(`${lock_id} was ${did}.`, "balances.finalize", { lock_id, action: how });
+  if (locks.length === 0 && !action.done && !action.error) return null;
+  return html`<${Part} title="Reservations">
+    <${Table} label="Reservations" empty="Nothing is held." columns=${["Lock", "Feature", "Held", "Ends", ""]}
+      rows=${locks.map((lock) => [
+        lock.lock_id,
+        lock.feature_id,
+        number(lock.held),
+        html`<${When} at=${lock.expires_at} relative />`,
+        html`<span class="actions"><button type="button" class="small" disabled=${action.busy} onClick=${() => finalize(lock.lock_id, "confirm", "confirmed")}>Confirm</button>
+          <button type="button" class="small" disabled=${action.busy} onClick=${() => finalize(lock.lock_id, "release", "released")}>Release</button></span>`,
+      ])} />
+    <${Told} action=${action} />
+  <//>`;
+}
+
+/** @param {{ id: string, events: any[] }} props */
+const Latest = ({ id, events }) => html`<${Part} title="Latest uses" aside=${html`<a href=${link(["events"], { customer: id })}>All of them</a>`}>
+  <${Table} label="Latest uses" empty="Nothing was used yet." columns=${["When", "Feature", "Amount", "Entity", "Properties"]} rows=${events.map(eventCells)} />
+<//>`;
+
+/** @param {any} event */
+const eventCells = (event) => [
+  html`<${When} at=${event.timestamp} />`,
+  event.feature_id,
+  number(event.value),
+  event.entity_id,
+  Object.keys(event.properties ?? {}).length > 0 ? html`<code>${JSON.stringify(event.properties)}</code>` : null,
+];
+
+/** @param {{ id: string, changed: () => void }} props */
+function Clock({ id, changed }) {
+  const action = useAction(changed);
+  const set = (/** @type {Event} */ event) => {
+    const at = Date.parse(typed(event).at);
+    action.act("The customer's clock was set.", "customers.advance_test_clock", { customer_id: id, frozen_time: at });
+  };
+  return html`<${Part} title="Test clock">
+    <form class="line" onSubmit=${set}>
+      <${Field} label="The customer's time" name="at" type="datetime-local" required hint="It only moves forward. Resets and expiries follow it." />
+      <button disabled=${action.busy}>Set</button>
+    </form>
+    <${Told} action=${action} />
+  <//>`;
+}

@@ -1,0 +1,196 @@
+/** What the pages are put together of. */
+import { ApiError, call } from "./api.js";
+import { html, useEffect, useRef, useState } from "./html.js";
+import { away, exactTime, number, time } from "./words.js";
+
+/**
+ * The answers to calls that only read, made together, and again when one of them changes.
+ *
+ * @param {Record<string, [string, Record<string, unknown>?]>} calls the call and its body, by the name of its answer
+ */
+export function useAnswers(calls) {
+  const [state, set] = useState(/** @type {{ data: any, error: Error | null, busy: boolean }} */ ({ data: null, error: null, busy: true }));
+  const [turn, again] = useState(0);
+  const asked = JSON.stringify(calls);
+  useEffect(() => {
+    const abort = new AbortController();
+    set((old) => ({ ...old, busy: true }));
+    const names = Object.keys(calls);
+    Promise.all(names.map((name) => call(calls[name][0], calls[name][1], { signal: abort.signal }))).then(
+      (answers) => set({ data: Object.fromEntries(names.map((name, n) => [name, answers[n]])), error: null, busy: false }),
+      (error) => abort.signal.aborted || set((old) => ({ ...old, error, busy: false })),
+    );
+    return () => abort.abort();
+  }, [asked, turn]);
+  return { ...state, reload: () => again((n) => n + 1) };
+}
+
+/**
+ * A call that changes something: what it did, or why it did not, is told.
+ *
+ * @param {() => void} [then]
+ */
+export function useAction(then) {
+  const [state, set] = useState(/** @type {{ busy: boolean, error: Error | null, done: string }} */ ({ busy: false, error: null, done: "" }));
+  /** @param {string} did @param {string} name @param {Record<string, unknown>} body */
+  const act = async (did, name, body) => {
+    set({ busy: true, error: null, done: "" });
+    try {
+      const answer = await call(name, body);
+      set({ busy: false, error: null, done: did });
+      then?.();
+      return answer;
+    } catch (error) {
+      set({ busy: false, error: /** @type {Error} */ (error), done: "" });
+      return null;
+    }
+  };
+  return { ...state, act };
+}
+
+/** What an action did, or why it did not. @param {{ action: { busy: boolean, error: Error | null, done: string } }} props */
+export const Told = ({ action }) => html`
+  <div role="status" class="told">${action.busy ? "Working …" : action.done && html`<p class="done">${action.done}</p>`}</div>
+  <${Problem} error=${action.error} />`;
+
+/** An error in the API's words. @param {{ error: Error | null, retry?: () => void }} props */
+export function Problem({ error, retry }) {
+  if (!error) return null;
+  const code = error instanceof ApiError ? `${error.status || ""} ${error.code}`.trim() : "";
+  return html`<div role="alert" class="problem">
+    <p>${error.message}</p>
+    ${code && html`<p class="quiet">${code}</p>`}
+    ${retry && html`<button type="button" onClick=${retry}>Try again</button>`}
+  </div>`;
+}
+
+/** A page's head. @param {{ title: string, children?: any }} props */
+export function Head({ title, children }) {
+  const heading = useRef(/** @type {HTMLElement | null} */ (null));
+  useEffect(() => {
+    document.title = `${title} · Tollgate`;
+    heading.current?.focus({ preventScroll: true });
+  }, [title]);
+  return html`<header class="head"><h1 tabindex="-1" ref=${heading}>${title}</h1>${children}</header>`;
+}
+
+/**
+ * A part of a page with a heading. One that was `opened` is gone to.
+ *
+ * @param {{ title: string, aside?: any, opened?: boolean, children?: any }} props
+ */
+export function Part({ title, aside, opened = false, children }) {
+  const heading = useRef(/** @type {HTMLElement | null} */ (null));
+  useEffect(() => {
+    if (!opened) return;
+    heading.current?.scrollIntoView({ block: "start" });
+    heading.current?.focus({ preventScroll: true });
+  }, []);
+  return html`<section class="part" aria-label=${title}>
+    <div class="part-head"><h2 tabindex=${opened ? -1 : undefined} ref=${heading}>${title}</h2>${aside}</div>${children}</section>`;
+}
+
+/** A field with its label. @param {{ label: string, hint?: string, name: string, children?: any, [more: string]: any }} props */
+export function Field({ label, hint, name, children, ...more }) {
+  const id = `f-${name}`;
+  const told = hint ? `${id}-hint` : undefined;
+  return html`<div class="field">
+    <label for=${id}>${label}</label>
+    ${children ? children(id, told) : html`<input id=${id} name=${name} aria-describedby=${told} autocomplete="off" spellcheck=${false} ...${more} />`}
+    ${hint && html`<p class="hint" id=${told}>${hint}</p>`}
+  </div>`;
+}
+
+/** What was typed in a form, by name. @param {Event} event @returns {Record<string, string>} */
+export function typed(event) {
+  event.preventDefault();
+  const data = new FormData(/** @type {HTMLFormElement} */ (event.target));
+  return Object.fromEntries([...data].map(([name, value]) => [name, String(value).trim()]));
+}
+
+/** The wall clock's time, every half minute. */
+export function useNow() {
+  const [now, set] = useState(Date.now);
+  useEffect(() => {
+    const timer = setInterval(() => set(Date.now()), 30_000);
+    return () => clearInterval(timer);
+  }, []);
+  return now;
+}
+
+/** An instant, and how far away it is. @param {{ at: number, relative?: boolean }} props */
+export function When({ at, relative = false }) {
+  const now = useNow();
+  return html`<time datetime=${new Date(at).toISOString()} title=${exactTime(at)}>${relative ? away(at, now) : time(at)}</time>`;
+}
+
+/**
+ * Parts of a whole as one bar; the same is told in words to whoever does not see it.
+ *
+ * @param {{ parts: { kind: string, name: string, amount: number | string }[], label: string }} props
+ */
+export function Bar({ parts, label }) {
+  const shown = parts.filter((part) => Number(part.amount) > 0);
+  const whole = shown.reduce((sum, part) => sum + Number(part.amount), 0);
+  const said = shown.map((part) => `${number(part.amount)} ${part.name}`).join(", ") || "nothing";
+  return html`<div class="bar" role="img" aria-label=${`${label}: ${said}`}>
+    ${shown.map((part) => html`<span class=${`bar-${part.kind}`} style=${{ flexGrow: Number(part.amount) / whole }} title=${`${number(part.amount)} ${part.name}`}></span>`)}
+  </div>`;
+}
+
+/** The words to a bar's colours. @param {{ parts: { kind: string, name: string, amount: number | string }[] }} props */
+export const Legend = ({ parts }) => html`<ul class="legend">
+  ${parts.filter((part) => Number(part.amount) > 0).map((part) => html`<li><span class=${`dot bar-${part.kind}`}></span>${number(part.amount)} ${part.name}</li>`)}
+</ul>`;
+
+/**
+ * A table that becomes a list of cards where there is no room.
+ *
+ * @param {{ label: string, columns: string[], rows: any[][], empty: string, busy?: boolean }} props
+ */
+export const Table = ({ label, columns, rows, empty, busy }) =>
+  rows.length === 0 && !busy
+    ? html`<p class="empty">${empty}</p>`
+    : html`<div class="table" aria-busy=${busy ? "true" : "false"}><table>
+        <caption class="unseen">${label}</caption>
+        <thead><tr>${columns.map((name) => html`<th scope="col">${name || html`<span class="unseen">Actions</span>`}</th>`)}</tr></thead>
+        <tbody>${rows.map((cells) => html`<tr>${cells.map((cell, n) => html`<td data-label=${columns[n]} class=${none(cell) ? "none" : undefined}>${none(cell) ? html`<span class="quiet">–</span>` : html`<div class="cell">${cell}</div>`}</td>`)}</tr>`)}</tbody>
+      </table></div>`;
+
+/** @param {unknown} cell */
+const none = (cell) => cell === null || cell === undefined || cell === "";
+
+/** Pages of a list that the API pages by cursor. Begins anew where `of` changes. @param {string} of */
+export function usePages(of) {
+  const [state, set] = useState({ of, cursors: [""] });
+  const cursors = state.of === of ? state.cursors : [""];
+  return {
+    cursor: cursors[cursors.length - 1],
+    number: cursors.length,
+    next: (/** @type {string} */ cursor) => set({ of, cursors: [...cursors, cursor] }),
+    back: () => set({ of, cursors: cursors.slice(0, -1) }),
+  };
+}
+
+/** @param {{ pages: ReturnType<typeof usePages>, next: string | null | undefined }} props */
+export const Pages = ({ pages, next }) => html`<nav class="pages" aria-label="Pages">
+  <button type="button" disabled=${pages.number === 1} onClick=${pages.back}>Previous</button>
+  <span>Page ${pages.number}</span>
+  <button type="button" disabled=${!next} onClick=${() => next && pages.next(next)}>Next</button>
+</nav>`;
+
+/** Text to be copied. @param {{ label: string, text: string }} props */
+export function Code({ label, text }) {
+  const [copied, set] = useState(false);
+  const copy = async () => {
+    await navigator.clipboard.writeText(text);
+    set(true);
+  };
+  return html`<div class="code">
+    <pre tabindex="0" aria-label=${label}><code>${text}</code></pre>
+    <button type="button" class="small" onClick=${copy}>${copied ? "Copied" : "Copy"}</button>
+  </div>`;
+}
+
+/** A word about a state, coloured by its kind. @param {{ kind: string, children?: any }} props */
+export const Tag = ({ kind, children }) => html`<span class=${`tag tag-${kind}`}>${children}</span>`;

@@ -1,0 +1,33 @@
+/** Numbers, times and codes as people read them. */
+
+const NUMBER = new Intl.NumberFormat(undefined, { maximumFractionDigits: 10 });
+const TIME = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+const EXACT = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "long" });
+const AWAY = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
+/** @type {[Intl.RelativeTimeFormatUnit, number][]} */
+const UNITS = [["day", 86_400_000], ["hour", 3_600_000], ["minute", 60_000], ["second", 1000]];
+
+/** @param {number | string | null | undefined} value */
+export const number = (value) => (value === null || value === undefined ? "no limit" : NUMBER.format(/** @type {any} */ (value)));
+
+/** @param {number} ms */
+export const time = (ms) => TIME.format(ms);
+
+/** @param {number} ms */
+export const exactTime = (ms) => EXACT.format(ms);
+
+/** How far away an instant is: "in 3 days". @param {number} ms @param {number} now */
+export function away(ms, now) {
+  const [unit, length] = UNITS.find(([, each]) => Math.abs(ms - now) >= each) ?? UNITS[UNITS.length - 1];
+  return AWAY.format(Math.trunc((ms - now) / length), unit);
+}
+
+/** `balance_exhausted` as words. @param {string} code */
+export const words = (code) => code.replaceAll("_", " ");
+
+/** @param {{ interval: string, interval_count?: number } | null} reset */
+export function period(reset) {
+  if (!reset || reset.interval === "one_off") return "never resets";
+  const count = reset.interval_count ?? 1;
+  return count === 1 ? `every ${words(reset.interval)}` : `every ${count} ${words(reset.interval)}s`;
+}

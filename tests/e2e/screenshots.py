@@ -1,0 +1,59 @@
+"""The README's pictures of the console, of the stack that runs: `make screenshots`."""
+
+from __future__ import annotations
+
+from tests.conftest import ROOT
+from tests.e2e.browser import browser
+from tollgate_cli import stack
+from tollgate_cli.api import Api, ApiError
+
+FOLDER = ROOT / "docs" / "pictures"
+CUSTOMER = "acme"
+PAGES = {
+    "customer": (f"#/customers/{CUSTOMER}", "light", 1000),
+    "why": (f"#/why?customer={CUSTOMER}&feature=messages&amount=700&go=1", "light", 1200),
+    "overview": ("#/", "dark", 620),
+}
+
+
+def fill(api: Api) -> None:
+    """A customer who is worth looking at."""
+    api.call("customers.get_or_create", {"customer_id": CUSTOMER, "name": "Acme Robotics", "email": "ops@acme.example"})
+    for plan in ("pro", "token-pack"):
+        try:
+            api.call("billing.attach", {"customer_id": CUSTOMER, "plan_id": plan})
+        except ApiError as error:  # it is there from the last time
+            if "plan_already_attached" not in str(error):
+                raise
+    who = {"customer_id": CUSTOMER, "async": False}
+    for feature, left in (("messages", 480), ("llm_tokens", 96_500)):
+        api.call("balances.update", {"customer_id": CUSTOMER, "feature_id": feature, "remaining": left})
+        api.call("balances.track", {**who, "feature_id": feature, "value": left // 8, "properties": {"model": "large"}})
+
+
+def take() -> None:
+    """Takes the pictures."""
+    running = stack.current()
+    fill(Api(running.url, running.secret_key))
+    FOLDER.mkdir(exist_ok=True)
+    with browser() as chromium:
+        for name, (place, scheme, height) in PAGES.items():
+            context = chromium.new_context(
+                viewport={"width": 1100, "height": height},
+                color_scheme="dark" if scheme == "dark" else "light",
+                locale="en-US",
+            )
+            page = context.new_page()
+            page.goto(f"{running.url}/console")
+            page.get_by_label("Secret key").fill(running.secret_key)
+            page.get_by_role("button", name="Sign in").click()
+            page.get_by_role("navigation", name="Console").wait_for()
+            page.goto(f"{running.url}/console{place}")
+            page.wait_for_selector("main:not(:has(.wait, [aria-busy=true], button.main:disabled)) section")
+            page.wait_for_load_state("networkidle")
+            page.screenshot(path=FOLDER / f"{name}.png")
+            context.close()
+
+
+if __name__ == "__main__":
+    take()

@@ -1,0 +1,512 @@
+"""The console, in a real browser, as a person uses it: each page's main action, at two widths, with axe on each page.
+
+What it shows is the API's; these tests read the page.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.e2e.browser import AXE, browser
+from tests.e2e.fixture import Shop, monthly, new, prepaid
+from tollgate_cli.stack import Stack
+
+PATIENCE_MS = 30_000  # of the emulator's cold starts
+WIDTHS = {"phone": (375, "dark"), "desk": (1280, "light")}
+
+expect.set_options(timeout=PATIENCE_MS)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with browser() as running:
+        yield running
+
+
+class Tab:
+    """A tab that is signed in, and what the browser complained of."""
+
+    def __init__(self, page: Page, stack: Stack) -> None:
+        self.page = page
+        self.complaints: list[str] = []
+        self.calls: list[str] = []
+        self._url = f"{stack.url}/console"
+        page.on("console", lambda said: self._heard(said.type, said.text))
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("request", lambda sent: self.calls.append(sent.url.removeprefix(stack.url)))
+        page.goto(self._url)
+
+    def _heard(self, kind: str, text: str) -> None:
+        if kind in ("error", "warning") and "Failed to load resource" not in text:  # a refusal that the page shows
+            self.complaints.append(text)
+
+    def sign_in(self, key: str) -> Tab:
+        self.page.get_by_label("Secret key").fill(key)
+        self.page.get_by_role("button", name="Sign in").click()
+        expect(self.page.get_by_role("navigation", name="Console")).to_be_visible()
+        return self
+
+    def open(self, place: str, title: str) -> Page:
+        """The page of that place, when all of it is there."""
+        self.page.goto(f"{self._url}#/{place}")
+        expect(self.page.get_by_role("heading", level=1, name=title)).to_be_visible()
+        self.ready()
+        return self.page
+
+    def ready(self) -> None:
+        """Waits for what is being read or done."""
+        busy = "main:not(:has(.wait, [aria-busy=true], button.main:disabled)) h1"
+        self.page.wait_for_selector(busy, timeout=PATIENCE_MS)
+
+    def check(self) -> None:
+        """Nothing was complained of; axe finds nothing, and nothing is wider than the window."""
+        assert not self.complaints
+        self.page.evaluate(AXE.read_text())
+        found: Any = self.page.evaluate("axe.run()")
+        problems = [
+            (each["id"], each["nodes"][0]["html"], each["nodes"][0]["failureSummary"]) for each in found["violations"]
+        ]
+        assert not problems
+        size = self.page.viewport_size
+        assert size
+        assert self.page.evaluate("document.documentElement.scrollWidth") <= size["width"]
+
+
+@pytest.fixture(params=WIDTHS)
+def fresh(request: pytest.FixtureRequest, chromium: Browser, stack: Stack) -> Iterator[Tab]:
+    width, scheme = WIDTHS[request.param]
+    colours: Any = scheme
+    context = chromium.new_context(viewport={"width": width, "height": 800}, color_scheme=colours, locale="en-US")
+    context.set_default_timeout(PATIENCE_MS)
+    yield Tab(context.new_page(), stack)
+    context.close()
+
+
+@pytest.fixture
+def tab(fresh: Tab, shop: Shop, stack: Stack) -> Tab:
+    assert shop
+    return fresh.sign_in(stack.secret_key)
+
+
+# ------------------------------------------------------------------ what is served
+
+
+def test_the_page_and_its_files_are_served_as_they_should_be(stack: Stack) -> None:
+    """Hashed names that are kept for ever, compressed, under a policy that lets nothing in from elsewhere."""
+    with httpx.Client(base_url=stack.url, trust_env=False, timeout=30) as http:
+        page = http.get("/console")
+        assert page.headers["content-encoding"] == "gzip"
+        assert page.headers["cache-control"] == "no-cache"
+        policy = page.headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert not re.findall(r"https?://", page.text)
+        files = sorted(set(re.findall(r"console/assets/[\w/-]+-[0-9a-f]{12}\.\w+", page.text)))
+        assert len(files) > 20
+        size = len(page.content)
+        for name in files:
+            found = http.get(f"/{name}")
+            assert (found.status_code, found.headers["content-security-policy"]) == (200, policy)
+            assert found.headers["cache-control"] == "public, max-age=31536000, immutable"
+            assert found.headers["x-content-type-options"] == "nosniff"
+            size += int(found.headers["content-length"])
+        assert size < 200_000
+        assert http.get("/console/assets/main.js").status_code == 404
+        assert http.get("/console/index.html").status_code == 404
+        plain = http.get(f"/{files[0]}", headers={"accept-encoding": "identity"})
+        assert "content-encoding" not in plain.headers
+
+
+# ------------------------------------------------------------------ signing in
+
+
+def test_a_key_opens_its_environment_and_stays_in_the_tab(fresh: Tab, stack: Stack) -> None:
+    page = fresh.page
+    fresh.check()
+    page.get_by_label("Secret key").fill("am_sk_test_wrong")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("alert")).to_contain_text(re.compile("Forbidden|Unauthorized"))
+    page.get_by_label("Secret key").fill(stack.publishable_key)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("alert")).to_contain_text("insufficient_scopes")
+    fresh.sign_in(stack.secret_key)
+    expect(page.get_by_text("Sandbox", exact=True)).to_be_visible()
+    assert stack.secret_key not in page.url
+    assert not any(stack.secret_key in call for call in fresh.calls)
+    assert page.evaluate("localStorage.length + document.cookie.length") == 0
+    page.reload()
+    expect(page.get_by_text("Sandbox", exact=True)).to_be_visible()
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_label("Secret key")).to_be_visible()
+    assert page.evaluate("sessionStorage.length") == 0
+
+
+def test_live_cannot_be_mistaken_for_the_sandbox(fresh: Tab, stack: Stack) -> None:
+    def back() -> str:
+        colour: str = fresh.page.evaluate("getComputedStyle(document.querySelector('.top')).backgroundColor")
+        return colour
+
+    fresh.sign_in(stack.secret_key)
+    sandbox = back()
+    fresh.page.get_by_role("button", name="Sign out").click()
+    fresh.sign_in(stack.live_secret_key)
+    expect(fresh.page.get_by_text("Live: real customers")).to_be_visible()
+    assert back() != sandbox
+    fresh.open("customers", "Customers")
+    fresh.check()
+
+
+# ------------------------------------------------------------------ customers
+
+
+def test_customers_are_found_paged_and_created(tab: Tab, shop: Shop) -> None:
+    word = new("find")
+    for number in range(27):
+        shop.api.call("customers.get_or_create", {"customer_id": f"{word}-{number:02}", "name": f"Number {number}"})
+    page = tab.open("customers", "Customers")
+    page.get_by_label("Id, name or e-mail").fill(word)
+    page.get_by_role("button", name="Find").click()
+    expect(page.get_by_role("link", name=f"{word}-26")).to_be_visible()
+    assert page.get_by_role("link", name=word).count() == 25
+    page.get_by_role("button", name="Next").click()
+    expect(page.get_by_role("link", name=f"{word}-00")).to_be_visible()
+    assert page.get_by_role("link", name=word).count() == 2
+    page.get_by_role("button", name="Previous").click()
+    expect(page.get_by_role("link", name=f"{word}-26")).to_be_visible()
+    tab.check()
+    made = new("made")
+    form = page.get_by_role("region", name="New customer")
+    form.get_by_label("Id", exact=True).fill(made)
+    form.get_by_label("E-mail").fill("someone@example.com")
+    form.get_by_role("button", name="Create").click()
+    expect(page.get_by_role("heading", level=1, name=made)).to_be_visible()
+    tab.ready()
+    expect(page.get_by_text("someone@example.com")).to_be_visible()
+
+
+def test_an_api_that_does_not_answer_is_told_and_asked_again(tab: Tab) -> None:
+    page = tab.open("keys", "Keys")
+    page.route("**/v1/customers.list", lambda route: route.abort())
+    page.get_by_role("link", name="Customers", exact=True).click()
+    expect(page.get_by_role("alert")).to_contain_text("The API did not answer.")
+    page.unroute("**/v1/customers.list")
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_role("table", name="Customers")).to_be_visible()
+    tab.ready()
+    tab.check()
+
+
+def test_a_list_of_many_customers_asks_as_often_as_one_of_few(tab: Tab) -> None:
+    tab.open("keys", "Keys")
+    tab.calls.clear()
+    tab.open("customers", "Customers")
+    assert [call for call in tab.calls if call.startswith("/v1/")] == ["/v1/customers.list"]
+
+
+def test_a_customers_page_is_complete_in_four_requests(tab: Tab, shop: Shop) -> None:
+    """With all that it may show: plans, balances, entities, a reservation, uses."""
+    id = shop.customer(monthly(100), entities=2, name="Complete")
+    shop.track(id, 30)
+    shop.raw(
+        "balances.check",
+        {"customer_id": id, "feature_id": "messages", "required_balance": 20, "lock": {"lock_id": new("l")}},
+    )
+    tab.open("keys", "Keys")
+    tab.calls.clear()
+    page = tab.open(f"customers/{id}", "Complete")
+    balance = page.get_by_role("listitem").filter(has=page.get_by_role("heading", name="Messages"))
+    expect(balance).to_contain_text("50 of 100 left")
+    expect(balance.get_by_role("img", name="Messages: 30 used, 20 held, 50 left")).to_be_visible()
+    expect(page.get_by_role("region", name="Entities")).to_contain_text("e2")
+    expect(page.get_by_role("region", name="Reservations")).to_contain_text("20")
+    assert len([call for call in tab.calls if call.startswith("/v1/")]) == 4
+    tab.check()
+
+
+def test_a_plan_is_attached_canceled_and_comes_back(tab: Tab, shop: Shop) -> None:
+    group = new("group")
+    plan = shop.plan(monthly(10), plan_id=new("plan"), group=group)
+    id = shop.customer()
+    page = tab.open(f"customers/{id}", id)
+    plans = page.get_by_role("region", name="Plans")
+    plans.get_by_label("Attach a plan").select_option(plan)
+    expect(plans).to_contain_text("It starts now.")
+    plans.get_by_role("button", name="Attach").click()
+    expect(plans.get_by_role("status").last).to_contain_text(f"{plan} was attached.")
+    expect(plans).to_contain_text("active")
+    expect(page.get_by_role("region", name="Balances")).to_contain_text("10 of 10 left")
+    plans.get_by_role("button", name="Cancel at the end").click()  # it costs nothing, and has no end
+    expect(plans.get_by_role("alert")).to_contain_text("invalid")
+    page.on("dialog", lambda dialog: dialog.accept())
+    plans.get_by_role("button", name="Cancel now").click()
+    expect(plans).to_contain_text("No plan is attached.")
+    tab.check()
+
+
+def test_a_quantity_is_bought_and_a_change_waits_for_the_end_of_the_cycle(tab: Tab, shop: Shop) -> None:
+    group = new("group")
+    cost = {"price": {"amount": 20, "interval": "month"}}
+    big = shop.plan(prepaid(10, 0), plan_id=new("big"), group=group, **cost)
+    small = shop.plan(monthly(5), plan_id=new("small"), group=group, price={"amount": 30, "interval": "month"})
+    id = shop.customer()
+    page = tab.open(f"customers/{id}", id)
+    plans = page.get_by_role("region", name="Plans")
+    plans.get_by_label("Attach a plan").select_option(big)
+    plans.get_by_label("Quantity of messages").fill("25")
+    plans.get_by_role("button", name="Attach").click()
+    expect(page.get_by_role("region", name="Balances")).to_contain_text("25 of 25 left")
+    plans.get_by_label("Attach a plan").select_option(small)
+    plans.get_by_label("When").select_option("end_of_cycle")
+    plans.get_by_role("button", name="Attach").click()
+    expect(plans).to_contain_text("scheduled")
+    tab.check()
+
+
+def test_limits_are_shown_and_changed(tab: Tab, shop: Shop) -> None:
+    limit = {"feature_id": "messages", "limit": 40, "interval": "day"}
+    id = shop.customer(monthly(100), billing_controls={"usage_limits": [limit]})
+    shop.track(id, 10)
+    page = tab.open(f"customers/{id}", id)
+    limits = page.get_by_role("region", name="Limits and alerts")
+    expect(limits).to_contain_text("40 a day")
+    expect(limits.get_by_role("img", name="10 used, 30 left")).to_be_visible()
+    limits.get_by_text("Change the customer's own").click()
+    text = limits.get_by_label("The same as JSON").input_value()
+    limits.get_by_label("The same as JSON").fill(text.replace("40", "60"))
+    tab.check()
+    limits.get_by_role("button", name="Save").click()
+    expect(limits).to_contain_text("60 a day")
+    assert not shop.may(id, 51)
+    assert shop.may(id, 50)
+
+
+def test_usage_is_shown_by_day_and_by_property(tab: Tab, shop: Shop) -> None:
+    id = shop.customer(monthly(100))
+    uses = ((3, "eu"), (4, "us"), (5, "eu"))
+    for value, region in uses:
+        shop.track(id, value, properties={"region": region})
+    page = tab.open(f"events?customer={id}", "Events")
+    page.get_by_role("button", name="Live: off").click()
+    for value, _ in uses:
+        expect(page.get_by_role("table", name="Events")).to_contain_text(f"{value} of plan")  # the history has it now
+    page = tab.open(f"customers/{id}", id)
+    usage = page.get_by_role("region", name="Usage by day")
+    usage.get_by_role("button", name="Show").click()
+    expect(usage).to_contain_text("12 in 3 uses")
+    usage.get_by_label("By property").fill("region")
+    usage.get_by_role("button", name="Group").click()
+    table = usage.get_by_role("table", name="By region")
+    expect(table.get_by_role("row").filter(has_text="eu")).to_contain_text("8")
+    expect(table.get_by_role("row").filter(has_text="us")).to_contain_text("4")
+    tab.check()
+
+
+# ------------------------------------------------------------------ checks
+
+
+def test_a_check_is_tried_and_shown_as_code(tab: Tab, shop: Shop) -> None:
+    id = shop.customer(monthly(5))
+    page = tab.open(f"try?customer={id}", "Try it")
+    page.get_by_label("Feature").fill("messages")
+    page.get_by_label("Required balance").fill("2")
+    page.get_by_label("Count the use in the same step").check()
+    page.get_by_role("button", name="Check", exact=True).click()
+    answer = page.get_by_role("region", name="Answer")
+    expect(answer).to_contain_text("Allowed")
+    expect(answer.get_by_role("img", name="2 used, 3 left")).to_be_visible()
+    assert shop.left(id) == 3
+    code = page.get_by_role("region", name="The same call")
+    expect(code).to_contain_text("/v1/balances.check")
+    code.get_by_role("button", name="Python").click()
+    expect(code).to_contain_text("required_balance=2")
+    code.get_by_role("button", name="JavaScript").click()
+    expect(code).to_contain_text('"requiredBalance": 2')
+    tab.check()
+
+
+def test_an_amount_keeps_its_digits(tab: Tab, shop: Shop) -> None:
+    id = shop.customer()
+    amount = "123456789012345.0123456789"
+    body = f'{{"customer_id": "{id}", "feature_id": "messages", "included_grant": {amount}}}'
+    assert shop.raw("balances.create", body).is_success
+    page = tab.open(f"try?customer={id}&feature=messages", "Try it")
+    page.get_by_label("Required balance").fill("123456789012345.0123456788")
+    page.get_by_role("button", name="Check", exact=True).click()
+    expect(page.get_by_role("region", name="Answer")).to_contain_text("Allowed")
+    expect(page.get_by_role("region", name="Answer")).to_contain_text("123,456,789,012,345.0123456789 left")
+
+
+def test_an_error_is_told_in_the_apis_words(tab: Tab) -> None:
+    page = tab.open("try?customer=nobody-at-all&feature=messages", "Try it")
+    page.get_by_role("button", name="Check", exact=True).click()
+    expect(page.get_by_role("alert")).to_contain_text("nobody-at-all not found")
+    expect(page.get_by_role("alert")).to_contain_text("404 customer_not_found")
+    tab.check()
+
+
+def test_why_a_check_is_denied_and_what_changes_it(tab: Tab, shop: Shop) -> None:
+    id = shop.customer(monthly(5))
+    shop.track(id, 4)
+    page = tab.open(f"why?customer={id}&feature=messages", "Why")
+    page.get_by_label("Required balance").fill("3")
+    page.get_by_role("button", name="Explain").click()
+    answer = page.get_by_role("region", name="Answer")
+    expect(answer).to_contain_text("Denied")
+    expect(answer).to_contain_text("balance exhausted")
+    steps = page.get_by_role("region", name="Step by step")
+    expect(steps).to_contain_text("1 remain, 3 are asked for: 2 are missing.")
+    would = page.get_by_role("region", name="What would make it allowed")
+    expect(would).to_contain_text("Ask for 1 or less.")
+    expect(would).to_contain_text("Wait until")
+    tab.check()
+    would.get_by_role("button", name="Grant it").click()
+    expect(answer).to_contain_text("Allowed")
+    grants = page.get_by_role("region", name="Grants of messages")
+    expect(grants).to_contain_text("set by hand")
+    assert shop.left(id) == 3
+    tab.check()
+
+
+# ------------------------------------------------------------------ the catalog, keys, events
+
+
+def test_a_feature_and_a_plan_are_made_in_form_and_json(tab: Tab, shop: Shop) -> None:
+    feature, plan = new("mail"), new("plan")
+    page = tab.open("features", "Features")
+    form = page.get_by_role("region", name="New feature")
+    form.get_by_label("Id", exact=True).fill(feature)
+    form.get_by_label("Name").fill("Mails")
+    form.get_by_role("button", name="Create").click()
+    expect(form.get_by_role("status").last).to_contain_text(f"{feature} was created.")
+    expect(page.get_by_role("table", name="Features")).to_contain_text(feature)
+    tab.check()
+    page = tab.open("plans", "Plans")
+    form = page.get_by_role("region", name="New plan")
+    form.get_by_label("Id", exact=True).fill(plan)
+    form.get_by_label("The same as JSON").fill("{")
+    expect(form.get_by_label("The same as JSON")).to_have_attribute("aria-invalid", "true")
+    form.get_by_label("The same as JSON").fill(
+        json.dumps({"plan_id": plan, "name": "Mail plan", "group": plan, "items": []})
+    )
+    expect(form.get_by_label("Name")).to_have_value("Mail plan")
+    form.get_by_role("button", name="Add an item").click()
+    form.get_by_label("Feature 1").select_option(feature)
+    form.get_by_label("Included").fill("7")
+    form.get_by_label("Resets").select_option("month")
+    tab.check()
+    form.get_by_role("button", name="Create").click()
+    expect(page.get_by_role("table", name="Plans")).to_contain_text(plan)
+    made = shop.api.call("plans.get", {"plan_id": plan})["items"][0]
+    assert (made["feature_id"], made["included"], made["reset"]["interval"]) == (feature, 7, "month")
+
+
+def test_a_changed_plan_says_what_changed_and_who_is_on_it(tab: Tab, shop: Shop) -> None:
+    plan = shop.plan(monthly(11), plan_id=new("plan"))
+    id = shop.customer()
+    shop.api.call("billing.attach", {"customer_id": id, "plan_id": plan})
+    page = tab.open("plans", "Plans")
+    page.get_by_role("button", name=f"Edit {plan}").click()
+    form = page.get_by_role("region", name=f"Change {plan}")
+    form.get_by_label("Included").fill("12")
+    form.get_by_role("button", name="Save").click()
+    expect(form.get_by_label("What changed")).to_contain_text('- "included": 11')
+    expect(form.get_by_label("What changed")).to_contain_text('+ "included": 12')
+    tab.check()
+    page.get_by_role("link", name=f"Customers on {plan}").click()
+    expect(page.get_by_role("link", name=id)).to_be_visible()
+    tab.ready()
+    tab.check()
+
+
+def test_a_key_is_shown_once_and_revoked(tab: Tab) -> None:
+    name = new("key")
+    page = tab.open("keys", "Keys")
+    form = page.get_by_role("region", name="New key")
+    form.get_by_label("Name").fill(name)
+    form.get_by_label("Scope").select_option("publishable")
+    form.get_by_role("button", name="Create").click()
+    expect(form.get_by_label("The new key")).to_contain_text("am_pk_")
+    tab.check()
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name=f"Revoke {name}").click()
+    expect(form.get_by_role("status").last).to_contain_text("was revoked")
+    expect(page.get_by_role("table", name="Keys")).not_to_contain_text(name)
+
+
+def test_events_are_filtered_and_followed_live(tab: Tab, shop: Shop) -> None:
+    id = shop.customer(monthly(50))
+    shop.track(id, 3, properties={"region": "eu"})
+    page = tab.open(f"events?customer={id}", "Events")
+    table = page.get_by_role("table", name="Events")
+    page.get_by_role("button", name="Live: off").click()
+    expect(table).to_contain_text('{"region":"eu"}')
+    shop.track(id, 17)
+    expect(table).to_contain_text("17")
+    tab.check()
+
+
+def test_the_overview_adds_up_what_was_used(tab: Tab, shop: Shop) -> None:
+    id = shop.customer(monthly(50, "exports"))
+    shop.track(id, 5, "exports")
+    page = tab.open(f"events?customer={id}", "Events")
+    page.get_by_role("button", name="Live: off").click()
+    expect(page.get_by_role("table", name="Events")).to_contain_text("exports")  # the history has it now
+    page = tab.open("", "Overview")
+    expect(page.get_by_role("figure").filter(has_text="Exports")).to_contain_text("in")
+    expect(page.locator("canvas").first).to_be_visible()
+    tab.check()
+
+
+# ------------------------------------------------------------------ all of it, as a new user would
+
+
+def test_a_new_user_finds_out_why_and_tops_it_up(tab: Tab) -> None:
+    """A feature, a plan, a customer; it is used up with Try it, explained, topped up, and allowed. By keyboard where it
+    is typed."""
+    feature, plan, customer = new("call"), new("plan"), new("c")
+    page = tab.open("features", "Features")
+    form = page.get_by_role("region", name="New feature")
+    form.get_by_label("Id", exact=True).fill(feature)
+    form.get_by_label("Name").fill(feature)
+    form.get_by_label("Name").press("Enter")
+    expect(form.get_by_role("status").last).to_contain_text("was created")
+    page.get_by_role("link", name="Plans", exact=True).click()
+    form = page.get_by_role("region", name="New plan")
+    form.get_by_label("Id", exact=True).fill(plan)
+    form.get_by_label("Name").fill(plan)
+    form.get_by_label("Group").fill(plan)
+    form.get_by_role("button", name="Add an item").click()
+    form.get_by_label("Feature 1").select_option(feature)
+    form.get_by_label("Included").fill("2")
+    form.get_by_role("button", name="Create").click()
+    expect(form.get_by_role("status").last).to_contain_text("was created")
+    page.get_by_role("link", name="Customers", exact=True).click()
+    form = page.get_by_role("region", name="New customer")
+    form.get_by_label("Id", exact=True).fill(customer)
+    form.get_by_label("Id", exact=True).press("Enter")
+    plans = page.get_by_role("region", name="Plans")
+    plans.get_by_label("Attach a plan").select_option(plan)
+    plans.get_by_role("button", name="Attach").click()
+    page.get_by_role("link", name=f"Try it: {feature}").click()
+    page.get_by_label("Required balance").fill("2")
+    page.get_by_label("Count the use in the same step").check()
+    answer = page.get_by_role("region", name="Answer")
+    page.get_by_role("button", name="Check", exact=True).click()
+    expect(answer).to_contain_text("Allowed")
+    page.get_by_role("button", name="Check", exact=True).click()
+    expect(answer).to_contain_text("Denied")
+    page.get_by_role("link", name="Why?").click()
+    expect(page.get_by_role("region", name="Step by step")).to_contain_text("0 remain, 2 are asked for")
+    page.get_by_role("button", name="Grant it").click()
+    expect(answer).to_contain_text("Allowed")
+    page.get_by_role("region", name="Answer").get_by_role("link", name="Try it").click()
+    page.get_by_role("button", name="Check", exact=True).click()
+    expect(answer).to_contain_text("Allowed")
+    assert not tab.complaints
