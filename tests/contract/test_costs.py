@@ -6,7 +6,9 @@ A refused write is charged as if it had been done; no backend reports it. minist
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from decimal import Decimal
 
@@ -18,10 +20,16 @@ from tollgate.domain.balances import BalanceKey
 from tollgate.domain.controls import Controls, SpendControl, UsageControl
 from tollgate.domain.decisions import Overage
 from tollgate.domain.environments import CustomerRef
+from tollgate.domain.features import Feature, FeatureType
 from tollgate.domain.idempotency import IdempotencyKey
 from tollgate.domain.periods import Interval, Reset
 from tollgate.domain.plans import PlanItem
+from tollgate.store import keys
+from tollgate.store.codecs.features import encode_feature
+from tollgate.store.features import FeatureStore
+from tollgate.store.table import put_new
 from tollgate.usecases.commands import UseCommand
+from tollgate.usecases.features import FeatureCache
 
 CAP = Overage.CAP
 WRITE = ("UpdateItem", 1.0)
@@ -223,3 +231,54 @@ class TestLimitsAndKeys:
         properties = {"model": "gpt-4", "request_id": "req_0123456789"}
         assert_costs(here, lambda: here.use("c1", 1, properties=properties), WRITE)
         assert len(here.stored("c1", BalanceKey("messages")).balance.grants) == 3
+
+
+class TestCatalog:
+    """docs/table.md: the count of changes, and the one item that holds many features."""
+
+    def fresh(self, here: Service) -> FeatureStore:
+        """As a container that starts."""
+        return FeatureStore(here.table)
+
+    def test_few_features_are_read_once_and_their_changes_counted(self, here: Service) -> None:
+        store, spent = self.fresh(here), Spent(here.table.client)
+        first = spent.of(lambda: store.all(SANDBOX))
+        assert [name for name, _ in first] == ["BatchGetItem", "Query"]
+        assert [name for name, _ in spent.of(lambda: store.all(SANDBOX))] == ["GetItem"]
+        here.catalogs.create_feature(SANDBOX, Feature("newest", "Newest", FeatureType.METERED))
+        assert [name for name, _ in spent.of(lambda: store.all(SANDBOX))] == ["GetItem", "Query"]
+        assert "newest" in store.all(SANDBOX)
+        spent.stop()
+
+    def test_a_thousand_cost_a_container_that_starts_ten_units_and_an_unknown_id_one(self, here: Service) -> None:
+        schema = {"description": "What it is, in as many words as somebody may write of it.", "unit": "request"}
+        many = [Feature(f"feature-{n:04}", f"Feature {n}", FeatureType.METERED, extra=schema) for n in range(1000)]
+        for start in range(0, len(many), 90):
+            writes = [
+                put_new(here.table.name, {**keys.feature(SANDBOX, one.id), **encode_feature(one)})
+                for one in many[start : start + 90]
+            ]
+            here.table.transact(writes, str(uuid.uuid4()))
+        writer = self.fresh(here)
+        writer.all(SANDBOX)
+        writer.add(SANDBOX, Feature("last", "Last", FeatureType.METERED))
+        store, spent = self.fresh(here), Spent(here.table.client)
+        cold = spent.of(lambda: store.all(SANDBOX))
+        assert [name for name, _ in cold] == ["BatchGetItem"]
+        assert sum(units for _, units in cold) <= 10
+        assert len(store.all(SANDBOX)) >= 1001
+        cache = FeatureCache(store)
+        cache.catalog(SANDBOX)
+        unknown = spent.of(lambda: cache.catalog(SANDBOX, "misspelt"))
+        assert [name for name, _ in unknown] == ["GetItem"]
+        assert sum(units for _, units in unknown) <= 1
+        writer.remove(SANDBOX, "last")
+        assert "last" not in store.all(SANDBOX)
+        assert "last" not in self.fresh(here).all(SANDBOX)
+        spent.stop()
+
+    def test_features_made_at_once_are_all_there(self, here: Service) -> None:
+        ids = [f"at-once-{number}" for number in range(24)]
+        with ThreadPoolExecutor(8) as threads:
+            list(threads.map(lambda id: self.fresh(here).add(SANDBOX, Feature(id, id, FeatureType.METERED)), ids))
+        assert set(ids) <= set(self.fresh(here).all(SANDBOX))

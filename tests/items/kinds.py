@@ -155,6 +155,22 @@ KINDS = [
         lambda item: (features.decode_feature(item),),
         features.encode_feature,
     ),
+    Kind(
+        "catalog_changes",
+        features.CHANGES,
+        (int,),
+        lambda item: (features.decode_changes(item),),
+        lambda changes: {"changes": {"N": str(changes)}, **features.CHANGES.mark},
+        lambda _: keys.feature_changes(SANDBOX),
+    ),
+    Kind(
+        "catalog_snapshot",
+        features.SNAPSHOT,
+        (tuple[Feature, ...], int),
+        lambda item: (tuple(features.decode_snapshot(item)[0]), features.decode_snapshot(item)[1]),
+        features.encode_snapshot,
+        lambda *_: keys.feature_snapshot(SANDBOX),
+    ),
     Kind("catalog_plan", plans.PLAN, (Plan,), lambda item: (plans.decode_plan(item),), plans.encode_plan),
     Kind(
         "customer_customer", test_clocks.CUSTOMER, (Customer, int), customers.decode_customer, customers.encode_customer

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tollgate.domain.environments import Environment
-from tollgate.domain.errors import NotFound
+from tollgate.domain.errors import NotFound, Unavailable
 from tollgate.domain.features import Feature, FeatureType
 from tollgate.store.table import Table
 from tollgate.usecases.features import CACHE_SECONDS, FeatureCache
@@ -49,6 +49,25 @@ def test_features_are_read_once_in_their_time_and_afresh_when_asked_for_or_missi
     assert cache.catalog(SANDBOX, "new").feature("new")  # as soon as it is created
     with pytest.raises(NotFound):
         cache.catalog(Environment.LIVE, "messages").feature("messages")
+
+
+def test_while_the_table_does_not_answer_an_older_catalog_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is not in that one cannot be told."""
+    source, now, warnings = Source(), [0.0], list[str]()
+    cache = FeatureCache(source, lambda: now[0], warnings.append)  # type: ignore[arg-type]
+    cache.catalog(SANDBOX, "messages")
+
+    def failing(_: Environment) -> dict[str, Feature]:
+        raise Unavailable("no answer")
+
+    monkeypatch.setattr(source, "all", failing)
+    now[0] = CACHE_SECONDS + 1
+    assert cache.catalog(SANDBOX, "messages").feature("messages") is MESSAGES
+    assert cache.catalog(SANDBOX, "messages", fresh=True).feature("messages") is MESSAGES
+    assert len(warnings) == 2
+    for env, feature_id in ((SANDBOX, "new"), (Environment.LIVE, "messages")):
+        with pytest.raises(Unavailable):
+            cache.catalog(env, feature_id)
 
 
 def test_an_event_name_that_no_feature_lists_is_looked_for_afresh_before_it_is_not_found() -> None:

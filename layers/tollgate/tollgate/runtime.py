@@ -161,7 +161,7 @@ def ledger() -> Ledger:
     from tollgate.usecases.features import FeatureCache
     from tollgate.usecases.ledger import ledger_of
 
-    return ledger_of(BalanceStore(table()), FeatureCache(FeatureStore(table())), _idempotency_store())
+    return ledger_of(BalanceStore(table()), FeatureCache(FeatureStore(table()), warn=defect), _idempotency_store())
 
 
 @cache

@@ -19,6 +19,8 @@
 | waiting event | `<env>#waiting#<customer>` | `<its time, ms, 14 digits>#<sha256 of its id>` |
 | due time | `<env>#due#<shard>` | `<its time, ms, 14 digits>#<sha256 of its message>` |
 | feature | `<env>#catalog` | `FEATURE#<feature>` |
+| how often features changed | same | `CHANGES` |
+| all features, compressed | same | `SNAPSHOT` |
 | plan version | same | `PLAN#<plan>#<version, six digits>` |
 | API key, by its hash | `KEY#<sha256>` | `KEY` |
 | API key, in its list | `KEYS#<env>` | `<key id>` |
@@ -158,6 +160,16 @@ def catalog_partition(env: Environment) -> str:
 def feature(env: Environment, feature_id: str) -> Key:
     """The key of a feature."""
     return _key(catalog_partition(env), FEATURE + feature_id)
+
+
+def feature_changes(env: Environment) -> Key:
+    """The key of the count of changes of an environment's features."""
+    return _key(catalog_partition(env), "CHANGES")
+
+
+def feature_snapshot(env: Environment) -> Key:
+    """The key of all features of an environment in one item."""
+    return _key(catalog_partition(env), "SNAPSHOT")
 
 
 def plan(env: Environment, plan_id: str, version: int) -> Key:

@@ -15,11 +15,17 @@
 | `display`, `extra` | object | what only dialects show |
 | `archived` | bool | |
 | `created_at` | number | ms |
+
+Beside them lies how often they have changed (`changes`, N), and, where they are many, one item with all of them as they
+were after so many `changes`: `features` (B) is the zlib-compressed JSON array of their `data`.
 """
 
 from __future__ import annotations
 
+import zlib
+from collections.abc import Iterable
 from decimal import Decimal
+from typing import Any
 
 from tollgate.domain.features import Feature, FeatureType
 from tollgate.exact_json import dumps, loads
@@ -27,11 +33,17 @@ from tollgate.store.codecs.layout import Layout
 from tollgate.store.table import Item
 
 FEATURE = Layout("feature", 1)
+CHANGES = Layout("count of the features' changes", 0)
+SNAPSHOT = Layout("snapshot of the features", 0)
 
 
 def encode_feature(feature: Feature) -> Item:
     """The attributes of a feature."""
-    data = {
+    return {"data": {"S": dumps(_data(feature))}, **FEATURE.mark}
+
+
+def _data(feature: Feature) -> dict[str, Any]:
+    return {
         "id": feature.id,
         "name": feature.name,
         "type": feature.type.value,
@@ -43,13 +55,15 @@ def encode_feature(feature: Feature) -> Item:
         "archived": feature.archived,
         "created_at": feature.created_at,
     }
-    return {"data": {"S": dumps(data)}, **FEATURE.mark}
 
 
 def decode_feature(item: Item) -> Feature:
     """The feature that an item holds."""
     FEATURE.version_of(item)
-    data = loads(item["data"]["S"])
+    return _feature(loads(item["data"]["S"]))
+
+
+def _feature(data: dict[str, Any]) -> Feature:
     get = data.get
     return Feature(
         data["id"],
@@ -63,3 +77,24 @@ def decode_feature(item: Item) -> Feature:
         get("archived", False),
         get("created_at", 0),
     )
+
+
+def decode_changes(item: Item | None) -> int:
+    """How often the features of an environment have changed; 0 where that was never counted."""
+    if item is None:
+        return 0
+    CHANGES.version_of(item)
+    return int(item["changes"]["N"])
+
+
+def encode_snapshot(features: Iterable[Feature], changes: int) -> Item:
+    """The attributes of an item with all features, as they are after so many changes."""
+    text = dumps([_data(feature) for feature in features])
+    return {"features": {"B": zlib.compress(text.encode())}, "changes": {"N": str(changes)}, **SNAPSHOT.mark}
+
+
+def decode_snapshot(item: Item) -> tuple[list[Feature], int]:
+    """The features that an item holds, and the number of changes after which they were so."""
+    SNAPSHOT.version_of(item)
+    text = zlib.decompress(bytes(item["features"]["B"])).decode()
+    return [_feature(data) for data in loads(text)], int(item["changes"]["N"])
