@@ -153,6 +153,40 @@ def test_an_add_on_says_its_type(flexprice: Program) -> None:
     assert made["type"] == "onetime"
 
 
+def test_whatever_else_it_can_call_parses(flexprice: Program) -> None:
+    """flexprice.md 1.5: an answer that lacks a key is an error of this SDK's, as is what is not served."""
+    customer, event = unique("customer"), unique("call")
+    feature = flexprice("features.createFeature", metered(event))["id"]
+    plan = flexprice("plans.createPlan", name="P", lookupKey=unique("p"))["id"]
+    key = unique("a")
+    addon = flexprice("addons.createAddon", name="A", lookupKey=key, type="multiple_instance")["id"]
+    flexprice("entitlements.createEntitlement", limit(plan, "PLAN", feature, 5))
+    flexprice("entitlements.createEntitlement", limit(addon, "ADDON", feature, 5))
+    flexprice("customers.createCustomer", externalId=customer, name="Ada")
+    held = subscribed(flexprice, customer, plan)["id"]
+    added = flexprice("subscriptions.addSubscriptionAddon", subscriptionId=held, addonId=addon)["id"]
+    for what, *arguments in (
+        ("addons.getAddon", addon),
+        ("addons.getAddonByLookupKey", key),
+        ("addons.queryAddon", {"addonIds": [addon]}),
+        ("addons.updateAddon", addon, {"name": "B"}),
+        ("entitlements.getPlanEntitlements", plan),
+        ("entitlements.getAddonEntitlements", addon),
+        ("subscriptions.getSubscription", held),
+        ("subscriptions.querySubscription", {"externalCustomerId": customer}),
+        ("subscriptions.removeSubscriptionAddon", {"addonAssociationId": added}),
+        ("subscriptions.cancelSubscription", held, {"cancellationType": "end_of_period"}),
+        ("addons.deleteAddon", addon),
+        ("features.deleteFeature", flexprice("features.createFeature", metered(unique("call")))["id"]),
+    ):
+        answer = flexprice(what, *arguments)
+        assert "error" not in answer, (what, answer)
+    refused = flexprice("features.deleteFeature", feature)["error"]
+    assert (refused["status"], "part of a plan" in refused["message"]) == (400, True)
+    unserved = flexprice("subscriptions.getSubscriptionV2", held)["error"]
+    assert (unserved["status"], unserved["body"]["code"]) == (501, "not_implemented")
+
+
 def test_lists_are_sorted_and_filtered(flexprice: Program) -> None:
     group = unique("Plan")
     made = [flexprice("plans.createPlan", name=f"{group} {letter}", lookupKey=unique("plan"))["id"] for letter in "bca"]

@@ -7,6 +7,7 @@ Rules: flexprice.md 1.5, 1.6, 1.7, 2.3.
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -247,9 +248,7 @@ def test_an_add_on_says_its_type_and_is_had_once_where_it_is_onetime(made: Made)
         (None, False),
     ],
 )
-def test_add_ons_of_a_subscription_are_a_page_or_the_list_that_an_older_sdk_reads(
-    made: Made, agent: str | None, bare: bool
-) -> None:
+def test_two_lists_are_pages_or_what_an_older_sdk_reads(made: Made, agent: str | None, bare: bool) -> None:
     """flexprice.md 1.7."""
     number = next(_numbers)
     plan = made("POST /v1/plans", {"name": "P"})["id"]
@@ -262,6 +261,16 @@ def test_add_ons_of_a_subscription_are_a_page_or_the_list_that_an_older_sdk_read
     answer = made.flow.here.handlers["entitlements"](event, None)
     page = '{"items":[],"pagination":{"total":0,"limit":0,"offset":0}}'
     assert answer["body"] == ("[]" if bare else page)
+    event = api_event(f"GET /v1/plans/{plan}/entitlements")
+    if agent:
+        event["headers"]["user-agent"] = agent
+    answer = made.flow.here.handlers["entitlements"](event, None)
+    if bare:
+        found = json.loads(answer["body"])
+        assert_answer("GET /v1/plans/{}", 200, found)
+        assert (found["id"], found["entitlements"]) == (plan, [])
+    else:
+        assert answer["body"] == page
 
 
 @pytest.fixture(scope="module")

@@ -231,7 +231,7 @@ def update_feature(catalogs: Catalogs, request: Request, feature_id: str) -> Ans
 
 
 def delete_feature(catalogs: Catalogs, request: Request, feature_id: str) -> Answer:
-    """`DELETE /v1/features/{id}`: a feature that a plan or a credit system names is archived. Raises NotFound."""
+    """`DELETE /v1/features/{id}`. Raises NotFound, or Conflict where a plan or a credit system names it."""
     catalogs.delete_feature(request.caller.environment, feature_id)
     return Answer({"message": "feature deleted successfully"})
 

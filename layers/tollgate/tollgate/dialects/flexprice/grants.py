@@ -12,7 +12,7 @@ from pydantic import Field
 
 from tollgate.dialects.flexprice.features import feature_json, feature_type
 from tollgate.dialects.flexprice.fields import Id, Limit, Params, Period, Text, time_text
-from tollgate.dialects.flexprice.lists import SearchParams, among, whole_list
+from tollgate.dialects.flexprice.lists import SearchParams, among, reads_older_shapes, whole_list
 from tollgate.dialects.flexprice.periods import period_name, reset_of
 from tollgate.dialects.flexprice.plans import found_plan, plan_json
 from tollgate.dialects.flexprice.shapes import ENTITLEMENT, whole
@@ -191,22 +191,26 @@ def search(catalogs: Catalogs, request: Request) -> Answer:
 
 
 def of_plan(catalogs: Catalogs, request: Request, plan_id: str) -> Answer:
-    """`GET /v1/plans/{id}/entitlements`. Raises NotFound."""
-    return _listed(catalogs, request, found_plan(catalogs, request, plan_id))
+    """`GET /v1/plans/{id}/entitlements`. Raises NotFound. @flexprice/sdk 2.0 gets the plan with them (flexprice.md 1.7)."""
+    plan = found_plan(catalogs, request, plan_id)
+    shown = _shown(catalogs, request, plan)
+    if reads_older_shapes(request):
+        return Answer({**plan_json(plan, request.caller.environment), "entitlements": shown})
+    return whole_list(shown)
 
 
 def of_addon(catalogs: Catalogs, request: Request, addon_id: str) -> Answer:
     """`GET /v1/addons/{id}/entitlements`. Raises NotFound."""
-    return _listed(catalogs, request, found_plan(catalogs, request, addon_id, add_on=True))
+    return whole_list(_shown(catalogs, request, found_plan(catalogs, request, addon_id, add_on=True)))
 
 
 # ------------------------------------------------------------------ parts
 
 
-def _listed(catalogs: Catalogs, request: Request, plan: Plan) -> Answer:
+def _shown(catalogs: Catalogs, request: Request, plan: Plan) -> list[dict[str, Any]]:
     env = request.caller.environment
     catalog = catalogs.catalog(env)
-    return whole_list([entitlement_json(entry, catalog, env) for entry in entitlements_of(plan)])
+    return [entitlement_json(entry, catalog, env) for entry in entitlements_of(plan)]
 
 
 def entitlements_of(plan: Plan) -> Iterator[PlanEntitlement]:

@@ -18,6 +18,7 @@ from tollgate.domain.errors import InvalidInput
 
 Thing = TypeVar("Thing")
 DEFAULT_LIMIT = 50
+_OLDER_SDK = re.compile(r"speakeasy-sdk/typescript 2\.0\..* @flexprice/sdk").fullmatch
 Shown = Mapping[str, Any]
 """A thing as it is answered."""
 
@@ -201,6 +202,12 @@ def _page(items: list[dict[str, Any]], total: int, limit: int, offset: int) -> A
 def whole_list(items: list[dict[str, Any]]) -> Answer:
     """A list that is never paged, in the shape of a page."""
     return _page(items, len(items), len(items), 0)
+
+
+def reads_older_shapes(request: Request) -> bool:
+    """Whether the client is @flexprice/sdk 2.0, whose document says of two lists that they are something else
+    (flexprice.md 1.7)."""
+    return _OLDER_SDK(request.headers.get("user-agent", "")) is not None
 
 
 def ids_in_query(request: Request, name: str) -> frozenset[str] | None:

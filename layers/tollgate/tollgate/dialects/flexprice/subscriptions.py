@@ -18,7 +18,7 @@ from tollgate.dialects.flexprice.customers import named_customers
 from tollgate.dialects.flexprice.features import feature_type
 from tollgate.dialects.flexprice.fields import Id, Limit, Metadata, Params, Start, Text, Time, Whole, filled, time_text
 from tollgate.dialects.flexprice.grants import GRANTS, entitlements_of, overridden
-from tollgate.dialects.flexprice.lists import SearchParams, among, whole_list
+from tollgate.dialects.flexprice.lists import SearchParams, among, reads_older_shapes, whole_list
 from tollgate.dialects.flexprice.periods import NAMES
 from tollgate.dialects.flexprice.plans import ONETIME, addon_type, found_plan
 from tollgate.dialects.flexprice.shapes import CANCELLATION, whole
@@ -44,7 +44,6 @@ from tollgate.usecases.ids import new_id
 BillingPeriod = Literal["MONTHLY", "ANNUAL", "WEEKLY", "DAILY", "QUARTERLY", "HALF_YEARLY"]
 MAX_ID = 256
 
-_READS_A_LIST = re.compile(r"speakeasy-sdk/typescript 2\.0\..* @flexprice/sdk").fullmatch
 _OWN_ID = re.compile(r"[a-z]+_[0-9a-f]{32}_(.+)").fullmatch
 
 
@@ -336,7 +335,7 @@ def remove_addon(customers: Customers, request: Request) -> Answer:
 def associations(catalogs: Catalogs, customers: Customers, request: Request, id: str) -> Answer:
     """`GET /v1/subscriptions/{id}/addons/associations`: its add-ons, newest first. Raises NotFound.
 
-    @flexprice/sdk 2.0 parses a list here, newer documents have a page of one (flexprice.md 1.7).
+    @flexprice/sdk 2.0 gets the bare list (flexprice.md 1.7).
     """
     env = request.caller.environment
     holdings, subscription = found(customers, env, id)
@@ -345,7 +344,7 @@ def associations(catalogs: Catalogs, customers: Customers, request: Request, id:
     plans = catalogs.plans_of(env, own)
     newest = sorted(own, key=lambda s: (s.created_at, s.id), reverse=True)
     shown = [association_json(holdings, s, plans[s.id], env, at) for s in newest]
-    return Answer(shown) if _READS_A_LIST(request.headers.get("user-agent", "")) else whole_list(shown)
+    return Answer(shown) if reads_older_shapes(request) else whole_list(shown)
 
 
 # ------------------------------------------------------------------ parts
