@@ -48,9 +48,10 @@ def unused() -> Iterator[str]:
 
 
 def _is_whole(config: pytest.Config) -> bool:
-    """Whether all tests were asked for."""
+    """Whether all tests were asked for, or all that need no servers: those of the handlers reach all that is granted."""
     option = config.option
-    return list(config.args) == config.getini("testpaths") and not (option.keyword or option.markexpr or option.maxfail)
+    chosen = option.keyword or option.maxfail or option.markexpr not in ("", "not servers")
+    return list(config.args) == config.getini("testpaths") and not chosen
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -60,17 +61,18 @@ def pytest_testnodedown(node: Any) -> None:
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Tells what this process has seen; where it is the one that knows all, the run fails for what is left."""
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Tells what this process has seen; where it is the one that knows all, a run that passed fails for what is left."""
     own = {(function, ask.action, ask.resource) for function, ask in ASKED}
     output = getattr(session.config, "workeroutput", None)
     if output is not None:
         output["permissions"] = sorted(own)
         return
     _used.update(own)
-    if session.testscollected and _is_whole(session.config) and (left := list(unused())):
+    passed = exitstatus == pytest.ExitCode.OK and session.testscollected
+    if passed and _is_whole(session.config) and (left := list(unused())):
         session.config.stash[_LEFT] = left
-        session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 _LEFT: pytest.StashKey[list[str]] = pytest.StashKey()

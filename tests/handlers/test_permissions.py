@@ -11,6 +11,7 @@ import pytest
 
 from tests.handlers.conftest import Here
 from tests.handlers.lotus import Lotus
+from tests.handlers.test_events import CONTEXT
 from tests.permissions import ASKED, Ask, Names, asks, roles
 from tollgate import runtime
 from tollgate.domain.environments import Environment
@@ -106,6 +107,30 @@ def test_what_is_due_is_handed_over(here: Here, monkeypatch: pytest.MonkeyPatch)
     assert here.handlers["due_times"]({}, None) == {}
     assert ("due_times", Ask("sqs:SendMessage", "UsageQueue")) in ASKED
     assert _has_asked("due_times", "BatchWriteItem", "due")
+
+
+def test_the_end_of_a_reservation_is_asked_for_when_it_is_held(here: Here, limited: str) -> None:
+    lock = {"lock_id": f"soon-{limited}", "enabled": True, "expires_at": runtime.clock() + 60_000}
+    held = {"customer_id": limited, **USE, "required_balance": 1, "lock": lock}
+    assert here.call("check", "POST /v1/balances.check", held)[0] == 200
+    client: Any = here.service.table.client
+    records = client.records(here.service.table.name)
+    locks = [one for one in records if one["dynamodb"]["Keys"]["sk"]["S"] == "LOCK"]
+    here.handlers["usage_events"]({"Records": locks[-1:]}, CONTEXT)
+    assert ("usage_events", Ask("sqs:SendMessage", "UsageQueue")) in ASKED
+
+
+def test_a_record_that_cannot_be_read_is_put_aside(here: Here) -> None:
+    key = {"pk": {"S": "sandbox#customer#c"}, "sk": {"S": "BALANCE#messages#"}}
+    record = {"eventName": "MODIFY", "dynamodb": {"Keys": key, "SequenceNumber": "1", "NewImage": {"v": {"N": "x"}}}}
+    here.handlers["usage_events"]({"Records": [record]}, CONTEXT)
+    assert ("usage_events", Ask("sqs:SendMessage", "DeadLetterQueue")) in ASKED
+
+
+def test_a_message_that_cannot_be_read_is_put_aside(here: Here) -> None:
+    record = {"messageId": "m", "body": "no message of ours", "attributes": {}}
+    assert here.handlers["usage_queue"]({"Records": [record]}, None) == {"batchItemFailures": []}
+    assert ("usage_queue", Ask("sqs:SendMessage", "DeadLetterQueue")) in ASKED
 
 
 # ------------------------------------------------------------------ how IAM is read
