@@ -115,6 +115,17 @@ class TestGrants:
         customer.track(10)
         assert states(explained(customer)) == [State.USED_UP, State.AVAILABLE]
 
+    def test_an_unlimited_grant_gives_all_whatever_else_there_is(self) -> None:
+        customer = Scenario(unlimited(), monthly(5))
+        customer.control(limit(2))
+        (feature,) = explained(customer, 9).features
+        assert [(grant.state, grant.gives) for grant in feature.grants] == [
+            (State.UNLIMITED, None),
+            (State.AVAILABLE, 5),
+        ]
+        assert (feature.remaining, feature.overage) == (None, None)
+        assert [(window.matches, window.short) for window in feature.windows] == [(False, False)]  # autumn.md 3.7
+
     def test_a_grant_that_has_lapsed_or_not_started_gives_nothing(self) -> None:
         customer = Scenario()
         customer.create("trial", 5, expires_at=NOW + DAY)
