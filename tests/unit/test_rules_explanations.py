@@ -192,6 +192,12 @@ class TestWhatWouldAllow:
         """Ten credits pay for 50 of what costs 0.2, and for 16 2/3 of what costs 0.6."""
         assert explained(Scenario(monthly(10, "credits")), 100, feature).most == most
 
+    def test_a_smaller_amount_within_a_members_usage_limit_where_it_counts(self) -> None:
+        customer = Scenario(monthly(100, "credits"))
+        customer.control(limit(2, "action1", region="eu"))
+        assert explained(customer, 1000, "action1", region="eu").most == 2
+        assert explained(customer, 1000, "action1", region="us").most == 500
+
     def test_no_amount_is_too_much_where_there_is_no_limit(self) -> None:
         assert explained(Scenario(unlimited())).most is None
         assert explained(Scenario(consumable(5))).most is None
