@@ -118,6 +118,19 @@ export function useNow() {
   return now;
 }
 
+const LIVE_MS = 3000;
+
+/** Reads again every few seconds while it is on and somebody looks. @param {() => void} reload */
+export function useLive(reload) {
+  const [live, follow] = useState(false);
+  useEffect(() => {
+    if (!live) return;
+    const timer = setInterval(() => document.hidden || reload(), LIVE_MS);
+    return () => clearInterval(timer);
+  }, [live]);
+  return html`<button type="button" aria-pressed=${live ? "true" : "false"} onClick=${() => follow(!live)}>${live ? "Live: on" : "Live: off"}</button>`;
+}
+
 /** An instant, and how far away it is. @param {{ at: number, relative?: boolean }} props */
 export function When({ at, relative = false }) {
   const now = useNow();

@@ -230,6 +230,16 @@ def test_a_customers_page_is_complete_in_four_requests(tab: Tab, shop: Shop) -> 
     tab.check()
 
 
+def test_a_customers_page_is_live_where_it_is_told_so(tab: Tab, shop: Shop) -> None:
+    id = shop.customer(monthly(100))
+    page = tab.open(f"customers/{id}", id)
+    balances = page.get_by_role("region", name="Balances")
+    expect(balances).to_contain_text("100 of 100 left")
+    page.get_by_role("button", name="Live: off").click()
+    shop.track(id, 7)
+    expect(balances).to_contain_text("93 of 100 left")
+
+
 def test_a_plan_is_attached_canceled_and_comes_back(tab: Tab, shop: Shop) -> None:
     group = new("group")
     plan = shop.plan(monthly(10), plan_id=new("plan"), group=group)
@@ -349,6 +359,21 @@ def test_an_error_is_told_in_the_apis_words(tab: Tab) -> None:
     expect(page.get_by_role("alert")).to_contain_text("nobody-at-all not found")
     expect(page.get_by_role("alert")).to_contain_text("404 customer_not_found")
     tab.check()
+
+
+def test_an_allowed_check_and_one_of_credits_are_explained_too(tab: Tab, shop: Shop) -> None:
+    id = shop.customer(monthly(3, "action1"), monthly(1, "credits"))
+    page = tab.open(f"why?customer={id}&feature=action1&amount=8&counts=on&go=1", "Why")
+    answer = page.get_by_role("region", name="Answer")
+    expect(answer).to_contain_text("Allowed together")
+    steps = page.get_by_role("region", name="Step by step")
+    expect(steps).to_contain_text("One unit of Action1 costs 0.2 of Credits. 1.6 are asked for.")
+    own = page.get_by_role("region", name="Grants of action1").get_by_role("row").last
+    pool = page.get_by_role("region", name="Grants of credits").get_by_role("row").last
+    expect(own.get_by_role("cell").last).to_contain_text("3")
+    expect(pool.get_by_role("cell").last).to_contain_text("1")
+    tab.check()
+    assert shop.left(id, "action1") == 3
 
 
 def test_why_a_check_is_denied_and_what_changes_it(tab: Tab, shop: Shop) -> None:

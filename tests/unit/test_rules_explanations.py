@@ -115,6 +115,17 @@ class TestGrants:
         customer.track(10)
         assert states(explained(customer)) == [State.USED_UP, State.AVAILABLE]
 
+    def test_an_unlimited_grant_gives_all_whatever_else_there_is(self) -> None:
+        customer = Scenario(unlimited(), monthly(5))
+        customer.control(limit(2))
+        (feature,) = explained(customer, 9).features
+        assert [(grant.state, grant.gives) for grant in feature.grants] == [
+            (State.UNLIMITED, None),
+            (State.AVAILABLE, 5),
+        ]
+        assert (feature.remaining, feature.overage) == (None, None)
+        assert [(window.matches, window.short) for window in feature.windows] == [(False, False)]  # autumn.md 3.7
+
     def test_a_grant_that_has_lapsed_or_not_started_gives_nothing(self) -> None:
         customer = Scenario()
         customer.create("trial", 5, expires_at=NOW + DAY)
@@ -180,6 +191,12 @@ class TestWhatWouldAllow:
     def test_a_smaller_amount(self, feature: str, most: Number) -> None:
         """Ten credits pay for 50 of what costs 0.2, and for 16 2/3 of what costs 0.6."""
         assert explained(Scenario(monthly(10, "credits")), 100, feature).most == most
+
+    def test_a_smaller_amount_within_a_members_usage_limit_where_it_counts(self) -> None:
+        customer = Scenario(monthly(100, "credits"))
+        customer.control(limit(2, "action1", region="eu"))
+        assert explained(customer, 1000, "action1", region="eu").most == 2
+        assert explained(customer, 1000, "action1", region="us").most == 500
 
     def test_no_amount_is_too_much_where_there_is_no_limit(self) -> None:
         assert explained(Scenario(unlimited())).most is None

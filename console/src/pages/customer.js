@@ -1,7 +1,7 @@
 /** One customer: plans, balances with each grant, entities, reservations, and what happened last. Four requests. */
 import { Amount } from "../api.js";
 import { html, useState } from "../html.js";
-import { Bar, Field, Head, Legend, Part, Problem, Table, Tag, Told, When, typed, useAction, useAnswers } from "../parts.js";
+import { Bar, Field, Head, Legend, Part, Problem, Table, Tag, Told, When, typed, useAction, useAnswers, useLive } from "../parts.js";
 import { link } from "../router.js";
 import { Limits } from "./customer-limits.js";
 import { UsageByDay } from "./customer-usage.js";
@@ -11,12 +11,13 @@ const EXPAND = ["entities", "subscriptions.plan", "balances.feature", "flags.fea
 
 /** @param {{ id: string }} props */
 export function Customer({ id }) {
-  const { data, error, busy, reload } = useAnswers({
+  const { data, error, reload } = useAnswers({
     customer: ["customers.get", { customer_id: id, expand: EXPAND }],
     plans: ["plans.list", { customer_id: id }],
     events: ["events.list", { customer_id: id, limit: 20 }],
     locks: ["balances.list_locks", { customer_id: id }],
   });
+  const live = useLive(reload);
   if (!data) return html`<${Head} title=${id} /><${Problem} error=${error} retry=${reload} />${!error && html`<p class="wait" role="status">Reading …</p>`}`;
   const { customer, plans, events, locks } = data;
   return html`
@@ -25,7 +26,8 @@ export function Customer({ id }) {
       <p class="actions">
         <a class="button" href=${link(["try"], { customer: id })}>Try it</a>
         <a class="button" href=${link(["why"], { customer: id })}>Why</a>
-        <button type="button" disabled=${busy} onClick=${reload}>${busy ? "Reading …" : "Refresh"}</button>
+        <button type="button" onClick=${reload}>Refresh</button>
+        ${live}
       </p>
     <//>
     <${Problem} error=${error} retry=${reload} />

@@ -1,24 +1,17 @@
 /** Events: the history of uses with filters, and live. */
-import { html, useEffect, useState } from "../html.js";
-import { Field, Head, Pages, Problem, Table, When, typed, useAnswers, usePages } from "../parts.js";
+import { html } from "../html.js";
+import { Field, Head, Pages, Problem, Table, When, typed, useAnswers, useLive, usePages } from "../parts.js";
 import { link } from "../router.js";
 import { number } from "../words.js";
-
-const LIVE_MS = 3000;
 
 /** @param {{ query: Record<string, string> }} props */
 export function Events({ query }) {
   const { customer = "", feature = "" } = query;
   const pages = usePages(`${customer} ${feature}`);
-  const [live, follow] = useState(false);
   const { data, error, busy, reload } = useAnswers({
     events: ["events.list", { limit: 50, ...(customer && { customer_id: customer }), ...(feature && { feature_id: feature }), ...(pages.cursor && { start_cursor: pages.cursor }) }],
   });
-  useEffect(() => {
-    if (!live) return;
-    const timer = setInterval(() => document.hidden || reload(), LIVE_MS);
-    return () => clearInterval(timer);
-  }, [live]);
+  const live = useLive(reload);
   const find = (/** @type {Event} */ event) => {
     location.hash = link(["events"], typed(event));
   };
@@ -28,7 +21,7 @@ export function Events({ query }) {
       <${Field} label="Customer" name="customer" defaultValue=${customer} />
       <${Field} label="Feature" name="feature" defaultValue=${feature} />
       <button>Filter</button>
-      <button type="button" aria-pressed=${live ? "true" : "false"} onClick=${() => follow(!live)}>${live ? "Live: on" : "Live: off"}</button>
+      ${live}
     </form>
     <${Problem} error=${error} retry=${reload} />
     ${!error && html`

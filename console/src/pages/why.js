@@ -68,7 +68,8 @@ function WouldAllow({ found, again }) {
   return html`<${Part} title="What would make it allowed">
     <ul class="plain">
       ${changes.map((/** @type {any} */ change) => html`<li class="line between"><span>${change.message}</span>
-        ${change.type === "grant" && html`<button type="button" disabled=${action.busy} onClick=${() => grant(change)}>Grant it</button>`}</li>`)}
+        ${change.type === "grant" && html`<button type="button" disabled=${action.busy} onClick=${() => grant(change)}>Grant it</button>`}
+        ${change.type === "usage_limit" && html`<a class="button" href=${link(["customers", found.customer_id])}>To the limits</a>`}</li>`)}
       ${most !== null && html`<li>Ask for ${number(most)} or less.</li>`}
       ${at !== null && html`<li>Wait until <${When} at=${at} />: <${When} at=${at} relative />.</li>`}
       ${changes.length === 0 && most === null && at === null && html`<li>Nothing that was found.</li>`}
