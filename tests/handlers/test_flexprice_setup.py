@@ -424,6 +424,14 @@ REFUSED: list[tuple[str, Any, tuple[int, str]]] = [
     ("POST /v1/subscriptions/nope/cancel", {"cancellation_type": "immediate"}, (404, "not_found")),
     ("POST /v1/subscriptions/nope/cancel", {"cancellation_type": "scheduled_date"}, (400, "validation_error")),
     ("DELETE /v1/subscriptions/addon", {"addon_association_id": "{subscription}"}, (404, "not_found")),
+    *(
+        (
+            "POST /v1/subscriptions/addon",
+            {"subscription_id": "{subscription}", "addon_id": "{plan}", **more},
+            (400, "validation_error"),
+        )
+        for more in ({"change_at": "period_end"}, {"cadence": "ONETIME"}, {"checkout": {"x": 1}})
+    ),
     ("POST /v1/customers", "{", (400, "validation_error")),
     ("POST /v1/customers", [1], (400, "validation_error")),
 ]

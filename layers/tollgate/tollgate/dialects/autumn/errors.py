@@ -44,7 +44,6 @@ _CODES: dict[tuple[type[TollgateError], str], str] = {
     (errors.NotFound, "event"): "invalid_request",
     (errors.AlreadyExists, "balance"): "invalid_request",
     (errors.AlreadyExists, "plan"): "product_already_exists",
-    (errors.AlreadyExists, "customer"): "customer_already_exists",
     (errors.AlreadyExists, "entity"): "entity_already_exists",
 }
 

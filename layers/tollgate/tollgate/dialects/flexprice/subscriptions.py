@@ -61,6 +61,8 @@ class OverrideParams(Params):
 class StartAddonParams(Params):
     """An add-on that starts with its subscription."""
 
+    later: ClassVar[tuple[str, ...]] = ("start_date", "cadence")
+
     addon_id: Id
 
 
@@ -162,13 +164,14 @@ class SearchSubscriptionsParams(SearchParams):
 
 
 class AddAddonParams(Params):
-    """The body of `POST /v1/subscriptions/addon`."""
+    """The body of `POST /v1/subscriptions/addon`. The add-on starts at once, or at `start_date`."""
 
-    later = ("checkout",)
+    later: ClassVar[tuple[str, ...]] = ("checkout", "cadence")
 
     subscription_id: Text
     addon_id: Id
     start_date: Start | None = None
+    change_at: Literal["immediate"] | None = None
     metadata: Metadata | None = None
 
 
