@@ -125,7 +125,8 @@ class TestLocks:
         here.service.customer("c1", [item(20)])
         assert not here.hold("c1", 1, "lock-1", feature="action1").allowed
         assert here.hold("c1", 0, "lock-2", feature="action1").allowed
-        assert here.confirm("lock-2") == 0
+        with pytest.raises(InvalidRequest, match="Lock not found for ID: lock-2"):
+            here.confirm("lock-2")
 
     def test_it_lives_a_day_at_most(self, here: Here) -> None:
         """S197."""

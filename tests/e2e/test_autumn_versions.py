@@ -61,12 +61,12 @@ class TestHeader:
 
 class TestCheckShapes:
     def test_a_feature_that_nothing_grants_is_denied_in_exactly_these_fields(self, shop: Shop) -> None:
-        """S001: exactly these fields."""
+        """S001: exactly these fields, and from 2.0 on `reason` (2.10)."""
         c = shop.customer()
         asked = {"allowed": False, "customer_id": c, "required_balance": 1}
-        assert check(shop, V20, c) == {**asked, "balance": None}
+        assert check(shop, V20, c) == {**asked, "balance": None, "reason": "not_granted"}
         assert check(shop, V1, c) == {**asked, "feature_id": "messages", "code": "feature_found"}
-        assert check(shop, V21, c) == {**asked, "balance": None, "flag": None}
+        assert check(shop, V21, c) == {**asked, "balance": None, "flag": None, "reason": "not_granted"}
 
     def test_a_flag_has_no_balance_but_zeros_in_older_versions(self, shop: Shop) -> None:
         """S002."""

@@ -27,15 +27,15 @@ ELF_MACHINES = {"x86_64": 62, "arm64": 183}
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What a deployment reads of a checkout, with a build directory of its own."""
     root = tmp_path_factory.mktemp("checkout")
-    for name in deploy.INPUTS:
+    for name in (*deploy.INPUTS, "tollgate_cli", "console/package.json", "LICENSE"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
         if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(ROOT / name, root / name, ignore=ignored, dirs_exist_ok=True)
         else:
             shutil.copy(ROOT / name, root / name)
-    shutil.copytree(ROOT / "tollgate_cli", root / "tollgate_cli", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "LICENSE", root / "LICENSE")
-    for environment in (".venv", ".venv-sam"):
-        (root / environment).symlink_to(ROOT / environment)
+    for installed in (".venv", ".venv-sam", "console/node_modules"):
+        (root / installed).symlink_to(ROOT / installed)
     return root
 
 

@@ -198,7 +198,7 @@ class TestKeys:
         path = "customers/customer-1/entitlements"
         assert send(stack, "GET", path, {}).status_code == 401
         wrong = send(stack, "GET", path, {"x-api-key": "wrong"})
-        assert (wrong.status_code, wrong.json()["code"]) == (401, "unauthorized")
+        assert (wrong.status_code, wrong.json()["code"]) == (401, "unauthenticated")
         assert send(stack, "GET", path, {"x-api-key": stack.secret_key}).status_code == 200
         refused = send(stack, "GET", path, {"x-api-key": stack.publishable_key})
         assert (refused.status_code, refused.json()["code"]) == (403, "permission_denied")
