@@ -8,7 +8,7 @@ RUN := PATH="$(CURDIR)/$(BIN):$(PATH)" $(BIN)/tollgate
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: help run up down demo test test-fast test-deep mutants lint format bench dead-letters redrive deploy clean lock tools clients
+.PHONY: help run up down demo test test-fast test-deep mutants lint format bench openapi dead-letters redrive deploy clean lock tools clients
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -50,6 +50,9 @@ lint: .venv/.ready .venv-sam/.ready  ## ruff, mypy, import-linter, sam validate
 format: .venv/.ready
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+openapi: .venv/.ready  ## the OpenAPI documents of all routes, from what serves them
+	$(RUN) openapi
 
 dead-letters: .venv/.ready  ## what was given up on, with reasons; make redrive sends it again
 	$(RUN) dead-letters list

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 from types import SimpleNamespace
@@ -67,7 +68,7 @@ def test_every_sample_is_documented_and_every_route_has_one() -> None:
 
 
 def test_every_path_that_manage_serves_has_a_sample(here: Here) -> None:
-    served = here.handlers["manage"].__globals__
+    served = inspect.unwrap(here.handlers["manage"]).__globals__
     sampled = set()
     for name, documented in ANSWERS.items():
         if documented["function"] == "ManageFunction" and name != "not_served":

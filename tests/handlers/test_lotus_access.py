@@ -7,6 +7,7 @@ Rules: lotus.md 0.1 to 0.3, 0.6, 0.9, 1.1 to 1.4, 1.9, 2.2.
 from __future__ import annotations
 
 import importlib
+import inspect
 import json
 import os
 import sys
@@ -459,6 +460,6 @@ class TestErrors:
         assert lotus.get("customer_access/", query) == (400, body)
 
     def test_a_defect_tells_nothing(self, here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setitem(here.handlers["metric_access"].__globals__, "_read", lambda _: 1 / 0)
+        monkeypatch.setitem(inspect.unwrap(here.handlers["metric_access"]).__globals__, "_read", lambda _: 1 / 0)
         status, answer = here.call("metric_access", "GET /api/ping", None)
         assert (status, answer["title"], answer["type"][-13:]) == (500, "error", "#server-error")
