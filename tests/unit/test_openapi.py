@@ -72,7 +72,7 @@ def test_everything_is_described(dialect: Dialect) -> None:
         f"{name}.{field}"
         for name, schema in document["components"]["schemas"].items()
         for field, said in schema.get("properties", {}).items()
-        if not said.get("description")
+        if not said.get("description") and "$ref" not in said
     ]
     assert bare == []
     assert [name for name, schema in document["components"]["schemas"].items() if not schema.get("description")] == []

@@ -13,13 +13,14 @@ from pathlib import Path
 from tollgate_cli.openapi import examples
 from tollgate_cli.openapi.autumn import AUTUMN, TOLLGATE
 from tollgate_cli.openapi.document import Dialect, document
+from tollgate_cli.openapi.flexprice import FLEXPRICE
 from tollgate_cli.openapi.shapes import OWN
 from tollgate_cli.servers import ROOT
 
 __all__ = ["AUTUMN", "DIALECTS", "FOLDER", "OWN", "TOLLGATE", "document", "texts", "write"]
 
 FOLDER = ROOT / "docs" / "openapi"
-DIALECTS: tuple[Dialect, ...] = (AUTUMN, TOLLGATE)
+DIALECTS: tuple[Dialect, ...] = (AUTUMN, FLEXPRICE, TOLLGATE)
 
 
 def texts() -> dict[str, str]:
