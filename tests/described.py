@@ -47,7 +47,7 @@ def found_wrong(function: str, event: Mapping[str, Any], answer: Mapping[str, An
     for dialect in documents:
         templates = [*dialect.operations]
         found = match(templates, f"{method} {path}") or wide_match(templates, f"{method} {path}")
-        missing = answer["statusCode"] == 404 and found is not None and match(templates, f"{method} {path}") is None
+        missing = answer["statusCode"] in (404, 501) and match(templates, f"{method} {path}") is None
         if found is not None and not missing:  # a path that is longer may be no id with a slash, but no route at all
             return _against(dialect, found.template, headers, answer)
     if documents and answer["statusCode"] < 400:

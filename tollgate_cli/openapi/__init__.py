@@ -14,13 +14,14 @@ from tollgate_cli.openapi import examples
 from tollgate_cli.openapi.autumn import AUTUMN, TOLLGATE
 from tollgate_cli.openapi.document import Dialect, document
 from tollgate_cli.openapi.flexprice import FLEXPRICE
+from tollgate_cli.openapi.lotus import LOTUS
 from tollgate_cli.openapi.shapes import OWN
 from tollgate_cli.servers import ROOT
 
 __all__ = ["AUTUMN", "DIALECTS", "FOLDER", "OWN", "TOLLGATE", "document", "texts", "write"]
 
 FOLDER = ROOT / "docs" / "openapi"
-DIALECTS: tuple[Dialect, ...] = (AUTUMN, FLEXPRICE, TOLLGATE)
+DIALECTS: tuple[Dialect, ...] = (AUTUMN, FLEXPRICE, LOTUS, TOLLGATE)
 
 
 def texts() -> dict[str, str]:

@@ -96,6 +96,8 @@ def document(dialect: Dialect, exchanges: Sequence[Exchange], *, strict: bool = 
     paths: dict[str, Schema] = {}
     for route, operation in operations.items():
         of_route = {key: schemas[number] for (name, key), number in places.items() if name == route}
+        if dialect.reads_query and found[route].method == "GET" and "body" in of_route:
+            of_route["query"] = components[of_route.pop("body")["$ref"].removeprefix(REFS)]
         own = [exchange for exchange in exchanges if exchange.route == route]
         path, method = _path(dialect, found[route]), found[route].method.lower()
         paths.setdefault(path, {})[method] = _operation(dialect, found[route], operation, of_route, own)
@@ -144,7 +146,6 @@ def _body(served: Served, operation: Operation) -> Any:
 def _operation(
     dialect: Dialect, served: Served, operation: Operation, schemas: Mapping[Any, Schema], exchanges: Sequence[Exchange]
 ) -> Schema:
-    in_query = dialect.reads_query and served.method == "GET"
     text = " ".join(part for part in (described(served.handler), operation.text) if part)
     parameters = [*_path_parameters(dialect, served), *_headers(dialect, served)]
     parameters += [_parameter(each, "query") for each in operation.query]
@@ -156,20 +157,10 @@ def _operation(
     }
     if dialect.own:
         shown[OWN] = True
-    if in_query and "body" in schemas:
-        parameters.append(
-            {
-                "name": "parameters",
-                "in": "query",
-                "style": "form",
-                "explode": True,
-                "required": True,
-                "description": "What is asked.",
-                "schema": schemas["body"],
-            }
-        )
+    if "query" in schemas:
+        parameters += _of_query(schemas["query"])
     shown["parameters"] = _with_examples(parameters, exchanges)
-    if "body" in schemas and not in_query:
+    if "body" in schemas:
         shown["requestBody"] = {
             "description": f"{operation.summary}.",
             "required": True,
@@ -217,6 +208,27 @@ def _headers(dialect: Dialect, served: Served) -> list[Schema]:
     return [{"$ref": f"#/components/parameters/{each.name}"} for each in (*dialect.headers, *writes)]
 
 
+def _of_query(model: Schema) -> list[Schema]:
+    """The fields of a model as parameters of the query: lists of objects as JSON."""
+    return [
+        {
+            "name": name,
+            "in": "query",
+            "required": name in model.get("required", ()),
+            "description": field["description"],
+            **({"content": {JSON: {"schema": schema}}} if schema.get("type") == "array" else {"schema": schema}),
+        }
+        for name, field in model["properties"].items()
+        for schema in [_not_null({key: value for key, value in field.items() if key != "description"})]
+    ]
+
+
+def _not_null(schema: Schema) -> Schema:
+    """The same, where null is no value of its own: a query cannot say it."""
+    kept = [each for each in schema.get("anyOf", ()) if each != {"type": "null"}]
+    return kept[0] if len(kept) == 1 else schema
+
+
 def _parameter(parameter: Parameter, place: str) -> Schema:
     return {
         "name": parameter.name,
@@ -234,7 +246,7 @@ def _with_examples(parameters: list[Schema], exchanges: Sequence[Exchange]) -> l
         if sent is not None and parameter.get("in") == "path":
             value = sent.path_values.get(parameter["name"])
         elif sent is not None and parameter.get("in") == "query":
-            value = sent.query if parameter["name"] == "parameters" else sent.query.get(parameter["name"])
+            value = sent.query.get(parameter["name"])
         if value:
             parameter["example"] = value
     return parameters
@@ -254,23 +266,25 @@ def _responses(
     shown: Schema = {}
     for status, shape in operation.by_status.items():
         answered = [each for each in exchanges if each.status == status]
-        shown[str(status)] = {"description": STATUSES[status]}
+        shown[str(status)] = {"description": STATUSES.get(status, "")}
         if shape is not None:
             media = {"schema": schemas[status], **_examples(answered, lambda each: each.answer)}
             if operation.older:
                 media["x-older-versions"] = {old: schemas[old] for old in operation.older}
             shown[str(status)]["content"] = {JSON: media}
+    common = _codes(dialect, dialect.refusals)
     for status, codes in refused(dialect, operation).items():
-        answered = [each for each in exchanges if each.status == status and status not in operation.by_status]
-        if not answered and codes == _codes(dialect, dialect.refusals).get(status):
-            shown[str(status)] = {"$ref": f"#/components/responses/{status}"}
-            continue
-        media = {"schema": _refusal(dialect, status, codes), **_examples(answered, lambda each: each.answer)}
+        answered = [each for each in exchanges if each.status == status]
+        schema = _refusal(dialect, status, codes)
         if status in operation.by_status:
-            before = shown[str(status)]["content"][JSON]
-            before["schema"] = {"anyOf": [before["schema"], media["schema"]]}
-            continue
-        shown[str(status)] = {"description": _code_words(dialect, codes), "content": {JSON: media}}
+            media = shown[str(status)]["content"][JSON]
+            media["schema"] = {"anyOf": [media["schema"], schema]}
+            shown[str(status)]["description"] = _code_words(dialect, codes)
+        elif codes == common.get(status) and not answered:
+            shown[str(status)] = {"$ref": f"#/components/responses/{status}"}
+        else:
+            media = {"schema": schema, **_examples(answered, lambda each: each.answer)}
+            shown[str(status)] = {"description": _code_words(dialect, codes), "content": {JSON: media}}
     for gateway in GATEWAY:
         shown.setdefault(str(gateway.status), {"$ref": f"#/components/responses/{gateway.status}"})
     shown["500"] = {"$ref": "#/components/responses/500"}

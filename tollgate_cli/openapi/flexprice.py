@@ -156,7 +156,7 @@ request are ignored. A body has at most 262,144 bytes. A filter in the query tak
     tags=TAGS,
     tag_of=lambda path: path.split("/")[2],
     nouns={
-        **{noun: "id" for noun in ("customers", "features", "plans", "addons", "entitlements", "subscriptions")},
+        **dict.fromkeys(("customers", "features", "plans", "addons", "entitlements", "subscriptions"), "id"),
         "external": "external_id",
         "lookup": "key",
     },
