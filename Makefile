@@ -86,6 +86,7 @@ lock: .venv/.ready  ## compile the lock files anew, to current releases
 	$(COMPILE) pyproject.toml --extra cli requirements/dev.in -o requirements/dev.txt
 	for r in uv sam emulator lotus flexprice; do $(COMPILE) requirements/$$r.in -o requirements/$$r.txt || exit 1; done
 	$(NPM) update --package-lock-only
+	$(NPM) --prefix functions/reference update --package-lock-only
 
 tools: .venv/.ready .venv-sam/.ready .venv-emulator/.ready .venv-lotus/.ready
 

@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 HOST = "127.0.0.1"
 REGION = "us-east-1"
 BUCKET = "tollgate-artifacts"
-INPUTS = ("template.yaml", "samconfig.toml", "pyproject.toml", "functions", "layers")
+INPUTS = ("template.yaml", "samconfig.toml", "pyproject.toml", "functions", "layers", "docs/openapi")
 
 
 class SamError(RuntimeError):

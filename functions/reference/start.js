@@ -1,0 +1,13 @@
+// Shows the documents. Keys that are typed in stay in the page, and no other host is asked for anything.
+window.ui = SwaggerUIBundle({
+  urls: DOCUMENTS,
+  dom_id: "#reference",
+  presets: [SwaggerUIBundle.presets.apis, SwaggerUIStandalonePreset],
+  layout: "StandaloneLayout",
+  deepLinking: true,
+  docExpansion: "none",
+  filter: true,
+  defaultModelsExpandDepth: 0,
+  persistAuthorization: false,
+  validatorUrl: null,
+});
