@@ -3,6 +3,8 @@ window.ui = SwaggerUIBundle({
   urls: DOCUMENTS,
   dom_id: "#reference",
   presets: [SwaggerUIBundle.presets.apis, SwaggerUIStandalonePreset],
+  // its logo brings a style of its own, which the page's policy does not let in
+  plugins: [SwaggerUIBundle.plugins.DownloadUrl, () => ({ components: { Logo: () => null } })],
   layout: "StandaloneLayout",
   deepLinking: true,
   docExpansion: "none",

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from tests.e2e.fixture import Shop
+from tests.e2e.programs import running, script
 from tollgate_cli import openapi
 from tollgate_cli.stack import Stack
 
@@ -78,3 +80,16 @@ def test_what_is_no_page_is_not_found(browser: httpx.Client, path: str) -> None:
 def test_the_page_needs_no_key_and_the_api_still_does(browser: httpx.Client) -> None:
     assert browser.get("/docs").status_code == 200
     assert browser.post("/v1/balances.check", json={}).status_code == 401
+
+
+def test_a_call_is_made_from_the_page(stack: Stack, live: Shop) -> None:
+    """The example that the page shows, sent with the key that was typed in; and nothing that its policy forbids."""
+    live.api.call("customers.get_or_create", {"customer_id": "ada"})
+    live.raw("features.create", {"feature_id": "messages", "name": "Messages", "type": "metered"})  # or it is there
+    with running(*script("reference.mjs", stack.url)) as page:
+        told = page("try", "#/balances/balances_check", stack.live_secret_key)
+    assert told["documents"] == [dialect.title for dialect in openapi.DIALECTS]
+    assert (told["title"].split(" 0.")[0], told["open"]) == (openapi.AUTUMN.title, ["/v1/balances.check"])
+    assert (told["status"], json.loads(told["body"].removeprefix("Download"))["customer_id"]) == ("200", "ada")
+    assert {url.removeprefix(stack.url).partition("/")[0] for url in told["asked"]} == {""}
+    assert (told["wrong"], told["forbidden"]) == ([], [])
