@@ -18,7 +18,19 @@ from tollgate_cli.openapi.lotus import LOTUS
 from tollgate_cli.openapi.shapes import OWN
 from tollgate_cli.servers import ROOT
 
-__all__ = ["AUTUMN", "DIALECTS", "FOLDER", "OWN", "TOLLGATE", "Dialect", "document", "texts", "write"]
+__all__ = [
+    "AUTUMN",
+    "DIALECTS",
+    "FLEXPRICE",
+    "FOLDER",
+    "LOTUS",
+    "OWN",
+    "TOLLGATE",
+    "Dialect",
+    "document",
+    "texts",
+    "write",
+]
 
 FOLDER = ROOT / "docs" / "openapi"
 DIALECTS: tuple[Dialect, ...] = (AUTUMN, FLEXPRICE, LOTUS, TOLLGATE)
