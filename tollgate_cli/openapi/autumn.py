@@ -387,8 +387,13 @@ class Error(Shape):
 
 VERSIONS = Parameter(
     "x-api-version",
-    "The version whose shapes are spoken: 2.0.0 and 1.2.0 have older ones. The newest unless told.",
-    {"type": "string", "enum": sorted(versions._VERSIONS), "default": "2.5.0"},
+    "The version whose shapes are spoken; the newest unless told. Those that are listed have the shapes described here. 1.1 to 2.2 are"
+    " served too: where they have shapes of their own, `x-older-versions` names them.",
+    {
+        "type": "string",
+        "enum": sorted(name for name, version in versions._VERSIONS.items() if version >= versions.CURSORS),
+        "default": "2.5.0",
+    },
 )
 IDEMPOTENCY_KEY = Parameter(
     "Idempotency-Key",

@@ -14,7 +14,7 @@ from tollgate.dialects.http import Answer
 from tollgate.domain.environments import Environment
 from tollgate.domain.errors import TollgateError
 from tollgate_cli.openapi.examples import Exchange
-from tollgate_cli.openapi.json_schemas import REFS, json_schemas, request_models
+from tollgate_cli.openapi.json_schemas import ID, REFS, json_schemas, request_models
 from tollgate_cli.openapi.operations import Operation, Parameter
 from tollgate_cli.openapi.served import Served, described
 from tollgate_cli.openapi.shapes import OWN
@@ -60,12 +60,13 @@ class Gateway(NamedTuple):
 GATEWAY = (
     Gateway(401, "The key is missing."),
     Gateway(403, "The key is unknown or revoked, or its scope is too small."),
+    Gateway(431, "The path, the query and the headers are too long together: the answer is API Gateway's own."),
 )
 GATEWAY_REFUSAL: Schema = {
     "type": "object",
-    "description": "API Gateway's own refusal: the key is missing (401), or unknown or revoked (403).",
+    "description": "API Gateway's own refusal: the key is missing (401), unknown or revoked (403), or the path is none (404).",
     "required": ["message"],
-    "properties": {"message": {"type": "string", "description": "`Unauthorized` or `Forbidden`."}},
+    "properties": {"message": {"type": "string", "description": "`Unauthorized`, `Forbidden` or `Not Found`."}},
     "additionalProperties": False,
 }
 
@@ -98,6 +99,9 @@ def document(dialect: Dialect, exchanges: Sequence[Exchange], *, strict: bool = 
         of_route = {key: schemas[number] for (name, key), number in places.items() if name == route}
         if dialect.reads_query and found[route].method == "GET" and "body" in of_route:
             of_route["query"] = components[of_route.pop("body")["$ref"].removeprefix(REFS)]
+        if "body" in of_route:  # an empty body is read as {}
+            model = components.get(of_route["body"].get("$ref", "").removeprefix(REFS), {"required": True})
+            of_route["required"] = bool(model.get("required"))
         own = [exchange for exchange in exchanges if exchange.route == route]
         path, method = _path(dialect, found[route]), found[route].method.lower()
         paths.setdefault(path, {})[method] = _operation(dialect, found[route], operation, of_route, own)
@@ -163,7 +167,7 @@ def _operation(
     if "body" in schemas:
         shown["requestBody"] = {
             "description": f"{operation.summary}.",
-            "required": True,
+            "required": schemas["required"],
             "content": {JSON: {"schema": schemas["body"], **_examples(exchanges, lambda each: each.body)}},
         }
     shown["responses"] = _responses(dialect, operation, schemas, exchanges)
@@ -197,7 +201,7 @@ def _path_parameters(dialect: Dialect, served: Served) -> list[Schema]:
             "in": "path",
             "required": True,
             "description": f"{dialect.fields[name]} Percent-encoded where it has other characters than a path may have.",
-            "schema": {"type": "string", "minLength": 1},
+            "schema": dict(ID),
         }
         for name in _names(dialect, served.path)
     ]
@@ -307,7 +311,8 @@ def _codes(dialect: Dialect, errors: Iterable[TollgateError]) -> dict[int, tuple
 def _refusal(dialect: Dialect, status: int, codes: Sequence[str]) -> Schema:
     error = {"$ref": REFS + dialect.error.__name__}
     narrowed = {"allOf": [error, {"properties": {dialect.code_field: {"enum": list(codes)}}}]}
-    return {"anyOf": [narrowed, {"$ref": f"{REFS}GatewayRefusal"}]} if status in (401, 403) else narrowed
+    by_gateway = {"anyOf": [narrowed, {"$ref": f"{REFS}GatewayRefusal"}]}
+    return by_gateway if status in (401, 403, 404) else narrowed
 
 
 def _code_words(dialect: Dialect, codes: Sequence[str]) -> str:
@@ -326,7 +331,8 @@ def _shared(dialect: Dialect) -> Schema:
         schema = {"$ref": f"{REFS}GatewayRefusal"}
         if gateway.status in codes:
             schema = _refusal(dialect, gateway.status, codes[gateway.status])
-        shown[str(gateway.status)] = {"description": gateway.text, "content": {JSON: {"schema": schema}}}
+        content = {} if gateway.status == 431 else {"content": {JSON: {"schema": schema}}}
+        shown[str(gateway.status)] = {"description": gateway.text, **content}
     shown["503"]["headers"] = retry
     return dict(sorted(shown.items()))
 
