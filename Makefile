@@ -8,7 +8,7 @@ RUN := PATH="$(CURDIR)/$(BIN):$(PATH)" $(BIN)/tollgate
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: help run up down demo test test-fast test-deep mutants lint format bench screenshots dead-letters redrive deploy clean lock tools clients
+.PHONY: help run up down demo test test-fast test-deep mutants lint format bench screenshots openapi dead-letters redrive deploy clean lock tools clients
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -60,6 +60,9 @@ format: .venv/.ready
 screenshots: up clients  ## take the pictures of the console that the README shows
 	$(BIN)/python -m tests.e2e.screenshots
 
+openapi: .venv/.ready  ## the OpenAPI documents of all routes, from what serves them
+	$(RUN) openapi
+
 dead-letters: .venv/.ready  ## what was given up on, with reasons; make redrive sends it again
 	$(RUN) dead-letters list
 
@@ -86,7 +89,7 @@ lock: .venv/.ready  ## compile the lock files anew, to current releases
 	$(COMPILE) pyproject.toml -o layers/tollgate/requirements.txt
 	$(COMPILE) pyproject.toml --extra cli requirements/dev.in -o requirements/dev.txt
 	for r in uv sam checkov emulator runtime lotus flexprice peers; do $(COMPILE) requirements/$$r.in -o requirements/$$r.txt || exit 1; done
-	for p in tests/clients console; do $(NPM) $$p update --package-lock-only || exit 1; done
+	for p in tests/clients console functions/reference; do $(NPM) $$p update --package-lock-only || exit 1; done
 
 tools: .venv/.ready .venv-sam/.ready .venv-emulator/.ready .venv-lotus/.ready console/node_modules/.ready
 
