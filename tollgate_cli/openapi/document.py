@@ -96,7 +96,7 @@ def document(dialect: Dialect, exchanges: Sequence[Exchange], *, strict: bool = 
     components["GatewayRefusal"] = dict(GATEWAY_REFUSAL)
     paths: dict[str, Schema] = {}
     for route, operation in operations.items():
-        of_route = {key: schemas[number] for (name, key), number in places.items() if name == route}
+        of_route: dict[Any, Any] = {key: schemas[number] for (name, key), number in places.items() if name == route}
         if dialect.reads_query and found[route].method == "GET" and "body" in of_route:
             of_route["query"] = components[of_route.pop("body")["$ref"].removeprefix(REFS)]
         if "body" in of_route:  # an empty body is read as {}
