@@ -23,15 +23,8 @@ from tollgate_cli.stack import Stack
 TOOL = ROOT / ".venv-schemathesis" / "bin" / "schemathesis"
 CONFIG = ROOT / "tests" / "e2e" / "schemathesis.toml"
 SECONDS = os.environ.get("TOLLGATE_FUZZ_SECONDS", "20")
-CHECKS = ",".join(
-    (
-        "not_a_server_error",
-        "status_code_conformance",
-        "content_type_conformance",
-        "response_schema_conformance",
-        "negative_data_rejection",
-    )
-)
+CHECKS = ("not_a_server_error", "status_code_conformance", "content_type_conformance", "response_schema_conformance")
+REFUSES = "negative_data_rejection"  # not of Lotus: it takes numbers and booleans as texts, and texts as those, as Django does
 
 
 @pytest.fixture(scope="module")
@@ -48,12 +41,14 @@ def test_what_is_drawn_is_answered_as_described(fuzzed: Stack, dialect: Dialect)
     """The seed is printed, and `--seed` draws the same again."""
     _, key = local.api_keys(fuzzed.table).create(Environment.SANDBOX, Scope.SECRET, dialect.name, clock())
     header = f"x-api-key: {key}" if dialect.scheme["type"] == "apiKey" else f"Authorization: Bearer {key}"
+    checks = ",".join(CHECKS if dialect is openapi.LOTUS else (*CHECKS, REFUSES))
     seed = random.SystemRandom().randrange(10**9)
     print(f"schemathesis: {dialect.name}: seed {seed}")
     command = [
         *(str(TOOL), "--config-file", str(CONFIG), "run", str(openapi.FOLDER / f"{dialect.name}.json")),
-        *("--url", fuzzed.url, "-H", header, "--checks", CHECKS, "--seed", str(seed), "--no-color"),
+        *("--url", fuzzed.url, "-H", header, "--checks", checks, "--seed", str(seed), "--no-color"),
         *("--phases", "examples,coverage,fuzzing", "--max-time", SECONDS, "--max-examples", "20"),
+        *("--request-timeout", "30"),  # of the emulator's cold starts, several at once
         *(("--exclude-operation-id", "keys_revoke") if dialect.own else ()),  # it would find the key that it calls with
     ]
     environment = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
