@@ -7,6 +7,7 @@ import os
 import random
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -37,7 +38,7 @@ def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 @pytest.mark.parametrize("dialect", openapi.DIALECTS, ids=lambda dialect: dialect.name)
-def test_what_is_drawn_is_answered_as_described(fuzzed: Stack, dialect: Dialect) -> None:
+def test_what_is_drawn_is_answered_as_described(fuzzed: Stack, dialect: Dialect, tmp_path: Path) -> None:
     """The seed is printed, and `--seed` draws the same again."""
     _, key = local.api_keys(fuzzed.table).create(Environment.SANDBOX, Scope.SECRET, dialect.name, clock())
     header = f"x-api-key: {key}" if dialect.scheme["type"] == "apiKey" else f"Authorization: Bearer {key}"
@@ -52,5 +53,7 @@ def test_what_is_drawn_is_answered_as_described(fuzzed: Stack, dialect: Dialect)
         *(("--exclude-operation-id", "keys_revoke") if dialect.own else ()),  # it would find the key that it calls with
     ]
     environment = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment | {"no_proxy": "*"})
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env=environment | {"no_proxy": "*"}, cwd=tmp_path
+    )
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
