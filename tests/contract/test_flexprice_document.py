@@ -1,5 +1,5 @@
 """Flexprice's document of ours beside what Flexprice's SDK, made from their own, knows of each route. What differs is listed,
-with its reason, in docs/openapi/flexprice.md."""
+with its reason, in docs/openapi/flexprice-differences.md."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tollgate_cli.openapi.document import JSON
 from tollgate_cli.openapi.json_schemas import request_models
 from tollgate_cli.openapi.served import flexprice
 
-PAGE = ROOT / "docs" / "openapi" / "flexprice.md"
+PAGE = ROOT / "docs" / "openapi" / "flexprice-differences.md"
 NOT_IN_THE_SDK = {
     *("GET /v1/customers/{}/usage", "PUT /v1/customers/{}", "GET /v1/customers/lookup/{}"),
     *(f"GET /v1/{noun}" for noun in ("addons", "customers", "entitlements", "features", "plans", "subscriptions")),

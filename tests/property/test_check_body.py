@@ -3,6 +3,7 @@ same words."""
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -83,14 +84,23 @@ def by_hand(body: Any) -> Any:
     try:
         return dict(check._PARAMS.validate_python(body))
     except ValidationError as error:
-        return str(invalid_input(error))
+        return problems(error)
 
 
 def by_model(body: Any) -> Any:
     try:
         return _plain(CheckBody.model_validate(body))
     except ValidationError as error:
-        return str(invalid_input(error))
+        return problems(error)
+
+
+def problems(error: ValidationError) -> list[str]:
+    """What is wrong, in words; the order in which problems and choices are named is left out."""
+    told = str(invalid_input(error)).removeprefix("[Validation Errors] ").split("; ")
+    return sorted(
+        re.sub(r"(?<=must be one of ).+", lambda found: str(sorted(re.findall("'.*?'", found[0]))), each)
+        for each in told
+    )
 
 
 def _plain(value: Any) -> Any:

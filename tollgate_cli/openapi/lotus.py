@@ -45,7 +45,7 @@ STATUSES = Parameter(
     {"type": "array", "items": {"type": "string", "enum": ["active", "ended", "not_started"]}},
 )
 DURATION = Parameter(
-    "duration", "Only plans of this duration.", {"type": "string", "enum": ["monthly", "quarterly", "yearly"]}
+    "duration", "Only plans of this duration: `monthly`, `quarterly` or `yearly`. The name may be repeated."
 )
 
 OPERATIONS: dict[str, Operation] = {
