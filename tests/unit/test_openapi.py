@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -111,6 +112,30 @@ def test_each_example_is_as_its_schemas_say(dialect: Dialect) -> None:
             schema = operation["requestBody"]["content"][JSON]["schema"]
             told = Draft202012Validator({**schema, "components": document["components"]}).iter_errors(each.body)
             assert [error.message for error in told] == [], each.name
+
+
+@EACH
+def test_each_example_of_a_parameter_is_as_its_schema_says(dialect: Dialect) -> None:
+    for route, operation in operations(written(dialect)):
+        for parameter in operation["parameters"]:
+            if "example" in parameter and "schema" in parameter:
+                told = Draft202012Validator(parameter["schema"]).iter_errors(parameter["example"])
+                assert [error.message for error in told] == [], (route, parameter["name"])
+
+
+@EACH
+def test_bounds_are_said_in_words_of_json_schema(dialect: Dialect) -> None:
+    text = json.dumps(written(dialect)["components"]["schemas"])
+    assert not re.findall(r'"(?:ge|gt|le|lt)": [0-9-]', text)
+
+
+def test_a_query_is_described_without_what_it_cannot_say() -> None:
+    """`filters` come in a body alone, and `sort` in a query is a field's name (flexprice.md 1.6)."""
+    operation = openapi.document(openapi.FLEXPRICE, ())["paths"]["/v1/features"]["get"]
+    named = {parameter["name"]: parameter["schema"] for parameter in operation["parameters"]}
+    assert "filters" not in named
+    assert named["sort"]["type"] == "string"
+    assert named["feature_ids"]["type"] == "array"
 
 
 def test_what_is_tollgates_own_is_marked() -> None:

@@ -223,22 +223,21 @@ def _of_query(dialect: Dialect, model: Schema) -> list[Schema]:
             **({"content": {JSON: {"schema": schema}}} if as_json else {"schema": schema}),
         }
         for name, field in model["properties"].items()
-        for schema in [_not_null({key: value for key, value in field.items() if key != "description"})]
+        for schema in [_in_query(dialect, {key: value for key, value in field.items() if key != "description"})]
         for as_json in [dialect.json_in_query and schema.get("type") == "array"]
-        if dialect.json_in_query or _is_plain(schema)
+        if schema
     ]
 
 
-def _is_plain(schema: Schema) -> bool:
-    """Whether a query can say it: a text, a number, a boolean, or a list of such."""
+def _in_query(dialect: Dialect, schema: Schema) -> Schema:
+    """The same as a query can say it: without null, and what is no text, number, boolean or list of such but as JSON."""
     of = schema.get("items", schema)
-    return "$ref" not in of and of.get("type") != "object"
-
-
-def _not_null(schema: Schema) -> Schema:
-    """The same, where null is no value of its own: a query cannot say it."""
-    kept = [each for each in schema.get("anyOf", ()) if each != {"type": "null"}]
-    return kept[0] if len(kept) == 1 else schema
+    if not dialect.json_in_query and ("$ref" in of or of.get("type") == "object"):
+        return {}
+    kept = [said for each in schema.get("anyOf", ()) if each != {"type": "null"} if (said := _in_query(dialect, each))]
+    if len(kept) > 1:
+        return {**schema, "anyOf": kept}
+    return kept[0] if kept else {} if "anyOf" in schema else schema
 
 
 def _parameter(parameter: Parameter, place: str) -> Schema:
@@ -258,10 +257,17 @@ def _with_examples(parameters: list[Schema], exchanges: Sequence[Exchange]) -> l
         if sent is not None and parameter.get("in") == "path":
             value = sent.path_values.get(parameter["name"])
         elif sent is not None and parameter.get("in") == "query":
-            value = sent.query.get(parameter["name"])
+            value = _typed(sent.query.get(parameter["name"]), parameter.get("schema", {}).get("type"))
         if value:
             parameter["example"] = value
     return parameters
+
+
+def _typed(value: Any, kind: str | None) -> Any:
+    """A value of a query as one of its parameter's type."""
+    if value is not None and kind == "array" and not isinstance(value, list):
+        return [value]
+    return int(value) if value is not None and kind == "integer" else value
 
 
 def _examples(exchanges: Iterable[Exchange], part: Callable[[Exchange], Any]) -> Schema:

@@ -17,6 +17,7 @@ from tollgate.dialects.fields import BaseParams
 from tollgate.dialects.flexprice import fields as flexprice
 from tollgate.dialects.lotus import fields as lotus
 
+BOUNDS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
 REFS = "#/components/schemas/"
 
 ID = {"type": "string", "minLength": 1, "maxLength": 256, "pattern": '^[!"$-~]+$'}
@@ -97,6 +98,9 @@ def _renamed(value: Any, names: Mapping[str, str]) -> Any:
             shown["$ref"] = REFS + names[shown["$ref"].removeprefix(REFS)]
         if "properties" in shown:
             shown.pop("title", None)
+        for word, bound in BOUNDS.items():
+            if not isinstance(shown.get(word, {}), dict):  # pydantic's own word, which it leaves beside a rule
+                shown[bound] = shown.pop(word)
         for bound, wide in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
             if bound in shown and abs(shown.get(wide, 0)) == WIDEST:
                 del shown[wide]
