@@ -195,7 +195,10 @@ OPERATIONS: dict[str, Operation] = {
     "POST /v1/features.get": Operation("Get a feature", ManagedFeature, (WRONG, *missing("feature"))),
     "POST /v1/features.list": Operation("List features", answers.FeatureList, (WRONG,)),
     "POST /v1/features.update": Operation(
-        "Change a feature", ManagedFeature, (WRONG, IN_THE_WAY, *missing("feature")), "Fields that are absent stay."
+        "Change a feature",
+        ManagedFeature,
+        (WRONG, IN_THE_WAY, *missing("feature")),
+        "Fields that are absent stay; null takes away one that is only kept and shown.",
     ),
     "POST /v1/features.delete": Operation(
         "Delete a feature",

@@ -271,7 +271,8 @@ FIELDS: dict[str, str] = {
 
 CODES: dict[str, str] = {
     "invalid_inputs": "a field breaks a rule; the message names it.",
-    "invalid_request": "the fields are valid, and cannot be combined or done as things stand; or no such balance or subscription is there.",
+    "invalid_request": "the fields are valid, and cannot be combined or done as things stand; no such balance or subscription is there; or (401) the"
+    " `Authorization` header is not `Bearer`, then a key.",
     "insufficient_balance": "less is left than was asked for, or a usage limit leaves less.",
     "plan_already_attached": "the customer has just this plan.",
     "feature_limit_reached": "the plan sells no more seats.",

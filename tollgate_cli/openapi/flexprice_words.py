@@ -148,7 +148,7 @@ FIELDS: dict[str, str] = {
     "subscription_status": "Its status.",
     "subscription_type": "Those of these types: all are standalone.",
     "threshold": "Units of the feature.",
-    "timestamp": "When it happened: now unless told.",
+    "timestamp": "When it happened: now unless told; at most a year ago, and an hour ahead of the customer's time.",
     "timezone": "The IANA time zone in which days, weeks and months begin; UTC unless told.",
     "trial_period_days": "So many days are free at first.",
     "type": "What it is.",
