@@ -33,6 +33,12 @@ def authorized(
     return {**event, "requestContext": {**event["requestContext"], "authorizer": {"lambda": found}}}
 
 
+def unauthorized(event: dict[str, Any], reason: str) -> dict[str, Any]:
+    """The event as it is behind the authorizer, which found no caller."""
+    context = {**event["requestContext"], "authorizer": {"lambda": {"refused": reason}}}
+    return {**event, "requestContext": context}
+
+
 def assert_contains(whole: Any, part: Any) -> None:
     """Every key of `part` is in `whole`, with that value."""
     if not isinstance(part, dict):

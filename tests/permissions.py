@@ -6,6 +6,7 @@ the keys of all members. A call is allowed here where both readings allow it.
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -202,7 +203,7 @@ class Guarded:
 
     def __init__(self, fence: Fence, function: str, handler: Any) -> None:
         self._fence, self._function, self._handler = fence, function, handler
-        self.__globals__ = handler.__globals__
+        self.__globals__ = inspect.unwrap(handler).__globals__
 
     def __call__(self, event: dict[str, Any], context: object) -> dict[str, Any]:
         """What the handler answers."""

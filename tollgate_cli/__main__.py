@@ -32,7 +32,7 @@ SECTIONS = {
     "A stack in AWS": ("deploy",),
     "Moving out, and back": ("export", "restore"),
     "Dead letters: usage and events that were given up on": ("dead-letters",),
-    "Working on Tollgate": ("events", "tools"),
+    "Working on Tollgate": ("events", "openapi", "tools"),
 }
 NOTES = """\
 They work on the local stack. For one in AWS set:
@@ -279,6 +279,15 @@ def dead_redrive() -> None:
 def events_schemas(path: Path = schemas.FOLDER) -> None:
     """Write the JSON Schema of each event to docs/events/."""
     for name in schemas.write(path):
+        console.print(name)
+
+
+@app.command("openapi")
+def openapi_documents(path: Annotated[Path | None, typer.Argument()] = None) -> None:
+    """Write the OpenAPI documents to docs/openapi/."""
+    from tollgate_cli import openapi  # its models take a second to load
+
+    for name in openapi.write(path or openapi.FOLDER):
         console.print(name)
 
 

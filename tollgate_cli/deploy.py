@@ -28,7 +28,7 @@ HOST = "127.0.0.1"
 REGION = "us-east-1"
 BUCKET = "tollgate-artifacts"
 CONSOLE = ("console/src", "console/package-lock.json", "tollgate_cli/console.py")
-INPUTS = ("template.yaml", "samconfig.toml", "pyproject.toml", "functions", "layers", *CONSOLE)
+INPUTS = ("template.yaml", "samconfig.toml", "pyproject.toml", "functions", "layers", "docs/openapi", *CONSOLE)
 _ELSEWHERE = ("--parameter-overrides", "--guided", "-g", "--stack-name", "--region", "--profile")
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -15,11 +16,13 @@ import pytest
 from moto import mock_aws
 
 from tests.conftest import create_table, dynamodb_client
+from tests.described import watched
 from tests.http_events import authorized, http_event
 from tests.memory import fresh_url
 from tests.permissions import Fence, Names
-from tests.service import Service, service
+from tests.service import FEATURES, Service, service
 from tollgate import runtime
+from tollgate.domain.features import Feature
 
 HANDLERS = (
     "check",
@@ -57,6 +60,13 @@ class Here:
 
 @pytest.fixture(scope="module")
 def here() -> Iterator[Here]:
+    with a_place() as place:
+        yield place
+
+
+@contextmanager
+def a_place(catalog: Sequence[Feature] = FEATURES) -> Iterator[Here]:
+    """Functions that were just started, over a table that has the features of this catalog and nothing else."""
     with pytest.MonkeyPatch.context() as patch, mock_aws():
         client = dynamodb_client(fresh_url())
         name = create_table(client)
@@ -94,8 +104,10 @@ def here() -> Iterator[Here]:
         handlers: dict[str, Handler] = {}
         for function in HANDLERS:
             sys.modules.pop(f"functions.{function}.app", None)
-            handlers[function] = fence.guarded(function, importlib.import_module(f"functions.{function}.app").handler)
-        yield Here(handlers, service(client, name))
+            handlers[function] = fence.guarded(
+                function, watched(function, importlib.import_module(f"functions.{function}.app").handler)
+            )
+        yield Here(handlers, service(client, name, catalog))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -1,0 +1,127 @@
+"""How a document of ours differs from the models of a vendor's SDK: fields, types, and what is required."""
+
+from __future__ import annotations
+
+import datetime
+import types
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from enum import Enum
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
+
+from pydantic import BaseModel
+
+from tollgate_cli.openapi.json_schemas import REFS
+
+Schema = Mapping[str, Any]
+
+NEVER: Schema = {"type": "null"}
+NOT_HERE, NOT_THEIRS, TYPE, REQUIRED = "not here", "not theirs", "type", "required"
+
+
+class Difference(NamedTuple):
+    """One field of one of our schemas, and how it differs."""
+
+    schema: str
+    field: str
+    kind: str
+
+
+def differences(schema: Schema, model: Any, components: Mapping[str, Schema], *, answers: bool) -> Iterator[Difference]:
+    """Those of a schema and all that it is made of, from a model that describes the same."""
+    yield from _walk("", schema, model, components, answers, set())
+
+
+def _walk(
+    name: str, schema: Schema, theirs: Any, components: Mapping[str, Schema], answers: bool, seen: set[Any]
+) -> Iterator[Difference]:
+    schema = _bare(schema)
+    for each in schema.get("anyOf", ()):
+        yield from _walk(name, each, theirs, components, answers, seen)
+    if "$ref" in schema:
+        name = schema["$ref"].removeprefix(REFS)
+        schema = components[name]
+    model = _bare_type(theirs)
+    if schema.get("type") == "array":
+        items = get_args(model)
+        if items and get_origin(model) is list:
+            yield from _walk(name, schema["items"], items[0], components, answers, seen)
+        return
+    if "properties" not in schema or not (isinstance(model, type) and issubclass(model, BaseModel)):
+        return
+    if (name, model) in seen:
+        return
+    seen.add((name, model))
+    fields = {field.alias or key: field for key, field in model.model_fields.items()}
+    for field in sorted(set(fields) | set(schema["properties"])):
+        ours = schema["properties"].get(field, NEVER)
+        if answers and ours.get("type") == "null":
+            if field in fields:  # else a key that another SDK of theirs reads
+                yield Difference(name, field, NOT_HERE)
+        elif ours is NEVER:
+            yield Difference(name, field, NOT_HERE)
+        elif field not in fields:
+            yield Difference(name, field, NOT_THEIRS)
+        else:
+            their = fields[field]
+            if _kinds(ours, components).isdisjoint(_their_kinds(their.annotation)):
+                yield Difference(name, field, TYPE)
+            required = field in schema.get("required", ())
+            if (not required and their.is_required()) if answers else (required and not their.is_required()):
+                yield Difference(name, field, REQUIRED)
+            yield from _walk(f"{name}.{field}", ours, their.annotation, components, answers, seen)
+
+
+def _bare(schema: Schema) -> Schema:
+    """The schema without null."""
+    kept = [each for each in schema.get("anyOf", ()) if each.get("type") != "null"]
+    return kept[0] if len(kept) == 1 else schema
+
+
+def _kinds(schema: Schema, components: Mapping[str, Schema]) -> set[str]:
+    """The JSON types that a schema takes."""
+    if "$ref" in schema:
+        return _kinds(components[schema["$ref"].removeprefix(REFS)], components)
+    if "anyOf" in schema:
+        return set().union(*(_kinds(each, components) for each in schema["anyOf"]))
+    if "const" in schema or "enum" in schema:
+        schema = {"type": schema.get("type", "string" if isinstance(schema.get("const", ""), str) else "integer")}
+    kind = schema.get("type", "any")
+    return {"number", "integer"} if kind == "number" else {kind}
+
+
+def _bare_type(theirs: Any) -> Any:
+    """The model in an annotation: without what may be absent or null."""
+    if get_origin(theirs) is Annotated:
+        return _bare_type(get_args(theirs)[0])
+    if get_origin(theirs) in (Union, types.UnionType):
+        kept = [each for each in get_args(theirs) if each is not type(None) and "Unset" not in str(each)]
+        return _bare_type(kept[0]) if len(kept) == 1 else theirs
+    return theirs
+
+
+def _their_kinds(theirs: Any) -> set[str]:
+    theirs = _bare_type(theirs)
+    origin = get_origin(theirs)
+    if origin in (Union, types.UnionType):
+        return set().union(*(_their_kinds(each) for each in get_args(theirs)))
+    if origin is Literal:
+        return {"string"}
+    if origin is list:
+        return {"array"}
+    if origin is dict or theirs is dict:
+        return {"object"}
+    if theirs is Any:
+        return {"any", "object", "string", "number", "integer", "boolean", "array", "null"}
+    for known, kinds in (
+        (BaseModel, {"object"}),
+        (bool, {"boolean"}),
+        (Enum, {"string"}),
+        (str, {"string"}),
+        (int, {"integer"}),
+        ((float, Decimal), {"number", "integer"}),
+        (datetime.date, {"string"}),
+    ):
+        if isinstance(theirs, type) and issubclass(theirs, known):
+            return kinds
+    return {"null"} if theirs is type(None) else {"any"}
