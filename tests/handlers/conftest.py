@@ -74,6 +74,7 @@ def here() -> Iterator[Here]:
             "TOLLGATE_BUS": "default",
             "TOLLGATE_USAGE_QUEUE_URL": queue,
             "TOLLGATE_DEAD_LETTER_QUEUE_URL": dead,
+            "TOLLGATE_BROWSER_ORIGINS": "https://app.example,http://localhost:3000",
         }.items():
             patch.setenv(variable, value)
         for cached in vars(runtime).values():

@@ -25,8 +25,10 @@ def test_every_setting_comes_from_its_variable() -> None:
         "TOLLGATE_PERSIST_FREE_OVERAGE": "true",
         "TOLLGATE_CARRY_OVER_USAGES": "true",
         "METRIC_ACCESS_POLICY": "any",
+        "TOLLGATE_BROWSER_ORIGINS": "https://a.example,https://b.example",
     }
-    assert Settings.from_environment(told) == Settings("t", "b", "u", "d", "e", 7, True, True, "any")
+    origins = frozenset({"https://a.example", "https://b.example"})
+    assert Settings.from_environment(told) == Settings("t", "b", "u", "d", "e", 7, True, True, "any", origins)
     assert len(told) == len(Settings._fields)
 
 

@@ -42,6 +42,9 @@ class Settings(NamedTuple):
     # METRIC_ACCESS_POLICY: whether Lotus's metric_access grants access where `all` of a customer's subscriptions allow
     # more usage, or where `any` does. Default: all.
     metric_access_policy: str = "all"
+    # TOLLGATE_BROWSER_ORIGINS: the origins, with a comma between them, whose pages may read an answer (management.md
+    # 14). Default: none.
+    browser_origins: frozenset[str] = frozenset()
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
@@ -57,6 +60,7 @@ class Settings(NamedTuple):
             persists_free_overage=text("TOLLGATE_PERSIST_FREE_OVERAGE") == "true",
             carries_usages=text("TOLLGATE_CARRY_OVER_USAGES") == "true",
             metric_access_policy=text("METRIC_ACCESS_POLICY") or "all",
+            browser_origins=frozenset(filter(None, text("TOLLGATE_BROWSER_ORIGINS", "").split(","))),
         )
 
     def required(self, name: str) -> str:
