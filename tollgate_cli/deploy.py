@@ -43,6 +43,7 @@ def local_parameters() -> dict[str, str]:
         "Architecture": "arm64" if _is_arm() else "x86_64",
         "SnapStart": "false",
         "BrowserOrigins": "http://localhost:3000,http://localhost:5173",  # where development servers listen
+        "LoopbackWebhooks": "true",
         "ArchiveDays": "0",  # the emulator's CloudFormation knows no archives; its EventBridge does
     }
 

@@ -29,6 +29,13 @@ class Settings(NamedTuple):
     usage_queue_url: str = ""
     # TOLLGATE_DEAD_LETTER_QUEUE_URL: the URL of the SQS queue for messages that could not be processed. No default.
     dead_letter_queue_url: str = ""
+    # TOLLGATE_WEBHOOK_QUEUE_URL: the URL of the SQS queue of what webhooks are to be told. No default.
+    webhook_queue_url: str = ""
+    # TOLLGATE_WEBHOOK_DEAD_LETTER_QUEUE_URL: the URL of the SQS queue for deliveries that were given up on. No default.
+    webhook_dead_letter_queue_url: str = ""
+    # TOLLGATE_LOOPBACK_WEBHOOKS: `true` where webhooks of the sandbox may call this machine itself (management.md
+    # 15.4). Default: false.
+    loopback_webhooks: bool = False
     # TOLLGATE_ENDPOINT_URL: the URL of an AWS emulator. Default: AWS itself.
     endpoint_url: str = ""
     # TOLLGATE_RETENTION_DAYS: for how many days the history of usage is kept in the table. Default: 400.
@@ -55,6 +62,9 @@ class Settings(NamedTuple):
             bus=text("TOLLGATE_BUS", ""),
             usage_queue_url=text("TOLLGATE_USAGE_QUEUE_URL", ""),
             dead_letter_queue_url=text("TOLLGATE_DEAD_LETTER_QUEUE_URL", ""),
+            webhook_queue_url=text("TOLLGATE_WEBHOOK_QUEUE_URL", ""),
+            webhook_dead_letter_queue_url=text("TOLLGATE_WEBHOOK_DEAD_LETTER_QUEUE_URL", ""),
+            loopback_webhooks=text("TOLLGATE_LOOPBACK_WEBHOOKS") == "true",
             endpoint_url=text("TOLLGATE_ENDPOINT_URL", ""),
             retention_days=int(text("TOLLGATE_RETENTION_DAYS") or 400),
             persists_free_overage=text("TOLLGATE_PERSIST_FREE_OVERAGE") == "true",
