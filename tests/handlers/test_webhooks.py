@@ -23,7 +23,9 @@ from tests.webhook_receiver import Received, Receiver, receiver
 from tollgate import runtime
 from tollgate.dialects.webhook_payloads import told
 from tollgate.domain.environments import Environment
+from tollgate.domain.errors import Unavailable
 from tollgate.domain.webhooks import Delivery, DeliveryState, PayloadDialect, Webhook
+from tollgate.store.table import Lost
 from tollgate.store.webhooks import WebhookStore
 from tollgate.usecases.due_times import LONGEST_DELAY_MS
 from tollgate.usecases.webhooks import Answer, Deliveries, Settings, Webhooks, message_in
@@ -423,6 +425,28 @@ def test_a_try_that_was_written_down_and_nothing_more_goes_on(world: World) -> N
     world.answers = lambda _: 204
     world.run(AT + MINUTE)
     assert world.only().state is DeliveryState.DELIVERED
+
+
+def test_a_try_whose_write_had_no_answer_goes_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was written; the repeat finds it so, and cannot tell whose it was. So the message comes again."""
+    world.answers = lambda _: 500
+    world.tell()
+    first, table = world.queue[0][2], world.store._table
+    send, lost = table.send_once, iter([True])
+
+    def send_once(operation: Any, **request: Any) -> Any:
+        answer = send(operation, **request)
+        if request.get("Item", {}).get("tries") == {"N": "1"} and next(lost, False):
+            raise Lost("cut")
+        return answer
+
+    monkeypatch.setattr(table, "send_once", send_once)
+    with pytest.raises(Unavailable):
+        world.run(AT)
+    world.queue.clear()
+    world.deliveries.deliver(message_in(first))
+    assert [at for at, _, _ in world.queue] == [AT + 5 * SECOND]
+    assert len(world.calls) == 1
 
 
 def test_a_message_that_comes_before_its_time_waits(world: World) -> None:

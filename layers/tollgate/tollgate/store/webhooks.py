@@ -102,10 +102,12 @@ class WebhookStore:
         return [decode_delivery(env, webhook_id, item["sk"]["S"], item) for item in items]
 
     def _put(self, key: keys.Key, attributes: Item, condition: str, **more: Any) -> None:
-        """A repeat after a lost answer finds its own write and is Refused: callers treat that as somebody else's."""
+        """Raises Refused; and OutcomeUnknown where an answer was lost, as a refusal may then be of its own write."""
         self._table.repeated(
             self._table.client.put_item,
             TableName=self._table.name,
+            writes=True,
+            blind=True,
             Item={**key, **attributes},
             ConditionExpression=condition,
             **more,
