@@ -6,17 +6,24 @@ Rules: management.md 15.3.
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from standardwebhooks import Webhook as Standard
+from standardwebhooks import WebhookVerificationError
 from svix import Webhook as Svix
 
+from tests.conftest import ROOT
+from tests.documents import blocks
 from tests.e2e.fixture import Shop, monthly, new
+from tests.e2e.programs import CLIENTS, NODE
 from tests.webhook_receiver import Received, Receiver, receiver
 
+PAGE = ROOT / "docs" / "webhooks.md"
 PATIENCE_SECONDS = 90.0  # of the emulator's stream, bus and queue
 
 
@@ -43,6 +50,30 @@ def came(there: Receiver, type: str, customer: str) -> Callable[[], Received | N
     return look
 
 
+def in_python(got: Received, secret: str) -> Any:
+    """What the page's receiver in Python makes of a call."""
+    (block,) = (block for block in blocks(PAGE) if block.language == "python")
+    names: dict[str, Any] = {}
+    exec(block.text, names)
+    return names["received"](got.body, got.headers, secret)
+
+
+def in_typescript(got: Received, secret: str) -> Any:
+    """The same of its receiver in TypeScript; what it printed where that fails."""
+    (block,) = (block for block in blocks(PAGE) if block.language == "ts")
+    called = f"console.log(JSON.stringify(received(...{json.dumps([got.body, got.headers, secret])})));"
+    command: list[str | Path] = [
+        NODE,
+        "--input-type=module-typescript",
+        "--experimental-strip-types",
+        "--no-warnings",
+        "-e",
+        block.text + called,
+    ]
+    done = subprocess.run(command, cwd=CLIENTS, capture_output=True, text=True, timeout=60, check=False)
+    return json.loads(done.stdout) if done.returncode == 0 else done.stderr
+
+
 def deliveries(shop: Shop, id: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = shop.api.call("webhooks.deliveries", {"id": id})["list"]
     return found
@@ -60,6 +91,10 @@ def test_a_limit_that_is_reached_is_told_as_autumn_tells_it(shop: Shop, there: R
         got = waited_for(came(there, "balances.limit_reached", customer))
         Standard(made.secret).verify(got.body, got.headers)
         Svix(made.secret).verify(got.body, got.headers)
+        assert in_python(got, made.secret) == in_typescript(got, made.secret) == json.loads(got.body)
+        with pytest.raises(WebhookVerificationError):
+            in_python(got._replace(body=got.body + " "), made.secret)
+        assert "WebhookVerificationError" in in_typescript(got._replace(body=got.body + " "), made.secret)
         assert json.loads(got.body) == {
             "type": "balances.limit_reached",
             "data": {"customer_id": customer, "feature_id": "messages", "limit_type": "included"},
