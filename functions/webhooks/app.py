@@ -17,10 +17,11 @@ from tollgate import runtime
 from tollgate.dialects.events import given_up_entries
 from tollgate.dialects.webhook_payloads import told
 from tollgate.domain.environments import Environment
+from tollgate.domain.errors import TollgateError
 from tollgate.domain.webhooks import Delivery, Webhook
 from tollgate.exact_json import dumps, loads
 from tollgate.usecases.due_times import Delayed
-from tollgate.usecases.webhooks import is_message, message_in
+from tollgate.usecases.webhooks import group_of, is_message, message_in
 
 SECONDS = 20.0  # for one address in a batch; its last try may take ten more
 AGAIN_SECONDS = 30
@@ -55,14 +56,13 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
 
 
 def _whose(record: Mapping[str, Any]) -> str:
-    """The address that a message is for; nobody's where it is an event."""
+    """The address that a message is for; nobody's where it is an event, or cannot be read."""
     if not is_message(record["body"]):
         return ""
     try:
-        message = message_in(record["body"])
-    except (KeyError, TypeError, ValueError):
+        return group_of(record["body"])
+    except (KeyError, TypeError, ValueError, TollgateError):
         return ""
-    return f"{message.environment.value} {message.webhook_id}"
 
 
 def _take(records: Sequence[Mapping[str, Any]]) -> list[str]:

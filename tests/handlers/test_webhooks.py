@@ -180,10 +180,12 @@ def queued() -> list[dict[str, Any]]:
     """The messages on the webhook queue, as SQS hands them to the function."""
     client, url = runtime.client("sqs"), runtime.settings().webhook_queue_url
     found: list[dict[str, Any]] = []
-    while got := client.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
+    while got := client.receive_message(QueueUrl=url, MaxNumberOfMessages=10, AttributeNames=["All"]).get(
+        "Messages", []
+    ):
         for one in got:
             client.delete_message(QueueUrl=url, ReceiptHandle=one["ReceiptHandle"])
-            found.append({"messageId": one["MessageId"], "body": one["Body"], "attributes": {}})
+            found.append({"messageId": one["MessageId"], "body": one["Body"], "attributes": one["Attributes"]})
     return found
 
 
@@ -232,7 +234,9 @@ def test_it_is_tested_and_sent_again(here: Here, there: Receiver) -> None:
     id = webhook["id"]
     queued()
     delivery = rpc(here, "test", id=id)[1]
-    assert run(here, *queued()) == []
+    (sent,) = queued()
+    assert sent["attributes"]["MessageGroupId"] == f"sandbox-{id}"  # fair to other addresses
+    assert run(here, sent) == []
     assert rpc(here, "resend", id=id, delivery_id=delivery["id"])[1]["state"] == "pending"
     assert run(here, *queued()) == []
     first, second = there.got
@@ -270,8 +274,11 @@ def test_a_message_that_cannot_be_read_comes_again_and_stops_no_other(here: Here
     webhook = made(here, url=there.url)
     queued()
     rpc(here, "test", id=webhook["id"])
-    bad = [{"messageId": f"bad{n}", "body": body, "attributes": {}} for n, body in enumerate(('{"webhook":1}', "{"))]
-    assert run(here, *bad, *queued()) == ["bad0", "bad1"]
+    bad = [
+        {"messageId": f"bad{n}", "body": body, "attributes": {}}
+        for n, body in enumerate(('{"webhook":1}', '{"webhook":', "{"))
+    ]
+    assert run(here, *bad, *queued()) == ["bad0", "bad1", "bad2"]
     assert len(there.got) == 1
 
 
@@ -310,7 +317,7 @@ def test_what_is_given_up_on_is_a_letter_and_told(here: Here, there: Receiver, m
 # ------------------------------------------------------------------ over virtual time
 
 
-class World:
+class Scene:
     """Webhooks under a clock that only this moves, an address that answers as `answers` says, and a queue."""
 
     def __init__(self, here: Here) -> None:
@@ -366,72 +373,72 @@ class World:
 
 
 @pytest.fixture
-def world(here: Here) -> World:
-    return World(here)
+def scene(here: Here) -> Scene:
+    return Scene(here)
 
 
-def test_it_is_tried_with_growing_pauses_for_three_days_then_given_up_on(world: World) -> None:
-    world.answers = lambda _: 500
-    world.tell()
-    world.run(AT + 30 * DAY)
-    assert [at - AT for at, _, _ in world.calls] == TRIES_AT
-    assert len({headers["webhook-id"] for _, _, headers in world.calls}) == 1
-    assert len({body for _, body, _ in world.calls}) == 1
+def test_it_is_tried_with_growing_pauses_for_three_days_then_given_up_on(scene: Scene) -> None:
+    scene.answers = lambda _: 500
+    scene.tell()
+    scene.run(AT + 30 * DAY)
+    assert [at - AT for at, _, _ in scene.calls] == TRIES_AT
+    assert len({headers["webhook-id"] for _, _, headers in scene.calls}) == 1
+    assert len({body for _, body, _ in scene.calls}) == 1
     assert TRIES_AT[-1] >= 3 * DAY > TRIES_AT[-2]
-    ((_, delivery, paused),) = world.given_up
+    ((_, delivery, paused),) = scene.given_up
     assert (delivery.state, paused) == (DeliveryState.FAILED, True)
-    assert (world.only().state, world.state.paused_at) == (DeliveryState.FAILED, AT + TRIES_AT[-1])
-    world.tell()
-    assert not world.queue, "a paused webhook is told of nothing"
-    world.webhooks.update(Environment.LIVE, world.webhook.id, Settings(disabled=False), world.now)
-    world.tell()
-    assert world.queue
+    assert (scene.only().state, scene.state.paused_at) == (DeliveryState.FAILED, AT + TRIES_AT[-1])
+    scene.tell()
+    assert not scene.queue, "a paused webhook is told of nothing"
+    scene.webhooks.update(Environment.LIVE, scene.webhook.id, Settings(disabled=False), scene.now)
+    scene.tell()
+    assert scene.queue
 
 
-def test_a_receiver_that_is_down_for_an_hour_loses_nothing(world: World) -> None:
-    world.answers = lambda _: 204 if world.now >= AT + HOUR else None
-    told = [world.tell(timestamp=AT + number) for number in range(20)]
-    world.run(AT + 3 * HOUR)
-    delivered = world.webhooks.deliveries(Environment.LIVE, world.webhook.id)
+def test_a_receiver_that_is_down_for_an_hour_loses_nothing(scene: Scene) -> None:
+    scene.answers = lambda _: 204 if scene.now >= AT + HOUR else None
+    told = [scene.tell(timestamp=AT + number) for number in range(20)]
+    scene.run(AT + 3 * HOUR)
+    delivered = scene.webhooks.deliveries(Environment.LIVE, scene.webhook.id)
     assert len(delivered) == len(told)
     assert {one.state for one in delivered} == {DeliveryState.DELIVERED}
-    taken = [headers["webhook-id"] for at, _, headers in world.calls if at >= AT + HOUR]
+    taken = [headers["webhook-id"] for at, _, headers in scene.calls if at >= AT + HOUR]
     assert sorted(taken) == sorted({one.id for one in delivered})
-    assert world.state.failing_since is None
+    assert scene.state.failing_since is None
 
 
-def test_an_address_that_takes_something_is_not_paused(world: World) -> None:
-    world.answers = lambda body: 500 if "poison" in body else 204
-    world.tell(feature_id="poison")
-    world.run(AT + HOUR)
-    assert world.state.failing_since == AT
-    world.tell()
-    world.run(AT + 30 * DAY)
-    assert len(world.calls) == len(TRIES_AT) + 1
-    assert [paused for _, _, paused in world.given_up] == [False]
-    assert world.state.paused_at is None
+def test_an_address_that_takes_something_is_not_paused(scene: Scene) -> None:
+    scene.answers = lambda body: 500 if "poison" in body else 204
+    scene.tell(feature_id="poison")
+    scene.run(AT + HOUR)
+    assert scene.state.failing_since == AT
+    scene.tell()
+    scene.run(AT + 30 * DAY)
+    assert len(scene.calls) == len(TRIES_AT) + 1
+    assert [paused for _, _, paused in scene.given_up] == [False]
+    assert scene.state.paused_at is None
 
 
-def test_a_try_that_was_written_down_and_nothing_more_goes_on(world: World) -> None:
+def test_a_try_that_was_written_down_and_nothing_more_goes_on(scene: Scene) -> None:
     """The function was killed between writing a try and having the next one come: the message comes again."""
-    world.answers = lambda _: 500
-    world.tell()
-    first = world.queue[0][2]
-    world.run(AT)
-    world.queue.clear()
-    world.deliveries.deliver(message_in(first))
-    assert [at for at, _, _ in world.queue] == [AT + 5 * SECOND]
-    assert len(world.calls) == 1
-    world.answers = lambda _: 204
-    world.run(AT + MINUTE)
-    assert world.only().state is DeliveryState.DELIVERED
+    scene.answers = lambda _: 500
+    scene.tell()
+    first = scene.queue[0][2]
+    scene.run(AT)
+    scene.queue.clear()
+    scene.deliveries.deliver(message_in(first))
+    assert [at for at, _, _ in scene.queue] == [AT + 5 * SECOND]
+    assert len(scene.calls) == 1
+    scene.answers = lambda _: 204
+    scene.run(AT + MINUTE)
+    assert scene.only().state is DeliveryState.DELIVERED
 
 
-def test_a_try_whose_write_had_no_answer_goes_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_try_whose_write_had_no_answer_goes_on(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """It was written; the repeat finds it so, and cannot tell whose it was. So the message comes again."""
-    world.answers = lambda _: 500
-    world.tell()
-    first, table = world.queue[0][2], world.store._table
+    scene.answers = lambda _: 500
+    scene.tell()
+    first, table = scene.queue[0][2], scene.store._table
     send, lost = table.send_once, iter([True])
 
     def send_once(operation: Any, **request: Any) -> Any:
@@ -442,46 +449,46 @@ def test_a_try_whose_write_had_no_answer_goes_on(world: World, monkeypatch: pyte
 
     monkeypatch.setattr(table, "send_once", send_once)
     with pytest.raises(Unavailable):
-        world.run(AT)
-    world.queue.clear()
-    world.deliveries.deliver(message_in(first))
-    assert [at for at, _, _ in world.queue] == [AT + 5 * SECOND]
-    assert len(world.calls) == 1
+        scene.run(AT)
+    scene.queue.clear()
+    scene.deliveries.deliver(message_in(first))
+    assert [at for at, _, _ in scene.queue] == [AT + 5 * SECOND]
+    assert len(scene.calls) == 1
 
 
-def test_a_message_that_comes_before_its_time_waits(world: World) -> None:
-    world.answers = lambda _: 500
-    world.tell()
-    world.run(AT)
-    world.deliveries.deliver(message_in(world.queue[0][2]))
-    assert len(world.calls) == 1
+def test_a_message_that_comes_before_its_time_waits(scene: Scene) -> None:
+    scene.answers = lambda _: 500
+    scene.tell()
+    scene.run(AT)
+    scene.deliveries.deliver(message_in(scene.queue[0][2]))
+    assert len(scene.calls) == 1
 
 
-def test_both_secrets_sign_for_a_day(world: World) -> None:
-    first = world.secret
-    _, second = world.webhooks.rotate_secret(Environment.LIVE, world.webhook.id, AT)
+def test_both_secrets_sign_for_a_day(scene: Scene) -> None:
+    first = scene.secret
+    _, second = scene.webhooks.rotate_secret(Environment.LIVE, scene.webhook.id, AT)
     for days, secrets in ((0, [second, first]), (2, [second])):
-        world.now = AT + days * DAY
-        world.tell(timestamp=world.now)
-        world.run(world.now)
-        signed = world.calls[-1][2]["webhook-signature"].split(" ")
+        scene.now = AT + days * DAY
+        scene.tell(timestamp=scene.now)
+        scene.run(scene.now)
+        signed = scene.calls[-1][2]["webhook-signature"].split(" ")
         assert len(signed) == len(secrets)
         assert all(one.startswith("v1,") for one in signed)
 
 
-def test_what_waits_for_a_webhook_that_is_off_is_not_sent_until_asked_for(world: World) -> None:
-    world.answers = lambda _: 500
-    world.tell()
-    world.run(AT)
-    update = partial(world.webhooks.update, Environment.LIVE, world.webhook.id)
-    update(Settings(disabled=True), world.now)
-    world.run(AT + DAY)
-    assert (len(world.calls), world.only().state) == (1, DeliveryState.FAILED)
-    update(Settings(disabled=False), world.now)
-    world.answers = lambda _: 204
-    world.webhooks.resend(Environment.LIVE, world.webhook.id, world.only().id, world.now)
-    world.run(world.now)
-    assert world.only().state is DeliveryState.DELIVERED
+def test_what_waits_for_a_webhook_that_is_off_is_not_sent_until_asked_for(scene: Scene) -> None:
+    scene.answers = lambda _: 500
+    scene.tell()
+    scene.run(AT)
+    update = partial(scene.webhooks.update, Environment.LIVE, scene.webhook.id)
+    update(Settings(disabled=True), scene.now)
+    scene.run(AT + DAY)
+    assert (len(scene.calls), scene.only().state) == (1, DeliveryState.FAILED)
+    update(Settings(disabled=False), scene.now)
+    scene.answers = lambda _: 204
+    scene.webhooks.resend(Environment.LIVE, scene.webhook.id, scene.only().id, scene.now)
+    scene.run(scene.now)
+    assert scene.only().state is DeliveryState.DELIVERED
 
 
 def test_a_long_pause_waits_in_the_table_and_comes_to_its_queue(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -251,19 +251,22 @@ def to_usage_queue(bodies: list[str]) -> None:
 def to_webhook_queue_later(messages: Sequence[Delayed]) -> None:
     """Puts messages on the webhook queue, to be delivered after their seconds (at most 900). Raises Unavailable where the
     queue did not accept all of them."""
-    _put_later("webhook_queue_url", messages)
+    from tollgate.usecases.webhooks import group_of
+
+    later = ({**_later(one), "MessageGroupId": group_of(one.body)} for one in messages)
+    _put_on_queue("webhook_queue_url", later)
 
 
 def to_queues_later(messages: Sequence[Delayed]) -> None:
     """The same, each message on the queue that it is for."""
     from tollgate.usecases.webhooks import is_message
 
-    _put_later("webhook_queue_url", [one for one in messages if is_message(one.body)])
-    _put_later("usage_queue_url", [one for one in messages if not is_message(one.body)])
+    to_webhook_queue_later([one for one in messages if is_message(one.body)])
+    _put_on_queue("usage_queue_url", (_later(one) for one in messages if not is_message(one.body)))
 
 
-def _put_later(queue: str, messages: Sequence[Delayed]) -> None:
-    _put_on_queue(queue, ({"MessageBody": one.body, "DelaySeconds": one.seconds} for one in messages))
+def _later(message: Delayed) -> dict[str, Any]:
+    return {"MessageBody": message.body, "DelaySeconds": message.seconds}
 
 
 def _put_on_queue(queue: str, messages: Iterable[dict[str, Any]]) -> None:

@@ -59,9 +59,15 @@ def is_message(body: str) -> bool:
 
 
 def message_in(body: str) -> Message:
-    """The message in a body. Raises KeyError, TypeError or ValueError where there is none."""
+    """The message in a body. Raises KeyError, TypeError, ValueError or InvalidInput where there is none."""
     known = loads(body)["webhook"]
     return Message(Environment(known["env"]), known["id"], known["delivery"], known["tries"])
+
+
+def group_of(body: str) -> str:
+    """The group of a message on its queue: its address, so that SQS prefers others' messages to those of one that is slow."""
+    message = message_in(body)
+    return f"{message.environment.value}-{message.webhook_id}"
 
 
 class Told(NamedTuple):
