@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.permissions import ASKED, DEAD_LETTERS, TABLE, USAGE, roles
+from tests.permissions import ASKED, DEAD_LETTERS, TABLE, USAGE, WEBHOOKS, roles
 
 _used: set[tuple[str, str, str]] = set()
 """Function, action and resource, of all processes."""
@@ -25,7 +25,8 @@ UNUSED: dict[tuple[str, str, str], str] = {
     },
     **{(function, "dynamodb:ListStreams", "*"): POLLING for function in ("usage_events", "waiting_events")},
     **{
-        ("usage_queue", f"sqs:{action}", USAGE): POLLING
+        (function, f"sqs:{action}", queue): POLLING
+        for function, queue in (("usage_queue", USAGE), ("webhooks", WEBHOOKS))
         for action in ("DeleteMessage", "GetQueueAttributes", "ReceiveMessage")
     },
     ("waiting_events", "sqs:SendMessage", DEAD_LETTERS): POLLING,

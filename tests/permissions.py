@@ -18,6 +18,7 @@ from botocore.exceptions import ClientError
 from tests.template.transformed import Template, of_type, transformed
 
 TABLE, USAGE, DEAD_LETTERS, BUS = "Table", "UsageQueue", "DeadLetterQueue", "Bus"
+WEBHOOKS, WEBHOOK_DEAD_LETTERS = "WebhookQueue", "WebhookDeadLetterQueue"
 _MEMBERS = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem", "ConditionCheck": "ConditionCheckItem"}
 _BATCHED = {"PutRequest": "Item", "DeleteRequest": "Key"}
 
@@ -37,10 +38,12 @@ class Names(NamedTuple):
     usage_queue: str
     dead_letters: str
     bus: str
+    webhooks: str = ""
+    webhook_dead_letters: str = ""
 
     def resource(self, name: str) -> str:
         """The logical id of what is called so."""
-        return dict(zip(self, (TABLE, USAGE, DEAD_LETTERS, BUS), strict=True))[name]
+        return dict(zip(self, (TABLE, USAGE, DEAD_LETTERS, BUS, WEBHOOKS, WEBHOOK_DEAD_LETTERS), strict=True))[name]
 
 
 def asks(names: Names, service: str, operation: str, request: Mapping[str, Any]) -> Iterator[Ask]:

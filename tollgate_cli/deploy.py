@@ -42,6 +42,8 @@ def local_parameters() -> dict[str, str]:
         "PythonRuntime": f"python{sys.version_info.major}.{sys.version_info.minor}",
         "Architecture": "arm64" if _is_arm() else "x86_64",
         "SnapStart": "false",
+        "BrowserOrigins": "http://localhost:3000,http://localhost:5173",  # where development servers listen
+        "LoopbackWebhooks": "true",
         "ArchiveDays": "0",  # the emulator's CloudFormation knows no archives; its EventBridge does
     }
 

@@ -218,6 +218,8 @@ def function_variables(stack: Stack, host: str) -> dict[str, str]:
         "TOLLGATE_BUS": stack.outputs["BusName"],
         "TOLLGATE_USAGE_QUEUE_URL": stack.outputs["QueueUrl"],
         "TOLLGATE_DEAD_LETTER_QUEUE_URL": stack.outputs["DeadLetterQueueUrl"],
+        "TOLLGATE_WEBHOOK_QUEUE_URL": stack.outputs["WebhookQueueUrl"],
+        "TOLLGATE_WEBHOOK_DEAD_LETTER_QUEUE_URL": stack.outputs["WebhookDeadLetterQueueUrl"],
         "TOLLGATE_ENDPOINT_URL": stack.endpoint,
     }
     return {

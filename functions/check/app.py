@@ -8,8 +8,9 @@ from typing import Any
 from tollgate import runtime
 from tollgate.dialects.autumn.check import CheckUseCases, check
 from tollgate.dialects.autumn.errors import AUTUMN
-from tollgate.dialects.edge import handle
+from tollgate.dialects.browsers import handle_from_pages
 
+_origins = runtime.settings().browser_origins
 _check = partial(
     check,
     CheckUseCases(
@@ -26,4 +27,4 @@ _check = partial(
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Answers one check of API Gateway's (payload format 2.0). Never raises: every error is an answer."""
-    return handle(event, AUTUMN, _check, runtime.clock, runtime.defect)
+    return handle_from_pages(_origins, event, AUTUMN, _check, runtime.clock, runtime.defect)

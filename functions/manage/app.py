@@ -31,9 +31,12 @@ _MODULES = [
         "legacy",
         "locks",
         "organization",
+        "webhooks",
     )
 ]
-billing, catalog, catalog_update, customers, events, explain, grants, keys, legacy, locks, organization = _MODULES
+billing, catalog, catalog_update, customers, events, explain, grants, keys, legacy, locks, organization, webhooks = (
+    _MODULES
+)
 event_queries = OnDemand("tollgate.dialects.flexprice.event_queries")
 runtime.before_snapshot(*(module.load for module in (*_MODULES, event_queries)))
 _catalogs = runtime.catalogs()
@@ -121,6 +124,20 @@ ROUTES: dict[str, Route] = {
             "POST /v1/keys.create": keys.create_key,
             "POST /v1/keys.list": keys.list_keys,
             "POST /v1/keys.revoke": keys.revoke_key,
+        },
+    ),
+    **taking(
+        runtime.webhooks(),
+        routes={
+            "POST /v1/webhooks.create": webhooks.create,
+            "POST /v1/webhooks.get": webhooks.get,
+            "POST /v1/webhooks.list": webhooks.list_webhooks,
+            "POST /v1/webhooks.update": webhooks.update,
+            "POST /v1/webhooks.delete": webhooks.delete,
+            "POST /v1/webhooks.rotate_secret": webhooks.rotate_secret,
+            "POST /v1/webhooks.test": webhooks.test,
+            "POST /v1/webhooks.deliveries": webhooks.deliveries,
+            "POST /v1/webhooks.resend": webhooks.resend,
         },
     ),
     "POST /v1/balances.finalize": partial(locks.finalize, runtime.reservations()),

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from tollgate import runtime
-from tollgate.dialects.edge import handle
+from tollgate.dialects.browsers import handle_from_pages
 from tollgate.dialects.http import Answer, Request
 from tollgate.dialects.lotus.errors import LOTUS
 from tollgate.dialects.lotus.routes import dispatch
@@ -20,6 +20,7 @@ _MODULES = [
 access, customers, events, legacy, plans, subscriptions = _MODULES
 runtime.before_snapshot(*(module.load for module in _MODULES))
 _policy = runtime.settings().metric_access_policy
+_origins = runtime.settings().browser_origins
 _access = runtime.access()
 _catalogs = runtime.catalogs()
 _customers = runtime.customers()
@@ -47,4 +48,4 @@ def _read(request: Request) -> Answer:
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Answers one call of API Gateway (payload format 2.0) on a route of Lotus's that reads. Never raises."""
-    return handle(event, LOTUS, _read, runtime.clock, runtime.defect)
+    return handle_from_pages(_origins, event, LOTUS, _read, runtime.clock, runtime.defect)

@@ -30,7 +30,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 def _hold_against_roles(stack: Stack, calls: Path) -> None:
     """Every kind of call that a function made must be one that its role allows."""
     outputs = stack.outputs
-    names = Names(outputs["TableName"], outputs["QueueUrl"], outputs["DeadLetterQueueUrl"], outputs["BusName"])
+    known = ("TableName", "QueueUrl", "DeadLetterQueueUrl", "BusName", "WebhookQueueUrl", "WebhookDeadLetterQueueUrl")
+    names = Names._make(outputs[one] for one in known)
     asked: set[tuple[str, Ask]] = set()
     for file in calls.glob("*.jsonl"):
         for line in file.read_text().splitlines():

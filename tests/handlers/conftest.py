@@ -36,6 +36,7 @@ HANDLERS = (
     "usage_events",
     "waiting_events",
     "due_times",
+    "webhooks",
 )
 botocores = runtime._botocores
 Handler = Callable[[dict[str, Any], object], dict[str, Any]]
@@ -73,7 +74,9 @@ def a_place(catalog: Sequence[Feature] = FEATURES) -> Iterator[Here]:
         queues: Any = botocore.session.get_session().create_client(
             "sqs", region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test"
         )
-        queue, dead = (queues.create_queue(QueueName=name)["QueueUrl"] for name in ("usage", "dead"))
+        queue, dead, webhooks, given_up = (
+            queues.create_queue(QueueName=each)["QueueUrl"] for each in ("usage", "dead", "webhooks", "given-up")
+        )
         for variable, value in {
             "TOLLGATE_TABLE": name,
             "AWS_DEFAULT_REGION": "us-east-1",
@@ -84,12 +87,16 @@ def a_place(catalog: Sequence[Feature] = FEATURES) -> Iterator[Here]:
             "TOLLGATE_BUS": "default",
             "TOLLGATE_USAGE_QUEUE_URL": queue,
             "TOLLGATE_DEAD_LETTER_QUEUE_URL": dead,
+            "TOLLGATE_WEBHOOK_QUEUE_URL": webhooks,
+            "TOLLGATE_WEBHOOK_DEAD_LETTER_QUEUE_URL": given_up,
+            "TOLLGATE_LOOPBACK_WEBHOOKS": "true",
+            "TOLLGATE_BROWSER_ORIGINS": "https://app.example,http://localhost:3000",
         }.items():
             patch.setenv(variable, value)
         for cached in vars(runtime).values():
             if hasattr(cached, "cache_clear"):
                 cached.cache_clear()
-        fence = Fence(Names(name, queue, dead, "default"))
+        fence = Fence(Names(name, queue, dead, "default", webhooks, given_up))
         fence.watch(client, "dynamodb")
 
         @cache

@@ -21,6 +21,7 @@ from tollgate.domain.plans import Plan
 from tollgate.domain.reservations import Reservation
 from tollgate.domain.usage_events import UsageEvent
 from tollgate.domain.use_records import UseRecord
+from tollgate.domain.webhooks import Delivery, Webhook
 from tollgate.store import keys
 from tollgate.store.codecs import (
     alert_states,
@@ -36,6 +37,7 @@ from tollgate.store.codecs import (
     test_clocks,
     usage_events,
     use_records,
+    webhooks,
 )
 from tollgate.store.codecs.layout import Layout
 
@@ -107,6 +109,10 @@ def _text(value: Any) -> Any:
 
 def _binary(data: dict[str, Any]) -> Any:
     return base64.b64decode(data["__b64__"]) if "__b64__" in data else data
+
+
+def _environment(item: Item) -> Environment:
+    return Environment(item["pk"]["S"].split("#")[1])
 
 
 def _ttl(item: Item) -> int:
@@ -235,6 +241,24 @@ KINDS = [
         lambda item: (due_times.decode_due_time(item),),
         due_times.encode_due_time,
         lambda *_: keys.due_time(SANDBOX, 1, 1_767_225_600_000, "digest"),
+    ),
+    Kind(
+        "WEBHOOKS",
+        webhooks.WEBHOOK,
+        (Webhook,),
+        lambda item: (webhooks.decode_webhook(_environment(item), item["sk"]["S"], item),),
+        webhooks.encode_webhook,
+        lambda webhook: keys.webhook(webhook.environment, webhook.id),
+    ),
+    Kind(
+        "WEBHOOK",
+        webhooks.DELIVERY,
+        (Delivery,),
+        lambda item: (
+            webhooks.decode_delivery(_environment(item), item["pk"]["S"].split("#")[2], item["sk"]["S"], item),
+        ),
+        webhooks.encode_delivery,
+        lambda delivery: keys.delivery(delivery.environment, delivery.webhook_id, delivery.id),
     ),
     Kind(
         "once",

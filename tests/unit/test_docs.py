@@ -16,7 +16,7 @@ from tests.documents import PAGES, Block, all_blocks, anchors, links, prose
 from tollgate_cli.__main__ import app
 from tollgate_cli.catalog import file, yaml_text
 
-LANGUAGES = {"sh", "python", "json", "yaml", "mermaid"}
+LANGUAGES = {"sh", "python", "ts", "json", "yaml", "mermaid"}
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
 

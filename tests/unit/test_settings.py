@@ -20,13 +20,20 @@ def test_every_setting_comes_from_its_variable() -> None:
         "TOLLGATE_BUS": "b",
         "TOLLGATE_USAGE_QUEUE_URL": "u",
         "TOLLGATE_DEAD_LETTER_QUEUE_URL": "d",
+        "TOLLGATE_WEBHOOK_QUEUE_URL": "w",
+        "TOLLGATE_WEBHOOK_DEAD_LETTER_QUEUE_URL": "x",
+        "TOLLGATE_LOOPBACK_WEBHOOKS": "true",
         "TOLLGATE_ENDPOINT_URL": "e",
         "TOLLGATE_RETENTION_DAYS": "7",
         "TOLLGATE_PERSIST_FREE_OVERAGE": "true",
         "TOLLGATE_CARRY_OVER_USAGES": "true",
         "METRIC_ACCESS_POLICY": "any",
+        "TOLLGATE_BROWSER_ORIGINS": "https://a.example,https://b.example",
     }
-    assert Settings.from_environment(told) == Settings("t", "b", "u", "d", "e", 7, True, True, "any")
+    origins = frozenset({"https://a.example", "https://b.example"})
+    assert Settings.from_environment(told) == Settings(
+        "t", "b", "u", "d", "w", "x", True, "e", 7, True, True, "any", origins
+    )
     assert len(told) == len(Settings._fields)
 
 

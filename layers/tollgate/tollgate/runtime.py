@@ -10,7 +10,7 @@ import importlib
 import importlib.util
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from tollgate.usecases.usage_events import UsageEvents
     from tollgate.usecases.usage_queue import UsageQueue
     from tollgate.usecases.waiting_events import WaitingEvents
+    from tollgate.usecases.webhooks import Answer, Deliveries, GivenUp, Webhooks
 
 _SPECIAL = (
     "HTTPS_PROXY",
@@ -244,30 +245,51 @@ def access() -> Access:
 
 def to_usage_queue(bodies: list[str]) -> None:
     """Puts messages on the usage queue. Raises Unavailable where the queue did not accept all of them."""
-    _put_on_usage_queue({"MessageBody": body} for body in bodies)
+    _put_on_queue("usage_queue_url", ({"MessageBody": body} for body in bodies))
 
 
-def to_usage_queue_later(messages: Sequence[Delayed]) -> None:
-    """The same for messages that are delivered after their seconds (at most 900)."""
-    _put_on_usage_queue({"MessageBody": one.body, "DelaySeconds": one.seconds} for one in messages)
+def to_webhook_queue_later(messages: Sequence[Delayed]) -> None:
+    """Puts messages on the webhook queue, to be delivered after their seconds (at most 900). Raises Unavailable where the
+    queue did not accept all of them."""
+    from tollgate.usecases.webhooks import group_of
+
+    later = ({**_later(one), "MessageGroupId": group_of(one.body)} for one in messages)
+    _put_on_queue("webhook_queue_url", later)
 
 
-def _put_on_usage_queue(messages: Iterable[dict[str, Any]]) -> None:
+def to_queues_later(messages: Sequence[Delayed]) -> None:
+    """The same, each message on the queue that it is for."""
+    from tollgate.usecases.webhooks import is_message
+
+    to_webhook_queue_later([one for one in messages if is_message(one.body)])
+    _put_on_queue("usage_queue_url", (_later(one) for one in messages if not is_message(one.body)))
+
+
+def _later(message: Delayed) -> dict[str, Any]:
+    return {"MessageBody": message.body, "DelaySeconds": message.seconds}
+
+
+def _put_on_queue(queue: str, messages: Iterable[dict[str, Any]]) -> None:
     from tollgate.packing import packed
 
     for part in packed(messages, _QUEUE_MOST, lambda one: len(one["MessageBody"].encode()), _QUEUE_MOST_BYTES):
-        _send(part)
+        _send(queue, part)
 
 
-def _send(messages: list[dict[str, Any]]) -> None:
+def _send(queue: str, messages: list[dict[str, Any]]) -> None:
     entries = [{"Id": str(number), **message} for number, message in enumerate(messages)]
     for _ in range(_QUEUE_TRIES):
-        answer = _queued("send_message_batch", QueueUrl=settings().required("usage_queue_url"), Entries=entries)
+        answer = _queued("send_message_batch", QueueUrl=settings().required(queue), Entries=entries)
         failed = {entry["Id"] for entry in answer.get("Failed", ())}
         if not failed:
             return
         entries = [entry for entry in entries if entry["Id"] in failed]
-    raise Unavailable(f"The usage queue did not take {len(entries)} of {len(messages)} parts: try again")
+    raise Unavailable(f"The queue did not take {len(entries)} of {len(messages)} parts: try again")
+
+
+def to_webhook_dead_letters(body: str) -> None:
+    """Puts a delivery that was given up on on the dead-letter queue of webhooks."""
+    _queued("send_message", QueueUrl=settings().required("webhook_dead_letter_queue_url"), MessageBody=body)
 
 
 def to_dead_letters(body: str) -> None:
@@ -282,7 +304,7 @@ def _queued(operation: str, **request: Any) -> Any:
     try:
         return getattr(client("sqs"), operation)(**request)
     except (NotSent, NoAnswer) as error:
-        raise Unavailable("The usage queue did not answer in time: try again") from error
+        raise Unavailable("The queue did not answer in time: try again") from error
 
 
 @cache
@@ -291,7 +313,32 @@ def due_times() -> DueTimes:
     from tollgate.store.due_times import DueTimeStore
     from tollgate.usecases.due_times import DueTimes
 
-    return DueTimes(DueTimeStore(table()), to_usage_queue_later)
+    return DueTimes(DueTimeStore(table()), to_queues_later)
+
+
+@cache
+def webhooks() -> Webhooks:
+    """The use cases of whoever sets webhooks up."""
+    from tollgate.store.webhooks import WebhookStore
+    from tollgate.usecases.webhooks import Webhooks
+
+    return Webhooks(WebhookStore(table()), due_times().keep, loopback=settings().loopback_webhooks)
+
+
+def webhook_deliveries(given_up: GivenUp) -> Deliveries:
+    """The use cases of telling webhooks of events."""
+    from tollgate.store.webhooks import WebhookStore
+    from tollgate.usecases.webhooks import Deliveries
+
+    loopback = settings().loopback_webhooks
+    return Deliveries(WebhookStore(table()), due_times().keep, _call, given_up, lambda: clock(), loopback=loopback)
+
+
+def _call(url: str, body: bytes, headers: Mapping[str, str], loopback: bool) -> Answer:
+    from tollgate.usecases.webhooks import Answer
+    from tollgate.webhook_calls import call
+
+    return Answer(*call(url, body, headers, loopback=loopback))
 
 
 @cache

@@ -29,6 +29,13 @@ class Settings(NamedTuple):
     usage_queue_url: str = ""
     # TOLLGATE_DEAD_LETTER_QUEUE_URL: the URL of the SQS queue for messages that could not be processed. No default.
     dead_letter_queue_url: str = ""
+    # TOLLGATE_WEBHOOK_QUEUE_URL: the URL of the SQS queue of what webhooks are to be told. No default.
+    webhook_queue_url: str = ""
+    # TOLLGATE_WEBHOOK_DEAD_LETTER_QUEUE_URL: the URL of the SQS queue for deliveries that were given up on. No default.
+    webhook_dead_letter_queue_url: str = ""
+    # TOLLGATE_LOOPBACK_WEBHOOKS: `true` where webhooks of the sandbox may call this machine itself (management.md
+    # 15.4). Default: false.
+    loopback_webhooks: bool = False
     # TOLLGATE_ENDPOINT_URL: the URL of an AWS emulator. Default: AWS itself.
     endpoint_url: str = ""
     # TOLLGATE_RETENTION_DAYS: for how many days the history of usage is kept in the table. Default: 400.
@@ -42,6 +49,9 @@ class Settings(NamedTuple):
     # METRIC_ACCESS_POLICY: whether Lotus's metric_access grants access where `all` of a customer's subscriptions allow
     # more usage, or where `any` does. Default: all.
     metric_access_policy: str = "all"
+    # TOLLGATE_BROWSER_ORIGINS: the origins, with a comma between them, whose pages may read an answer (management.md
+    # 14). Default: none.
+    browser_origins: frozenset[str] = frozenset()
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
@@ -52,11 +62,15 @@ class Settings(NamedTuple):
             bus=text("TOLLGATE_BUS", ""),
             usage_queue_url=text("TOLLGATE_USAGE_QUEUE_URL", ""),
             dead_letter_queue_url=text("TOLLGATE_DEAD_LETTER_QUEUE_URL", ""),
+            webhook_queue_url=text("TOLLGATE_WEBHOOK_QUEUE_URL", ""),
+            webhook_dead_letter_queue_url=text("TOLLGATE_WEBHOOK_DEAD_LETTER_QUEUE_URL", ""),
+            loopback_webhooks=text("TOLLGATE_LOOPBACK_WEBHOOKS") == "true",
             endpoint_url=text("TOLLGATE_ENDPOINT_URL", ""),
             retention_days=int(text("TOLLGATE_RETENTION_DAYS") or 400),
             persists_free_overage=text("TOLLGATE_PERSIST_FREE_OVERAGE") == "true",
             carries_usages=text("TOLLGATE_CARRY_OVER_USAGES") == "true",
             metric_access_policy=text("METRIC_ACCESS_POLICY") or "all",
+            browser_origins=frozenset(filter(None, text("TOLLGATE_BROWSER_ORIGINS", "").split(","))),
         )
 
     def required(self, name: str) -> str:

@@ -18,6 +18,7 @@ from tollgate.exact_json import dumps
 
 if TYPE_CHECKING:
     from tollgate.domain.customers import Subscription
+    from tollgate.domain.webhooks import Delivery, Webhook
 
 SOURCE = "tollgate"
 
@@ -93,6 +94,32 @@ def reservation_entry(recorded: RecordedLock, bus: str) -> dict[str, Any]:
     return _entry(bus, f"reservation.{lock.state}", detail)
 
 
+def given_up_entries(webhook: Webhook, delivery: Delivery, bus: str, *, paused: bool) -> list[dict[str, Any]]:
+    """The entries of a delivery that was given up on, and of its webhook, where that was `paused` for it."""
+    last = delivery.attempts[-1]
+    whose: dict[str, Any] = {
+        "environment": webhook.environment.value,
+        "timestamp": last.at,
+        "webhook_id": webhook.id,
+    }
+    id = f"{webhook.id}.{delivery.id}.{len(delivery.attempts)}"
+    failed = models.WebhookDeliveryFailed(
+        **whose,
+        id=id,
+        delivery_id=delivery.id,
+        type=delivery.type,
+        attempts=len(delivery.attempts),
+        status=last.status,
+        error=last.error,
+    )
+    entries = [_entry(bus, "webhook.delivery_failed", failed)]
+    if paused:
+        since = webhook.failing_since or delivery.attempts[0].at
+        told = models.WebhookPaused(**whose, id=f"{id}.paused", url=webhook.url, failing_since=since)
+        entries.append(_entry(bus, "webhook.paused", told))
+    return entries
+
+
 def _ended(subscription: Subscription, at: int) -> bool:
     return subscription.expires_at is not None and subscription.expires_at <= at
 
@@ -111,7 +138,7 @@ def _subscription(subscription: Subscription) -> models.SubscriptionState:
     )
 
 
-def _entry(bus: str, detail_type: str, detail: models.Detail) -> dict[str, Any]:
+def _entry(bus: str, detail_type: str, detail: models.Model) -> dict[str, Any]:
     return {
         "Source": SOURCE,
         "DetailType": detail_type,

@@ -251,9 +251,36 @@ class UsageReported(Model):
     ) = None
 
 
+class WebhookEvent(Model):
+    """What every event about a webhook tells; `timestamp` is when it happened."""
+
+    version: Literal[1] = 1
+    id: str
+    environment: Literal["sandbox", "live"]
+    timestamp: Millis
+    webhook_id: str
+
+
+class WebhookDeliveryFailed(WebhookEvent):
+    """A message was given up on after its last try: `status` is the answer's, or `error` says why there was none."""
+
+    delivery_id: str
+    type: str
+    attempts: int
+    status: int | None
+    error: str | None
+
+
+class WebhookPaused(WebhookEvent):
+    """An address has taken nothing since `failing_since`, and is told of nothing more until it is updated."""
+
+    url: str
+    failing_since: Millis
+
+
 REPORTED = "usage.reported"
 
-MODELS: dict[str, type[Detail]] = {
+MODELS: dict[str, type[Detail | WebhookEvent]] = {
     "usage.recorded": UsageRecorded,
     "balance.reset": BalanceReset,
     "balance.granted": BalanceGranted,
@@ -266,6 +293,8 @@ MODELS: dict[str, type[Detail]] = {
         for what in ("started", "scheduled", "updated", "canceled", "uncanceled", "ended")
     },
     **{f"reservation.{what}": ReservationChanged for what in ("held", "confirmed", "released", "expired")},
+    "webhook.delivery_failed": WebhookDeliveryFailed,
+    "webhook.paused": WebhookPaused,
 }
 
 

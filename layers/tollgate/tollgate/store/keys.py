@@ -190,3 +190,23 @@ def api_key_partition(env: Environment) -> str:
 def api_key_listing(env: Environment, key_id: str) -> Key:
     """The key of an API key's entry in the list."""
     return _key(api_key_partition(env), key_id)
+
+
+def webhooks(env: Environment) -> str:
+    """The partition of an environment's webhooks. It holds secrets: what decides is fenced off from it."""
+    return f"WEBHOOKS#{env.value}"
+
+
+def webhook(env: Environment, id: str) -> Key:
+    """The key of a webhook."""
+    return _key(webhooks(env), id)
+
+
+def deliveries(env: Environment, webhook_id: str) -> str:
+    """The partition of the deliveries to a webhook."""
+    return f"WEBHOOK#{env.value}#{webhook_id}"
+
+
+def delivery(env: Environment, webhook_id: str, id: str) -> Key:
+    """The key of a delivery, by its message's id, which begins with its time."""
+    return _key(deliveries(env, webhook_id), id)

@@ -1,0 +1,155 @@
+"""Webhooks through the deployed stack: set up with Autumn's SDK, told of what happens, signed, and tried again.
+
+Rules: management.md 15.3.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from standardwebhooks import Webhook as Standard
+from standardwebhooks import WebhookVerificationError
+from svix import Webhook as Svix
+
+from tests.conftest import ROOT
+from tests.documents import blocks
+from tests.e2e.fixture import Shop, monthly, new
+from tests.e2e.programs import CLIENTS, NODE
+from tests.webhook_receiver import Received, Receiver, receiver
+
+PAGE = ROOT / "docs" / "webhooks.md"
+PATIENCE_SECONDS = 90.0  # of the emulator's stream, bus and queue
+
+
+@pytest.fixture
+def there() -> Iterator[Receiver]:
+    with receiver() as running:
+        yield running
+
+
+def waited_for(look: Callable[[], Any]) -> Any:
+    """What it finds, once it finds something."""
+    until = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < until:
+        if found := look():
+            return found
+        time.sleep(0.2)
+    raise AssertionError("it did not come in time")
+
+
+def came(there: Receiver, type: str, customer: str) -> Callable[[], Received | None]:
+    def look() -> Received | None:
+        return next((one for one in there.got if f'"type":"{type}"' in one.body and customer in one.body), None)
+
+    return look
+
+
+def in_python(got: Received, secret: str) -> Any:
+    """What the page's receiver in Python makes of a call."""
+    (block,) = (block for block in blocks(PAGE) if block.language == "python")
+    names: dict[str, Any] = {}
+    exec(block.text, names)
+    return names["received"](got.body, got.headers, secret)
+
+
+def in_typescript(got: Received, secret: str) -> Any:
+    """The same of its receiver in TypeScript; what it printed where that fails."""
+    (block,) = (block for block in blocks(PAGE) if block.language == "ts")
+    called = f"console.log(JSON.stringify(received(...{json.dumps([got.body, got.headers, secret])})));"
+    command: list[str | Path] = [
+        NODE,
+        "--input-type=module-typescript",
+        "--experimental-strip-types",
+        "--no-warnings",
+        "-e",
+        block.text + called,
+    ]
+    done = subprocess.run(command, cwd=CLIENTS, capture_output=True, text=True, timeout=60, check=False)
+    return json.loads(done.stdout) if done.returncode == 0 else done.stderr
+
+
+def deliveries(shop: Shop, id: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = shop.api.call("webhooks.deliveries", {"id": id})["list"]
+    return found
+
+
+def test_a_limit_that_is_reached_is_told_as_autumn_tells_it(shop: Shop, there: Receiver) -> None:
+    made = shop.autumn.webhooks.create(
+        id=new("hook"), url=there.url, events=["balances.limit_reached", "customer.products.updated"]
+    )
+    try:
+        assert made.secret.startswith("whsec_")
+        assert made.id in [one.id for one in shop.autumn.webhooks.list(request={}).list]
+        customer = shop.customer(monthly(5))
+        shop.track(customer, 5)
+        got = waited_for(came(there, "balances.limit_reached", customer))
+        Standard(made.secret).verify(got.body, got.headers)
+        Svix(made.secret).verify(got.body, got.headers)
+        assert in_python(got, made.secret) == in_typescript(got, made.secret) == json.loads(got.body)
+        with pytest.raises(WebhookVerificationError):
+            in_python(got._replace(body=got.body + " "), made.secret)
+        assert "WebhookVerificationError" in in_typescript(got._replace(body=got.body + " "), made.secret)
+        assert json.loads(got.body) == {
+            "type": "balances.limit_reached",
+            "data": {"customer_id": customer, "feature_id": "messages", "limit_type": "included"},
+        }
+        plan = json.loads(waited_for(came(there, "customer.products.updated", customer)).body)["data"]
+        assert (plan["scenario"], plan["customer"]["id"]) == ("new", customer)
+        assert not [one for one in there.got if '"type":"billing.updated"' in one.body]
+    finally:
+        assert shop.autumn.webhooks.delete(id=made.id).success
+
+
+def test_what_is_not_taken_comes_again_under_the_same_id(shop: Shop, there: Receiver) -> None:
+    """And after a rotation, either secret has signed it."""
+    there.status = 503
+    made = shop.api.call("webhooks.create", {"id": new("hook"), "url": there.url, "dialect": "tollgate"})
+    id = made["id"]
+    try:
+        second = shop.api.call("webhooks.rotate_secret", {"id": id})["secret"]
+        sent = shop.api.call("webhooks.test", {"id": id})
+        waited_for(lambda: there.got)
+        there.status = 204
+
+        def delivered() -> dict[str, Any] | None:
+            return next((one for one in deliveries(shop, id) if one["state"] == "delivered"), None)
+
+        delivery = waited_for(delivered)
+        assert [one["status"] for one in delivery["attempts"]] == [503, 204]
+        assert delivery["attempts"][1]["at"] - delivery["attempts"][0]["at"] >= 5_000
+        for got in there.got:
+            assert got.headers["webhook-id"] == sent["id"]
+            for secret in (made["secret"], second):
+                Standard(secret).verify(got.body, got.headers)
+    finally:
+        shop.api.call("webhooks.delete", {"id": id})
+
+
+def test_a_hanging_address_delays_no_other(shop: Shop, there: Receiver) -> None:
+    with receiver() as hangs:
+        hangs.release.clear()
+        ids = [new("hook"), new("hook")]
+        for id, where in zip(ids, (hangs, there), strict=True):
+            shop.api.call("webhooks.create", {"id": id, "url": where.url})
+        try:
+            for _ in range(3):
+                shop.api.call("webhooks.test", {"id": ids[0]})
+            waited_for(lambda: hangs.got)
+            shop.api.call("webhooks.test", {"id": ids[1]})
+            waited_for(lambda: there.got)
+            assert all(one["state"] == "pending" for one in deliveries(shop, ids[0]))
+        finally:
+            for id in ids:
+                shop.api.call("webhooks.delete", {"id": id})
+
+
+def test_an_address_that_must_not_be_called_is_refused(shop: Shop, live: Shop, there: Receiver) -> None:
+    for url in ("http://example.com/", "https://169.254.169.254/latest/meta-data", "https://user:word@example.com/"):
+        assert shop.raw("webhooks.create", {"id": new("hook"), "url": url}).status_code == 400
+    assert live.raw("webhooks.create", {"id": new("hook"), "url": there.url}).status_code == 400
