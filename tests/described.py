@@ -43,6 +43,8 @@ def found_wrong(function: str, event: Mapping[str, Any], answer: Mapping[str, An
         names = ("flexprice",)
     documents = [dialect for dialect in DIALECTS if dialect.name in names]
     method = event["requestContext"]["http"]["method"]
+    if method == "OPTIONS":  # a browser's question before a call of the API, and no call
+        return ""
     path = event["rawPath"].rstrip("/") + ("/" if function in LOTUS else "")
     for dialect in documents:
         templates = [*dialect.operations]

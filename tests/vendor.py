@@ -53,6 +53,8 @@ def _walk(
         return
     seen.add((name, model))
     fields = {field.alias or key: field for key, field in model.model_fields.items()}
+    if fields and fields.keys().isdisjoint(schema["properties"]):  # what another SDK of theirs reads
+        return
     for field in sorted(set(fields) | set(schema["properties"])):
         ours = schema["properties"].get(field, NEVER)
         if answers and ours.get("type") == "null":

@@ -140,7 +140,8 @@ def test_only_these_paths_answer_a_browser_without_a_key() -> None:
     asked = {one["RouteKey"] for one in routes if one["RouteKey"].startswith("OPTIONS ")}
     assert asked == {f"OPTIONS {path}" for path in PATHS}
     opened = {one["RouteKey"] for one in routes if one["AuthorizationType"] == "NONE"}
-    assert opened == asked | {"GET /console", "GET /console/{proxy+}"}
+    files = {"GET /console", "GET /console/{proxy+}", "GET /docs", "GET /docs/{file}", "GET /openapi/{file}"}
+    assert opened == asked | files
     assert all(
         "CorsConfiguration" not in one["Properties"] for one in of_type(template, "AWS::ApiGatewayV2::Api").values()
     )

@@ -21,6 +21,7 @@ from tests.handlers.test_usage_events import Bus
 from tests.http_events import authorized, http_event, unauthorized
 from tests.service import NOW
 from tollgate.domain.ids import time_ordered_id
+from tollgate.usecases.webhooks import is_message
 from tollgate_cli.openapi import DIALECTS, examples, served
 from tollgate_cli.openapi.document import Dialect
 from tollgate_cli.openapi.served import Served
@@ -40,8 +41,9 @@ class Queue:
         self.waiting: list[str] = []
 
     def send(self, _: str, *, Entries: list[dict[str, Any]], **__: Any) -> dict[str, Any]:  # noqa: N803 - SQS's name
-        """Takes all of them."""
-        self.waiting += [entry["MessageBody"] for entry in Entries]
+        """Takes all of them. Those for webhooks are sent nowhere."""
+        bodies = (entry["MessageBody"] for entry in Entries)
+        self.waiting += [body for body in bodies if not is_message(body)]
         return {}
 
     def send_message(self, **_: Any) -> None:
@@ -66,6 +68,7 @@ def place(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> Iterator[Here]:
     with a_place(()) as here:
         numbers = count(1)
         monkeypatch.setattr(uuid, "uuid4", lambda: uuid.UUID(int=next(numbers), version=4))
+        monkeypatch.setattr("secrets.token_bytes", lambda size: next(numbers).to_bytes(size, "big"))
         monkeypatch.setattr("secrets.token_urlsafe", lambda _: f"example{next(numbers)}")
         monkeypatch.setattr(
             "tollgate.store.balances.time_ordered_id",

@@ -235,6 +235,22 @@ OPERATIONS: dict[str, Operation] = {
     # history
     "POST /v1/events.list": LIST_EVENTS,
     "POST /v1/events.aggregate": AGGREGATE,
+    # webhooks
+    "POST /v1/webhooks.create": Operation(
+        "Create a webhook",
+        answers.NewSecret,
+        (WRONG, CONTRADICTS, *taken("webhook")),
+        "Messages are signed as Standard Webhooks has it.",
+    ),
+    "POST /v1/webhooks.get": Operation("Get a webhook", answers.Webhook, (WRONG, *missing("webhook"))),
+    "POST /v1/webhooks.list": Operation("List webhooks", answers.WebhookList),
+    "POST /v1/webhooks.update": Operation(
+        "Change a webhook",
+        answers.Webhook,
+        (WRONG, IN_THE_WAY, *missing("webhook")),
+        "Fields that are absent stay. One that was paused goes on where `disabled` is false.",
+    ),
+    "POST /v1/webhooks.delete": Operation("Delete a webhook", Success, (WRONG, *missing("webhook"))),
     # a catalog at once
     "POST /v1/catalog.preview_update": Operation(
         "Preview a change of the catalog", answers.CatalogPreview, (WRONG,), body=catalog_update.CatalogParams
@@ -332,6 +348,21 @@ OWN: dict[str, Operation] = {
     "POST /v1/keys.revoke": Operation(
         "Revoke an API key", Success, (WRONG, *missing("key")), "API Gateway may remember it for a minute."
     ),
+    "POST /v1/webhooks.rotate_secret": Operation(
+        "Give a webhook a new secret",
+        answers.NewSecret,
+        (WRONG, IN_THE_WAY, *missing("webhook")),
+        "The one before signs too for a day.",
+    ),
+    "POST /v1/webhooks.test": Operation(
+        "Send a message that tells of nothing", answers.Delivery, (WRONG, IN_THE_WAY, *missing("webhook"))
+    ),
+    "POST /v1/webhooks.deliveries": Operation(
+        "List a webhook's deliveries", answers.DeliveryList, (WRONG, *missing("webhook"))
+    ),
+    "POST /v1/webhooks.resend": Operation(
+        "Send a message once more", answers.Delivery, (WRONG, IN_THE_WAY, *missing("webhook", "delivery"))
+    ),
     "POST /v1/balances.explain": Operation(
         "Explain a check", explained.Explanation, (WRONG, *missing("customer", "entity", "feature")), body=CheckBody
     ),
@@ -359,6 +390,7 @@ OWN_FIELDS: dict[str, tuple[str, ...]] = {
     "PlanFields": ("lookup_key",),
     "PlanItemParams": ("static_value", "is_soft_limit", "is_enabled", "usage_limit"),
     "AttachParams": ("subscription_filters",),
+    "UpdateWebhookParams": ("dialect",),
 }
 """Fields of requests that Autumn does not have, by model; those built on one have them too."""
 
@@ -371,6 +403,7 @@ TAGS: dict[str, str] = {
     "subscriptions": "Which customer has which plan.",
     "events": "The history of use.",
     "catalog": "All features and plans at once, as Autumn's command line asks for them.",
+    "webhooks": "Addresses that are told of events.",
     "1.x": "Older paths, for older clients.",
     "keys": "API keys of the environment.",
 }
@@ -459,11 +492,11 @@ AUTUMN = Dialect(
 TOLLGATE = AUTUMN._replace(
     name="tollgate",
     title="Tollgate: its own routes",
-    text="Routes that no vendor's API has, in Autumn's shapes: API keys, what reservations hold, and why a check is answered so.",
+    text="Routes that no vendor's API has, in Autumn's shapes: API keys, what reservations hold, why a check is answered so, and what became of webhooks' messages.",
     served=lambda: {route: each for route, each in served.autumn().items() if route in OWN},
     operations=OWN,
     codes=autumn_words.OWN_CODES,
     fields=autumn_words.OWN_FIELDS,
-    tags={name: TAGS[name] for name in ("keys", "balances")},
+    tags={name: TAGS[name] for name in ("keys", "balances", "webhooks")},
     own=True,
 )

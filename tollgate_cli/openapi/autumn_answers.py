@@ -585,3 +585,84 @@ class Lock(Shape):
 
 KeyList = listed("KeyList", Key, "The environment's keys.")
 LockList = listed("LockList", Lock, "The locks that hold units now, the oldest first.")
+
+
+# ------------------------------------------------------------------ webhooks
+
+
+class Webhook(Shape):
+    """An address that is told of events over HTTP. Times are in epoch ms."""
+
+    id: str
+    """Its id."""
+    url: str
+    """Where messages are sent."""
+    events: list[str]
+    """The types that it is told of; empty: all."""
+    description: str | None
+    """A text about it."""
+    disabled: bool
+    """Whether it is told of nothing: it was switched off, or paused."""
+    created_at: Millis
+    """When it was made."""
+    updated_at: Millis
+    """When it was changed last."""
+    dialect: Annotated[Literal["autumn", "tollgate"], own]
+    """In whose words it is told."""
+    failing_since: Annotated[Millis | None, own]
+    """Of the first try since which it has taken nothing."""
+    paused_at: Annotated[Millis | None, own]
+    """When it was paused, as it took nothing for so long."""
+
+
+class NewSecret(Webhook):
+    """A webhook, with the secret that signs its messages: it is shown this once."""
+
+    secret: str
+    """`whsec_`, and the key in Base64."""
+
+
+WebhookList = listed("WebhookList", Webhook, "Webhooks of the environment, by id.")
+
+
+class Attempt(Shape):
+    """One try."""
+
+    at: Millis
+    """When, in epoch ms."""
+    status: int | None
+    """The answer's; null where there was none."""
+    error: str | None
+    """Why there was none."""
+    duration_ms: int
+    """How long it took."""
+
+
+class Delivery(Shape):
+    """A message to one address, and each try."""
+
+    id: str
+    """The message's id: it stays the same with each try."""
+    webhook_id: str
+    """The webhook."""
+    type: str
+    """What it tells of."""
+    state: Literal["pending", "delivered", "failed"]
+    """What became of it."""
+    created_at: Millis
+    """When it was made, in epoch ms."""
+    next_attempt_at: Millis | None
+    """When it is tried next; null for never."""
+    attempts: list[Attempt]
+    """The tries, one after another."""
+    payload: str
+    """What is sent: the text that is signed."""
+
+
+class DeliveryList(Shape):
+    """Deliveries, the newest first."""
+
+    list: list[Delivery]
+    """At most 50."""
+    has_more: bool
+    """Whether there may be older ones."""

@@ -15,6 +15,11 @@ FIELDS: dict[str, str] = {
     "UsageAlertParams.feature_id": "The feature; absent: every feature.",
     "UsageAlertParams.threshold": "Units of the feature, or percent.",
     "PlanItemParams.is_enabled": "Whether it grants anything; it does unless told.",
+    "WebhookParams.id": "An id of your own: 1 to 64 letters, digits, `-` and `_`.",
+    "UpdateWebhookParams.events": "The types that it is told of; all where the list is empty.",
+    "UpdateWebhookParams.disabled": "Whether it is told of nothing.",
+    "url": "Where messages are sent: https, and no private address.",
+    "dialect": "In whose words it is told: Autumn's, or Tollgate's own events.",
     "UsageAlertParams.name": "What you call it.",
     "OptionParams.quantity": "Units to buy, the included ones among them.",
     "BillingFilterParams.value": "The value that it must have.",
@@ -284,7 +289,9 @@ CODES: dict[str, str] = {
     "entity_not_found": "no entity of the customer has the id.",
     "feature_not_found": "no feature has the id, or listens to the event.",
     "product_not_found": "no plan has the id.",
+    "webhook_not_found": "no webhook has the id.",
     "duplicate_feature_id": "a feature has the id.",
+    "duplicate_webhook_id": "a webhook has the id.",
     "product_already_exists": "a plan has the id.",
     "entity_already_exists": "an entity of the customer has the id.",
     "lock_already_exists": "a reservation with the lock id still holds units.",
@@ -296,6 +303,9 @@ CODES: dict[str, str] = {
 OF_CHECKS = CheckBody.model_fields
 OWN_FIELDS: dict[str, str] = {
     "key_id": "The key's id, not its text.",
+    "WebhookParams.id": FIELDS["WebhookParams.id"],
+    "before": "The id of the last delivery that was seen; empty or absent for the first page.",
+    "delivery_id": "The delivery.",
     "CreateKeyParams.name": "What you call it.",
     "scope": "`secret` (unless told) may do everything, `publishable` may only check.",
     **{
@@ -307,12 +317,13 @@ OWN_FIELDS: dict[str, str] = {
 }
 OWN_CODES: dict[str, str] = {
     "key_not_found": "no key has the id.",
+    "delivery_not_found": "no delivery of the webhook has the id.",
     "invalid_request": "the `Authorization` header is not `Bearer`, then a key.",
     **{
         code: CODES[code]
         for code in (
             *("invalid_inputs", "invalid_api_version", "no_secret_key", "invalid_secret_key", "insufficient_scopes"),
-            *("customer_not_found", "entity_not_found", "feature_not_found"),
+            *("customer_not_found", "entity_not_found", "feature_not_found", "webhook_not_found"),
             *("duplicate_idempotency_key", "service_unavailable", "internal_error"),
         )
     },

@@ -94,7 +94,9 @@ OPERATIONS: dict[str, Operation] = {
         "Change a plan", shapes.Plan, (MISSING,), "Fields that are absent stay.", body=plans.UpdatePlanParams
     ),
     "DELETE /v1/plans/{}": Operation("Delete a plan", shapes.Message, (MISSING,)),
-    "GET /v1/plans/{}/entitlements": Operation("List a plan's entitlements", shapes.EntitlementPage, (MISSING,)),
+    "GET /v1/plans/{}/entitlements": Operation(
+        "List a plan's entitlements", shapes.EntitlementPage | shapes.PlanWithEntitlements, (MISSING,)
+    ),
     "GET /v1/addons": Operation("List add-ons", shapes.AddonPage),
     "POST /v1/addons": Operation("Create an add-on", {201: shapes.Addon}, (TAKEN,)),
     "POST /v1/addons/search": Operation("Search add-ons", shapes.AddonPage),

@@ -239,6 +239,14 @@ class Entitlement(Shape):
     """The same."""
 
 
+@whole(keys.PLAN)
+class PlanWithEntitlements(PlanFields):
+    """A plan with its entitlements, as @flexprice/sdk 2.0 reads it."""
+
+    entitlements: list[Entitlement]
+    """The newest first."""
+
+
 @whole(keys.CUSTOMER)
 class Customer(Shape):
     """A customer: both of its ids are one."""

@@ -31,6 +31,7 @@ FIELDS: dict[str, str] = {
     "AggregationParams.field": "The property that it is a function of; not of COUNT.",
     "CreateFeatureParams.meter": "Which events a metered feature counts. Without one: the event's `value`, else 1.",
     "CreateEntitlementParams.plan_id": "The plan, in place of `entity_id`.",
+    "AddAddonParams.change_at": "At once, where it is said at all.",
     "AddAddonParams.start_date": "When it starts: now unless told.",
     "BulkParams.items": "At most 100 entitlements.",
     "RangeParams.start_time": "From when on: seven days before the end unless told.",
