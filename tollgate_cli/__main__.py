@@ -19,7 +19,7 @@ from tollgate.domain.api_keys import Scope
 from tollgate.domain.environments import Environment
 from tollgate.domain.errors import TollgateError
 from tollgate.runtime import clock
-from tollgate_cli import dead, deploy, moving, schemas, servers, stack
+from tollgate_cli import dead, deploy, moving, schemas, servers, stack, webhooks
 from tollgate_cli import demo as demonstration
 from tollgate_cli.api import Api, ApiError
 from tollgate_cli.catalog import commands as catalog
@@ -28,7 +28,7 @@ from tollgate_cli.catalog.file import FileError
 
 SECTIONS = {
     "Local stack": ("stack", "demo"),
-    "Catalog and API keys": ("catalog", "keys"),
+    "Catalog, API keys, webhooks": ("catalog", "keys", "webhooks"),
     "A stack in AWS": ("deploy",),
     "Moving out, and back": ("export", "restore"),
     "Dead letters: usage and events that were given up on": ("dead-letters",),
@@ -36,7 +36,7 @@ SECTIONS = {
 }
 NOTES = """\
 They work on the local stack. For one in AWS set:
-  TOLLGATE_URL          the API's address, for `catalog`, and the secret keys
+  TOLLGATE_URL          the API's address, for `catalog`, `webhooks`, and
                         TOLLGATE_SECRET_KEY and TOLLGATE_LIVE_SECRET_KEY
   TOLLGATE_TABLE        the output TableName, for `keys`, `export`, `restore`
   TOLLGATE_STACK        the stack's name, for letters and settings
@@ -86,6 +86,7 @@ def _group(name: str, help: str) -> typer.Typer:
 
 stack_app = _group("stack", "The local stack: the real template on an emulator of AWS.")
 app.add_typer(catalog.app, name="catalog")
+app.add_typer(webhooks.app, name="webhooks")
 keys_app = _group("keys", "API keys, straight on the table: TOLLGATE_TABLE's, or the local stack's.")
 dead_app = _group("dead-letters", "What was given up on, in the stack TOLLGATE_STACK or the local one.")
 events_app = _group("events", "Tollgate's events on the bus.")

@@ -16,12 +16,16 @@ import pytest
 from standardwebhooks import Webhook as Standard
 from standardwebhooks import WebhookVerificationError
 from svix import Webhook as Svix
+from typer.testing import CliRunner
 
 from tests.conftest import ROOT
 from tests.documents import blocks
 from tests.e2e.fixture import Shop, monthly, new
 from tests.e2e.programs import CLIENTS, NODE
 from tests.webhook_receiver import Received, Receiver, receiver
+from tollgate_cli import stack as local
+from tollgate_cli.__main__ import app
+from tollgate_cli.stack import Stack
 
 PAGE = ROOT / "docs" / "webhooks.md"
 PATIENCE_SECONDS = 90.0  # of the emulator's stream, bus and queue
@@ -153,3 +157,27 @@ def test_an_address_that_must_not_be_called_is_refused(shop: Shop, live: Shop, t
     for url in ("http://example.com/", "https://169.254.169.254/latest/meta-data", "https://user:word@example.com/"):
         assert shop.raw("webhooks.create", {"id": new("hook"), "url": url}).status_code == 400
     assert live.raw("webhooks.create", {"id": new("hook"), "url": there.url}).status_code == 400
+
+
+def test_the_command_line_does_it_all(stack: Stack, there: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "current", lambda: stack)
+    id = new("hook")
+
+    def run(*words: str) -> Any:
+        done = CliRunner().invoke(app, ["webhooks", *words])
+        assert done.exit_code == 0, done.output
+        return json.loads(done.output)
+
+    made = run("create", id, there.url, "--event", "balance.reset", "--dialect", "tollgate")
+    assert (made["events"], made["dialect"]) == (["balance.reset"], "tollgate")
+    assert id in [one["id"] for one in run("list")["list"]]
+    assert run("update", id, "--off")["disabled"] is True
+    assert run("update", id, "--on", "--description", "mine")["description"] == "mine"
+    second = run("rotate", id)["secret"]
+    sent = run("test", id)
+    waited_for(lambda: there.got)
+    Standard(second).verify(there.got[0].body, there.got[0].headers)
+    waited_for(lambda: run("deliveries", id)["list"][0]["state"] == "delivered")
+    assert run("resend", id, sent["id"])["state"] == "pending"
+    assert run("delete", id) == {"success": True}
+    assert CliRunner().invoke(app, ["webhooks", "delete", id]).exit_code == 1
