@@ -103,6 +103,26 @@ class TestCustomers:
 
 
 class TestSubscriptions:
+    def test_an_automatic_plan_that_was_to_come_goes_where_another_is_attached(self, lotus: Lotus) -> None:
+        """management.md 7."""
+        group, price = f"g-{uuid.uuid4().hex[:8]}", {"amount": 20, "interval": "month"}
+        item = {"feature_id": lotus.feature(), "included": 5, "reset": {"interval": "month"}}
+        free, pro, most = (f"{name}-{group}" for name in ("free", "pro", "max"))
+        for plan, more in ((free, {"auto_enable": True}), (pro, {"price": price}), (most, {"price": price})):
+            lotus.manage("plans.create", plan_id=plan, name=plan, group=group, items=[item], **more)
+        customer = lotus.customer()
+        lotus.manage("billing.attach", customer_id=customer, plan_id=pro)
+        lotus.manage("billing.update", customer_id=customer, plan_id=pro, cancel_action="cancel_end_of_cycle")
+
+        def held() -> dict[str, str]:
+            shown = lotus.manage("customers.get", customer_id=customer)["subscriptions"]
+            return {one["plan_id"]: one["status"] for one in shown}
+
+        assert held() == {pro: "active", free: "scheduled"}
+        assert subscribe(lotus, customer, plan_id=most)[0] == 201
+        assert held() == {most: "active"}
+        lotus.manage("plans.update", plan_id=free, auto_enable=False)
+
     def test_one_by_its_id_also_when_it_has_ended(self, lotus: Lotus) -> None:
         customer, plan = lotus.customer(), lotus.plan(free(lotus.feature(), 3))
         _, made = subscribe(lotus, customer, plan_id=plan)

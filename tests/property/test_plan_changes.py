@@ -21,7 +21,7 @@ from tollgate.domain.periods import Interval
 from tollgate.domain.plan_changes import returning
 from tollgate.domain.plan_grants import Carried, CarryOver
 from tollgate.domain.plans import BasePrice, Plan
-from tollgate.domain.subscriptions import Terms, attach, cancel, uncancel
+from tollgate.domain.subscriptions import Terms, attach, cancel, uncancel, without_waiting_automatic
 
 FREE = Plan("free", "", auto_enable=True, items=(monthly(10), seats(2)))
 PLANS = (
@@ -46,18 +46,22 @@ class Life:
 
     def attach(self, plan: Plan, terms: Terms) -> None:
         before = self.holdings
-        self.holdings = attach(before, plan, CATALOG, self._id(), self.now, terms)
+        self.holdings = attach(self._bare(), plan, CATALOG, self._id(), self.now, terms)
         self._automatic(before)
 
     def cancel(self, number: int, *, at_end: bool) -> None:
         before = self.holdings
         id = self._held(number)
-        self.holdings = cancel(before, CATALOG, id, self.now, at_end=at_end)
-        if not before.subscriptions[id].auto_enable:
-            self._automatic(before)
+        if before.subscriptions[id].auto_enable:
+            self.holdings = cancel(before, CATALOG, id, self.now, at_end=at_end)
+            return
+        self.holdings = cancel(self._bare(), CATALOG, id, self.now, at_end=at_end)
+        self._automatic(before)
 
     def uncancel(self, number: int) -> None:
-        self.holdings = uncancel(self.holdings, CATALOG, self._held(number), self.now)
+        before = self.holdings
+        self.holdings = uncancel(self._bare(), CATALOG, self._held(number), self.now)
+        self._automatic(before)
 
     def use(self, amount: int) -> Decimal:
         request = UseRequest(CATALOG.feature("messages"), (), "", Decimal(amount))
@@ -87,8 +91,11 @@ class Life:
 
     def _automatic(self, before: Holdings) -> None:
         for plan, at in returning(before, self.holdings, [FREE], CATALOG.features, self.now):
-            terms = Terms(starts_at=at, gives_way=True)
+            terms = Terms(starts_at=at, automatic=True)
             self.holdings = attach(self.holdings, plan, CATALOG, self._id(), self.now, terms)
+
+    def _bare(self) -> Holdings:
+        return without_waiting_automatic(self.holdings, CATALOG, self.now)
 
     def _id(self) -> str:
         self.made += 1

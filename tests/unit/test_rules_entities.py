@@ -48,6 +48,19 @@ class TestSeatLimits:
         customer.entity("e2")
         assert customer.gru("users") == (10, 7, 3)
 
+    def test_an_entity_that_is_deleted_is_not_counted_any_more(self) -> None:
+        """Unless the limit was used up: giving back does not reopen it."""
+        customer = Scenario(seats(9))
+        customer.control(limit(3, "users"))
+        customer.entity("e0")
+        customer.remove_entity("e0")
+        assert customer.counter("users") == 0
+        for id in ("e1", "e2", "e3"):
+            customer.entity(id)
+        customer.remove_entity("e3")
+        with pytest.raises(LimitReached):
+            customer.entity("e4")
+
     def test_also_where_no_plan_grants_seats_but_not_where_they_are_unlimited(self) -> None:
         customer = Scenario()
         customer.control(limit(1, "users"))

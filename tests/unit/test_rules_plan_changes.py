@@ -149,6 +149,37 @@ class TestReplacing:
         customer.now = FEBRUARY
         assert customer.gru() == (100, 100, 0)
 
+    def test_so_does_one_that_was_changed_meanwhile(self) -> None:
+        customer = Scenario()
+        for items in ((monthly(100),), (monthly(100, "words"),), (monthly(100),)):
+            customer.attach(*items, plan="a")
+            customer.track(70 if items[0].feature_id == "messages" and customer.gru()[2] == 0 else 0)
+        assert customer.gru() == (100, 30, 70)
+
+    def test_also_where_it_waited_and_comes_sooner(self) -> None:
+        customer = Scenario()
+        customer.attach(monthly(10), plan="free")
+        customer.track(10)
+        customer.later(DAY)
+        pro = customer.attach(monthly(500), plan="pro", price=price(20))
+        customer.attach(monthly(10), plan="free")
+        customer.later(DAY)
+        customer.cancel(pro, at_end=False)
+        assert customer.gru() == (10, 0, 10)
+
+    def test_schedules_that_are_taken_back_leave_it_as_it_was(self) -> None:
+        for first, second in ((0, 1), (1, 0)):
+            customer = Scenario()
+            held = customer.attach(monthly(100), plan="b", price=price(20))
+            waiting = [
+                customer.attach(monthly(500), plan="c", price=price(50), starts_at=NOW + 50 * DAY),
+                customer.attach(monthly(9), plan="d", price=price(5), starts_at=NOW + 20 * DAY, ends_at=NOW + 30 * DAY),
+            ]
+            customer.cancel(waiting[first], at_end=False)
+            customer.cancel(waiting[second], at_end=False)
+            subscription = customer.subscription(held)
+            assert (subscription.canceled_at, subscription.expires_at) == (None, None)
+
     def test_after_the_period_it_begins_anew(self) -> None:
         customer = Scenario()
         first = customer.attach(monthly(100), plan="a")

@@ -152,6 +152,41 @@ class TestTheAutomaticPlan:
         self.change(shop, "pro", action)
         assert shop.remaining("c1", NOW + 31 * DAY, feature="users") == 2
 
+    def later(self, shop: Service, plan: str, starts: int, ends: int | None = None) -> None:
+        """Attaches a plan from so many days on, until so many."""
+        if plan == "max":
+            cost = BasePrice(Decimal(50), Interval.MONTH)
+            shop.catalogs.create_plan(SANDBOX, Plan("max", "Max", items=(item(1000),), price=cost))
+        terms = Terms(starts_at=NOW + starts * DAY, ends_at=None if ends is None else NOW + ends * DAY)
+        shop.customers.attach(CustomerRef(SANDBOX, "c1"), plan, None, NOW, terms)
+
+    def runs(self, shop: Service, *days: int) -> list[str]:
+        """Which plan runs after so many days."""
+        held = shop.customers.get(CustomerRef(SANDBOX, "c1"))
+        return [one.plan_id for day in days for one in held.active(NOW + day * DAY)]
+
+    def test_a_plan_for_a_time_is_followed_by_it_and_taken_back_leaves_no_trace(self, subscriber: Service) -> None:
+        self.later(subscriber, "max", 10, 20)
+        assert self.runs(subscriber, 0, 15, 25) == ["pro", "max", "free"]
+        self.change(subscriber, "max", "cancel_immediately")
+        assert self.runs(subscriber, 0, 15, 25, 400) == ["pro"] * 4
+        assert subscriptions(subscriber)["pro"] == "active"
+
+    @pytest.mark.parametrize(("action", "after"), [("cancel_immediately", "free"), ("cancel_end_of_cycle", "pro")])
+    def test_what_is_canceled_while_another_waits_ends_when_it_is_to(
+        self, subscriber: Service, action: str, after: str
+    ) -> None:
+        """The one that waits and costs something never starts."""
+        self.later(subscriber, "max", 5, 35)
+        assert self.runs(subscriber, 0, 10, 40) == ["pro", "max", "free"]
+        self.change(subscriber, "pro", action)
+        assert self.runs(subscriber, 0, 10, 20, 40) == [after, after, after, "free"]
+
+    def test_a_plan_for_a_time_may_come_before_it(self, subscriber: Service) -> None:
+        self.change(subscriber, "pro", "cancel_end_of_cycle")
+        self.later(subscriber, "max", 10, 20)
+        assert self.runs(subscriber, 0, 15, 25, 40) == ["pro", "max", "free", "free"]
+
     def test_not_where_it_is_itself_canceled(self, subscriber: Service) -> None:
         self.change(subscriber, "pro", "cancel_immediately")
         self.change(subscriber, "free", "cancel_immediately")

@@ -77,6 +77,7 @@ class Subscription:
     - `before_change`: its ending as it was before the plan that is to follow it was scheduled; None: none is.
     - `cut_short`: of one that was ended before its time, the consumable grants that had been used, as they were then:
       until they would have reset, what was used counts again where the plan is attached again.
+    - `automatic`: it came by itself, where another ends. Until it starts, each change of plans makes it anew.
     """
 
     id: str
@@ -104,6 +105,7 @@ class Subscription:
     stacks: bool = False
     before_change: Ending | None = None
     cut_short: tuple[tuple[BalanceKey, Grant], ...] = ()
+    automatic: bool = False
 
     def status(self, now: int) -> str:
         """`scheduled`, `active` (a trial is active) or `expired`, at `now` (epoch ms)."""

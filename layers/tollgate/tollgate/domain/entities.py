@@ -16,6 +16,7 @@ from tollgate.domain.features import Catalog, Feature
 from tollgate.domain.grants import Grant, deduction_order
 from tollgate.domain.periods import sooner
 from tollgate.domain.plan_grants import granted_by
+from tollgate.domain.quantities import ZERO
 from tollgate.domain.seats import placed, seats_left
 from tollgate.domain.use_records import NO_PROPERTIES
 
@@ -32,8 +33,8 @@ def add_entity(
     if entity.id in holdings.entities:
         raise AlreadyExists("entity", entity.id)
     feature = catalog.feature(entity.feature_id)
-    if feature.consumable:
-        raise InvalidRequest(f"Feature {feature.id} is consumable: an entity takes up one of an allocated feature")
+    if feature.consumable or feature.type.is_flag:
+        raise InvalidRequest(f"Feature {feature.id} is not allocated: an entity takes up one of a feature that is")
     holdings = replace(holdings, entities={**holdings.entities, entity.id: entity})
     changes = grants_of(holdings, now)
     for subscription in holdings.subscriptions.values():
@@ -55,9 +56,9 @@ def remove_entity(holdings: Holdings, catalog: Catalog, entity_id: str, now: int
     entity = holdings.entity(entity_id)
     entities = {id: other for id, other in holdings.entities.items() if id != entity_id}
     subscriptions = {
-        id: replace(s, canceled_at=s.canceled_at or now, expires_at=sooner(s.expires_at, now))
+        id: replace(s, canceled_at=s.canceled_at or now, expires_at=sooner(s.expires_at, now), cut_short=())
         if s.entity_id == entity_id
-        else s
+        else replace(s, cut_short=tuple(entry for entry in s.cut_short if entry[0].entity_id != entity_id))
         for id, s in holdings.subscriptions.items()
     }
     balances = {key: balance for key, balance in holdings.balances.items() if key.entity_id != entity_id}
@@ -65,6 +66,7 @@ def remove_entity(holdings: Holdings, catalog: Catalog, entity_id: str, now: int
     changes = grants_of(holdings, now)
     if entity.feature_id in catalog.features:
         _give_back_seat(changes, catalog.features[entity.feature_id])
+        holdings = _uncounted_in_limits(holdings, entity.feature_id, now)
     return with_grants(holdings, catalog, changed_grants(holdings, changes, now), now)
 
 
@@ -100,6 +102,21 @@ def _counted_in_limits(holdings: Holdings, feature: Feature, now: int) -> Holdin
     windows = tuple(w._replace(used=w.used + 1) if w in counting else w for w in balance.limits.windows)
     counted = recomputed(balance._replace(limits=balance.limits._replace(windows=windows)))
     return replace(holdings, balances={**holdings.balances, key: counted}) if counting else holdings
+
+
+def _uncounted_in_limits(holdings: Holdings, feature_id: str, now: int) -> Holdings:
+    """The holdings with one seat less counted in the customer's usage limits, but for one that is used up: giving back
+    does not reopen it (autumn.md 3.5)."""
+    key = BalanceKey(feature_id)
+    if key not in holdings.balances:
+        return holdings
+    balance = as_of(holdings.balances[key], now)
+    windows = tuple(
+        w._replace(used=max(ZERO, w.used - 1)) if w.matches(NO_PROPERTIES) and w.room > 0 else w
+        for w in balance.limits.windows
+    )
+    uncounted = recomputed(balance._replace(limits=balance.limits._replace(windows=windows)))
+    return replace(holdings, balances={**holdings.balances, key: uncounted}) if windows else holdings
 
 
 def _give_back_seat(changes: dict[BalanceKey, tuple[Grant, ...]], feature: Feature) -> None:

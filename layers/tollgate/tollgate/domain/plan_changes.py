@@ -180,8 +180,9 @@ def overlaps(held: Subscription, starts_at: int, ends_at: int | None) -> bool:
 
 
 def left_off(holdings: Holdings, new: Rivalry, starts_at: int, now: int) -> dict[BalanceKey, tuple[Grant, ...]]:
-    """The grants with which a plan that starts then goes on, by balance: those of the customer's last subscription to
-    it, where that was cut short and they would not have reset since. An allowance is not given twice in one period.
+    """The grants with which a plan that starts then goes on, by balance: those of the customer's last subscription to it
+    that had the balance and was cut short, where they would not have reset since. An allowance is not given twice in one
+    period.
     """
     before = [
         held
@@ -191,10 +192,14 @@ def left_off(holdings: Holdings, new: Rivalry, starts_at: int, now: int) -> dict
         and held.started_at <= (held.expires_at or 0)
     ]
     grants: dict[BalanceKey, tuple[Grant, ...]] = {}
-    if before and not new.independent:
-        for key, grant in max(before, key=lambda held: (held.expires_at or 0, held.created_at, held.id)).cut_short:
+    if new.independent:
+        return grants
+    for held in sorted(before, key=lambda held: (held.expires_at or 0, held.created_at, held.id)):
+        last: dict[BalanceKey, tuple[Grant, ...]] = {}
+        for key, grant in held.cut_short:
             if grant.next_reset_at is None or grant.next_reset_at > starts_at:
-                grants[key] = (*grants.get(key, ()), grant)
+                last[key] = (*last.get(key, ()), grant)
+        grants |= last
     return grants
 
 

@@ -64,7 +64,7 @@ class Terms:
     backdate: bool = False  # `starts_at` may be in the past
     restart: bool = False  # a plan that takes another's place starts a billing cycle of its own
     stacks: bool = False  # it stands beside other plans that have no group
-    gives_way: bool = False  # it ends where the next plan starts that waits already
+    automatic: bool = False  # it comes by itself: it ends where the next plan starts that waits already
     cycle: Reset | None = None  # in place of the plan's own
     parent_id: str | None = None
     filters: tuple[tuple[str, str], ...] = ()  # only uses whose properties have these values count
@@ -108,7 +108,7 @@ def attach(
     when = _When(terms, now)
     starts_at = _starts_at(plan, items, running(found, now), catalog, when)
     waiting = [held for held in found if held.status(now) == "scheduled"]
-    gives_way_at = min((w.started_at for w in waiting if terms.gives_way and w.started_at > starts_at), default=None)
+    gives_way_at = min((w.started_at for w in waiting if terms.automatic and w.started_at > starts_at), default=None)
     ends_at = terms.ends_at if gives_way_at is None else gives_way_at
     for held in waiting:
         if overlaps(held, starts_at, ends_at):
@@ -148,6 +148,7 @@ def attach(
         filters=tuple(sorted(own.filters)),
         extra=terms.extra,
         stacks=terms.stacks,
+        automatic=terms.automatic,
     )
     subscription = replace(subscription, anchor=_anchor(subscription, current, catalog, terms, now))
     earlier = left_off(holdings, own, starts_at, now)
@@ -197,10 +198,12 @@ def cancel(holdings: Holdings, catalog: Catalog, subscription_id: str, now: int,
         ends_at = subscription.trial_ends_at or now
     elif at_end and period:
         ends_at = period[1]
-    ending = Ending(now, sooner(subscription.expires_at, ends_at))
+    own_end = subscription.before_change.expires_at if subscription.before_change else subscription.expires_at
+    ending = Ending(now, sooner(own_end, ends_at))
     follows = False
     for follower in rivals(holdings, Rivalry.of(subscription, catalog.features), catalog.features, now):
-        if follower.status(now) != "scheduled" or follower.started_at != subscription.expires_at:
+        adjoins = follower.started_at == subscription.expires_at
+        if follower.status(now) != "scheduled" or not (adjoins or overlaps(follower, now, ending.expires_at)):
             continue
         if cost_of(follower.price, follower.items, catalog.features).free:
             holdings = _moved(holdings, catalog, follower, ending.expires_at or now, now)
@@ -214,9 +217,25 @@ def cancel(holdings: Holdings, catalog: Catalog, subscription_id: str, now: int,
                 holdings, catalog, replace(ended, before_change=ending if follows else None), now
             )
         elif other.parent_id == subscription_id and other.status(now) != "expired":
-            ended = replace(other, canceled_at=now, expires_at=sooner(other.expires_at, ending.expires_at or ends_at))
+            canceled_at = now if other.canceled_at is None else other.canceled_at
+            until = sooner(other.expires_at, ending.expires_at or ends_at)
+            ended = replace(other, canceled_at=canceled_at, expires_at=until)
             holdings = _with_subscription(holdings, catalog, ended, now)
     return holdings
+
+
+def without_waiting_automatic(holdings: Holdings, catalog: Catalog, now: int) -> Holdings:
+    """The holdings without the automatic plans that have not started: a change of plans is made on these, and what is to
+    come by itself after it is found anew (`plan_changes.returning`)."""
+    waiting = {s.id for s in holdings.subscriptions.values() if s.automatic and s.status(now) == "scheduled"}
+    if not waiting:
+        return holdings
+    changes = {}
+    for key, grants in grants_of(holdings, now).items():
+        left = tuple(grant for grant in grants if grant.subscription_id not in waiting)
+        changes[key] = left if catalog.feature(key.feature_id).consumable else kept_together(grants, left)
+    subscriptions = {id: s for id, s in holdings.subscriptions.items() if id not in waiting}
+    return _with(holdings, catalog, subscriptions, changes, now)
 
 
 def with_use_kept(before: Holdings, after: Holdings, catalog: Catalog, now: int) -> Holdings:
@@ -410,7 +429,7 @@ def _scheduled(
     """The holdings with a subscription that starts later; what runs then ends when it does."""
     at, now = subscription.started_at, handover.now
     for held in replaced:
-        ending = Ending(held.canceled_at, held.expires_at)
+        ending = held.before_change or Ending(held.canceled_at, held.expires_at)
         ended = replace(held, canceled_at=held.canceled_at or now, expires_at=at, before_change=ending)
         holdings = _with_subscription(holdings, catalog, ended, now)
     changes = grants_of(holdings, now)
@@ -460,7 +479,11 @@ def _replacing(
             canceled_at=old.canceled_at or now,
             expires_at=sooner(old.expires_at, end),
             before_change=None,
-            cut_short=() if takes_all else _cut_short(holdings, old, now),
+            cut_short=tuple(
+                (key, grant)
+                for key, grant in _cut_short(holdings, old, now)
+                if old.plan_id != subscription.plan_id or key not in granted
+            ),
         )
         for old in replaced
     }
@@ -528,11 +551,17 @@ def _moved(holdings: Holdings, catalog: Catalog, scheduled: Subscription, at: in
     )
     anchor = at if scheduled.anchor == scheduled.started_at else scheduled.anchor
     moved = replace(scheduled, started_at=at, anchor=anchor)
-    granted = granted_by(moved, holdings.entities.values(), catalog, now, keeps_overage)
+    handover = _Handover(
+        Terms(keeps_overage=keeps_overage),
+        now,
+        left_off(holdings, Rivalry.of(moved, catalog.features), at, now),
+        None,
+    )
+    granted = _granted(holdings, catalog, moved, handover)
     for key in {*granted, *changes}:
         held = changes.get(key, ())
         counted = {grant.id: grant.used for grant in held}  # seats that are counted until it starts
-        own = (grant._replace(used=counted.get(grant.id, ZERO)) for grant in granted.get(key, ()))
+        own = (grant._replace(used=max(grant.used, counted.get(grant.id, ZERO))) for grant in granted.get(key, ()))
         new = (*(grant for grant in held if grant.subscription_id != scheduled.id), *own)
         changes[key] = new if catalog.feature(key.feature_id).consumable else kept_together(held, new)
     return _with(holdings, catalog, {**holdings.subscriptions, moved.id: moved}, changes, now)

@@ -169,6 +169,9 @@ class CustomerStore:
             if subscription != old.subscriptions.get(id):
                 item = {**keys.subscription(CustomerRef(env, customer_id), id), **encode_subscription(subscription)}
                 writes.append(self._put(item, new=id not in old.subscriptions))
+        taken_back = old.subscriptions.keys() - after.subscriptions.keys()
+        own = CustomerRef(env, customer_id)
+        writes += [delete_existing(self._table.name, keys.subscription(own, id)) for id in taken_back]
         for id, entity in after.entities.items():
             if entity != old.entities.get(id):
                 item = {**keys.entity(CustomerRef(env, customer_id), id), **encode_entity(entity)}

@@ -29,6 +29,7 @@ from tollgate.domain.subscriptions import (
     uncancel,
     update_quantities,
     with_use_kept,
+    without_waiting_automatic,
 )
 from tollgate.store.customers import CustomerStore
 from tollgate.store.table import Refused
@@ -286,7 +287,8 @@ class Customers:
         automatic = self._catalogs.automatic_plans(env)
 
         def turn(held: Holdings, catalog: Catalog, at: int) -> Holdings:
-            return self._with_automatic(env, held, attach(held, plan, catalog, id, at, terms), automatic, at)
+            after = attach(without_waiting_automatic(held, catalog, at), plan, catalog, id, at, terms)
+            return self._with_automatic(env, held, after, automatic, at)
 
         after = self.change(customer, turn, now)
         if id not in after.subscriptions:  # the plan was to end, and goes on
@@ -300,8 +302,9 @@ class Customers:
         catalog = self._catalogs.catalog(env)
         for plan, starts_at in returning(before, after, automatic, catalog.features, at):
             self._catalogs.mark_used(env, plan)
-            terms = Terms(starts_at=starts_at, gives_way=True, keeps_overage=self._defaults.keeps_overage)
-            after = attach(after, plan, catalog, new_id("sub"), at, terms)
+            terms = Terms(starts_at=starts_at, automatic=True, keeps_overage=self._defaults.keeps_overage)
+            known = (s.id for s in before.subscriptions.values() if s.automatic and s.id not in after.subscriptions)
+            after = attach(after, plan, catalog, next(known, None) or new_id("sub"), at, terms)
         return with_use_kept(before, after, catalog, at)
 
     def update_subscription(
@@ -320,17 +323,20 @@ class Customers:
             found[:] = [id]
             if quantities:
                 holdings = update_quantities(holdings, catalog, id, quantities, at)
-            if action == "uncancel":
-                return uncancel(holdings, catalog, id, at)
             if action is None:
                 return holdings
             held = holdings.subscriptions[id]
-            free = cost_of(held.price, held.items, catalog.features).free
-            if needs_cycle and action == "cancel_end_of_cycle" and free and not held.trialing(at):
-                raise InvalidRequest(f"Plan {held.plan_id} costs nothing: it has no billing cycle to end with")
-            after = cancel(holdings, catalog, id, at, at_end=action == "cancel_end_of_cycle")
-            if holdings.subscriptions[id].auto_enable:  # it was the automatic plan that is not wanted
-                return after
+            if held.auto_enable and action != "uncancel":  # it is the automatic plan that is not wanted
+                return cancel(holdings, catalog, id, at, at_end=action == "cancel_end_of_cycle")
+            bare = without_waiting_automatic(holdings, catalog, at)
+            if action == "uncancel":
+                after = uncancel(bare, catalog, id, at)
+                return self._with_automatic(customer.environment, holdings, after, automatic, at)
+            cost = cost_of(held.price, held.items, catalog.features)
+            no_cycle = (cost.free or cost.one_off) and not held.trialing(at)
+            if needs_cycle and action == "cancel_end_of_cycle" and no_cycle:
+                raise InvalidRequest(f"Plan {held.plan_id} has no recurring price: it has no billing cycle to end with")
+            after = cancel(bare, catalog, id, at, at_end=action == "cancel_end_of_cycle")
             return self._with_automatic(customer.environment, holdings, after, automatic, at)
 
         return self.change(customer, turn, now).subscriptions[found[0]]

@@ -485,7 +485,7 @@ def subscription_json(subscription: Subscription, now: int) -> dict[str, Any]:
     but for its trial."""
     cost = cost_of(subscription.price, subscription.items, {})
     recurs = subscription.trialing(now) or not (cost.free or cost.one_off)
-    period = subscription.period(now) if recurs else None
+    period = subscription.period(max(now, subscription.started_at)) if recurs else None
     return {
         "id": subscription.id,
         "plan_id": subscription.plan_id,

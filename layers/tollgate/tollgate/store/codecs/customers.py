@@ -20,7 +20,7 @@ An entity has `id`, `feature_id`, `name`, `created_at` (ms) and `controls`.
 |---|---|---|
 | `id`, `plan_id`, `group`, `entity_id`, `parent_id` | string, the last three may be null | |
 | `plan_version` | number | |
-| `add_on`, `auto_enable`, `stacks` | bool | |
+| `add_on`, `auto_enable`, `stacks`, `automatic` | bool | |
 | `started_at`, `created_at`, `anchor` | number | ms |
 | `canceled_at`, `expires_at`, `ends_at`, `trial_ends_at` | number or null | ms |
 | `items` | array | plan items, as in `codecs.plans` |
@@ -138,6 +138,7 @@ def encode_subscription(subscription: Subscription) -> Item:
         "extra": dict(subscription.extra),
         "stacks": subscription.stacks,
         "before_change": None if subscription.before_change is None else list(subscription.before_change),
+        "automatic": subscription.automatic,
         "cut_short": [[*key, grant_json(grant)] for key, grant in subscription.cut_short],
     }
     return {"data": {"S": dumps(data)}, **SUBSCRIPTION.mark}
@@ -174,6 +175,7 @@ def decode_subscription(item: Item) -> Subscription:
         get("stacks", False),
         Ending(*get("before_change")) if get("before_change") else None,
         tuple((BalanceKey(*key), grant_of(grant)) for *key, grant in get("cut_short", ())),
+        get("automatic", False),
     )
 
 
