@@ -478,13 +478,13 @@ def test_events_are_filtered_and_followed_live(tab: Tab, shop: Shop) -> None:
 
 
 def test_the_overview_adds_up_what_was_used(tab: Tab, shop: Shop) -> None:
-    id = shop.customer(monthly(50, "exports"))
-    shop.track(id, 5, "exports")
+    id = shop.customer(monthly(50, "storage"))
+    shop.track(id, 5, "storage")
     page = tab.open(f"events?customer={id}", "Events")
     page.get_by_role("button", name="Live: off").click()
-    expect(page.get_by_role("table", name="Events")).to_contain_text("exports")  # the history has it now
+    expect(page.get_by_role("table", name="Events")).to_contain_text("storage")  # the history has it now
     page = tab.open("", "Overview")
-    expect(page.get_by_role("figure").filter(has_text="Exports")).to_contain_text("in")
+    expect(page.get_by_role("figure").filter(has_text="Storage")).to_contain_text("in")
     expect(page.locator("canvas").first).to_be_visible()
     tab.check()
 
