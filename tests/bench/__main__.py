@@ -24,7 +24,7 @@ from typing import Any
 import boto3
 from botocore import xform_name
 from rich.console import Console
-from rich.table import Table as UsageEvent
+from rich.table import Table
 
 from tests.bench.memory import sizes
 from tests.bench.timing import Call, ratios
@@ -172,7 +172,7 @@ def peers(console: Console, url: str, rounds: int, calls: int) -> None:
     done = subprocess.run(
         [*map(str, command), str(rounds), str(calls)], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    report = UsageEvent("other ways", "requests", "write units", "CPU", "wall", title="Against the same bare update")
+    report = Table("other ways", "requests", "write units", "CPU", "wall", title="Against the same bare update")
     for found in map(json.loads, done.stdout.splitlines()):
         shown = (f"{found['cpu_ratio']:.2f}x", f"{found['wall_ratio']:.2f}x")
         report.add_row(found["name"], str(found["requests"]), f"{found['units']:g}", *shown)
@@ -218,7 +218,7 @@ def main() -> None:
             COUNTED: handler_call(handler, True, {**use, "customer_id": "rich"}),
             "check-and-track, denied": handler_call(handler, False, {**use, "customer_id": "poor"}),
         }
-        report = UsageEvent(
+        report = Table(
             "operation",
             *("calls", "units", "CPU", "wall", "CPU ms", "wall ms"),
             title="Warm, one at a time: multiples of a bare boto3 update / their targets",
@@ -269,13 +269,13 @@ def main() -> None:
             peers(console, server.url, rounds, calls)
     deploy.build()
     check_import_ms = 0.0
-    imports = UsageEvent("function", "import", "CPU ms", title="Import: multiples of a bare boto3 client / targets")
+    imports = Table("function", "import", "CPU ms", title="Import: multiples of a bare boto3 client / targets")
     for function in FUNCTIONS:
         ratio, seconds = import_ratio(function, 25 if function == "check" else 5)
         imports.add_row(function, verdict(ratio, IMPORTS.get(function, OTHER_IMPORTS)), f"{seconds * 1000:.0f}")
         check_import_ms = seconds * 1000 if function == "check" else check_import_ms
     console.print(imports)
-    by_memory = UsageEvent("MB", "ms a call", "$ per million", "ms to import", title="The check at each memory size")
+    by_memory = Table("MB", "ms a call", "$ per million", "ms to import", title="The check at each memory size")
     for size in sizes(call_cpu_ms, check_import_ms):
         by_memory.add_row(
             str(size.mb), f"{size.call_ms:.1f}", f"{size.dollars_per_million:.3f}", f"{size.import_ms:.0f}"

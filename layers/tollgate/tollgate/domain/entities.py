@@ -44,7 +44,7 @@ def add_entity(
             if key.entity_id == entity.id:
                 changes[key] = (*changes.get(key, ()), *grants)
     _take_seat(holdings, changes, feature)
-    holdings = _counted_in_limits(holdings, feature, now)
+    holdings = _counted_in_limits(holdings, feature.id, 1, now)
     return with_grants(holdings, catalog, changed_grants(holdings, changes, now), now)
 
 
@@ -66,7 +66,7 @@ def remove_entity(holdings: Holdings, catalog: Catalog, entity_id: str, now: int
     changes = grants_of(holdings, now)
     if entity.feature_id in catalog.features:
         _give_back_seat(changes, catalog.features[entity.feature_id])
-        holdings = _uncounted_in_limits(holdings, entity.feature_id, now)
+        holdings = _counted_in_limits(holdings, entity.feature_id, -1, now)
     return with_grants(holdings, catalog, changed_grants(holdings, changes, now), now)
 
 
@@ -87,36 +87,24 @@ def _take_seat(holdings: Holdings, changes: dict[BalanceKey, tuple[Grant, ...]],
     changes[key] = with_usage_counted(before, placed(before, Decimal(1)), Decimal(1))
 
 
-def _counted_in_limits(holdings: Holdings, feature: Feature, now: int) -> Holdings:
-    """The holdings with one seat more counted in the customer's usage limits of the feature. Raises LimitReached where
-    one of them is used up.
+def _counted_in_limits(holdings: Holdings, feature_id: str, seats: int, now: int) -> Holdings:
+    """The holdings with so many seats more (below zero: fewer) counted in the customer's usage limits of the feature.
+
+    What is given back does not reopen a limit that is used up (autumn.md 3.5); an unlimited balance counts nothing.
+    Raises LimitReached where there are more seats than a limit leaves.
     """
-    key = BalanceKey(feature.id)
-    if key not in holdings.balances:
-        return holdings
-    balance = as_of(holdings.balances[key], now)
-    unlimited = any(grant.unlimited for grant in balance.live_grants)
-    counting = [window for window in balance.limits.windows if window.matches(NO_PROPERTIES) and not unlimited]
-    if any(window.room < 1 for window in counting):
-        raise LimitReached(f"The usage limit of feature {feature.id} is used up for customer {holdings.customer.id}")
-    windows = tuple(w._replace(used=w.used + 1) if w in counting else w for w in balance.limits.windows)
-    counted = recomputed(balance._replace(limits=balance.limits._replace(windows=windows)))
-    return replace(holdings, balances={**holdings.balances, key: counted}) if counting else holdings
-
-
-def _uncounted_in_limits(holdings: Holdings, feature_id: str, now: int) -> Holdings:
-    """The holdings with one seat less counted in the customer's usage limits, but for one that is used up: giving back
-    does not reopen it (autumn.md 3.5)."""
     key = BalanceKey(feature_id)
     if key not in holdings.balances:
         return holdings
     balance = as_of(holdings.balances[key], now)
-    windows = tuple(
-        w._replace(used=max(ZERO, w.used - 1)) if w.matches(NO_PROPERTIES) and w.room > 0 else w
-        for w in balance.limits.windows
-    )
-    uncounted = recomputed(balance._replace(limits=balance.limits._replace(windows=windows)))
-    return replace(holdings, balances={**holdings.balances, key: uncounted}) if windows else holdings
+    counting = [w for w in balance.limits.windows if w.matches(NO_PROPERTIES) and (seats > 0 or w.room > 0)]
+    if not counting or any(grant.unlimited for grant in balance.live_grants):
+        return holdings
+    if any(window.room < seats for window in counting):
+        raise LimitReached(f"The usage limit of feature {feature_id} is used up for customer {holdings.customer.id}")
+    windows = tuple(w._replace(used=max(ZERO, w.used + seats)) if w in counting else w for w in balance.limits.windows)
+    counted = recomputed(balance._replace(limits=balance.limits._replace(windows=windows)))
+    return replace(holdings, balances={**holdings.balances, key: counted})
 
 
 def _give_back_seat(changes: dict[BalanceKey, tuple[Grant, ...]], feature: Feature) -> None:

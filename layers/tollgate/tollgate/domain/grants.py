@@ -269,8 +269,13 @@ def _rolled_over(grant: Grant, due: _Due, kept: Decimal, now: int) -> tuple[Roll
         return max(ZERO, grant.remaining) + max(ZERO, number * each - kept)
 
     last = due.many - 1
+    first_end = None if rule.months is None else months_after(due.anchor, due.reset, due.at(0), rule.months)
+    joins = (
+        rolled_by(0) > 0
+    )  # what the first boundary leaves lies in a rollover that ends with it, though that is used up
+    held = tuple(r for r in grant.rollovers if r.remaining > 0 or (joins and r.expires_at == first_end))
     if rule.months is None:
-        return trimmed((*grant.rollovers, Rollover(rolled_by(last))), rule, each)
+        return trimmed((*held, Rollover(rolled_by(last))), rule, each)
     rolled = []
     floor = now  # nothing that lapses by then is left
     for number in range(last if each > 0 else 0, -1, -1):
@@ -282,7 +287,7 @@ def _rolled_over(grant: Grant, due: _Due, kept: Decimal, now: int) -> tuple[Roll
         if len(rolled) == 4 * MAX_ROLLOVERS:  # at most four lapse at one instant
             floor = max(floor, min(rollover.expires_at or 0 for rollover in rolled))
     live = [rollover for rollover in reversed(rolled) if (rollover.expires_at or 0) > now]
-    return trimmed((*grant.rollovers, *live), rule, each)
+    return trimmed((*held, *live), rule, each)
 
 
 def soonest_first(rollovers: tuple[Rollover, ...]) -> tuple[Rollover, ...]:

@@ -46,6 +46,10 @@ class FeatureStore:
 
         One read unit where they have not changed since they were read here.
         """
+        return dict(self._current(env)[1])
+
+    def _current(self, env: Environment) -> _Known:
+        """The features, and the count of changes that they belong to: the two are read and remembered together."""
         known = self._known.get(env)
         if known is None:
             known = self._first(env)
@@ -54,7 +58,7 @@ class FeatureStore:
             if known[0] != changes or not changes:
                 known = changes, self._read(env)
         self._known[env] = known
-        return dict(known[1])
+        return known
 
     def _first(self, env: Environment) -> _Known:
         """What is not known yet: of the item that holds all features, where they have not changed since."""
@@ -111,10 +115,9 @@ class FeatureStore:
         """Keeps many features in one item. Where that fails, or another change comes in between, a container that starts
         reads them one by one."""
         try:
-            if len(self._known[env][1] if env in self._known else self.all(env)) < MANY:
+            if len((self._known.get(env) or self._current(env))[1]) < MANY:
                 return
-            features = self.all(env)
-            changes = self._known[env][0]
+            changes, features = self._current(env)
             item = encode_snapshot(features.values(), changes)
             if len(item["features"]["B"]) <= MOST_BYTES:
                 self._table.repeated(
