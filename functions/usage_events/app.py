@@ -25,6 +25,7 @@ from tollgate.domain.errors import TollgateError, Unavailable
 from tollgate.domain.recorded_writes import RecordedLock
 from tollgate.domain.reservations import HELD
 from tollgate.packing import packed
+from tollgate.usecases.activity import Lag
 from tollgate.usecases.alerts import Alerts
 from tollgate.usecases.history_writes import write_history
 from tollgate.usecases.stream_records import written
@@ -45,6 +46,7 @@ _history = runtime.history()
 _ledger = runtime.ledger()
 _alert_states = runtime.alert_states()
 _due_times = runtime.due_times()
+_activity = runtime.stream_activity()
 
 
 class NotAccepted(Exception):
@@ -68,9 +70,21 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
         changes += read
         entries += told
     write_history(_history, changes, overtaken=event.get("overtaken", False))
+    _activity.write_log(entries, changes)
     for part in packed(entries, _MOST, _size, _MOST_BYTES):
         _put(part)
     metrics.add_metric("UsageEventsPublished", MetricUnit.Count, len(entries))
+    uses = sum(not use.part for change in changes for use in change.uses)
+    metrics.add_metric("UsesCounted", MetricUnit.Count, uses)
+    if uses:
+        _activity.count(changes, _lag(records))
+
+
+def _lag(records: Sequence[Mapping[str, Any]]) -> Lag:
+    """How old the oldest record of a batch is by now. The stream tells times by the second."""
+    now = runtime.clock()
+    oldest = min(int(record["dynamodb"].get("ApproximateCreationDateTime", now / 1000) * 1000) for record in records)
+    return Lag(max(0, now - oldest), now)
 
 
 def _read(record: Mapping[str, Any], alerts: Alerts) -> tuple[Sequence[Change], list[dict[str, Any]]]:
