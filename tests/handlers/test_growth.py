@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.bench.growth.axes import AXES
-from tests.bench.growth.places import Axis, Place
+from tests.bench.growth.sites import Axis, Site
 from tests.handlers.conftest import a_place
 from tests.service import FIXTURE
 from tollgate import runtime
@@ -16,5 +16,5 @@ HELD = [axis for axis in AXES if axis.held]
 @pytest.mark.parametrize("axis", HELD, ids=[f"{axis.call} at {axis.grows}" for axis in HELD])
 def test_a_call_stays_within_its_bound(axis: Axis) -> None:
     with a_place(FIXTURE) as here:
-        place = Place(here.handlers, here.service, runtime.client("dynamodb"))
-        assert axis.broken(place.cost(axis.made(place, axis.sizes[1]))) == []
+        site = Site(here.handlers, here.service, runtime.client("dynamodb"))
+        assert axis.broken(site.cost(axis.made(site, axis.sizes[1]))) == []

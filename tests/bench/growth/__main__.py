@@ -21,7 +21,7 @@ from rich.table import Table
 
 from tests.bench.__main__ import bare_update
 from tests.bench.growth.axes import AXES
-from tests.bench.growth.places import Axis, Cost, Place
+from tests.bench.growth.sites import Axis, Cost, Site
 from tests.bench.timing import ratios
 from tests.conftest import create_table, dynamodb_client
 from tests.handlers.conftest import HANDLERS
@@ -43,7 +43,7 @@ class Measured(NamedTuple):
 
 
 @contextmanager
-def a_place(url: str) -> Iterator[Place]:
+def a_site(url: str) -> Iterator[Site]:
     """Functions that were just started, over a new table: of DynamoDB Local, or of the one in this process."""
     client = dynamodb_client(url)
     name = create_table(client)
@@ -75,7 +75,7 @@ def a_place(url: str) -> Iterator[Place]:
         for function in HANDLERS:
             sys.modules.pop(f"functions.{function}.app", None)
             handlers[function] = importlib.import_module(f"functions.{function}.app").handler
-        yield Place(handlers, service(client, name, FIXTURE), runtime.client("dynamodb"), at_once=4 if local else 1)
+        yield Site(handlers, service(client, name, FIXTURE), runtime.client("dynamodb"), at_once=4 if local else 1)
     finally:
         runtime.client = made
 
@@ -83,13 +83,13 @@ def a_place(url: str) -> Iterator[Place]:
 def measured(axis: Axis, size: int, url: str, rounds: int) -> Measured:
     """What the call of an axis costs at one size, on tables of its own: its units on the one in this process, which charges
     as DynamoDB does, and its CPU on DynamoDB Local."""
-    with a_place(fresh_url()) as place:
-        cost = place.cost(axis.made(place, size))
+    with a_site(fresh_url()) as site:
+        cost = site.cost(axis.made(site, size))
     if not rounds:
         return Measured(size, cost, 0.0)
-    with a_place(url) as place:
-        call = axis.made(place, size).call
-        return Measured(size, cost, ratios(bare_update(url, place.service.table.name), call, rounds, 3).cpu_ratio)
+    with a_site(url) as site:
+        call = axis.made(site, size).call
+        return Measured(size, cost, ratios(bare_update(url, site.service.table.name), call, rounds, 3).cpu_ratio)
 
 
 def row(axis: Axis, found: Sequence[Measured]) -> list[str]:

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from tests.bench.growth.lists import LISTS
-from tests.bench.growth.places import Axis
+from tests.bench.growth.sites import Axis
 
 AXES: tuple[Axis, ...] = (*LISTS,)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
 
-from tests.bench.growth.places import Axis, Place, Work
+from tests.bench.growth.sites import Axis, Site, Work
 from tests.service import SANDBOX, item
 from tollgate.domain.customers import Customer, Entity
 from tollgate.domain.environments import CustomerRef
@@ -25,9 +25,9 @@ DAY = 24 * HOUR
 AUTUMN = {"x-api-version": "2.1"}
 
 
-def customers(place: Place, number: int) -> None:
+def customers(site: Site, number: int) -> None:
     """So many customers with one plan each; the last one is on a plan of its own and has an entity."""
-    here, now = place.service, clock()
+    here, now = site.service, clock()
     for plan in ("everybody", "rare"):
         here.catalogs.create_plan(SANDBOX, Plan(plan, plan, items=(item(1000),)))
 
@@ -36,54 +36,54 @@ def customers(place: Place, number: int) -> None:
         made = Customer(id, f"Customer {index}", f"{id}@example.com")
         here.customers.get_or_create(SANDBOX, made, "rare" if index == number // 2 else "everybody", now - index)
 
-    place.each(make, range(number))
+    site.each(make, range(number))
     here.customers.create_entity(CustomerRef(SANDBOX, f"customer-{number // 2:06}"), Entity("seat-1", "users"), now)
 
 
-def a_page(place: Place, number: int) -> Work:
-    customers(place, number)
-    return place.http("manage", "POST /v1/customers.list", {"limit": 50}, headers=AUTUMN)
+def a_page(site: Site, number: int) -> Work:
+    customers(site, number)
+    return site.http("manage", "POST /v1/customers.list", {"limit": 50}, headers=AUTUMN)
 
 
-def by_plan(place: Place, number: int) -> Work:
-    customers(place, number)
+def by_plan(site: Site, number: int) -> Work:
+    customers(site, number)
     body = {"limit": 50, "plans": [{"id": "rare"}]}
-    return place.http("manage", "POST /v1/customers.list", body, headers=AUTUMN)
+    return site.http("manage", "POST /v1/customers.list", body, headers=AUTUMN)
 
 
-def by_words(place: Place, number: int) -> Work:
-    customers(place, number)
+def by_words(site: Site, number: int) -> Work:
+    customers(site, number)
     body = {"limit": 50, "search": f"{number // 2:06}"}
-    return place.http("manage", "POST /v1/customers.list", body, headers=AUTUMN)
+    return site.http("manage", "POST /v1/customers.list", body, headers=AUTUMN)
 
 
-def an_entity(place: Place, number: int) -> Work:
-    customers(place, number)
-    return place.http("manage", "POST /v1/entities.get", {"entity_id": "seat-1"}, headers=AUTUMN)
+def an_entity(site: Site, number: int) -> Work:
+    customers(site, number)
+    return site.http("manage", "POST /v1/entities.get", {"entity_id": "seat-1"}, headers=AUTUMN)
 
 
-def by_email(place: Place, number: int) -> Work:
-    customers(place, number)
+def by_email(site: Site, number: int) -> Work:
+    customers(site, number)
     body = {"email": f"customer-{number // 2:06}@example.com"}
-    return place.http("entitlements", "POST /v1/customers/search", body, headers={"x-api-key": "k"})
+    return site.http("entitlements", "POST /v1/customers/search", body, headers={"x-api-key": "k"})
 
 
-def subscriptions(place: Place, number: int) -> Work:
-    customers(place, number)
-    return place.http("entitlements", "POST /v1/subscriptions/search", {"plan_id": "rare"}, headers={"x-api-key": "k"})
+def subscriptions(site: Site, number: int) -> Work:
+    customers(site, number)
+    return site.http("entitlements", "POST /v1/subscriptions/search", {"plan_id": "rare"}, headers={"x-api-key": "k"})
 
 
-def offset(place: Place, number: int) -> Work:
-    customers(place, number)
-    return place.http("manage", "GET /v1/customers", None, headers={"x-api-version": "1.2"}, query="limit=50")
+def offset(site: Site, number: int) -> Work:
+    customers(site, number)
+    return site.http("manage", "GET /v1/customers", None, headers={"x-api-version": "1.2"}, query="limit=50")
 
 
 # ------------------------------------------------------------------ history
 
 
-def history(place: Place, number: int, *, days: int = 30) -> tuple[int, int]:
+def history(site: Site, number: int, *, days: int = 30) -> tuple[int, int]:
     """So many uses of one customer, spread evenly over the days before today; the range [start, end) of them."""
-    here, now = place.service, clock()
+    here, now = site.service, clock()
     here.customer("c1", [item(10**6)], now)
     end = now - now % DAY
     start = end - days * DAY
@@ -99,26 +99,26 @@ def history(place: Place, number: int, *, days: int = 30) -> tuple[int, int]:
     def write(first: int) -> None:
         store.write((SANDBOX, entry, now) for entry in uses[first : first + 500])
 
-    place.each(write, range(0, number, 500))
+    site.each(write, range(0, number, 500))
     store.add(SANDBOX, additions(uses), now)
     return start, end
 
 
-def events(place: Place, number: int) -> Work:
-    start, end = history(place, number)
+def events(site: Site, number: int) -> Work:
+    start, end = history(site, number)
     body = {"customer_id": "c1", "limit": 100, "custom_range": {"start": start, "end": end}}
-    return place.http("manage", "POST /v1/events.list", body, headers=AUTUMN)
+    return site.http("manage", "POST /v1/events.list", body, headers=AUTUMN)
 
 
-def events_by_offset(place: Place, number: int) -> Work:
-    start, end = history(place, number)
+def events_by_offset(site: Site, number: int) -> Work:
+    start, end = history(site, number)
     body = {"customer_id": "c1", "limit": 100, "offset": 0, "custom_range": {"start": start, "end": end}}
-    return place.http("manage", "POST /v1/events.list", body, headers={"x-api-version": "2.0"})
+    return site.http("manage", "POST /v1/events.list", body, headers={"x-api-version": "2.0"})
 
 
 def by_day(zone: str) -> Any:
-    def made(place: Place, number: int) -> Work:
-        start, end = history(place, number)
+    def made(site: Site, number: int) -> Work:
+        start, end = history(site, number)
         body = {
             "customer_id": "c1",
             "feature_id": "messages",
@@ -126,7 +126,7 @@ def by_day(zone: str) -> Any:
             "bin_size": "day",
             "timezone": zone,
         }
-        return place.http("manage", "POST /v1/events.aggregate", body, headers=AUTUMN)
+        return site.http("manage", "POST /v1/events.aggregate", body, headers=AUTUMN)
 
     return made
 
@@ -134,9 +134,9 @@ def by_day(zone: str) -> Any:
 # ------------------------------------------------------------------ beside a check
 
 
-def features(place: Place, number: int) -> list[str]:
+def features(site: Site, number: int) -> list[str]:
     """The customer c1, who holds so many features, up to 50 from one plan."""
-    here, now = place.service, clock()
+    here, now = site.service, clock()
     ids = [f"feature-{index:03}" for index in range(number)]
     for id in ids:
         here.catalogs.create_feature(SANDBOX, Feature(id, id, FeatureType.METERED))
@@ -146,20 +146,20 @@ def features(place: Place, number: int) -> list[str]:
     return ids
 
 
-def with_customer_data(place: Place, number: int) -> Work:
-    features(place, number)
+def with_customer_data(site: Site, number: int) -> Work:
+    features(site, number)
     body = {"customer_id": "c1", "feature_id": "messages", "customer_data": {"name": "Ada"}}
-    return place.http("check", "POST /v1/check", body, headers={"x-api-version": "1.2"})
+    return site.http("check", "POST /v1/check", body, headers={"x-api-version": "1.2"})
 
 
-def one_feature(place: Place, number: int) -> Work:
-    ids = features(place, number)
+def one_feature(site: Site, number: int) -> Work:
+    ids = features(site, number)
     path = "GET /v1/customers/c1/entitlements"
-    return place.http("entitlements", path, query=f"feature_ids={ids[0]}", headers={"x-api-key": "k"})
+    return site.http("entitlements", path, query=f"feature_ids={ids[0]}", headers={"x-api-key": "k"})
 
 
-def ended(place: Place, number: int) -> Work:
-    here, now = place.service, clock()
+def ended(site: Site, number: int) -> Work:
+    here, now = site.service, clock()
     c1 = CustomerRef(SANDBOX, "c1")
     here.customer("c1", [item(1000)], now)
     here.catalogs.create_plan(SANDBOX, Plan("extra", "extra", add_on=True, items=(item(10),)))
@@ -167,15 +167,15 @@ def ended(place: Place, number: int) -> Work:
         held, _ = here.customers.attach(c1, "extra", None, now, Terms(stacks=True))
         change = SubscriptionUpdate("cancel_immediately")
         here.customers.update_subscription(c1, SubscriptionFilter(held.id), change, now)
-    return place.http("manage", "POST /v1/customers.get", {"customer_id": "c1"}, headers=AUTUMN)
+    return site.http("manage", "POST /v1/customers.get", {"customer_id": "c1"}, headers=AUTUMN)
 
 
-def after_properties(place: Place, size: int) -> Work:
-    here, now = place.service, clock()
+def after_properties(site: Site, size: int) -> Work:
+    here, now = site.service, clock()
     here.customer("c1", [item(10**6)], now)
     use = {"customer_id": "c1", "feature_id": "messages", "send_event": True}
-    large = place.http("check", "POST /v1/balances.check", {**use, "properties": {"text": "x" * size}})
-    plain = place.http("check", "POST /v1/balances.check", use)
+    large = site.http("check", "POST /v1/balances.check", {**use, "properties": {"text": "x" * size}})
+    plain = site.http("check", "POST /v1/balances.check", use)
     return Work(plain.call, large.call)
 
 
@@ -198,7 +198,7 @@ class Bus:
 
 @contextmanager
 def told_to(bus: Bus) -> Iterator[None]:
-    """The consumer of the stream with this bus in place of EventBridge."""
+    """The consumer of the stream with this bus in site of EventBridge."""
     module: Any = sys.modules["functions.usage_events.app"]
     before = module._events, module._queue
     module._events = module._queue = bus

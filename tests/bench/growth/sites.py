@@ -36,7 +36,7 @@ class Work(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Place:
+class Site:
     """The handlers by function name, and the use cases over the same table. `client`: the one that the handlers use.
     `at_once`: how many threads may fill the table."""
 
@@ -86,7 +86,7 @@ class Axis(NamedTuple):
     """One thing that grows.
 
     - `call`: what is measured. `grows`: what the sizes count.
-    - `made`: fills the place so large, and gives what is measured.
+    - `made`: fills the site so large, and gives what is measured.
     - `bound`: what holds at every size, as requests, read units and write units; None: it is not bounded.
     - `sizes`: those of `make growth`; a test takes the second. `held`: whether the bound holds today, so that a test
       may ask for it.
@@ -95,7 +95,7 @@ class Axis(NamedTuple):
     call: str
     grows: str
     sizes: Sequence[int]
-    made: Callable[[Place, int], Work]
+    made: Callable[[Site, int], Work]
     bound: tuple[float | None, float | None, float | None] = (None, None, None)
     held: bool = True
 
