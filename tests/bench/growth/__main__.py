@@ -92,7 +92,7 @@ def measured(axis: Axis, size: int, url: str, rounds: int) -> Measured:
         return Measured(size, cost, ratios(bare_update(url, site.service.table.name), call, rounds, 3).cpu_ratio)
 
 
-def row(axis: Axis, found: Sequence[Measured]) -> list[str]:
+def line_of(axis: Axis, found: Sequence[Measured]) -> list[str]:
     """An axis as cells: each number at every size, and whether it is bounded."""
 
     def told(numbers: Sequence[float]) -> str:
@@ -120,9 +120,9 @@ def cells(axis: Axis, one: Measured) -> list[str]:
 HEAD = ("call", "at", "requests", "read units", "write units", "CPU", "answer, KB")
 
 
-def page_with(rows: Sequence[Sequence[str]]) -> str:
-    """docs/scale.md with these rows in its table."""
-    lines = ["", f"| {' | '.join(HEAD)} |", f"|{'---|' * len(HEAD)}", *(f"| {' | '.join(one)} |" for one in rows), ""]
+def page_with(found: Sequence[Sequence[str]]) -> str:
+    """docs/scale.md with these lines in its table."""
+    lines = ["", f"| {' | '.join(HEAD)} |", f"|{'---|' * len(HEAD)}", *(f"| {' | '.join(one)} |" for one in found), ""]
     before, _, rest = PAGE.read_text().partition(START)
     return f"{before}{START}{chr(10).join(lines)}{END}{rest.partition(END)[2]}"
 
@@ -133,7 +133,7 @@ def main() -> None:
     arguments.add_argument("--only", default="", help="axes whose call or size contains this")
     arguments.add_argument("--rounds", type=int, default=5, help="of CPU; 0: it is not measured")
     asked = arguments.parse_args()
-    rows: list[list[str]] = []
+    lines: list[list[str]] = []
     broken: list[str] = []
     console = Console()
     report = Table("call", "at", "requests", "read", "write", "CPU", "KB", title="What calls cost as things grow")
@@ -142,13 +142,13 @@ def main() -> None:
             if asked.only not in f"{axis.call} {axis.grows}":
                 continue
             found: list[Any] = [measured(axis, size, server.url, asked.rounds) for size in axis.sizes]
-            rows.append(row(axis, found))
+            lines.append(line_of(axis, found))
             for number, one in enumerate(found):
                 report.add_row(axis.call if not number else "", *cells(axis, one), end_section=number == len(found) - 1)
             broken += [f"{axis.call} at {one.size}: {more}" for one in found for more in axis.broken(one.cost)]
     console.print(report)
     if asked.write and not asked.only:
-        PAGE.write_text(page_with(rows))
+        PAGE.write_text(page_with(lines))
     for each in broken:
         console.print(f"[red]{each}[/]")
     sys.exit(bool(broken))
