@@ -21,7 +21,7 @@ from tollgate.dialects.events import entries_for, passed_entries, reservation_en
 from tollgate.dialects.passing_time import reached_message
 from tollgate.dialects.reservations import due_message
 from tollgate.domain.changes import Change
-from tollgate.domain.environments import CustomerRef, Environment
+from tollgate.domain.environments import CustomerRef
 from tollgate.domain.errors import TollgateError, Unavailable
 from tollgate.domain.passing_time import new_moment, new_moments
 from tollgate.domain.recorded_writes import RecordedLock
@@ -86,7 +86,7 @@ def _read(
     try:
         subscription, changes, lock, passed = written(record)
         if subscription is not None:
-            ref = CustomerRef(Environment(subscription.environment), subscription.customer_id)
+            ref = CustomerRef(subscription.environment, subscription.customer_id)
             moments.update((ref, at) for at in new_moments(subscription))
             return [], [subscription_entry(subscription, _BUS)]
         entries = [] if lock is None else [_reservation(lock)]
@@ -115,8 +115,7 @@ def _size(entry: Mapping[str, Any]) -> int:
 def _reservation(recorded: RecordedLock) -> dict[str, Any]:
     """What became of a reservation; of a new one, a message that comes back when it is due."""
     if recorded.lock.state == HELD:
-        reservation = recorded.lock.reservation
-        environment = Environment(recorded.environment)
+        environment, reservation = recorded.environment, recorded.lock.reservation
         due = due_message(environment, reservation.id, reservation.expires_at)
         _due_times.keep(environment, reservation.expires_at, due, runtime.clock())
     return reservation_entry(recorded, _BUS)

@@ -5,12 +5,14 @@ It only makes it known: balances follow time without it (domain/passing_time.py)
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from tollgate.dialects.reservations import Keep
 from tollgate.domain.environments import CustomerRef, Environment
 from tollgate.exact_json import dumps, loads
-from tollgate.usecases.passing_time import PassingTime
 
-_START = '{"reached":'
+if TYPE_CHECKING:
+    from tollgate.usecases.passing_time import PassingTime
 
 
 def reached_message(customer: CustomerRef, at: int) -> str:
@@ -26,8 +28,3 @@ def on_reached(passing_time: PassingTime, keep: Keep, body: str, now: int) -> No
         keep(customer.environment, at, body, now)
     else:
         passing_time.reach(customer, at, now)
-
-
-def is_reached(body: str) -> bool:
-    """Whether a message of the usage queue says that an instant of a customer has come."""
-    return body.startswith(_START)

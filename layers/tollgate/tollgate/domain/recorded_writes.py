@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
 from tollgate.domain.changes import BalanceWrite
+from tollgate.domain.environments import Environment
 from tollgate.domain.reservations import Lock
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ class SubscriptionWrite(NamedTuple):
     """
 
     id: str
-    environment: str
+    environment: Environment
     customer_id: str
     before: Subscription | None
     after: Subscription | None
@@ -44,7 +45,7 @@ class SubscriptionWrite(NamedTuple):
 class PassedTime(NamedTuple):
     """A note on a subscription of what the clock has done to it: the names of boundaries (`passing_time`)."""
 
-    environment: str
+    environment: Environment
     customer_id: str
     subscription: Subscription
     names: frozenset[str]
@@ -56,16 +57,16 @@ class RecordedLock(NamedTuple):
     """
 
     id: str
-    environment: str
+    environment: Environment
     lock: Lock
     final: Decimal | None
     at: int
 
 
-def boundary_id(environment: str, customer_id: str, subscription_id: str, what: str, at: int) -> str:
+def boundary_id(environment: Environment, customer_id: str, subscription_id: str, what: str, at: int) -> str:
     """The id of the event that tells what the clock did to a subscription at `at` (epoch ms): the same, however often it
     is told."""
-    return str(uuid.uuid5(NAMESPACE, "\n".join([environment, customer_id, subscription_id, what, str(at)])))
+    return str(uuid.uuid5(NAMESPACE, "\n".join([environment.value, customer_id, subscription_id, what, str(at)])))
 
 
 def record_id(write: BalanceWrite, *parts: str) -> str:
