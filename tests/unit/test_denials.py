@@ -1,6 +1,6 @@
 """Denials cost a call nothing, and come together in few writes.
 
-Rules: management.md 16.1.
+Rules: management.md 17.1.
 """
 
 from __future__ import annotations

@@ -345,7 +345,10 @@ OPERATIONS: dict[str, Operation] = {
 
 OWN: dict[str, Operation] = {
     "POST /v1/activity.get": Operation(
-        "Uses and denials by minute, and what waits", activity.ActivityAnswer, (WRONG,), "How exact it is: docs/console.md."
+        "Uses and denials by minute, and what waits",
+        activity.ActivityAnswer,
+        (WRONG,),
+        "How exact it is: docs/console.md.",
     ),
     "POST /v1/alerts.list": Operation("List the latest alerts", activity.AlertPage, (WRONG,)),
     "POST /v1/balances.list_near_limit": Operation(

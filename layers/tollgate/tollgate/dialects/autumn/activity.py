@@ -1,4 +1,4 @@
-"""What happens in an environment (management.md 16, Tollgate's own): `activity.get`, `alerts.list`,
+"""What happens in an environment (management.md 17, Tollgate's own): `activity.get`, `alerts.list`,
 `balances.list_near_limit` and `customers.list_log`."""
 
 from __future__ import annotations
