@@ -14,7 +14,7 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from tollgate.domain.environments import Environment
-from tollgate_cli import dead, deploy, ends, moving, output, pages, profiles, servers, shells, stack, webhooks
+from tollgate_cli import agents, dead, deploy, ends, moving, output, pages, profiles, servers, shells, stack, webhooks
 from tollgate_cli import demo as demonstration
 from tollgate_cli.api import Api
 from tollgate_cli.catalog import commands as catalog
@@ -27,6 +27,7 @@ SECTIONS = {
     "Customers and what they use": ("customers", "check", "track", "balances", "events"),
     "What is sold": ("plans", "features", "catalog"),
     "API keys, profiles, webhooks": ("keys", "profiles", "webhooks"),
+    "For agents": ("mcp",),
     "Local stack": ("stack", "demo"),
     "A stack in AWS": ("deploy", "dead-letters"),
     "Moving out, and back": ("export", "restore"),
@@ -105,6 +106,7 @@ for name, group in {
 app.command("check")(usage.check)
 app.command("track")(usage.track)
 app.command("completion")(shells.completion)
+app.command("mcp")(agents.mcp)
 dead_app = _group("dead-letters", "What was given up on, in the stack TOLLGATE_STACK or the local one.")
 tools_app = _group("tools", "What is made or fetched for work on Tollgate.")
 
