@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from tollgate.usecases.history import Usage
     from tollgate.usecases.idempotency import Idempotency
     from tollgate.usecases.ledger import Ledger
+    from tollgate.usecases.passing_time import PassingTime
     from tollgate.usecases.reservations import Reservations
     from tollgate.usecases.track import Tracking
     from tollgate.usecases.usage_events import UsageEvents
@@ -317,6 +318,15 @@ def due_times() -> DueTimes:
 
 
 @cache
+def passing_time() -> PassingTime:
+    """The use cases of time that passes by itself."""
+    from tollgate.store.customers import CustomerStore
+    from tollgate.usecases.passing_time import PassingTime
+
+    return PassingTime(CustomerStore(table()), ledger().store)
+
+
+@cache
 def webhooks() -> Webhooks:
     """The use cases of whoever sets webhooks up."""
     from tollgate.store.webhooks import WebhookStore
@@ -360,7 +370,7 @@ def customers() -> Customers:
 
     known = settings()
     defaults = PlanDefaults(known.persists_free_overage, ALL_USAGES if known.carries_usages else FRESH)
-    return Customers(CustomerStore(table()), catalogs(), defaults)
+    return Customers(CustomerStore(table()), catalogs(), defaults, passing_time)
 
 
 @cache

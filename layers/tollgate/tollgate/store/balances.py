@@ -228,6 +228,26 @@ class BalanceStore:
 
         return self._deduct(keys.balance(customer, balance.key), request, write.record, stored.version)
 
+    def write_as_of(self, customer: CustomerRef, stored: StoredBalance, balance: Balance) -> bool:
+        """Writes a balance as time has changed it, where nobody has written it since it was read; whether that was so.
+
+        One write unit for each KB. A lost answer does no harm: sent again, it is refused. Raises Unavailable.
+        """
+        update = state_update(balance)
+        try:
+            self._table.repeated(
+                self._table.client.update_item,
+                TableName=self._table.name,
+                Key=keys.balance(customer, balance.key),
+                UpdateExpression=f"SET {update.sets}{update.removes}",
+                ConditionExpression="version = :version",
+                ExpressionAttributeNames=update.names,
+                ExpressionAttributeValues={**update.values, ":version": {"N": str(stored.version)}},
+            )
+        except Refused:
+            return False
+        return True
+
     def commit(
         self,
         customer: CustomerRef,
