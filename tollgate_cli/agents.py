@@ -209,7 +209,7 @@ def server(api: Api, *, writes: bool) -> Any:
             except (CommandError, ConnectionError) as error:
                 raise ToolError(str(error)) from error
 
-        hints = ToolAnnotations(read_only_hint=reads, destructive_hint=False if reads else None, open_world_hint=False)
+        hints = ToolAnnotations(read_only_hint=reads, destructive_hint=False if reads else None)
         made.tool(annotations=hints, structured_output=False)(called)
 
     call = Caller(api, writes=writes)
