@@ -20,7 +20,6 @@ from tollgate import runtime
 from tollgate.dialects.events import entries_for, reservation_entry, subscription_entry
 from tollgate.dialects.reservations import due_message
 from tollgate.domain.changes import Change
-from tollgate.domain.environments import Environment
 from tollgate.domain.errors import TollgateError, Unavailable
 from tollgate.domain.recorded_writes import RecordedLock
 from tollgate.domain.reservations import HELD
@@ -103,8 +102,7 @@ def _size(entry: Mapping[str, Any]) -> int:
 def _reservation(recorded: RecordedLock) -> dict[str, Any]:
     """What became of a reservation; of a new one, a message that comes back when it is due."""
     if recorded.lock.state == HELD:
-        reservation = recorded.lock.reservation
-        environment = Environment(recorded.environment)
+        environment, reservation = recorded.environment, recorded.lock.reservation
         due = due_message(environment, reservation.id, reservation.expires_at)
         _due_times.keep(environment, reservation.expires_at, due, runtime.clock())
     return reservation_entry(recorded, _BUS)

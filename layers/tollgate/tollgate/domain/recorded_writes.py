@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
 from tollgate.domain.changes import BalanceWrite
+from tollgate.domain.environments import Environment
 from tollgate.domain.reservations import Lock
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ class SubscriptionWrite(NamedTuple):
     """
 
     id: str
-    environment: str
+    environment: Environment
     customer_id: str
     before: Subscription | None
     after: Subscription | None
@@ -38,7 +39,7 @@ class RecordedLock(NamedTuple):
     """
 
     id: str
-    environment: str
+    environment: Environment
     lock: Lock
     final: Decimal | None
     at: int

@@ -114,7 +114,7 @@ def subscription_write(record: Mapping[str, Any]) -> SubscriptionWrite | None:
     environment, _, customer_id = pk.split("#")
     id = uuid.uuid5(NAMESPACE, f"{pk}\n{change['Keys']['sk']['S']}\n{change['SequenceNumber']}")
     at = int(change.get("ApproximateCreationDateTime", 0) * 1000)
-    return SubscriptionWrite(str(id), environment, customer_id, before, after, at)
+    return SubscriptionWrite(str(id), Environment(environment), customer_id, before, after, at)
 
 
 def recorded_lock(record: Mapping[str, Any]) -> RecordedLock | None:
@@ -130,7 +130,7 @@ def recorded_lock(record: Mapping[str, Any]) -> RecordedLock | None:
     lock = decode_lock(item)
     if old is not None and (old["state"], old["expires_at"]) == (new["state"], new["expires_at"]):
         return None
-    environment = item["pk"]["S"].partition("#")[0]
+    environment = Environment(item["pk"]["S"].partition("#")[0])
     id = uuid.uuid5(NAMESPACE, f"{item['pk']['S']}\n{lock.reservation.created_at}\n{lock.state}")
     finalized = decode_finalized(item)
     final, at = finalized or (None, lock.reservation.created_at)
