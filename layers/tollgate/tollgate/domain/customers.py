@@ -186,33 +186,33 @@ def with_grants(
         balances[key] = with_other_grants(old, grants, now)
         if len(balances[key].grants) > MAX_GRANTS:
             raise InvalidRequest(f"A balance can hold at most {MAX_GRANTS} grants of feature {key.feature_id}")
-    return linked(replace(holdings, balances=_with_seats_settled(balances, now)), catalog, now)
+    return linked(replace(holdings, balances=_with_seats_moved(balances, now)), catalog, now)
 
 
-def _with_seats_settled(balances: Mapping[BalanceKey, Balance], now: int) -> Mapping[BalanceKey, Balance]:
+def _with_seats_moved(balances: Mapping[BalanceKey, Balance], now: int) -> Mapping[BalanceKey, Balance]:
     """The balances with the use of seats that nothing grants any more at its own level counted at the other one: a
     customer's by its entities' shares, an entity's by the customer's grants."""
     loose = [key for key, b in balances.items() if b.allocated and b.left_off and not b.grants]
     if not loose:
         return balances
-    settled = dict(balances)
+    moved = dict(balances)
     for key in sorted(loose):
         if key.entity_id:
-            found = [BalanceKey(key.feature_id)] if BalanceKey(key.feature_id) in settled else []
+            found = [BalanceKey(key.feature_id)] if BalanceKey(key.feature_id) in moved else []
         else:
-            found = sorted(other for other in settled if other.feature_id == key.feature_id and other.entity_id)
-        takers = [other for other in found if as_of(settled[other], now).grants]
-        left = sum((grant.used for grant in settled[key].left_off), ZERO)
+            found = sorted(other for other in moved if other.feature_id == key.feature_id and other.entity_id)
+        takers = [other for other in found if as_of(moved[other], now).grants]
+        left = sum((grant.used for grant in moved[key].left_off), ZERO)
         for number, taker in enumerate(takers):
-            balance = as_of(settled[taker], now)
+            balance = as_of(moved[taker], now)
             room = sum((max(ZERO, grant.remaining) for grant in balance.live_grants), ZERO)
             endless = any(grant.unlimited for grant in balance.live_grants)
             part = left if endless or number == len(takers) - 1 else min(left, room)
-            settled[taker] = with_other_grants(balance, placed(balance.grants, part), now)
+            moved[taker] = with_other_grants(balance, placed(balance.grants, part), now)
             left -= part
         if takers:
-            settled[key] = recomputed(as_of(settled[key], now)._replace(left_off=()))
-    return settled
+            moved[key] = recomputed(as_of(moved[key], now)._replace(left_off=()))
+    return moved
 
 
 def new_balance(key: BalanceKey, catalog: Catalog) -> Balance:
