@@ -17,14 +17,15 @@ THREADS = 4
 _MOST = 25  # in one BatchWriteItem
 
 
-def put_and_delete(table: Table, writes: Mapping[tuple[str, str], Item | None]) -> None:
-    """Puts each item under its `pk` and `sk`, and deletes what is None. May be repeated. Raises Unavailable."""
+def put_and_delete(table: Table, writes: Mapping[tuple[str, str], Item | None], *, at_once: int = THREADS) -> None:
+    """Puts each item under its `pk` and `sk`, and deletes what is None, `at_once` requests at a time. May be repeated.
+    Raises Unavailable."""
     requests = [_request(pk, sk, item) for (pk, sk), item in writes.items()]
     batches = [requests[start : start + _MOST] for start in range(0, len(requests), _MOST)]
     if len(batches) == 1:
         _write(table, batches[0])
         return
-    with ThreadPoolExecutor(THREADS) as threads:
+    with ThreadPoolExecutor(at_once) as threads:
         list(threads.map(partial(_write, table), batches))
 
 

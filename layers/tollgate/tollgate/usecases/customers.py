@@ -28,7 +28,6 @@ from tollgate.domain.subscriptions import (
     cancel,
     uncancel,
     update_quantities,
-    with_use_kept,
     without_waiting_automatic,
 )
 from tollgate.store.customers import CustomerStore
@@ -180,6 +179,14 @@ class Customers:
             return found
         return self.update(CustomerRef(env, customer.id), lambda old: replace(old, name=name, email=email), now)
 
+    def ensure(self, env: Environment, customer: Customer, now: int) -> None:
+        """Makes the customer where there is none, and adds a name or e-mail that the stored one lacks. A customer who needs
+        nothing is one read of its own item.
+        """
+        known = self._store.profile(CustomerRef(env, customer.id))
+        if known is None or (known.name or customer.name, known.email or customer.email) != (known.name, known.email):
+            self.get_or_create(env, customer, None, now, fill=True)
+
     def create(self, env: Environment, customer: Customer, now: int) -> Holdings:
         """Creates a customer. Raises AlreadyExists."""
         try:
@@ -320,7 +327,7 @@ class Customers:
             terms = Terms(starts_at=starts_at, automatic=True, keeps_overage=self._defaults.keeps_overage)
             known = (s.id for s in before.subscriptions.values() if s.automatic and s.id not in after.subscriptions)
             after = attach(after, plan, catalog, next(known, None) or new_id("sub"), at, terms)
-        return with_use_kept(before, after, catalog, at)
+        return after
 
     def update_subscription(
         self, customer: CustomerRef, which: SubscriptionFilter, change: SubscriptionUpdate, now: int
