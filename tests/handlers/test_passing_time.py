@@ -256,7 +256,9 @@ def _cut_answers(passing: Passing, patch: pytest.MonkeyPatch) -> None:
 
 def test_a_test_clock_that_is_moved_tells_of_what_it_passes(passing: Passing) -> None:
     trial = FreeTrial(3, Interval.DAY)
-    passing.here.call("manage", "POST /v1/customers.get_or_create", {"customer_id": "under-a-clock", "name": "Under a clock"})
+    passing.here.call(
+        "manage", "POST /v1/customers.get_or_create", {"customer_id": "under-a-clock", "name": "Under a clock"}
+    )
     passing.subscribe("under-a-clock", *MESSAGES, free_trial=trial)
     body = {"customer_id": "under-a-clock", "frozen_time": NOW + 5 * DAY}
     assert passing.here.call("manage", "POST /v1/customers.advance_test_clock", body)[0] == 200
