@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from tollgate.domain.errors import Unavailable
+from tollgate.domain.errors import OutcomeUnknown, Unavailable
 from tollgate.settings import NotSet, Settings
 
 if TYPE_CHECKING:
@@ -300,13 +300,21 @@ def to_dead_letters(body: str) -> None:
 
 
 def _queued(operation: str, **request: Any) -> Any:
-    """The queue's answer. Raises Unavailable where it gave none."""
+    """The queue's answer. Raises OutcomeUnknown where it gave none, Unavailable where it was busy or broken."""
+    from tollgate.aws.client import Answered
     from tollgate.aws.connections import NoAnswer, NotSent
+    from tollgate.aws.services import passes
 
     try:
         return getattr(client("sqs"), operation)(**request)
-    except (NotSent, NoAnswer) as error:
-        raise Unavailable("The queue did not answer in time: try again") from error
+    except NotSent as error:
+        raise Unavailable("The queue cannot be reached: try again") from error
+    except NoAnswer as error:
+        raise OutcomeUnknown("The queue's answer was lost: what was sent may be counted") from error
+    except Answered as refused:
+        if not passes(refused):
+            raise
+        raise Unavailable("The queue is busy: try again") from refused
 
 
 @cache

@@ -87,6 +87,11 @@ class CustomerStore:
         states = {key: stored.balance for key, stored in balances.items()}
         return StoredHoldings(Holdings(customer[0], entities, subscriptions, states), customer[1], balances)
 
+    def profile(self, customer: CustomerRef) -> Customer | None:
+        """The customer alone, in one GetItem; None where there is none."""
+        item = self._table.get(keys.customer(customer))
+        return None if item is None else decode_customer(item)[0]
+
     def some(
         self, customer: CustomerRef, balance_keys: Collection[BalanceKey], subscriptions: Collection[str]
     ) -> StoredHoldings:

@@ -180,6 +180,14 @@ class Customers:
             return found
         return self.update(CustomerRef(env, customer.id), lambda old: replace(old, name=name, email=email), now)
 
+    def ensure(self, env: Environment, customer: Customer, now: int) -> None:
+        """Makes the customer where there is none, and adds a name or e-mail that the stored one lacks. A customer who needs
+        nothing is one read of its own item.
+        """
+        known = self._store.profile(CustomerRef(env, customer.id))
+        if known is None or (known.name or customer.name, known.email or customer.email) != (known.name, known.email):
+            self.get_or_create(env, customer, None, now, fill=True)
+
     def create(self, env: Environment, customer: Customer, now: int) -> Holdings:
         """Creates a customer. Raises AlreadyExists."""
         try:
