@@ -52,8 +52,10 @@ def _provider(provider: Any) -> dict[str, Any]:
 
 def _model(model: Any) -> list[Any]:
     prices = model.prices if isinstance(model.prices, list) else None
-    rows = [[_when(one.constraint), _rates(one.prices)] for one in prices] if prices else [[None, _rates(model.prices)]]
-    return [model.id, _clause(model.match), rows]
+    spans = (
+        [[_when(one.constraint), _rates(one.prices)] for one in prices] if prices else [[None, _rates(model.prices)]]
+    )
+    return [model.id, _clause(model.match), spans]
 
 
 def _when(constraint: Any) -> Any:

@@ -13,10 +13,8 @@ from tests.e2e.fixture import Shop, every, new
 def test_tokens_of_a_model_are_taken_from_the_credits_that_a_plan_grants(shop: Shop) -> None:
     credits = new("ai")
     own: dict[str, Any] = {"house/mine": {"input_cost": 2, "output_cost": 10, "markup": 0}}
-    made = shop.autumn.features.create(
-        feature_id=credits, name="AI credits", type_="ai_credit_system", default_markup=100, model_markups=own
-    )
-    assert made.type == "ai_credit_system"
+    made = {"feature_id": credits, "name": "AI credits", "type": "ai_credit_system", "default_markup": 100}
+    assert shop.api.call("features.create", {**made, "model_markups": own})["type"] == "ai_credit_system"
     customer = shop.customer(every("month", 5, credits))
 
     def tracked(model: str, **tokens: int) -> Any:

@@ -108,11 +108,11 @@ def test_the_models_mark_up_comes_before_the_providers_and_that_before_the_syste
 
 
 def test_a_price_is_as_of_the_events_time_and_a_tier_holds_for_all_tokens() -> None:
-    rows = [[None, {"input_mtok": ["1", [100, "2"]], "output_mtok": "4"}], ["2026-02-01", {"input_mtok": "8"}]]
+    spans = [[None, {"input_mtok": ["1", [100, "2"]], "output_mtok": "4"}], ["2026-02-01", {"input_mtok": "8"}]]
     prices = ModelPrices(
         {
             "source": "",
-            "providers": [{"id": "p", "match": None, "models_of": [], "models": [["m", ["equals", "m"], rows]]}],
+            "providers": [{"id": "p", "match": None, "models_of": [], "models": [["m", ["equals", "m"], spans]]}],
         }
     )
 

@@ -107,10 +107,10 @@ def _matches(rule: Sequence[Any], name: str) -> bool:
     return fits(name, str(text).lower())
 
 
-def _rates_at(rows: Sequence[Sequence[Any]], at: int) -> Mapping[str, Rate]:
+def _rates_at(spans: Sequence[Sequence[Any]], at: int) -> Mapping[str, Rate]:
     """The last prices that hold at a time; where none do, the first."""
     moment = datetime.fromtimestamp(at / 1000, UTC)
-    found: Mapping[str, Rate] = next((rates for when, rates in reversed(rows) if _holds(when, moment)), rows[0][1])
+    found: Mapping[str, Rate] = next((rates for when, rates in reversed(spans) if _holds(when, moment)), spans[0][1])
     return found
 
 
