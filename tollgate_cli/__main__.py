@@ -187,9 +187,16 @@ def demo(
 
 
 @keys_app.command("create")
-def keys_create(env: Env = Environment.SANDBOX, scope: Scope = Scope.SECRET, name: str = "") -> None:
-    """Create a key and print it, which is done only once."""
-    key, text = stack.api_keys(stack.environment_table()).create(env, scope, name, clock())
+def keys_create(
+    env: Env = Environment.SANDBOX, scope: Scope = Scope.SECRET, name: str = "", days: float | None = None
+) -> None:
+    """Create a key and print it, which is done only once. With `--days` it opens nothing after so many."""
+    now = clock()
+    until = None if days is None else now + int(days * 86_400_000)
+    try:
+        key, text = stack.api_keys(stack.environment_table()).create(env, scope, name, now, until)
+    except TollgateError as error:
+        raise typer.BadParameter(str(error)) from error
     console.print(f"{key.id}  {key.environment.value}  {key.scope.value}")
     console.print(text, soft_wrap=True)
 
