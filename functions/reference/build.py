@@ -1,4 +1,4 @@
-"""Makes the reference's site: `python build.py VIEWER SITE`.
+"""Makes the reference's site, and what it tells agents: `python build.py VIEWER SITE`.
 
 VIEWER is the folder of npm's package swagger-ui-dist, SITE where the site is to lie: a compressed file for each page, and
 `pages.json` with their paths and headers. A file of the viewer is named after its content, and kept for a year by whoever has
@@ -15,6 +15,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tollgate_cli.site import llms
+
 HERE = Path(__file__).resolve().parent
 DOCUMENTS = HERE.parent.parent / "docs" / "openapi"
 VIEWER = ("swagger-ui.css", "swagger-ui-bundle.js", "swagger-ui-standalone-preset.js", "favicon-32x32.png")
@@ -23,7 +25,9 @@ TYPES = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
     ".json": "application/json",
+    ".md": "text/markdown; charset=utf-8",
     ".png": "image/png",
+    ".txt": "text/plain; charset=utf-8",
 }
 POLICY = "; ".join(
     (
@@ -84,6 +88,8 @@ def main(viewer: Path, folder: Path) -> None:
     for name, document in documents.items():
         text = json.dumps(document, separators=(",", ":"), ensure_ascii=False)
         site.add(f"/openapi/{name}", text.encode(), ASKED_AGAIN, **{"access-control-allow-origin": "*"})
+    for path, text in llms().items():
+        site.add(path, text.encode(), ASKED_AGAIN, **{"access-control-allow-origin": "*"})
     listed = [{"url": f"/openapi/{name}", "name": each["info"]["title"]} for name, each in documents.items()]
     start = (HERE / "start.js").read_text().replace("DOCUMENTS", json.dumps(listed, ensure_ascii=False))
     page = (HERE / "page.html").read_text().replace('"start.js"', site.kept("start.js", start.encode()))
