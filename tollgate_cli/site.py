@@ -1,5 +1,5 @@
 """Lays out the documentation for its site: `python -m tollgate_cli.site` fills `.local/site-pages`, which Zensical builds; and
-for agents, as Markdown that a stack serves with its `/llms.txt`.
+`… agents FOLDER` what is for agents, as Markdown that a stack serves with its `/llms.txt`.
 
 The pages are those of `docs/` and of the repository's root, as they are. What they link to beside pages stays where it lies:
 a folder becomes a page that lists it, and the name of a file of the source stands without a link.
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -165,5 +166,14 @@ def _copy(path: Path, to: Path) -> None:
     shutil.copyfile(path, to)
 
 
+def for_agents(folder: Path) -> None:
+    """Writes what `llms` has into a folder, as the reference's build takes it."""
+    for path, text in llms().items():
+        _write(folder / path.removeprefix("/"), text)
+
+
 if __name__ == "__main__":
-    lay_out()
+    if sys.argv[1:2] == ["agents"]:
+        for_agents(Path(sys.argv[2]))
+    else:
+        lay_out()
