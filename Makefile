@@ -9,7 +9,7 @@ RUN := PATH="$(CURDIR)/$(BIN):$(PATH)" $(BIN)/tollgate
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: help run up down demo test test-fast test-deep mutants fuzz lint format bench screenshots openapi dead-letters redrive deploy clean lock tools clients
+.PHONY: help run up down demo test test-fast test-deep mutants fuzz lint format bench growth screenshots openapi dead-letters redrive deploy clean lock tools clients
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -75,6 +75,9 @@ redrive: .venv/.ready  ## send every dead letter where it came from
 
 bench: tools .local/dynamodb-local/DynamoDBLocal.jar $(if $(findstring --peers,$(ARGS)),.venv-peers/.ready)  ## what a check costs: requests, units, CPU, wall, import, size
 	$(BIN)/python -m tests.bench $(ARGS)
+
+growth: tools .local/dynamodb-local/DynamoDBLocal.jar  ## what calls cost as things grow, at three sizes: make growth ARGS="--only events --rounds 0"
+	$(BIN)/python -m tests.bench.growth $(ARGS)
 
 # The functions run on the Python of .venv: `make PYTHON=python3.13 deploy` in a fresh checkout for another one.
 STACK      ?= tollgate
