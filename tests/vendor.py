@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from typing_extensions import TypeAliasType
 
 from tests.vendor_sdk import Known
+from tollgate.dialects.fields import BaseParams
 from tollgate_cli.openapi.document import JSON
 from tollgate_cli.openapi.json_schemas import REFS
 
@@ -56,7 +57,16 @@ def route_differences(operation: Schema, known: Known, document: Mapping[str, An
             yield from differences(answer["content"][JSON]["schema"], known.answer, components, answers=True)
 
 
-def rows(page: Path) -> Iterator[tuple[str, str, str]]:
+def word(each: Difference, models: Mapping[str, type[BaseParams]]) -> str:
+    """How a page of differences says it; `models` are those of our requests."""
+    if each.kind != NOT_HERE:
+        return WORDS[each.kind]
+    if each.schema not in models:
+        return "not answered"
+    return "refused" if each.field in models[each.schema].later else "ignored"
+
+
+def listed(page: Path) -> Iterator[tuple[str, str, str]]:
     """What a page of differences lists, each with a reason: the schema, the field, and how it differs."""
     for line in page.read_text().splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import flexprice
 
 from tests.conftest import ROOT
-from tests.vendor import NOT_HERE, WORDS, Difference, operations, route_differences, rows
+from tests.vendor import listed, operations, route_differences, word
 from tests.vendor_sdk import routes
 from tollgate_cli.openapi import FLEXPRICE, document, served
 from tollgate_cli.openapi.json_schemas import request_models
@@ -33,15 +33,7 @@ def found() -> Iterator[tuple[str, str, str]]:
         known = SDK.get(route)
         if known is not None:
             for each in route_differences(operation, known, DOCUMENT):
-                yield each.schema, each.field, _word(each)
-
-
-def _word(each: Difference) -> str:
-    if each.kind != NOT_HERE:
-        return WORDS[each.kind]
-    if each.schema not in MODELS:
-        return "not answered"
-    return "refused" if each.field in MODELS[each.schema].later else "ignored"
+                yield each.schema, each.field, word(each, MODELS)
 
 
 def test_the_sdk_knows_each_route_but_for_those_that_are_named() -> None:
@@ -49,9 +41,9 @@ def test_the_sdk_knows_each_route_but_for_those_that_are_named() -> None:
 
 
 def test_each_difference_is_listed_with_its_reason() -> None:
-    assert sorted(set(found())) == sorted(set(rows(PAGE)))
+    assert sorted(set(found())) == sorted(set(listed(PAGE)))
 
 
 def test_no_difference_is_listed_twice() -> None:
-    every = list(rows(PAGE))
+    every = list(listed(PAGE))
     assert len(every) == len(set(every))
