@@ -9,7 +9,7 @@ RUN := PATH="$(CURDIR)/$(BIN):$(PATH)" $(BIN)/tollgate
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: help run up down demo test test-fast test-deep mutants fuzz lint format bench growth screenshots openapi dead-letters redrive deploy clean lock tools clients
+.PHONY: help run up down demo test test-fast test-deep mutants fuzz soak lint format bench growth screenshots openapi prices dead-letters redrive deploy clean lock tools clients
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -44,6 +44,9 @@ mutants: .venv/.ready  ## small defects of the domain that no fast test notices:
 fuzz: tools clients  ## calls that nobody would make, drawn from the OpenAPI documents: make fuzz SECONDS_EACH=600
 	TOLLGATE_FUZZ_SECONDS=$(SECONDS_EACH) $(BIN)/python -m pytest tests/e2e/test_fuzz.py $(ARGS)
 
+soak: .venv/.ready .local/dynamodb-local/DynamoDBLocal.jar  ## production's mix under faults, proved to the unit: make soak ARGS="--operations 1000000"
+	$(BIN)/python -m tests.soak $(ARGS)
+
 # Regions of each kind: large ones, small ones, and the partitions of the US government and of China.
 REGIONS := us-east-1 us-west-2 eu-west-1 eu-central-1 ap-northeast-1 ap-southeast-2 sa-east-1 us-gov-west-1 cn-north-1
 
@@ -67,6 +70,9 @@ screenshots: up clients  ## take the pictures of the console that the README sho
 openapi: .venv/.ready  ## the OpenAPI documents of all routes, from what serves them
 	$(RUN) openapi
 
+prices: .venv-prices/.ready  ## what tokens of AI models cost, anew: take a newer genai-prices into requirements/prices.txt first
+	.venv-prices/bin/python tollgate_cli/model_prices.py
+
 dead-letters: .venv/.ready  ## what was given up on, with reasons; make redrive sends it again
 	$(RUN) dead-letters list
 
@@ -88,20 +94,20 @@ deploy: tools  ## build and deploy to the AWS account of your credentials: make 
 
 clean: ## stop the stack; remove environments, build output and local state
 	@if [ -x $(BIN)/python ]; then $(RUN) stack down; fi
-	rm -rf .venv .venv-sam .venv-emulator .venv-runtime .venv-checkov .venv-lotus .venv-flexprice .venv-peers .venv-schemathesis .venv-generated tests/clients/node_modules console/node_modules .aws-sam .local .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-sam .venv-emulator .venv-runtime .venv-checkov .venv-lotus .venv-flexprice .venv-peers .venv-prices .venv-schemathesis .venv-generated tests/clients/node_modules console/node_modules .aws-sam .local .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 COMPILE = $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-header
 
 lock: .venv/.ready  ## compile the lock files anew, to current releases
 	$(COMPILE) pyproject.toml -o layers/tollgate/requirements.txt
 	$(COMPILE) pyproject.toml --extra cli requirements/dev.in -o requirements/dev.txt
-	for r in uv sam checkov emulator runtime lotus flexprice peers schemathesis generated; do $(COMPILE) requirements/$$r.in -o requirements/$$r.txt || exit 1; done
+	for r in uv sam checkov emulator runtime lotus flexprice peers prices schemathesis generated; do $(COMPILE) requirements/$$r.in -o requirements/$$r.txt || exit 1; done
 	for p in tests/clients console functions/reference; do $(NPM) $$p update --package-lock-only || exit 1; done
 
 tools: .venv/.ready .venv-sam/.ready .venv-emulator/.ready .venv-lotus/.ready console/node_modules/.ready
 
 # What the tests alone run: AWS's runtime, clients that need other dependencies, and those in JavaScript.
-clients: .venv-runtime/.ready .venv-flexprice/.ready .venv-schemathesis/.ready .venv-generated/.ready tests/clients/node_modules/.ready
+clients: .venv-runtime/.ready .venv-flexprice/.ready .venv-prices/.ready .venv-schemathesis/.ready .venv-generated/.ready tests/clients/node_modules/.ready
 
 # pip installs the locked uv, uv installs the rest (a tenth of the time) and the checkout itself, as it lies here.
 .venv/.ready: requirements/uv.txt requirements/dev.txt pyproject.toml

@@ -226,10 +226,9 @@ LISTS = (
         "uses",
         (200, 2_000, 20_000),
         by_day("Asia/Tokyo"),
-        (None, 20, 0),
-        held=False,
+        (None, 40, 0),
     ),
-    Axis("the same, Asia/Kolkata", "uses", (200, 2_000, 20_000), by_day("Asia/Kolkata"), (None, 20, 0), held=False),
+    Axis("the same, Asia/Kolkata", "uses", (200, 2_000, 20_000), by_day("Asia/Kolkata"), (None, 40, 0)),
     Axis(
         "`check` (1.2) with `customer_data`", "features held", (2, 20, 200), with_customer_data, (2, 2, 0), held=False
     ),

@@ -12,8 +12,9 @@ from tollgate.domain.changes import BalanceWrite, Change, GrantChange, RecordedU
 from tollgate.domain.decisions import Deduction
 from tollgate.domain.drawing import totals
 from tollgate.domain.grants import Grant
+from tollgate.domain.passing_time import boundaries
 from tollgate.domain.quantities import ZERO
-from tollgate.domain.recorded_writes import RecordedLock, SubscriptionWrite, record_id
+from tollgate.domain.recorded_writes import PassedTime, RecordedLock, SubscriptionWrite, boundary_id, record_id
 from tollgate.exact_json import dumps
 
 if TYPE_CHECKING:
@@ -44,8 +45,7 @@ def subscription_entry(write: SubscriptionWrite, bus: str) -> dict[str, Any]:
     before, after = write.before, write.after
     now = after or before
     assert now is not None
-    # what time it is for the customer: a test clock may be ahead, and the subscription says how far
-    at = max(write.at + 1000, now.created_at, now.canceled_at or 0)
+    at = write.instant
     if after is None:
         what = "ended"
     elif before is None:
@@ -56,9 +56,12 @@ def subscription_entry(write: SubscriptionWrite, bus: str) -> dict[str, Any]:
         what = "uncanceled" if now.canceled_at is None else "canceled"
     else:
         what = "updated"
+    id = write.id
+    if what == "ended" and after is not None and after.expires_at is not None:  # as where the clock tells of it
+        id = boundary_id(write.environment, write.customer_id, now.id, what, after.expires_at)
     detail = models.SubscriptionChanged(
         version=1,
-        id=write.id,
+        id=id,
         environment=write.environment.value,
         customer_id=write.customer_id,
         entity_id=now.entity_id,
@@ -67,6 +70,30 @@ def subscription_entry(write: SubscriptionWrite, bus: str) -> dict[str, Any]:
         previous=_subscription(before) if before and after else None,
     )
     return _entry(bus, f"subscription.{what}", detail)
+
+
+def passed_entries(note: PassedTime, bus: str) -> list[dict[str, Any]]:
+    """The entries of what the clock did to a subscription, each with its boundary as the time: nothing of what a change
+    has taken back meanwhile."""
+    subscription, customer = note.subscription, (note.environment, note.customer_id)
+    return [
+        _entry(
+            bus,
+            f"subscription.{boundary.what}",
+            models.SubscriptionChanged(
+                version=1,
+                id=boundary_id(*customer, subscription.id, boundary.what, boundary.at),
+                environment=note.environment.value,
+                customer_id=note.customer_id,
+                entity_id=subscription.entity_id,
+                timestamp=boundary.at,
+                subscription=_subscription(subscription),
+                previous=None,
+            ),
+        )
+        for boundary in boundaries(subscription)
+        if boundary.name in note.names
+    ]
 
 
 def reservation_entry(recorded: RecordedLock, bus: str) -> dict[str, Any]:

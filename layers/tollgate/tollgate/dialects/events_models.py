@@ -184,7 +184,8 @@ class SubscriptionState(TypedDict):
 
 
 class SubscriptionChanged(Detail):
-    """A subscription as it is now, and as it was."""
+    """A subscription as it is now, and as it was (null where it is new, is gone, or the clock alone did it: `timestamp` is
+    the instant then)."""
 
     subscription: SubscriptionState
     previous: SubscriptionState | None
@@ -251,7 +252,7 @@ MODELS: dict[str, Any] = {
     "balance.alert_triggered": AlertTriggered,
     **{
         f"subscription.{what}": SubscriptionChanged
-        for what in ("started", "scheduled", "updated", "canceled", "uncanceled", "ended")
+        for what in ("started", "scheduled", "updated", "canceled", "uncanceled", "trial_ended", "ended")
     },
     **{f"reservation.{what}": ReservationChanged for what in ("held", "confirmed", "released", "expired")},
     "webhook.delivery_failed": WebhookDeliveryFailed,

@@ -32,6 +32,24 @@ class SubscriptionWrite(NamedTuple):
     after: Subscription | None
     at: int
 
+    @property
+    def instant(self) -> int:
+        """What time it was for the customer at the latest (epoch ms). The stream knows whole seconds only, and a test clock
+        may be ahead, as the subscription then says.
+        """
+        now = self.after or self.before
+        known = 0 if now is None else max(now.created_at, now.canceled_at or 0)
+        return max(self.at + 1000, known)
+
+
+class PassedTime(NamedTuple):
+    """A note on a subscription of what the clock has done to it: the names of boundaries (`passing_time`)."""
+
+    environment: Environment
+    customer_id: str
+    subscription: Subscription
+    names: frozenset[str]
+
 
 class RecordedLock(NamedTuple):
     """One write of a reservation: it was made or finalized. `final` is the amount that it was finalized at, in units of
@@ -43,6 +61,12 @@ class RecordedLock(NamedTuple):
     lock: Lock
     final: Decimal | None
     at: int
+
+
+def boundary_id(environment: Environment, customer_id: str, subscription_id: str, what: str, at: int) -> str:
+    """The id of the event that tells what the clock did to a subscription at `at` (epoch ms): the same, however often it
+    is told."""
+    return str(uuid.uuid5(NAMESPACE, "\n".join([environment.value, customer_id, subscription_id, what, str(at)])))
 
 
 def record_id(write: BalanceWrite, *parts: str) -> str:

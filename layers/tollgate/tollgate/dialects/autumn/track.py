@@ -25,7 +25,7 @@ from tollgate.dialects.http import Answer, Request
 from tollgate.dialects.queue import messages
 from tollgate.domain.decisions import Overage
 from tollgate.domain.environments import Environment
-from tollgate.domain.errors import InvalidInput, InvalidRequest
+from tollgate.domain.errors import WAS_COUNTED, InvalidInput, InvalidRequest, OutcomeUnknown, Unavailable
 from tollgate.domain.idempotency import KEPT_MS, IdempotencyKey
 from tollgate.usecases.commands import IN_FUTURE, Outcome, UseCommand
 from tollgate.usecases.features import FeatureCache
@@ -103,6 +103,11 @@ def track(use_cases: TrackUseCases, request: Request) -> Answer:
     version = version_of(request.headers.get("x-api-version"))
     request.caller.require_secret("track usage")
     params = TrackParams.of(_lifted(version, request.body)).checked(request)
+    return tracked(use_cases, request, version, params)
+
+
+def tracked(use_cases: TrackUseCases, request: Request, version: Version, params: TrackParams) -> Answer:
+    """The answer to a track that was checked. Raises as `track` does."""
     value = _ONE if params.value is None else params.value
     answer: dict[str, Any] = {
         "customer_id": params.customer_id,
@@ -143,7 +148,11 @@ def track(use_cases: TrackUseCases, request: Request) -> Answer:
         params.entity_data.model_dump() if params.entity_data else None,
     )
     outcomes = with_customer(version, request, use_cases.customers, named, call)
-    return Answer(translated(version, "track", answer | _balances(use_cases, request, params, outcomes)))
+    try:
+        shown = _balances(use_cases, request, params, outcomes)
+    except Unavailable as error:  # of a read: the use is counted
+        raise OutcomeUnknown(WAS_COUNTED) from error
+    return Answer(translated(version, "track", answer | shown))
 
 
 def batch_track(use_cases: TrackUseCases, request: Request) -> Answer:
