@@ -329,6 +329,7 @@ OWN_FIELDS: dict[str, str] = {
     "before": "The id of the last delivery that was seen; empty or absent for the first page.",
     "delivery_id": "The delivery.",
     "CreateKeyParams.name": "What you call it.",
+    "CreateKeyParams.expires_at": "From when on it opens nothing, in epoch ms; without it, it does not expire.",
     "scope": "`secret` (unless told) may do everything, `publishable` may only check.",
     **{
         name: text
