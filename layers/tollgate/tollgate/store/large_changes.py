@@ -20,7 +20,7 @@ half-way leaves an open record, which anybody may close as `undone` once its tim
 | `gone` | BOOL | it is to be deleted |
 | `made` | BOOL | there is no such balance yet: the item holds nothing else |
 
-(docs/decisions/0012.)
+(docs/decisions/0013.)
 """
 
 from __future__ import annotations
