@@ -131,6 +131,19 @@ OPERATIONS: dict[str, Operation] = {
         (WRONG, CONTRADICTS, *missing("feature", "event")),
         body=Annotated[list[track.TrackParams], Field(min_length=1, max_length=track.MAX_BATCH)],
     ),
+    "POST /v1/balances.track_tokens": Operation(
+        "Count tokens of an AI model as credits",
+        {200: answers.TrackAnswer, 202: answers.TrackAnswer},
+        (
+            WRONG,
+            CONTRADICTS,
+            InsufficientBalance("x"),
+            UsageLimitExceeded("x"),
+            *missing("customer", "entity", "feature"),
+        ),
+        "Priced as of the event's time. It is counted within seconds (202), unless `async` is false.",
+        query=(EXPAND,),
+    ),
     "POST /v1/balances.create": CREATE_BALANCE,
     "POST /v1/balances.update": UPDATE_BALANCE,
     "POST /v1/balances.delete": Operation(
@@ -253,7 +266,10 @@ OPERATIONS: dict[str, Operation] = {
     "POST /v1/webhooks.delete": Operation("Delete a webhook", Success, (WRONG, *missing("webhook"))),
     # a catalog at once
     "POST /v1/catalog.preview_update": Operation(
-        "Preview a change of the catalog", answers.CatalogPreview, (WRONG,), body=catalog_update.CatalogParams
+        "Preview a change of the catalog",
+        answers.CatalogPreview,
+        (WRONG, CONTRADICTS, *missing("feature")),
+        body=catalog_update.CatalogParams,
     ),
     "POST /v1/catalog.update": Operation(
         "Change the catalog",
@@ -275,9 +291,18 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "GET /v1/products/{}": Operation("Get a product", answers.Product, missing("plan")),
     "POST /v1/products/{}": Operation(
-        "Change a product", answers.Product, (WRONG, CONTRADICTS, *missing("plan", "feature")), body=UpdateProductParams
+        "Change a product",
+        answers.Product,
+        (WRONG, CONTRADICTS, *missing("plan", "feature")),
+        body=UpdateProductParams,
+        query=(Parameter("disable_version", "`true`: the version is changed in place, although customers have it."),),
     ),
-    "DELETE /v1/products/{}": Operation("Delete a product, or archive it", Success, missing("plan")),
+    "DELETE /v1/products/{}": Operation(
+        "Delete a product, or archive it",
+        Success,
+        missing("plan"),
+        query=(Parameter("all_versions", "`true`: all versions, not the newest alone."),),
+    ),
     "GET /v1/customers": Operation(
         "List customers (1.x)",
         answers.OffsetCustomerPage,

@@ -312,7 +312,7 @@ class DeductedBalance(Shape):
 class DeductedFeature(Shape):
     """What was drawn from the balances of one feature."""
 
-    feature_type: Literal["boolean", "metered", "credit_system", "static"]
+    feature_type: Literal["boolean", "metered", "credit_system", "static", "ai_credit_system"]
     """What the feature is."""
     deducted: Number
     """Units of it."""
@@ -551,6 +551,8 @@ class Key(Shape):
     """The text's beginning and end."""
     created_at: Millis
     """When it was made, in epoch ms."""
+    expires_at: Millis | None
+    """When it opens nothing any more, in epoch ms; null: it does not expire."""
 
 
 class CreatedKey(Key):
