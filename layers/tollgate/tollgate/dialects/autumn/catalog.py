@@ -407,7 +407,7 @@ class UpdatePlanParams(PlanFields):
 
     later = (
         *PlanFields.later,
-        *("new_plan_id", "migration", "base_plan_id", "is_default", "version"),
+        *("new_plan_id", "migration", "base_plan_id", "is_default"),
         *("update_variant_ids", "update_license_parents"),
     )
 
