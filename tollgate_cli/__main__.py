@@ -19,17 +19,23 @@ from tollgate.domain.api_keys import Scope
 from tollgate.domain.environments import Environment
 from tollgate.domain.errors import TollgateError
 from tollgate.runtime import clock
-from tollgate_cli import dead, deploy, moving, schemas, servers, stack, webhooks
+from tollgate_cli import dead, deploy, moving, schemas, servers, shadow, stack, webhooks
 from tollgate_cli import demo as demonstration
 from tollgate_cli.api import Api, ApiError
 from tollgate_cli.catalog import commands as catalog
 from tollgate_cli.catalog.changes import ChangeError
 from tollgate_cli.catalog.file import FileError
+from tollgate_cli.importing import commands as importing
+from tollgate_cli.importing.catalog import CatalogConflict
+from tollgate_cli.importing.client import SourceError
+from tollgate_cli.importing.journal import JournalError
+from tollgate_cli.importing.run import WrongEnvironment
 
 SECTIONS = {
     "Local stack": ("stack", "demo"),
     "Catalog, API keys, webhooks": ("catalog", "keys", "webhooks"),
     "A stack in AWS": ("deploy",),
+    "Moving in": ("import", "shadow"),
     "Moving out, and back": ("export", "restore"),
     "Dead letters: usage and events that were given up on": ("dead-letters",),
     "Working on Tollgate": ("events", "openapi", "tools"),
@@ -87,6 +93,8 @@ def _group(name: str, help: str) -> typer.Typer:
 stack_app = _group("stack", "The local stack: the real template on an emulator of AWS.")
 app.add_typer(catalog.app, name="catalog")
 app.add_typer(webhooks.app, name="webhooks")
+app.command("import")(importing.import_customers)
+app.command("shadow")(shadow.shadow)
 keys_app = _group("keys", "API keys, straight on the table: TOLLGATE_TABLE's, or the local stack's.")
 dead_app = _group("dead-letters", "What was given up on, in the stack TOLLGATE_STACK or the local one.")
 events_app = _group("events", "Tollgate's events on the bus.")
@@ -320,7 +328,11 @@ def main() -> None:
         sys.exit(str(error))  # each line begins with the file's name and place, as editors and CI read it
     except (
         ApiError,
+        CatalogConflict,
         ChangeError,
+        JournalError,
+        SourceError,
+        WrongEnvironment,
         moving.MovingError,
         TollgateError,
         ConnectionError,
