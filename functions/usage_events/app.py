@@ -17,11 +17,13 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from tollgate import runtime
-from tollgate.dialects.events import entries_for, reservation_entry, subscription_entry
+from tollgate.dialects.events import entries_for, passed_entries, reservation_entry, subscription_entry
+from tollgate.dialects.passing_time import reached_message
 from tollgate.dialects.reservations import due_message
 from tollgate.domain.changes import Change
-from tollgate.domain.environments import Environment
+from tollgate.domain.environments import CustomerRef
 from tollgate.domain.errors import TollgateError, Unavailable
+from tollgate.domain.passing_time import new_moment, new_moments
 from tollgate.domain.recorded_writes import RecordedLock
 from tollgate.domain.reservations import HELD
 from tollgate.packing import packed
@@ -63,26 +65,36 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
     alerts = Alerts(_ledger.features, _ledger.store, _alert_states)
     changes: list[Change] = []
     entries: list[dict[str, Any]] = []
+    moments: set[tuple[CustomerRef, int]] = set()
     for record in records:
-        read, told = _read(record, alerts)
+        read, told = _read(record, alerts, moments)
         changes += read
         entries += told
+    for customer, at in moments:
+        _due_times.keep(customer.environment, at, reached_message(customer, at), runtime.clock())
     write_history(_history, changes, overtaken=event.get("overtaken", False))
     for part in packed(entries, _MOST, _size, _MOST_BYTES):
         _put(part)
     metrics.add_metric("UsageEventsPublished", MetricUnit.Count, len(entries))
 
 
-def _read(record: Mapping[str, Any], alerts: Alerts) -> tuple[Sequence[Change], list[dict[str, Any]]]:
-    """What a record changed, and its entries for the bus. A record that cannot be read goes to the dead letters and has
-    neither."""
+def _read(
+    record: Mapping[str, Any], alerts: Alerts, moments: set[tuple[CustomerRef, int]]
+) -> tuple[Sequence[Change], list[dict[str, Any]]]:
+    """What a record changed, and its entries for the bus; when time will bring something about is added to `moments`. A
+    record that cannot be read goes to the dead letters and has neither."""
     try:
-        subscription, changes, lock = written(record)
+        subscription, changes, lock, passed = written(record)
         if subscription is not None:
+            ref = CustomerRef(subscription.environment, subscription.customer_id)
+            moments.update((ref, at) for at in new_moments(subscription))
             return [], [subscription_entry(subscription, _BUS)]
         entries = [] if lock is None else [_reservation(lock)]
+        entries += [] if passed is None else passed_entries(passed, _BUS)
         for change in changes:
             entries += entries_for(change, _BUS, alerts.raised_by(change))
+            if (at := new_moment(change)) is not None:
+                moments.add((CustomerRef(change.write.environment, change.write.customer_id), at))
         return changes, entries
     except Unavailable:
         raise
@@ -103,8 +115,7 @@ def _size(entry: Mapping[str, Any]) -> int:
 def _reservation(recorded: RecordedLock) -> dict[str, Any]:
     """What became of a reservation; of a new one, a message that comes back when it is due."""
     if recorded.lock.state == HELD:
-        reservation = recorded.lock.reservation
-        environment = Environment(recorded.environment)
+        environment, reservation = recorded.environment, recorded.lock.reservation
         due = due_message(environment, reservation.id, reservation.expires_at)
         _due_times.keep(environment, reservation.expires_at, due, runtime.clock())
     return reservation_entry(recorded, _BUS)

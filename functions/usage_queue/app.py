@@ -10,6 +10,7 @@ from tollgate.dialects.queue_consumer import QueueConsumer
 _consumer = QueueConsumer(
     runtime.usage_queue(),
     runtime.reservations(),
+    runtime.passing_time,
     runtime.due_times().keep,
     runtime.to_dead_letters,
     lambda message: runtime.defect(message),

@@ -39,7 +39,10 @@ from tollgate_cli.servers import ROOT, dynamodb_local
 
 BUILT = ROOT / ".aws-sam" / "build"
 COUNTED = "check-and-track, allowed"
-TARGETS = {"cpu": 0.6, "cpu of a denial": 0.65, "cpu of a read": 1.0, "wall": 0.75}
+DENIED = "check-and-track, denied"
+ENTITLEMENTS, METRIC_ACCESS = "entitlements of 20 features", "metric_access among 20"
+CPU_TARGETS = {"check": 0.6, COUNTED: 0.6, DENIED: 0.65, ENTITLEMENTS: 1.0, METRIC_ACCESS: 1.0}
+WALL_TARGETS = {"check": 0.75, COUNTED: 0.75, DENIED: 0.75}
 READ_FEATURES = [f"feature-{number:02}" for number in range(20)]
 IMPORTS = {"check": 0.5, "authorizer": 0.45, "waiting_events": 0.5}
 OTHER_IMPORTS = 0.9
@@ -102,9 +105,8 @@ def read_call(handler: Callable[[Any, Any], dict[str, Any]], route: str, query: 
     return call
 
 
-def same_requests(own: DynamoDB, url: str, call: Call) -> Call:
-    """What boto3's client does in one `call`: the same requests, and nothing with their answers."""
-    client: Any = boto3.client("dynamodb", endpoint_url=url)
+def same_requests(own: DynamoDB, call: Call, client: Any) -> Call:
+    """One `call`'s requests alone, sent by `client`: nothing is made of an event, and nothing of their answers."""
     asked: list[tuple[str, dict[str, Any]]] = []
     send = own._call
 
@@ -174,8 +176,8 @@ def peers(console: Console, url: str, rounds: int, calls: int) -> None:
     )
     report = Table("other ways", "requests", "write units", "CPU", "wall", title="Against the same bare update")
     for found in map(json.loads, done.stdout.splitlines()):
-        shown = (f"{found['cpu_ratio']:.2f}x", f"{found['wall_ratio']:.2f}x")
-        report.add_row(found["name"], str(found["requests"]), f"{found['units']:g}", *shown)
+        columns = (f"{found['cpu_ratio']:.2f}x", f"{found['wall_ratio']:.2f}x")
+        report.add_row(found["name"], str(found["requests"]), f"{found['units']:g}", *columns)
     console.print(report)
 
 
@@ -183,8 +185,9 @@ def folder_size(folder: Path) -> int:
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
-def verdict(ratio: float, target: float) -> str:
-    return f"[{'green' if ratio <= target else 'red'}]{ratio:.2f}[/] / {target:g}"
+def shown(ratio: float, target: float | None) -> str:
+    """A ratio beside its target, if it has one."""
+    return f"{ratio:.2f}" if target is None else f"[{'green' if ratio <= target else 'red'}]{ratio:.2f}[/] / {target:g}"
 
 
 def main() -> None:
@@ -216,7 +219,7 @@ def main() -> None:
         operations = {
             "check": handler_call(handler, True, {"customer_id": "rich", "feature_id": "messages"}),
             COUNTED: handler_call(handler, True, {**use, "customer_id": "rich"}),
-            "check-and-track, denied": handler_call(handler, False, {**use, "customer_id": "poor"}),
+            DENIED: handler_call(handler, False, {**use, "customer_id": "poor"}),
         }
         report = Table(
             "operation",
@@ -229,15 +232,19 @@ def main() -> None:
             requests = spent.of(call)
             units = sum(unit for _, unit in requests)
             # DynamoDB charges a refused write its unit, but says so to nobody: that is the star.
-            counted[name] = len(requests), f"{units:g}" if units else "1*"
+            counted[name] = str(len(requests)), f"{units:g}" if units else "1*"
         spent.stop()
+        boto: Any = boto3.client("dynamodb", endpoint_url=server.url)
+        own = runtime.client("dynamodb")
+        for sender, sends in (("Tollgate", own), ("boto3", boto)):
+            operations[f"its request alone, by {sender}"] = same_requests(own, operations[COUNTED], sends)
         bares = dict.fromkeys(operations, bare_update(server.url, table))
         for id in READ_FEATURES:
             here.catalogs.create_feature(SANDBOX, Feature(id, id, FeatureType.METERED))
         here.customer("reader", [item(1000, feature=id) for id in READ_FEATURES], clock())
         reads = {
-            "entitlements of 20 features": ("entitlements", "GET /v1/customers/reader/entitlements", ""),
-            "metric_access among 20": (
+            ENTITLEMENTS: ("entitlements", "GET /v1/customers/reader/entitlements", ""),
+            METRIC_ACCESS: (
                 "metric_access",
                 "GET /api/metric_access",
                 f"customer_id=reader&metric_id={READ_FEATURES[0]}",
@@ -246,8 +253,8 @@ def main() -> None:
         for name, (function, path, query) in reads.items():
             read = read_call(importlib.import_module(f"functions.{function}.app").handler, path, query)
             read()  # the catalog is remembered from here on
-            operations[name], bares[name] = read, same_requests(runtime.client("dynamodb"), server.url, read)
-            counted[name] = len(Spent(runtime.client("dynamodb")).of(read)), ""
+            operations[name], bares[name] = read, same_requests(own, read, boto)
+            counted[name] = str(len(Spent(own).of(read))), ""
         call_cpu_ms = 0.0
         for name, call in operations.items():
             bare = bares[name]
@@ -255,12 +262,9 @@ def main() -> None:
             call_cpu_ms = cpu_ms if name == COUNTED else call_cpu_ms
             report.add_row(
                 name,
-                str(counted[name][0]),
-                counted[name][1],
-                verdict(
-                    cpu, TARGETS["cpu of a denial" if "denied" in name else "cpu of a read" if "20" in name else "cpu"]
-                ),
-                f"{wall:.2f}" if "20" in name else verdict(wall, TARGETS["wall"]),
+                *counted.get(name, ("1", "1")),
+                shown(cpu, CPU_TARGETS.get(name)),
+                shown(wall, WALL_TARGETS.get(name)),
                 f"{cpu_ms:.2f}",
                 f"{wall_ms:.2f}",
             )
@@ -272,7 +276,7 @@ def main() -> None:
     imports = Table("function", "import", "CPU ms", title="Import: multiples of a bare boto3 client / targets")
     for function in FUNCTIONS:
         ratio, seconds = import_ratio(function, 25 if function == "check" else 5)
-        imports.add_row(function, verdict(ratio, IMPORTS.get(function, OTHER_IMPORTS)), f"{seconds * 1000:.0f}")
+        imports.add_row(function, shown(ratio, IMPORTS.get(function, OTHER_IMPORTS)), f"{seconds * 1000:.0f}")
         check_import_ms = seconds * 1000 if function == "check" else check_import_ms
     console.print(imports)
     by_memory = Table("MB", "ms a call", "$ per million", "ms to import", title="The check at each memory size")

@@ -34,10 +34,11 @@ def test_the_layer_holds_what_the_functions_need_and_no_more(stack: Stack) -> No
     assert sum(path.stat().st_size for path in layer) < 20 * 1024 * 1024
 
 
-def test_the_layer_holds_the_bytecode_of_every_module(stack: Stack) -> None:
-    """A function cannot write it beside a layer's modules, and would compile them at every cold start."""
+def test_layer_and_functions_hold_the_bytecode_of_every_module(stack: Stack) -> None:
+    """A function cannot write it beside its modules or a layer's, and would compile them at every cold start."""
     assert stack.url
-    modules = {path for path in (BUILD / "TollgateLayer" / "python").rglob("*.py") if "__pycache__" not in path.parts}
+    modules = set(BUILD.glob("TollgateLayer/python/**/*.py")) | set(BUILD.glob("*Function/**/*.py"))
+    assert BUILD / "CheckFunction" / "app.py" in modules
     missing = [path for path in modules if not Path(cache_from_source(str(path))).is_file()]
     assert not missing
     flags = Path(cache_from_source(str(BUILD / "TollgateLayer" / "python" / "pydantic" / "main.py"))).read_bytes()[4]

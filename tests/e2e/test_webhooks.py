@@ -1,6 +1,6 @@
 """Webhooks through the deployed stack: set up with Autumn's SDK, told of what happens, signed, and tried again.
 
-Rules: management.md 15.3.
+Rules: management.md 15.3, 16.
 """
 
 from __future__ import annotations
@@ -108,6 +108,23 @@ def test_a_limit_that_is_reached_is_told_as_autumn_tells_it(shop: Shop, there: R
         assert not [one for one in there.got if '"type":"billing.updated"' in one.body]
     finally:
         assert shop.autumn.webhooks.delete(id=made.id).success
+
+
+def test_what_the_clock_does_is_told_when_its_time_comes(shop: Shop, there: Receiver) -> None:
+    """management.md 16: a plan that starts, and ends, with nobody calling."""
+    made = shop.api.call("webhooks.create", {"id": new("hook"), "url": there.url, "dialect": "tollgate"})
+    try:
+        customer, plan = shop.customer(), shop.plan(monthly(5))
+        start = int(time.time() * 1000) + 4_000
+        times = {"starts_at": start, "ends_at": start + 3_000}
+        shop.api.call("billing.attach", {"customer_id": customer, "plan_id": plan, **times})
+        for what, at in (("started", start), ("ended", start + 3_000)):
+            got = waited_for(came(there, f"subscription.{what}", customer))
+            assert json.loads(got.body)["data"]["timestamp"] == at
+            assert time.time() * 1000 >= at
+        waited_for(came(there, "balance.lapsed", customer))
+    finally:
+        shop.api.call("webhooks.delete", {"id": made["id"]})
 
 
 def test_what_is_not_taken_comes_again_under_the_same_id(shop: Shop, there: Receiver) -> None:

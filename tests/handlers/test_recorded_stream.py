@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import TypeAdapter
 
 from tests.handlers.conftest import Here
 from tests.handlers.test_events import CONTEXT
@@ -130,5 +131,5 @@ def test_every_entry_is_as_its_model_says(told: list[dict[str, Any]]) -> None:
     assert kinds >= {kind for kind in MODELS if kind.split(".")[0] in ("usage", "balance", "reservation")}
     for entry in entries:
         detail = loads(entry["Detail"])
-        model = MODELS[entry["DetailType"]].model_validate(detail)
-        assert list(model.model_dump().items()) == list(detail.items())
+        known = TypeAdapter(MODELS[entry["DetailType"]]).validate_python(detail)
+        assert known == detail  # what its shape does not name is not in `known`

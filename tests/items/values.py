@@ -42,7 +42,7 @@ def full(of: Any, name: str = "value", default: Any = None) -> Any:
     if origin is frozenset:
         return frozenset([full(parts[0], name)])
     if origin in (Mapping, dict):
-        return {name: full(parts[1], name)}
+        return {3 if parts[0] is int else name: full(parts[1], name)}
     if issubclass(of, Enum):
         return next(member for member in reversed(of) if member is not default)
     return of(**{field: full(type, field, default) for field, type, default in fields(of)})
@@ -115,7 +115,8 @@ def arbitrary(of: Any) -> st.SearchStrategy[Any]:
     if origin is frozenset:
         return st.frozensets(arbitrary(parts[0]), max_size=3)
     if origin in (Mapping, dict):
-        return st.dictionaries(texts, arbitrary(parts[1]), max_size=3)
+        keys = st.integers(0, 3) if parts[0] is int else texts
+        return st.dictionaries(keys, arbitrary(parts[1]), max_size=3)
     if issubclass(of, Enum):
         return st.sampled_from(list(of))
     return st.builds(of, **{name: arbitrary(type) for name, type, _ in fields(of)})

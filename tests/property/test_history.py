@@ -19,7 +19,8 @@ from tests.records import NOW, held, monthly, record, spent, used
 from tests.service import SANDBOX, service
 from tollgate.domain.balances import BalanceKey
 from tollgate.domain.environments import Environment
-from tollgate.domain.history import DAY_MS, HOUR_MS, Addition, From, Segment, SumKey
+from tollgate.domain.history import DAY_MS, HOUR_MS, QUARTER_MS, Addition, From, Segment, SumKey
+from tollgate.store import keys
 from tollgate.store.history import HistoryStore, ReadBudget
 from tollgate.store.stream import change_of
 from tollgate.usecases.history_writes import write_history
@@ -50,6 +51,17 @@ class Crashing(HistoryStore):
 def history() -> Crashing:
     client = dynamodb_client(fresh_url())
     return Crashing(service(client, create_table(client)).table, 400)
+
+
+def _forget_a_quarter(history: HistoryStore, customer: str) -> None:
+    """Takes the quarters out of one of the customer's hourly sums."""
+    table = history._table
+    hours = [item for day in ("2026-01-01", "2026-01-02") for shard in range(8) for item in
+             table.query(keys.hours(SANDBOX, day, shard), f"{customer}#")]  # fmt: skip
+    for item in hours[:1]:
+        plain = {name: value for name, value in item.items() if name[0] not in "cs" or len(name) > 2}
+        kept = {"pk": item["pk"], "sk": item["sk"], **plain, "count": item["count"], "sum": item["sum"]}
+        table.client.put_item(TableName=table.name, Item=kept)
 
 
 writes = st.lists(
@@ -104,7 +116,9 @@ def test_any_interleaving_of_records_gives_the_same_sums(
     for letter in data.draw(st.permutations(given_up)):
         while not keep(letter, overtaken=True):
             pass
-    for source, unit in ((From.HOURS, HOUR_MS), (From.DAYS, DAY_MS)):
+    if data.draw(st.booleans()):  # an older release counted this hour too, and knows no quarters
+        _forget_a_quarter(history, customer)
+    for source, unit in ((From.QUARTERS, QUARTER_MS), (From.HOURS, HOUR_MS), (From.DAYS, DAY_MS)):
         end = NOW + 2 * DAY_MS
         parts = [Segment(source, NOW, end)]
         sums = history.sums(SANDBOX, customer, ["messages", "words"], parts, ReadBudget(1000))

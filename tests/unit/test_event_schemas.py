@@ -1,4 +1,4 @@
-"""The JSON Schemas under docs/events are those of the models; a sample event fits the one it is for."""
+"""The JSON Schemas under docs/events are those of the shapes that are told; a sample event fits the one it is for."""
 
 from __future__ import annotations
 

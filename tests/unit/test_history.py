@@ -20,6 +20,7 @@ from tollgate.domain.history import (
     HOUR_MS,
     LAST,
     OTHER,
+    QUARTER_MS,
     Bin,
     Entry,
     From,
@@ -89,7 +90,9 @@ def test_a_range_is_read_from_days_hours_and_entries() -> None:
 def test_what_sums_do_not_tell_is_read_from_entries() -> None:
     end = JAN + 3 * DAY_MS
     assert segments(JAN, end, Bin.DAY, UTC_ZONE, entries_only=True) == [Segment(From.ENTRIES, JAN, end)]
-    assert segments(JAN, end, Bin.DAY, KOLKATA) == [Segment(From.ENTRIES, JAN, end)]  # its days start at 18:30
+    long_ago = ZoneInfo("Africa/Monrovia")  # 44 minutes and 30 seconds behind UTC until 1972
+    assert segments(0, 3 * DAY_MS, Bin.DAY, long_ago) == [Segment(From.ENTRIES, 0, 3 * DAY_MS)]
+    assert segments(JAN, end, Bin.DAY, KOLKATA) == [Segment(From.QUARTERS, JAN, end)]  # its days start at 18:30
     assert {segment.source for segment in segments(JAN, end, Bin.DAY, NEW_YORK)} == {From.HOURS}
     assert segments(JAN, JAN, Bin.DAY, UTC_ZONE) == []
 
@@ -108,9 +111,7 @@ def test_months_of_a_zone_are_read_from_days_and_the_hours_around_their_first() 
     start, end = ms("2026-01-01"), ms("2026-02-02")
     assert segments(start, end, Bin.MONTH, KOLKATA) == [
         Segment(From.DAYS, start, ms("2026-01-31")),
-        Segment(From.HOURS, ms("2026-01-31"), ms("2026-01-31T18:00:00")),
-        Segment(From.ENTRIES, ms("2026-01-31T18:00:00"), ms("2026-01-31T19:00:00")),
-        Segment(From.HOURS, ms("2026-01-31T19:00:00"), ms("2026-02-01")),
+        Segment(From.QUARTERS, ms("2026-01-31"), ms("2026-02-01")),
         Segment(From.DAYS, ms("2026-02-01"), end),
     ]
 
@@ -124,7 +125,7 @@ ZONES = (
     "America/Santiago",
     "Asia/Gaza",
 )
-UNITS = {From.ENTRIES: 1, From.HOURS: HOUR_MS, From.DAYS: DAY_MS}
+UNITS = {From.ENTRIES: 1, From.QUARTERS: QUARTER_MS, From.HOURS: HOUR_MS, From.DAYS: DAY_MS}
 
 
 @given(
@@ -180,7 +181,7 @@ def test_sums_say_what_the_entries_say(
         inside = [entry for entry in entries if segment.start <= entry.at < segment.end]
         if segment.source is From.ENTRIES:
             return list(inside)
-        unit = HOUR_MS if segment.source is From.HOURS else DAY_MS
+        unit = UNITS[segment.source]
         assert segment.start % unit == segment.end % unit == 0
         return [Sum(e.at - e.at % unit, e.customer_id, e.feature_id, None, 1, e.value) for e in inside]
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from tollgate.domain.errors import Unavailable
+from tollgate.domain.errors import OutcomeUnknown, Unavailable
 from tollgate.settings import NotSet, Settings
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from tollgate.usecases.history import Usage
     from tollgate.usecases.idempotency import Idempotency
     from tollgate.usecases.ledger import Ledger
+    from tollgate.usecases.passing_time import PassingTime
     from tollgate.usecases.reservations import Reservations
     from tollgate.usecases.track import Tracking
     from tollgate.usecases.usage_events import UsageEvents
@@ -298,13 +299,21 @@ def to_dead_letters(body: str) -> None:
 
 
 def _queued(operation: str, **request: Any) -> Any:
-    """The queue's answer. Raises Unavailable where it gave none."""
+    """The queue's answer. Raises OutcomeUnknown where it gave none, Unavailable where it was busy or broken."""
+    from tollgate.aws.client import Answered
     from tollgate.aws.connections import NoAnswer, NotSent
+    from tollgate.aws.services import passes
 
     try:
         return getattr(client("sqs"), operation)(**request)
-    except (NotSent, NoAnswer) as error:
-        raise Unavailable("The queue did not answer in time: try again") from error
+    except NotSent as error:
+        raise Unavailable("The queue cannot be reached: try again") from error
+    except NoAnswer as error:
+        raise OutcomeUnknown("The queue's answer was lost: what was sent may be counted") from error
+    except Answered as refused:
+        if not passes(refused):
+            raise
+        raise Unavailable("The queue is busy: try again") from refused
 
 
 @cache
@@ -314,6 +323,15 @@ def due_times() -> DueTimes:
     from tollgate.usecases.due_times import DueTimes
 
     return DueTimes(DueTimeStore(table()), to_queues_later)
+
+
+@cache
+def passing_time() -> PassingTime:
+    """The use cases of time that passes by itself."""
+    from tollgate.store.customers import CustomerStore
+    from tollgate.usecases.passing_time import PassingTime
+
+    return PassingTime(CustomerStore(table()), ledger().store)
 
 
 @cache
@@ -360,7 +378,7 @@ def customers() -> Customers:
 
     known = settings()
     defaults = PlanDefaults(known.persists_free_overage, ALL_USAGES if known.carries_usages else FRESH)
-    return Customers(CustomerStore(table()), catalogs(), defaults)
+    return Customers(CustomerStore(table()), catalogs(), defaults, passing_time)
 
 
 @cache

@@ -23,6 +23,12 @@ _BUSY = ("ThrottlingException", "RequestThrottled", "ThrottledException", "TooMa
 _random = random.SystemRandom()
 
 
+def passes(refused: Answered) -> bool:
+    """Whether a refusal says that the service is busy or broken, and may take the same request later."""
+    status = refused.response["ResponseMetadata"]["HTTPStatusCode"]
+    return status >= 500 or refused.response["Error"]["Code"] in _BUSY
+
+
 class Service:
     """A client of SQS or EventBridge. It may be used by several threads."""
 
@@ -41,8 +47,7 @@ class Service:
                 if last:
                     raise
             except Answered as refused:
-                status = refused.response["ResponseMetadata"]["HTTPStatusCode"]
-                if last or not (status >= 500 or refused.response["Error"]["Code"] in _BUSY):
+                if last or not passes(refused):
                     raise
             self._sleep(_random.uniform(0, 0.1 * 2**number))
         raise AssertionError("the last try answers or raises")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tollgate.dialects import events_models as models
@@ -12,8 +12,9 @@ from tollgate.domain.changes import BalanceWrite, Change, GrantChange, RecordedU
 from tollgate.domain.decisions import Deduction
 from tollgate.domain.drawing import totals
 from tollgate.domain.grants import Grant
+from tollgate.domain.passing_time import boundaries
 from tollgate.domain.quantities import ZERO
-from tollgate.domain.recorded_writes import RecordedLock, SubscriptionWrite, record_id
+from tollgate.domain.recorded_writes import PassedTime, RecordedLock, SubscriptionWrite, boundary_id, record_id
 from tollgate.exact_json import dumps
 
 if TYPE_CHECKING:
@@ -44,8 +45,7 @@ def subscription_entry(write: SubscriptionWrite, bus: str) -> dict[str, Any]:
     before, after = write.before, write.after
     now = after or before
     assert now is not None
-    # what time it is for the customer: a test clock may be ahead, and the subscription says how far
-    at = max(write.at + 1000, now.created_at, now.canceled_at or 0)
+    at = write.instant
     if after is None:
         what = "ended"
     elif before is None:
@@ -56,9 +56,13 @@ def subscription_entry(write: SubscriptionWrite, bus: str) -> dict[str, Any]:
         what = "uncanceled" if now.canceled_at is None else "canceled"
     else:
         what = "updated"
+    id = write.id
+    if what == "ended" and after is not None and after.expires_at is not None:  # as where the clock tells of it
+        id = boundary_id(write.environment, write.customer_id, now.id, what, after.expires_at)
     detail = models.SubscriptionChanged(
-        id=write.id,
-        environment=write.environment,
+        version=1,
+        id=id,
+        environment=write.environment.value,
         customer_id=write.customer_id,
         entity_id=now.entity_id,
         timestamp=write.at,
@@ -68,12 +72,37 @@ def subscription_entry(write: SubscriptionWrite, bus: str) -> dict[str, Any]:
     return _entry(bus, f"subscription.{what}", detail)
 
 
+def passed_entries(note: PassedTime, bus: str) -> list[dict[str, Any]]:
+    """The entries of what the clock did to a subscription, each with its boundary as the time: nothing of what a change
+    has taken back meanwhile."""
+    subscription, customer = note.subscription, (note.environment, note.customer_id)
+    return [
+        _entry(
+            bus,
+            f"subscription.{boundary.what}",
+            models.SubscriptionChanged(
+                version=1,
+                id=boundary_id(*customer, subscription.id, boundary.what, boundary.at),
+                environment=note.environment.value,
+                customer_id=note.customer_id,
+                entity_id=subscription.entity_id,
+                timestamp=boundary.at,
+                subscription=_subscription(subscription),
+                previous=None,
+            ),
+        )
+        for boundary in boundaries(subscription)
+        if boundary.name in note.names
+    ]
+
+
 def reservation_entry(recorded: RecordedLock, bus: str) -> dict[str, Any]:
     """The entry of one write of a reservation: that it was made, or how it ended."""
     lock, reservation = recorded.lock, recorded.lock.reservation
     detail = models.ReservationChanged(
+        version=1,
         id=recorded.id,
-        environment=recorded.environment,
+        environment=recorded.environment.value,
         customer_id=reservation.customer_id,
         entity_id=reservation.entity_id or None,
         timestamp=recorded.at,
@@ -97,25 +126,30 @@ def reservation_entry(recorded: RecordedLock, bus: str) -> dict[str, Any]:
 def given_up_entries(webhook: Webhook, delivery: Delivery, bus: str, *, paused: bool) -> list[dict[str, Any]]:
     """The entries of a delivery that was given up on, and of its webhook, where that was `paused` for it."""
     last = delivery.attempts[-1]
-    whose: dict[str, Any] = {
+    whose: models.WebhookEvent = {
+        "version": 1,
+        "id": f"{webhook.id}.{delivery.id}.{len(delivery.attempts)}",
         "environment": webhook.environment.value,
         "timestamp": last.at,
         "webhook_id": webhook.id,
     }
-    id = f"{webhook.id}.{delivery.id}.{len(delivery.attempts)}"
-    failed = models.WebhookDeliveryFailed(
+    failed: models.WebhookDeliveryFailed = {
         **whose,
-        id=id,
-        delivery_id=delivery.id,
-        type=delivery.type,
-        attempts=len(delivery.attempts),
-        status=last.status,
-        error=last.error,
-    )
+        "delivery_id": delivery.id,
+        "type": delivery.type,
+        "attempts": len(delivery.attempts),
+        "status": last.status,
+        "error": last.error,
+    }
     entries = [_entry(bus, "webhook.delivery_failed", failed)]
     if paused:
         since = webhook.failing_since or delivery.attempts[0].at
-        told = models.WebhookPaused(**whose, id=f"{id}.paused", url=webhook.url, failing_since=since)
+        told: models.WebhookPaused = {
+            **whose,
+            "id": f"{whose['id']}.paused",
+            "url": webhook.url,
+            "failing_since": since,
+        }
         entries.append(_entry(bus, "webhook.paused", told))
     return entries
 
@@ -138,45 +172,39 @@ def _subscription(subscription: Subscription) -> models.SubscriptionState:
     )
 
 
-def _entry(bus: str, detail_type: str, detail: models.Model) -> dict[str, Any]:
+def _entry(bus: str, detail_type: str, detail: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "Source": SOURCE,
         "DetailType": detail_type,
         "EventBusName": bus,
-        "Detail": dumps(detail.model_dump()),
+        "Detail": dumps(detail),
     }
 
 
 def _use_recorded(write: BalanceWrite, use: RecordedUse, several: bool, balance: Any) -> models.UsageRecorded:
     id = record_id(write, use.use_id, *((use.feature_id,) if several else ()))
-    return models.UsageRecorded(
+    return {
         **_whose(write, id, use.at, use.entity_id),
-        feature_id=use.feature_id,
-        value=use.value,
-        deducted=use.drawn,
-        part=use.part,
-        properties=dict(use.properties),
-        deductions=[_moved(moved) for moved in use.deductions],
-        balance=balance,
-        cause=_cause(use),
-    )
+        "feature_id": use.feature_id,
+        "value": use.value,
+        "deducted": use.drawn,
+        "part": use.part,
+        "properties": dict(use.properties),
+        "deductions": [_moved(moved) for moved in use.deductions],
+        "balance": balance,
+        "cause": _cause(use),
+    }
 
 
 def _grant_changed(write: BalanceWrite, changed: GrantChange, number: int, balance: Any) -> models.BalanceChanged:
-    model: Any = models.MODELS[f"balance.{changed.what}"]
-    detail: models.BalanceChanged = model(
-        **_whose(
-            write,
-            record_id(write, changed.what, str(number), changed.grant.id),
-            changed.at,
-            write.key.entity_id or None,
-        ),
-        feature_id=write.key.feature_id,
-        value=changed.value,
-        grant=_grant(changed.grant),
-        balance=balance,
-    )
-    return detail
+    id = record_id(write, changed.what, str(number), changed.grant.id)
+    return {
+        **_whose(write, id, changed.at, write.key.entity_id or None),
+        "feature_id": write.key.feature_id,
+        "value": changed.value,
+        "grant": _grant(changed.grant),
+        "balance": balance,
+    }
 
 
 def _limit_reached(
@@ -185,14 +213,14 @@ def _limit_reached(
     assert cause is not None
     limit = alert.reached
     id = record_id(write, "limit", alert.feature_id, limit.type, str(limit.filter))
-    return models.LimitReached(
+    return {
         **_whose(write, id, cause.at, alert.entity_id),
-        feature_id=alert.feature_id,
-        limit_type=limit.type.value,
-        filter=dict(limit.filter) or None,
-        balance=balance,
-        cause=_cause(cause),
-    )
+        "feature_id": alert.feature_id,
+        "limit_type": limit.type.value,
+        "filter": dict(limit.filter) or None,
+        "balance": balance,
+        "cause": _cause(cause),
+    }
 
 
 def _alert_triggered(
@@ -221,18 +249,19 @@ def _alert_triggered(
             state=None,
             condition=None,
         )
-    return models.AlertTriggered(
-        **_whose(write, id, cause.at if cause else write.at, entity_id),
-        feature_id=raised.feature_id,
-        alert=crossed,
-        value=value,
-        balance=balance,
-        cause=_cause(cause) if cause else None,
-    )
-
-
-def _whose(write: BalanceWrite, id: str, at: int, entity_id: str | None) -> dict[str, Any]:
     return {
+        **_whose(write, id, cause.at if cause else write.at, entity_id),
+        "feature_id": raised.feature_id,
+        "alert": crossed,
+        "value": value,
+        "balance": balance,
+        "cause": _cause(cause) if cause else None,
+    }
+
+
+def _whose(write: BalanceWrite, id: str, at: int, entity_id: str | None) -> models.Detail:
+    return {
+        "version": 1,
         "id": id,
         "environment": write.environment.value,
         "customer_id": write.customer_id,
@@ -276,15 +305,19 @@ def _grant(grant: Grant) -> models.Grant:
     )
 
 
-def _balance(balance: Balance | None) -> Any:
+def _balance(balance: Balance | None) -> models.BalanceAfter | None:
     """The balance as the write left it; None for a flag, and for a balance that was removed."""
     if balance is None or balance.flag:
         return None
     grants = balance.live_grants
+    held = totals(grants)
     return models.BalanceAfter(
         feature_id=balance.feature_id,
         entity_id=balance.key.entity_id or None,
-        **totals(grants)._asdict(),
+        granted=held.granted,
+        remaining=held.remaining,
+        usage=held.usage,
         overage=sum((grant.overdrawn for grant in grants), ZERO),
+        unlimited=held.unlimited,
         next_reset_at=min((grant.next_reset_at for grant in grants if grant.next_reset_at is not None), default=None),
     )

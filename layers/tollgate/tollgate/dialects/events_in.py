@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 from pydantic import ValidationError
 
-from tollgate.dialects.events_models import REPORTED, UsageReported
+from tollgate.dialects.reported_usage import REPORTED, UsageReported
 from tollgate.domain.decisions import Overage
 from tollgate.domain.environments import Environment
 from tollgate.domain.errors import InvalidInput

@@ -1,14 +1,14 @@
 """Consumes the usage queue: each message is counted, delivered again, or put aside as a dead letter.
 
 A message carries uses and events to count (`dialects.queue`, `dialects.events_in`), or says that a reservation is due
-(`dialects.reservations`). A message that fails never holds up the others of its batch.
+(`dialects.reservations`), or that time brings something about for a customer (`dialects.passing_time`). A message that fails never holds up the others of its batch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tollgate.dialects import reservations
 from tollgate.dialects.events_in import is_reported, reported_use
@@ -23,8 +23,13 @@ from tollgate.usecases.reservations import Reservations
 from tollgate.usecases.usage_events import QueuedEvent
 from tollgate.usecases.usage_queue import QueuedUse, UsageQueue
 
+if TYPE_CHECKING:
+    from tollgate.usecases.passing_time import PassingTime
+
 RECEIVES = 5  # the queue's maxReceiveCount: after it, SQS moves a message aside without a reason
 _KNOWN = (TollgateError, KeyError, TypeError, ValueError, ArithmeticError)  # what a message may be wrong in
+
+REACHED = '{"reached":'  # how a message begins that an instant of a customer has come
 
 Message = Mapping[str, Any]
 """One record of an SQS event."""
@@ -41,20 +46,22 @@ class _Problem(NamedTuple):
 class QueueConsumer:
     """The consumer of the usage queue.
 
-    `keep` has a message come at its time; `put_aside(body)` puts one on the dead-letter queue; `defect(text)` logs the
-    exception being handled.
+    `passing_time` makes its use cases when they are first needed; `keep` has a message come at its time;
+    `put_aside(body)` puts one on the dead-letter queue; `defect(text)` logs the exception being handled.
     """
 
     def __init__(
         self,
         usage_queue: UsageQueue,
         reservations: Reservations,
+        passing_time: Callable[[], PassingTime],
         keep: Keep,
         put_aside: Callable[[str], None],
         defect: Callable[[str], None],
     ) -> None:
         self.usage_queue = usage_queue
         self._reservations = reservations
+        self._passing_time = passing_time
         self._keep = keep
         self._put_aside = put_aside
         self._defect = defect
@@ -84,9 +91,14 @@ class QueueConsumer:
         return list(again)
 
     def _items(self, body: str, now: int) -> list[QueuedUse | QueuedEvent]:
-        """What a message carries to count. A message about a due reservation carries nothing, and is handled here."""
+        """What a message carries to count. A message about what is due carries nothing, and is handled here."""
         if reservations.is_due(body):
             reservations.on_due(self._reservations, self._keep, body, now)
+            return []
+        if body.startswith(REACHED):
+            from tollgate.dialects.passing_time import on_reached  # few messages have need of it
+
+            on_reached(self._passing_time(), self._keep, body, now)
             return []
         message = loads(body)
         return [reported_use(message, now)] if is_reported(message) else items_in(message)

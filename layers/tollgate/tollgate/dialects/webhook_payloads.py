@@ -23,6 +23,7 @@ _ACTIONS = {
     "updated": "updated",
     "canceled": "updated",
     "uncanceled": "updated",
+    "trial_ended": "updated",
     "ended": "expired",
 }
 _SCENARIOS = {

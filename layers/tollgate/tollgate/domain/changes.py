@@ -250,9 +250,10 @@ def _grant_changes(
         if was is None:
             yield GrantChange(What.GRANTED, grant, None if numberless else grant.total, write.at)
             continue
-        lapsed = sum((r.remaining for r in was.rollovers if r.expires_at is not None and r.expires_at <= instant), ZERO)
+        over = [r for r in was.rollovers if r.expires_at is not None and r.expires_at <= instant]
+        lapsed = sum((rollover.remaining for rollover in over), ZERO)
         if lapsed:
-            yield GrantChange(What.LAPSED, grant, lapsed, write.at)
+            yield GrantChange(What.LAPSED, grant, lapsed, max(rollover.expires_at or 0 for rollover in over))
         moved_boundary = (was.anchor, was.reset) != (grant.anchor, grant.reset)  # moved by hand: a new period starts
         base = was if moved_boundary else due.get(grant.id, was)
         if not moved_boundary and was.next_reset_at is not None and (grant.next_reset_at or 0) > was.next_reset_at:

@@ -110,4 +110,8 @@ class Unavailable(TollgateError):
 
 
 class OutcomeUnknown(Unavailable):
-    """The answer to a write was lost, and reading could not resolve it: the write was applied once, or not at all."""
+    """The answer to a write was lost, and reading could not resolve it: the write was applied once, or not at all. Or it
+    was applied, and what the answer shows beside it could not be read."""
+
+
+WAS_COUNTED = "The use was counted, but what the answer shows beside it cannot be read now: do not send it again"

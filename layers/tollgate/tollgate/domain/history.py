@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime, timedelta, tzinfo
 from decimal import Decimal
 from enum import StrEnum
 from itertools import groupby, pairwise
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from tollgate.domain.changes import Change
@@ -21,6 +22,7 @@ from tollgate.domain.quantities import ZERO
 from tollgate.domain.use_records import NO_PROPERTIES
 
 HOUR_MS = 3_600_000
+QUARTER_MS = HOUR_MS // 4  # zones are whole quarters of an hour away from UTC
 DAY_MS = 24 * HOUR_MS
 MAX_BINS = 10_000
 _ITEM = re.compile(r".+:\d+\Z").match  # the id of what a plan's item granted
@@ -144,12 +146,44 @@ class SumKey(NamedTuple):
         return not entry.part and own == (self.feature_id, self.entity_id, self.item)
 
 
+class Amount(NamedTuple):
+    """A number of uses, and their units."""
+
+    uses: int
+    sum: Decimal
+
+    def plus(self, other: Amount) -> Amount:
+        """Both together."""
+        return Amount(self.uses + other.uses, self.sum + other.sum)
+
+
+NOTHING = Amount(0, ZERO)
+Quarters = Mapping[int, Amount]
+"""What an hour's sum is made of, by quarter of the hour (0 to 3); a quarter without uses may be missing."""
+
+
 class Addition(NamedTuple):
-    """What one write of an item (its `version`) adds to a sum: the number of uses, and their units."""
+    """What one write of an item (its `version`) adds to a sum: the number of uses, and their units; to an hour's sum, by
+    its quarters too.
+    """
 
     version: int
     uses: int
     sum: Decimal
+    quarters: Quarters = MappingProxyType({})
+
+
+def quarters_of(parts: Iterable[tuple[int, Amount]]) -> dict[int, Amount]:
+    """Amounts added up by quarter of the hour; each with its quarter."""
+    found: dict[int, Amount] = {}
+    for quarter, amount in parts:
+        found[quarter] = found.get(quarter, NOTHING).plus(amount)
+    return found
+
+
+def quarter_of(at: int) -> int:
+    """The quarter of the hour, 0 to 3, of a time in epoch ms."""
+    return at % HOUR_MS // QUARTER_MS
 
 
 def additions(entries: Iterable[Entry]) -> dict[SumKey, list[Addition]]:
@@ -165,9 +199,10 @@ def additions(entries: Iterable[Entry]) -> dict[SumKey, list[Addition]]:
                 entry.at - entry.at % unit, daily, entry.customer_id, entry.feature_id, entry.entity_id, entry.item
             )
             by_version = found.setdefault(key, {})
-            known = by_version.get(entry.version)
-            uses, total = (known.uses, known.sum) if known else (0, ZERO)
-            by_version[entry.version] = Addition(entry.version, uses + 1, total + entry.value)
+            known = by_version.get(entry.version, Addition(entry.version, 0, ZERO))
+            own = (quarter_of(entry.at), Amount(1, entry.value))
+            quarters = known.quarters if daily else quarters_of((*known.quarters.items(), own))
+            by_version[entry.version] = Addition(entry.version, known.uses + 1, known.sum + entry.value, quarters)
     return {key: [by_version[version] for version in sorted(by_version)] for key, by_version in found.items()}
 
 
@@ -242,6 +277,7 @@ class From(StrEnum):
     """What a part of a range is read from."""
 
     ENTRIES = "entries"
+    QUARTERS = "quarters"  # of hours: they are in the hours' sums
     HOURS = "hours"
     DAYS = "days"
 
@@ -257,28 +293,29 @@ class Segment(NamedTuple):
 def segments(start: int, end: int, size: Bin, zone: tzinfo, *, entries_only: bool = False) -> list[Segment]:
     """What to read for the range [start, end), in order.
 
-    For each bin: sums of the UTC days that lie within it, sums of the hours around those, and entries for the rest.
-    `entries_only`: entries for the whole range, for a question that sums cannot answer.
+    For each bin: sums of the UTC days that lie within it, sums of the hours around those (of quarters of hours, where
+    the zone's days do not begin with a UTC hour), and entries for the rest. `entries_only`: entries for the whole range,
+    for a question that sums cannot answer.
     """
     if start >= end:
         return []
     boundaries = [at for at in bins(start, end, size, zone) if start < at < end]
-    off_the_hour = any(at % HOUR_MS for at in boundaries)
-    if entries_only or (off_the_hour and size is not Bin.MONTH):  # by days or weeks, the parts would be many and small
+    if entries_only or any(at % QUARTER_MS for at in boundaries):  # a zone of long ago, by its sun
         return [Segment(From.ENTRIES, start, end)]
+    whole = From.QUARTERS if any(at % HOUR_MS for at in boundaries) else From.HOURS
     found: list[Segment] = []
     for low, high in pairwise((start, *boundaries, end)):
-        for piece in _pieces(low, high, days=size is not Bin.HOUR):
+        for piece in _pieces(low, high, whole, days=size is not Bin.HOUR):
             if found and found[-1].source is piece.source:
                 piece = piece._replace(start=found.pop().start)
             found.append(piece)
     return found
 
 
-def _pieces(start: int, end: int, *, days: bool) -> Iterator[Segment]:
-    for segment in _split(start, end, HOUR_MS, From.HOURS, From.ENTRIES):
-        if days and segment.source is From.HOURS:
-            yield from _split(segment.start, segment.end, DAY_MS, From.DAYS, From.HOURS)
+def _pieces(start: int, end: int, whole: From, *, days: bool) -> Iterator[Segment]:
+    for segment in _split(start, end, HOUR_MS if whole is From.HOURS else QUARTER_MS, whole, From.ENTRIES):
+        if days and segment.source is whole:
+            yield from _split(segment.start, segment.end, DAY_MS, From.DAYS, whole)
         else:
             yield segment
 

@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
 from tollgate.domain.changes import BalanceWrite
+from tollgate.domain.environments import Environment
 from tollgate.domain.reservations import Lock
 
 if TYPE_CHECKING:
@@ -25,11 +26,29 @@ class SubscriptionWrite(NamedTuple):
     """
 
     id: str
-    environment: str
+    environment: Environment
     customer_id: str
     before: Subscription | None
     after: Subscription | None
     at: int
+
+    @property
+    def instant(self) -> int:
+        """What time it was for the customer at the latest (epoch ms). The stream knows whole seconds only, and a test clock
+        may be ahead, as the subscription then says.
+        """
+        now = self.after or self.before
+        known = 0 if now is None else max(now.created_at, now.canceled_at or 0)
+        return max(self.at + 1000, known)
+
+
+class PassedTime(NamedTuple):
+    """A note on a subscription of what the clock has done to it: the names of boundaries (`passing_time`)."""
+
+    environment: Environment
+    customer_id: str
+    subscription: Subscription
+    names: frozenset[str]
 
 
 class RecordedLock(NamedTuple):
@@ -38,10 +57,16 @@ class RecordedLock(NamedTuple):
     """
 
     id: str
-    environment: str
+    environment: Environment
     lock: Lock
     final: Decimal | None
     at: int
+
+
+def boundary_id(environment: Environment, customer_id: str, subscription_id: str, what: str, at: int) -> str:
+    """The id of the event that tells what the clock did to a subscription at `at` (epoch ms): the same, however often it
+    is told."""
+    return str(uuid.uuid5(NAMESPACE, "\n".join([environment.value, customer_id, subscription_id, what, str(at)])))
 
 
 def record_id(write: BalanceWrite, *parts: str) -> str:

@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tollgate.domain.balances import Balance, BalanceKey
 from tollgate.domain.environments import CustomerRef
-from tollgate.domain.errors import DuplicateRequest, InvalidRequest, NotFound, OutcomeUnknown, Unavailable
+from tollgate.domain.errors import WAS_COUNTED, DuplicateRequest, InvalidRequest, NotFound, OutcomeUnknown, Unavailable
 from tollgate.domain.ids import id_text, id_time, time_ordered_id
 from tollgate.domain.use_records import UseRecord
 from tollgate.store import keys
@@ -199,8 +199,12 @@ class BalanceStore:
             if any(number > 0 for number in refused.failed):
                 raise DuplicateRequest() from refused
             return Declined(None)
-        item = self._table.get(key)
-        assert item is not None
+        try:
+            item = self._table.get(key)
+        except Unavailable as error:
+            raise OutcomeUnknown(WAS_COUNTED) from error
+        if item is None:  # deleted meanwhile, with its customer
+            raise OutcomeUnknown(WAS_COUNTED)
         return _applied(item, id_text(id))
 
     def replace(self, customer: CustomerRef, write: Replacement) -> Applied | Declined:
@@ -227,6 +231,26 @@ class BalanceStore:
             }
 
         return self._deduct(keys.balance(customer, balance.key), request, write.record, stored.version)
+
+    def write_as_of(self, customer: CustomerRef, stored: StoredBalance, balance: Balance) -> bool:
+        """Writes a balance as time has changed it, where nobody has written it since it was read; whether that was so.
+
+        One write unit for each KB. A lost answer does no harm: sent again, it is refused. Raises Unavailable.
+        """
+        update = state_update(balance)
+        try:
+            self._table.repeated(
+                self._table.client.update_item,
+                TableName=self._table.name,
+                Key=keys.balance(customer, balance.key),
+                UpdateExpression=f"SET {update.sets}{update.removes}",
+                ConditionExpression="version = :version",
+                ExpressionAttributeNames=update.names,
+                ExpressionAttributeValues={**update.values, ":version": {"N": str(stored.version)}},
+            )
+        except Refused:
+            return False
+        return True
 
     def commit(
         self,
@@ -348,8 +372,10 @@ class BalanceStore:
                 id, last = self._id_after(stored.fence), refused
             except Lost as lost:
                 stored = self._fenced(key, id)
-                if stored is None:
-                    return Declined(None)
+                if stored is None:  # there was none, or it was deleted after the use
+                    raise OutcomeUnknown(
+                        "The database's answer was lost, and there is no balance now: it was counted once at most"
+                    ) from lost
                 if stored.slot_of(id) == id:
                     return Applied(stored, use_id)
                 untouched = stored.version == version

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,7 +27,7 @@ from tollgate.store.codecs.customers import (
     encode_subscription,
 )
 from tollgate.store.codecs.reservations import decode_lock
-from tollgate.store.table import Item, Table, delete_existing, put_existing, put_new
+from tollgate.store.table import Item, Refused, Table, delete_existing, put_existing, put_new
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
@@ -87,6 +87,11 @@ class CustomerStore:
         states = {key: stored.balance for key, stored in balances.items()}
         return StoredHoldings(Holdings(customer[0], entities, subscriptions, states), customer[1], balances)
 
+    def profile(self, customer: CustomerRef) -> Customer | None:
+        """The customer alone, in one GetItem; None where there is none."""
+        item = self._table.get(keys.customer(customer))
+        return None if item is None else decode_customer(item)[0]
+
     def some(
         self, customer: CustomerRef, balance_keys: Collection[BalanceKey], subscriptions: Collection[str]
     ) -> StoredHoldings:
@@ -120,6 +125,26 @@ class CustomerStore:
         there are more writes than one transaction takes, Unavailable or OutcomeUnknown.
         """
         self._commit(env, before, after)
+
+    def tell_passed(self, customer: CustomerRef, subscription_id: str, passed: Sequence[str]) -> None:
+        """Notes on a subscription what the clock has done to it (`Boundary.name`), unless that is noted: the stream tells
+        of it then. Changes of the subscription know nothing of the note. One write unit.
+
+        Raises Unavailable.
+        """
+        news = {f":new{number}": {"S": name} for number, name in enumerate(passed)}
+        untold = " OR ".join(f"NOT contains(told, {new})" for new in news)
+        try:
+            self._table.repeated(
+                self._table.client.update_item,
+                TableName=self._table.name,
+                Key=keys.subscription(customer, subscription_id),
+                UpdateExpression="ADD told :all",
+                ConditionExpression=f"attribute_exists(pk) AND ({untold})",
+                ExpressionAttributeValues={":all": {"SS": list(passed)}, **news},
+            )
+        except Refused:
+            return
 
     def remove(self, env: Environment, before: StoredHoldings) -> None:
         """Deletes a customer and all that it has, and what would act on one that is made again under its id: its

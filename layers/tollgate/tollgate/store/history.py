@@ -30,7 +30,22 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tollgate.domain.environments import CustomerRef, Environment
 from tollgate.domain.errors import InvalidRequest, Unavailable
-from tollgate.domain.history import DAY_MS, Addition, Entry, From, Segment, Sum, SumKey, merged
+from tollgate.domain.history import (
+    DAY_MS,
+    HOUR_MS,
+    QUARTER_MS,
+    Addition,
+    Amount,
+    Entry,
+    From,
+    Quarters,
+    Segment,
+    Sum,
+    SumKey,
+    merged,
+    quarter_of,
+    quarters_of,
+)
 from tollgate.domain.ids import is_id
 from tollgate.store import keys
 from tollgate.store.codecs.history import SumState, decode_entry, decode_sum, encode_entry, encode_sum
@@ -148,8 +163,10 @@ class HistoryStore:
             parts = (
                 e for _, e in self._down(keys.history(CustomerRef(env, line.customer_id)), low, high, consistent=True)
             )
-            counted = [entry.value for entry in parts if line.counts(entry) and entry.version <= last]
-            total = SumState(len(counted), sum(counted, Decimal(0)), last)
+            counted = [entry for entry in parts if line.counts(entry) and entry.version <= last]
+            quarters = () if line.daily else ((quarter_of(one.at), Amount(1, one.value)) for one in counted)
+            units = sum((one.value for one in counted), Decimal(0))
+            total = SumState(len(counted), units, last, quarters_of(quarters))
             try:
                 return self._write_sum(env, line, _Change(total, at, through, _AS_FOUND, added=False))
             except Refused:
@@ -160,7 +177,8 @@ class HistoryStore:
         new = list(additions)
         while new:
             units = sum((addition.sum for addition in new), Decimal(0))
-            more = SumState(sum(addition.uses for addition in new), units, new[-1].version)
+            quarters = quarters_of(part for addition in new for part in addition.quarters.items())
+            more = SumState(sum(addition.uses for addition in new), units, new[-1].version, quarters)
             try:
                 return self._write_sum(env, line, _Change(more, at, new[0].version, _NOT_YET, added=True))
             except Refused as refused:
@@ -171,7 +189,10 @@ class HistoryStore:
     def _write_sum(self, env: Environment, line: SumKey, change: _Change) -> None:
         """Writes a sum. Raises Refused where the condition does not hold."""
         stored = encode_sum(change.state, self._ttl(change.at))
-        grow = " ADD #count :count, #sum :sum" if change.added else ", #count = :count, #sum = :sum"
+        numbers = [name for name in stored if name not in ("through", "ttl", "v")]
+        grow = " ADD " + ", ".join(f"#{name} :{name}" for name in numbers)
+        if not change.added:
+            grow = "".join(f", #{name} = :{name}" for name in numbers)
         self._table.repeated(
             self._table.client.update_item,
             TableName=self._table.name,
@@ -303,21 +324,47 @@ class HistoryStore:
         prefix = "" if customer_id is None else f"{customer_id}#{one_feature}"
 
         def read(source: From, name: str, shard: int) -> list[Sum]:
-            partition = (keys.hours if source is From.HOURS else keys.days)(env, name, shard)
+            partition = (keys.days if source is From.DAYS else keys.hours)(env, name, shard)
             ranges = by_partition[source, name]
             found: list[Sum] = []
             for page in self._table.pages(partition, prefix):
                 allowance.take(len(page))
                 for item in page:
-                    customer, feature, entity, at, *_ = item["sk"]["S"].split("#")
-                    if feature in features and any(part.start <= int(at) < part.end for part in ranges):
-                        state = decode_sum(item)
-                        found.append(Sum(int(at), customer, feature, entity or None, state.uses, state.sum))
+                    if item["sk"]["S"].split("#")[1] in features:
+                        found += self._summed(env, item, ranges)
             return found
 
         reads = [(source, name, shard) for source, name in by_partition for shard in shards]
         with ThreadPoolExecutor(THREADS) as threads:
             return chain.from_iterable(list(threads.map(lambda one: read(*one), reads)))
+
+    def _summed(self, env: Environment, item: Item, parts: Iterable[Segment]) -> Iterator[Sum]:
+        """What a sum tells of these parts: its whole, or the quarters of its hour that lie within a part of quarters. Where
+        the sum does not know its quarters, its entries tell them.
+        """
+        customer, feature, entity, start, *_ = item["sk"]["S"].split("#")
+        at, state = int(start), decode_sum(item)
+        touched = [part for part in parts if part.start < at + HOUR_MS and at < part.end]
+        whole = [part for part in touched if part.source is not From.QUARTERS]
+        if any(part.start <= at < part.end for part in whole):
+            yield Sum(at, customer, feature, entity or None, state.uses, state.sum)
+        elif len(touched) > len(whole):
+            quarters = state.quarters if state.has_quarters else self._quarters(env, item)
+            for quarter, amount in quarters.items():
+                began = at + quarter * QUARTER_MS
+                if any(part.start <= began < part.end for part in touched):
+                    yield Sum(began, customer, feature, entity or None, *amount)
+
+    def _quarters(self, env: Environment, item: Item) -> Quarters:
+        """The quarters of an hour's sum, from its entries."""
+        customer, feature, entity, at, digest = item["sk"]["S"].split("#")
+        low, high = at, f"{int(at) + HOUR_MS:014d}"
+        entries = (one for _, one in self._down(keys.history(CustomerRef(env, customer)), low, high, consistent=True))
+        return quarters_of(
+            (quarter_of(one.at), Amount(1, one.value))
+            for one in entries
+            if not one.part and (one.feature_id, one.entity_id or "", _digest(one.item)) == (feature, entity, digest)
+        )
 
 
 def queries(customer_id: str | None, parts: Sequence[Segment]) -> int:
@@ -333,9 +380,10 @@ def _partitions(parts: Iterable[Segment]) -> dict[tuple[From, str], list[Segment
     """The parts of a range by the partition of hours or days that they are read from."""
     found: dict[tuple[From, str], list[Segment]] = defaultdict(list)
     for part in parts:
-        names = _dates if part.source is From.HOURS else _months_down
+        source = From.HOURS if part.source is From.QUARTERS else part.source
+        names = _dates if source is From.HOURS else _months_down
         for name in names(part.start, part.end):
-            found[part.source, name].append(part)
+            found[source, name].append(part)
     return found
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tollgate.domain.balances import Balance, BalanceKey
 from tollgate.domain.changes import BalanceWrite, Change, read_change
 from tollgate.domain.environments import Environment
-from tollgate.domain.recorded_writes import NAMESPACE, RecordedLock, SubscriptionWrite
+from tollgate.domain.recorded_writes import NAMESPACE, PassedTime, RecordedLock, SubscriptionWrite
 from tollgate.domain.reservations import HELD
 from tollgate.domain.use_records import UseRecord
 from tollgate.store import keys
@@ -114,7 +114,23 @@ def subscription_write(record: Mapping[str, Any]) -> SubscriptionWrite | None:
     environment, _, customer_id = pk.split("#")
     id = uuid.uuid5(NAMESPACE, f"{pk}\n{change['Keys']['sk']['S']}\n{change['SequenceNumber']}")
     at = int(change.get("ApproximateCreationDateTime", 0) * 1000)
-    return SubscriptionWrite(str(id), environment, customer_id, before, after, at)
+    return SubscriptionWrite(str(id), Environment(environment), customer_id, before, after, at)
+
+
+def passed_time(record: Mapping[str, Any]) -> PassedTime | None:
+    """The note on a subscription that time has passed; None for a record of anything else.
+
+    Raises KeyError, ValueError or a TollgateError where the image is not a subscription's.
+    """
+    change = record["dynamodb"]
+    told, before = (change.get(image, {}).get("told", {}).get("SS", ()) for image in ("NewImage", "OldImage"))
+    names = frozenset(told).difference(before)
+    if not names or not change["Keys"]["sk"]["S"].startswith(keys.SUBSCRIPTION):
+        return None
+    from tollgate.store.codecs.customers import decode_subscription  # few records have need of it
+
+    environment, _, customer_id = change["Keys"]["pk"]["S"].split("#")
+    return PassedTime(Environment(environment), customer_id, decode_subscription(change["NewImage"]), names)
 
 
 def recorded_lock(record: Mapping[str, Any]) -> RecordedLock | None:
@@ -130,7 +146,7 @@ def recorded_lock(record: Mapping[str, Any]) -> RecordedLock | None:
     lock = decode_lock(item)
     if old is not None and (old["state"], old["expires_at"]) == (new["state"], new["expires_at"]):
         return None
-    environment = item["pk"]["S"].partition("#")[0]
+    environment = Environment(item["pk"]["S"].partition("#")[0])
     id = uuid.uuid5(NAMESPACE, f"{item['pk']['S']}\n{lock.reservation.created_at}\n{lock.state}")
     finalized = decode_finalized(item)
     final, at = finalized or (None, lock.reservation.created_at)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from tollgate.domain import manual_balances
 from tollgate.domain.controls import Controls
@@ -35,6 +35,9 @@ from tollgate.store.customers import CustomerStore
 from tollgate.store.table import Refused
 from tollgate.usecases.catalog import Catalogs
 from tollgate.usecases.ids import new_id
+
+if TYPE_CHECKING:
+    from tollgate.usecases.passing_time import PassingTime
 
 PAGE = 200  # customers in one Query of their list
 
@@ -78,10 +81,18 @@ NO_DEFAULTS = PlanDefaults()
 class Customers:
     """The use cases around customers. `now` is epoch ms."""
 
-    def __init__(self, store: CustomerStore, catalogs: Catalogs, defaults: PlanDefaults = NO_DEFAULTS) -> None:
+    def __init__(
+        self,
+        store: CustomerStore,
+        catalogs: Catalogs,
+        defaults: PlanDefaults = NO_DEFAULTS,
+        passing_time: Callable[[], PassingTime] | None = None,
+    ) -> None:
+        """`passing_time` makes what tells of the time that a test clock passes; None: nothing is told of it."""
         self._store = store
         self._catalogs = catalogs
         self._defaults = defaults
+        self._passing_time = passing_time
 
     def get(self, customer: CustomerRef) -> Holdings:
         """All that a customer has, in one Query. Raises NotFound."""
@@ -169,6 +180,14 @@ class Customers:
             return found
         return self.update(CustomerRef(env, customer.id), lambda old: replace(old, name=name, email=email), now)
 
+    def ensure(self, env: Environment, customer: Customer, now: int) -> None:
+        """Makes the customer where there is none, and adds a name or e-mail that the stored one lacks. A customer who needs
+        nothing is one read of its own item.
+        """
+        known = self._store.profile(CustomerRef(env, customer.id))
+        if known is None or (known.name or customer.name, known.email or customer.email) != (known.name, known.email):
+            self.get_or_create(env, customer, None, now, fill=True)
+
     def create(self, env: Environment, customer: Customer, now: int) -> Holdings:
         """Creates a customer. Raises AlreadyExists."""
         try:
@@ -210,7 +229,11 @@ class Customers:
             moved = replace(holdings.customer, frozen_time=frozen_time)
             return linked(replace(holdings, customer=moved), catalog, frozen_time)
 
-        return self.change(customer, turn, now)
+        before = self.get(customer).time(now)
+        after = self.change(customer, turn, now)
+        if self._passing_time is not None:
+            self._passing_time().move(customer, before, frozen_time)
+        return after
 
     def change(self, customer: CustomerRef, turn: Turn, now: int) -> Holdings:
         """Applies a change of holdings in one transaction: on what is stored when it is written.

@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TypeVar
 
 from tollgate.domain.environments import Environment
-from tollgate.domain.errors import DuplicateRequest
+from tollgate.domain.errors import DuplicateRequest, OutcomeUnknown, Unavailable
 from tollgate.domain.idempotency import IdempotencyKey
 from tollgate.store.idempotency import IdempotencyStore
 
@@ -26,23 +27,28 @@ class Idempotency:
         """Runs `call` under these keys and returns its result. A failed call frees its keys, so it can be repeated
         (autumn.md 3.10).
 
-        Raises what the call raises, DuplicateRequest where a key is in use, or Unavailable.
+        Raises what the call raises, DuplicateRequest where a key is in use, or Unavailable; OutcomeUnknown where the
+        call was done, and its keys may be forgotten early.
         """
         claimed: list[IdempotencyKey] = []
-        done = False
         try:
             for key in keys:
                 if not self._store.claim(env, key, now):
                     raise DuplicateRequest
                 claimed.append(key)
             result = call()
-            done = True
-        finally:
+        except BaseException:
             for key in claimed:
-                if done:
-                    self._store.keep(env, key, now)
-                else:
+                with suppress(Unavailable):  # the call's own error is what the caller must know; a claim ends by itself
                     self._store.release(env, key)
+            raise
+        try:
+            for key in claimed:
+                self._store.keep(env, key, now)
+        except Unavailable as error:
+            raise OutcomeUnknown(
+                "It was done, but its idempotency key may be forgotten early: do not repeat it"
+            ) from error
         return result
 
     def seed(self, env: Environment, key: IdempotencyKey, now: int) -> uuid.UUID:

@@ -6,17 +6,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from tollgate.domain.changes import Change
-from tollgate.domain.recorded_writes import RecordedLock, SubscriptionWrite
-from tollgate.store.stream import change_of, lapsed_uses, recorded_lock, subscription_write
+from tollgate.domain.recorded_writes import PassedTime, RecordedLock, SubscriptionWrite
+from tollgate.store.stream import change_of, lapsed_uses, passed_time, recorded_lock, subscription_write
 
 
 class Written(NamedTuple):
-    """What a record says was written: a subscription, or changes of usage, or a reservation; nothing where it is of
-    another kind of item."""
+    """What a record says was written: a subscription, or a note that time has passed for one, or changes of usage, or a
+    reservation; nothing where it is of another kind of item."""
 
     subscription: SubscriptionWrite | None = None
     changes: Sequence[Change] = ()
     lock: RecordedLock | None = None
+    passed: PassedTime | None = None
 
 
 def written(record: Mapping[str, Any]) -> Written:
@@ -31,4 +32,4 @@ def written(record: Mapping[str, Any]) -> Written:
     change = change_of(record)
     if change is not None:
         return Written(changes=(change,))
-    return Written(changes=lapsed_uses(record), lock=recorded_lock(record))
+    return Written(changes=lapsed_uses(record), lock=recorded_lock(record), passed=passed_time(record))

@@ -21,7 +21,15 @@ from tollgate.domain.decisions import (
     use,
 )
 from tollgate.domain.environments import CustomerRef
-from tollgate.domain.errors import InsufficientBalance, InvalidRequest, NotFound, UsageLimitExceeded
+from tollgate.domain.errors import (
+    WAS_COUNTED,
+    InsufficientBalance,
+    InvalidRequest,
+    NotFound,
+    OutcomeUnknown,
+    Unavailable,
+    UsageLimitExceeded,
+)
 from tollgate.domain.quantities import ZERO, converted
 from tollgate.domain.use_records import CountedUse
 from tollgate.store.balances import Applied, Deduct
@@ -160,7 +168,10 @@ class Tracking:
             deduct = Deduct(target, amount, call.now, record, alone, pays_for)
             result = self._store.spend(call.customer, deduct, key_writes)
             if isinstance(result, Applied):
-                return self._used_fast(call, hint, deduct, result)
+                try:
+                    return self._used_fast(call, hint, deduct, result)
+                except Unavailable as error:  # of a read: the use is counted
+                    raise OutcomeUnknown(WAS_COUNTED) from error
             declined = result.stored
             if capped or declined is None:
                 return declined

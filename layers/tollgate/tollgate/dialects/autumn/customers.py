@@ -248,7 +248,7 @@ def create_entity(catalogs: Catalogs, customers: Customers, request: Request) ->
     entity = Entity(params.entity_id, params.feature_id, params.name, request.now, controls)
     data = params.customer_data
     customer = Customer(params.customer_id, *((data.name, data.email, data.fingerprint) if data else ()))
-    customers.get_or_create(env, customer, None, request.now, fill=True)
+    customers.ensure(env, customer, request.now)
     holdings = customers.create_entity(request.customer(params.customer_id), entity, request.now)
     return _shown_entity(catalogs, request, holdings, params.entity_id, None)
 

@@ -174,7 +174,7 @@ def create_customer(catalogs: Catalogs, customers: Customers, request: Request) 
     params = CreateCustomerParams.of(request.body)
     customer = params.applied(Customer(params.id))
     env = request.caller.environment
-    customers.get_or_create(env, customer, None, request.now, fill=True)
+    customers.ensure(env, customer, request.now)
     return get_customer(catalogs, customers, request, params.id)
 
 
@@ -293,7 +293,7 @@ def attach(catalogs: Catalogs, customers: Customers, request: Request) -> Answer
     plan = catalogs.plan(env, product_id)
     # 1.x makes the customer (autumn.md 1.4)
     customer = Customer(params.customer_id, data.name, data.email, data.fingerprint)
-    customers.get_or_create(env, customer, None, request.now, fill=True)
+    customers.ensure(env, customer, request.now)
     terms = Terms(
         entity_id=params.entity_id,
         quantities={option.feature_id: option.quantity for option in params.options or ()},

@@ -84,7 +84,7 @@ def _make_customer(request: Request, customers: Customers, customer_id: str, dat
     from tollgate.domain.customers import Customer
 
     customer = Customer(customer_id, data.get("name"), data.get("email"), data.get("fingerprint"))
-    customers.get_or_create(request.caller.environment, customer, None, request.now, fill=True)
+    customers.ensure(request.caller.environment, customer, request.now)
 
 
 def _make_entity(

@@ -25,7 +25,7 @@ from tollgate.dialects.http import Answer, Request
 from tollgate.dialects.queue import messages
 from tollgate.domain.decisions import Overage
 from tollgate.domain.environments import Environment
-from tollgate.domain.errors import InvalidInput, InvalidRequest
+from tollgate.domain.errors import WAS_COUNTED, InvalidInput, InvalidRequest, OutcomeUnknown, Unavailable
 from tollgate.domain.idempotency import KEPT_MS, IdempotencyKey
 from tollgate.usecases.commands import IN_FUTURE, Outcome, UseCommand
 from tollgate.usecases.features import FeatureCache
@@ -143,7 +143,11 @@ def track(use_cases: TrackUseCases, request: Request) -> Answer:
         params.entity_data.model_dump() if params.entity_data else None,
     )
     outcomes = with_customer(version, request, use_cases.customers, named, call)
-    return Answer(translated(version, "track", answer | _balances(use_cases, request, params, outcomes)))
+    try:
+        shown = _balances(use_cases, request, params, outcomes)
+    except Unavailable as error:  # of a read: the use is counted
+        raise OutcomeUnknown(WAS_COUNTED) from error
+    return Answer(translated(version, "track", answer | shown))
 
 
 def batch_track(use_cases: TrackUseCases, request: Request) -> Answer:

@@ -4,6 +4,7 @@
 |---|---|---|---|
 | `data` | S | customer, entity, subscription | JSON, below |
 | `version` | N | customer | counts the changes of what the customer holds |
+| `told` | SS | subscription | what the clock did to it and is told: `<what>@<ms>`; absent until then, and after each change |
 | `v` | N | all | the layout's version |
 
 | field of a customer's `data` | type | holds |

@@ -5,6 +5,7 @@
 | `data` | S | entry | JSON, below |
 | `count` | N | sum | uses |
 | `sum` | N | sum | units of the feature |
+| `c0` to `c3`, `s0` to `s3` | N | hourly sum | uses and units of each quarter of the hour; absent where it has none |
 | `through` | N | sum | the last version of the item that the sum contains |
 | `ttl` | N | both | seconds |
 | `v` | N | both | the layout's version |
@@ -27,9 +28,10 @@ sum are in its item's key.
 from __future__ import annotations
 
 from decimal import Decimal
+from types import MappingProxyType
 from typing import NamedTuple
 
-from tollgate.domain.history import Entry, Taken
+from tollgate.domain.history import Amount, Entry, Quarters, Taken
 from tollgate.exact_json import dumps, loads
 from tollgate.store.codecs.layout import Layout
 from tollgate.store.codecs.values import present
@@ -40,11 +42,19 @@ SUM = Layout("sum of the history", 1)
 
 
 class SumState(NamedTuple):
-    """The content of a sum: the number of `uses` and their units (`sum`), of all writes up to the version `through`."""
+    """The content of a sum: the number of `uses` and their units (`sum`), of all writes up to the version `through`; of
+    an hour's, by `quarters` too.
+    """
 
     uses: int
     sum: Decimal
     through: int
+    quarters: Quarters = MappingProxyType({})
+
+    @property
+    def has_quarters(self) -> bool:
+        """Whether the quarters tell of every use: of those that an older release counted they do not."""
+        return sum(amount.uses for amount in self.quarters.values()) == self.uses
 
 
 def encode_entry(entry: Entry, ttl: int) -> Item:
@@ -91,9 +101,13 @@ def decode_entry(item: Item) -> Entry:
 
 def encode_sum(state: SumState, ttl: int) -> Item:
     """The attributes of a sum. `ttl` is epoch seconds."""
+    quarters: Item = {}
+    for quarter, amount in state.quarters.items():
+        quarters |= {f"c{quarter}": {"N": str(amount.uses)}, f"s{quarter}": {"N": str(amount.sum)}}
     return {
         "count": {"N": str(state.uses)},
         "sum": {"N": str(state.sum)},
+        **quarters,
         "through": {"N": str(state.through)},
         "ttl": {"N": str(ttl)},
         **SUM.mark,
@@ -103,4 +117,9 @@ def encode_sum(state: SumState, ttl: int) -> Item:
 def decode_sum(item: Item) -> SumState:
     """The content of the sum that an item holds."""
     SUM.version_of(item)
-    return SumState(int(item["count"]["N"]), Decimal(item["sum"]["N"]), int(item["through"]["N"]))
+    quarters = {
+        quarter: Amount(int(item[f"c{quarter}"]["N"]), Decimal(item[f"s{quarter}"]["N"]))
+        for quarter in range(4)
+        if f"c{quarter}" in item
+    }
+    return SumState(int(item["count"]["N"]), Decimal(item["sum"]["N"]), int(item["through"]["N"]), quarters)

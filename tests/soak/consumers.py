@@ -1,0 +1,180 @@
+"""The processes that read what the operations leave: the table's stream, and the usage queue.
+
+    python -m tests.soak.consumers RUN_DIRECTORY stream|queue
+
+Each hands batches to its function as Lambda does: at least once, in the stream's order, halved after an error. How far the
+stream was read is written down after each batch, so that one that was killed comes again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+from botocore.exceptions import BotoCoreError, ClientError
+
+from tests.conftest import session
+from tests.soak.stage import CONTEXT, WHO, Functions, Handler, Stage
+from tollgate.domain.errors import TollgateError
+
+BATCH = 100
+MESSAGES = 10
+_PASSING = (BotoCoreError, ClientError, httpx.TransportError)
+
+
+def handed_over(handler: Handler, records: Sequence[Mapping[str, Any]], who: str) -> None:
+    """Gives a batch to the stream's function, until it takes it whole; halved after each error."""
+    for number in range(1000):
+        WHO.name, WHO.sent = f"{who}.{number}", 0
+        try:
+            handler({"Records": records}, CONTEXT)
+            return
+        except Exception as error:  # noqa: BLE001 - Lambda sends a batch again whatever was raised
+            if not isinstance(error, TollgateError) and type(error).__module__ != "tollgate.aws.connections":
+                print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
+            if len(records) > 1:
+                middle = len(records) // 2
+                handed_over(handler, records[:middle], f"{who}a")
+                handed_over(handler, records[middle:], f"{who}b")
+                return
+        finally:
+            WHO.name = ""
+    raise RuntimeError(f"a record is not taken: {records[0]}")
+
+
+class Idle:
+    """Says in `<name>.idle` for how many seconds a consumer has found nothing to do; there is no file while it has."""
+
+    def __init__(self, run: Path, name: str) -> None:
+        self._file = run / f"{name}.idle"
+        self._since = time.monotonic()
+
+    def works(self) -> None:
+        self._since = time.monotonic()
+        self._file.unlink(missing_ok=True)
+
+    def rests(self, seconds: float) -> None:
+        self._file.write_text(str(time.monotonic() - self._since))
+        time.sleep(seconds)
+
+
+class Stream:
+    """The table's stream, from where it was last read on."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self._client: Any = session().create_client(
+            "dynamodbstreams",
+            endpoint_url=stage.database,
+            region_name="us-east-1",
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+        )
+        self._saved = stage.run / "stream.json"
+        self.read: dict[str, Any] = {"finished": [], "shard": "", "sequence": "", "records": 0}
+        if self._saved.exists():
+            self.read = json.loads(self._saved.read_text())
+        self._iterator = ""
+
+    def next(self) -> list[dict[str, Any]]:
+        """The next records in order, as Lambda sends them; none where there are none yet."""
+        if not self._iterator and not self._opened():
+            return []
+        try:
+            page = self._client.get_records(ShardIterator=self._iterator, Limit=BATCH)
+        except _PASSING:
+            self._iterator = ""
+            raise
+        self._iterator = page.get("NextShardIterator") or ""
+        if not page["Records"] and not self._iterator:
+            self.read["finished"].append(self.read["shard"])
+            self.read |= {"shard": "", "sequence": ""}
+        return [_as_lambda_sends(record) for record in page["Records"]]
+
+    def taken(self, records: Sequence[Mapping[str, Any]]) -> None:
+        """Writes down that these were taken."""
+        self.read["sequence"] = records[-1]["dynamodb"]["SequenceNumber"]
+        self.read["records"] += len(records)
+        new = self._saved.with_suffix(".new")
+        new.write_text(json.dumps(self.read))
+        os.replace(new, self._saved)
+
+    def _opened(self) -> bool:
+        (stream,) = self._client.list_streams(TableName=self._stage.table)["Streams"]
+        arn = stream["StreamArn"]
+        shards = self._client.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]
+        if not self.read["shard"]:
+            left = [shard["ShardId"] for shard in shards if shard["ShardId"] not in self.read["finished"]]
+            if not left:
+                return False
+            self.read |= {"shard": left[0], "sequence": ""}
+        where = {"ShardIteratorType": "TRIM_HORIZON"}
+        if self.read["sequence"]:
+            where = {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "SequenceNumber": self.read["sequence"]}
+        found = self._client.get_shard_iterator(StreamArn=arn, ShardId=self.read["shard"], **where)
+        self._iterator = found["ShardIterator"]
+        return True
+
+
+def _as_lambda_sends(record: dict[str, Any]) -> dict[str, Any]:
+    at = record["dynamodb"]["ApproximateCreationDateTime"].timestamp()
+    return {**record, "dynamodb": {**record["dynamodb"], "ApproximateCreationDateTime": at}}
+
+
+def read_stream(stage: Stage) -> None:
+    """Consumes the stream for good."""
+    handler = Functions(stage).handler("usage_events")
+    stream, idle = Stream(stage), Idle(stage.run, "stream")
+    while True:
+        try:
+            records = stream.next()
+        except _PASSING:
+            idle.works()
+            time.sleep(0.2)
+            continue
+        if records:
+            idle.works()
+            handed_over(handler, records, f"stream/{records[0]['dynamodb']['SequenceNumber']}/{os.getpid()}")
+            stream.taken(records)
+        else:
+            idle.rests(0.05)
+
+
+def ask(client: httpx.Client, operation: str, **request: Any) -> Any:
+    """The proxy's answer to a request of ours, which meets no fault."""
+    answer = client.post("/", json=request, headers={"x-amz-target": f"AmazonSQS.{operation}"})
+    return answer.raise_for_status().json()
+
+
+def read_queue(stage: Stage) -> None:
+    """Consumes the usage queue for good."""
+    handler, idle = Functions(stage).handler("usage_queue"), Idle(stage.run, "queue")
+    with httpx.Client(base_url=stage.url, trust_env=False, timeout=60) as client:
+        while True:
+            found = ask(client, "ReceiveMessage", most=MESSAGES)["messages"]
+            if not found:
+                idle.rests(0.1)
+                continue
+            idle.works()
+            records = [
+                {
+                    "messageId": one["id"],
+                    "body": one["body"],
+                    "attributes": {"ApproximateReceiveCount": str(min(one["receives"], 3))},
+                }
+                for one in found
+            ]
+            WHO.name, WHO.sent = f"queue/{found[0]['id']}/{found[0]['receives']}", 0
+            again = {failed["itemIdentifier"] for failed in handler({"Records": records}, CONTEXT)["batchItemFailures"]}
+            WHO.name = ""
+            ask(client, "DeleteMessages", ids=[one["id"] for one in found if one["id"] not in again])
+
+
+if __name__ == "__main__":
+    {"stream": read_stream, "queue": read_queue}[sys.argv[2]](Stage.load(Path(sys.argv[1])))
