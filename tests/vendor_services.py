@@ -199,16 +199,21 @@ class AutumnService:
             "POST /v1/check": self.check,
         }
 
-    def listed(self, asked: Asked, rows: Callable[[dict[str, Any]], list[dict[str, Any]]]) -> dict[str, Any]:
+    def listed(self, asked: Asked, entries: Callable[[dict[str, Any]], list[dict[str, Any]]]) -> dict[str, Any]:
         """A page of a list: of one customer, or of all from the cursor on."""
         limit = asked.body.get("limit", 50)
         if "customer_id" in asked.body:
             found = [
-                row for customer in self.all() if customer["id"] == asked.body["customer_id"] for row in rows(customer)
+                entry
+                for customer in self.all()
+                if customer["id"] == asked.body["customer_id"]
+                for entry in entries(customer)
             ]
             return {"list": found, "has_more": False, "next_cursor": None}
         start = int(asked.body.get("start_cursor") or 0)
-        page = [row for number in range(start, min(start + limit, self.many)) for row in rows(self.customer(number))]
+        page = [
+            entry for number in range(start, min(start + limit, self.many)) for entry in entries(self.customer(number))
+        ]
         more = start + limit < self.many
         return {"list": page, "has_more": more, "next_cursor": str(start + limit) if more else None}
 
@@ -217,14 +222,14 @@ class AutumnService:
 
     def subscriptions(self, customer: dict[str, Any]) -> list[dict[str, Any]]:
         return [
-            {"customer_id": customer["id"], "entity_id": None, "created_at": row["started_at"], **row}
-            for row in customer["subscriptions"]
+            {"customer_id": customer["id"], "entity_id": None, "created_at": entry["started_at"], **entry}
+            for entry in customer["subscriptions"]
         ]
 
     def list_balances(self, asked: Asked) -> dict[str, Any]:
         entity = asked.body.get("entity_id")
 
-        def rows(customer: dict[str, Any]) -> list[dict[str, Any]]:
+        def entries(customer: dict[str, Any]) -> list[dict[str, Any]]:
             return [
                 {
                     "feature_id": balance["feature_id"],
@@ -240,7 +245,7 @@ class AutumnService:
                 if line.get("entity_id") == entity
             ]
 
-        return self.listed(asked, rows)
+        return self.listed(asked, entries)
 
     def list_entities(self, asked: Asked) -> dict[str, Any]:
         wanted = asked.body.get("customer_id")
@@ -250,7 +255,7 @@ class AutumnService:
         for customer in self.all():
             if customer["id"] == asked.body["customer_id"]:
                 plan = {"plan": autumn_plan(2, 100)}
-                subscriptions = [{**row, **plan, **row.get("_plan", {})} for row in customer["subscriptions"]]
+                subscriptions = [{**entry, **plan, **entry.get("_plan", {})} for entry in customer["subscriptions"]]
                 return {**customer, "subscriptions": subscriptions}
         return Said({"message": "not found", "code": "customer_not_found"}, 404)
 

@@ -20,7 +20,7 @@ from tollgate_cli.importing.records import (
     RolloverRecord,
     SubscriptionRecord,
 )
-from tollgate_cli.importing.source import Misread, Page, PlanVersion, Question, Rows, Shown, SourceCatalog, field_of
+from tollgate_cli.importing.source import Entries, Misread, Page, PlanVersion, Question, Shown, SourceCatalog, field_of
 
 VERSION = "2.5.0"
 RATE, RATE_OF_CUSTOMERS = 20.0, 4.0
@@ -98,10 +98,10 @@ class Autumn:
             asked["start_cursor"] = cursor
         answer = self.client.post(f"/v1/{kind}.list", asked, slow=kind == "customers")
         name = "id" if kind == "customers" else "customer_id"
-        rows = [(id, row) for row in field_of(answer, "list", f"{kind}.list") if (id := _id(row, name))]
-        return Page(rows, answer.get("next_cursor") or None)
+        entries = [(id, entry) for entry in field_of(answer, "list", f"{kind}.list") if (id := _id(entry, name))]
+        return Page(entries, answer.get("next_cursor") or None)
 
-    def rows(self, customer_id: str) -> Rows | None:
+    def entries(self, customer_id: str) -> Entries | None:
         """The lists of one customer."""
         try:
             customer = self.client.post("/v1/customers.get", {"customer_id": customer_id})
@@ -123,17 +123,19 @@ class Autumn:
             yield from field_of(page, "list", f"{kind}.list")
             cursor = page.get("next_cursor") or None
 
-    def record(self, customer_id: str, rows: Rows, read_at: int) -> CustomerRecord:
+    def record(self, customer_id: str, entries: Entries, read_at: int) -> CustomerRecord:
         """The customer; what its entities hold is asked for entity by entity."""
-        (shown,) = rows["customers"][:1]
+        (shown,) = entries["customers"][:1]
         notes: list[Note] = []
-        entities = [entity for entity in rows.get("entities", ()) if entity.get("id")]
+        entities = [entity for entity in entries.get("entities", ()) if entity.get("id")]
         if shown.get("id") is None:
             notes.append(Note(what="id", reason="it has none: it is named after its e-mail address, as Tollgate does"))
-        held = [row for kind in ("subscriptions", "purchases") for row in rows.get(kind) or shown.get(kind) or ()]
+        held = [
+            entry for kind in ("subscriptions", "purchases") for entry in entries.get(kind) or shown.get(kind) or ()
+        ]
         versions = self._expanded_versions(customer_id, held)
-        subscriptions = [_subscription(row, versions, notes) for row in held]
-        grants = self._grants(customer_id, shown, rows.get("balances", ()), entities, notes)
+        subscriptions = [_subscription(entry, versions, notes) for entry in held]
+        grants = self._grants(customer_id, shown, entries.get("balances", ()), entities, notes)
         controls, limits = _controls(shown.get("billing_controls") or {}, "", notes)
         found_entities = []
         for entity in entities:
@@ -173,7 +175,7 @@ class Autumn:
 
     def _expanded_versions(self, customer_id: str, held: Sequence[Shown]) -> Mapping[str, int]:
         """The version of each subscription's plan, by the subscription's id, where only an expanded customer says it."""
-        if all("plan_version" in row or self._versions.get(str(row.get("plan_id")), 1) == 1 for row in held):
+        if all("plan_version" in entry or self._versions.get(str(entry.get("plan_id")), 1) == 1 for entry in held):
             return {}
         asked = {"customer_id": customer_id, "expand": ["subscriptions.plan"]}
         try:
@@ -183,9 +185,9 @@ class Autumn:
                 return {}
             raise
         return {
-            row["id"]: int(row["plan"]["version"])
-            for row in shown.get("subscriptions") or ()
-            if (row.get("plan") or {}).get("version")
+            entry["id"]: int(entry["plan"]["version"])
+            for entry in shown.get("subscriptions") or ()
+            if (entry.get("plan") or {}).get("version")
         }
 
     def _grants(
@@ -199,15 +201,17 @@ class Autumn:
                 flags.setdefault(id, flag)
                 own_flags += [] if flag.get("id") in ids else [(entity["id"], id, flag)]
         of_entities = [
-            (entity["id"], row)
+            (entity["id"], entry)
             for entity in entities
-            for row in self._all("balances", {"customer_id": customer_id, "entity_id": entity["id"]})
+            for entry in self._all("balances", {"customer_id": customer_id, "entity_id": entity["id"]})
         ]
-        shares = {row.get("id") for _, row in of_entities}
+        shares = {entry.get("id") for _, entry in of_entities}
         own = [
-            ("", row) for row in listed if row.get("source") != "entity" and not (entities and row.get("id") in shares)
+            ("", entry)
+            for entry in listed
+            if entry.get("source") != "entity" and not (entities and entry.get("id") in shares)
         ]
-        found = [_grant(entity_id, row, flags) for entity_id, row in (*own, *of_entities)]
+        found = [_grant(entity_id, entry, flags) for entity_id, entry in (*own, *of_entities)]
         known = {(grant.feature_id, grant.id) for grant in found}
         for entity_id, feature_id, flag in own_flags:
             if (feature_id, flag.get("id") or "") not in known:
@@ -245,12 +249,12 @@ def _wanted(kind: str) -> dict[str, Any]:
     return {"statuses": _STATUSES} if kind in ("subscriptions", "purchases") else {}
 
 
-def _id(row: Shown, name: str) -> str | None:
-    """The customer that a row is of: its id, else the one that its e-mail address stands for. None where it has neither,
+def _id(entry: Shown, name: str) -> str | None:
+    """The customer that a entry is of: its id, else the one that its e-mail address stands for. None where it has neither,
     and nothing can name it."""
-    id = row.get(name)
-    if id is None and name == "id" and row.get("email"):
-        return id_of_email(row["email"])
+    id = entry.get(name)
+    if id is None and name == "id" and entry.get("email"):
+        return id_of_email(entry["email"])
     return None if id is None else str(id)
 
 
@@ -313,52 +317,52 @@ def _plan(shown: Shown, types: Mapping[str, str], notes: list[Note]) -> PlanVers
 # ------------------------------------------------------------------ customers
 
 
-def _subscription(row: Shown, versions: Mapping[str, int], notes: list[Note]) -> SubscriptionRecord:
-    plan_id = str(field_of(row, "plan_id", "subscriptions.list"))
-    id = row.get("id") or _made_id(row)
-    if row.get("quantity") not in (None, 1):
+def _subscription(entry: Shown, versions: Mapping[str, int], notes: list[Note]) -> SubscriptionRecord:
+    plan_id = str(field_of(entry, "plan_id", "subscriptions.list"))
+    id = entry.get("id") or _made_id(entry)
+    if entry.get("quantity") not in (None, 1):
         notes.append(
             Note(
-                what=f"quantity {row['quantity']} of plan {plan_id}",
+                what=f"quantity {entry['quantity']} of plan {plan_id}",
                 reason="a plan is held once; its grants are carried whole",
             )
         )
-    if row.get("past_due"):
+    if entry.get("past_due"):
         notes.append(Note(what=f"past_due of plan {plan_id}", reason="no money moves here: the plan goes on"))
-    start, end = _time(row.get("current_period_start")), _time(row.get("current_period_end"))
-    version = row.get("plan_version") or versions.get(id) or None
+    start, end = _time(entry.get("current_period_start")), _time(entry.get("current_period_end"))
+    version = entry.get("plan_version") or versions.get(id) or None
     return SubscriptionRecord(
         id=id,
         plan_id=plan_id,
         version=version if version is None else int(version),
-        entity_id=row.get("entity_id") or "",
-        started_at=int(field_of(row, "started_at", "subscriptions.list")),
-        created_at=_time(row.get("created_at")),
-        canceled_at=_time(row.get("canceled_at")),
-        expires_at=_time(row.get("expires_at")),
-        trial_ends_at=_time(row.get("trial_ends_at")),
+        entity_id=entry.get("entity_id") or "",
+        started_at=int(field_of(entry, "started_at", "subscriptions.list")),
+        created_at=_time(entry.get("created_at")),
+        canceled_at=_time(entry.get("canceled_at")),
+        expires_at=_time(entry.get("expires_at")),
+        trial_ends_at=_time(entry.get("trial_ends_at")),
         period=None if start is None or end is None else (start, end),
-        quantities={each["feature_id"]: each["quantity"] for each in row.get("feature_quantities") or ()},
-        filters=tuple((f["property_name"], f["value"]) for f in row.get("subscription_filters") or ()),
+        quantities={each["feature_id"]: each["quantity"] for each in entry.get("feature_quantities") or ()},
+        filters=tuple((f["property_name"], f["value"]) for f in entry.get("subscription_filters") or ()),
     )
 
 
-def _made_id(row: Shown) -> str:
-    said = f"{row.get('customer_id')}\n{row.get('entity_id')}\n{row.get('plan_id')}\n{row.get('started_at')}"
+def _made_id(entry: Shown) -> str:
+    said = f"{entry.get('customer_id')}\n{entry.get('entity_id')}\n{entry.get('plan_id')}\n{entry.get('started_at')}"
     return f"sub_{hashlib.sha256(said.encode()).hexdigest()[:24]}"
 
 
-def _grant(entity_id: str, row: Shown, flags: Mapping[str, Shown]) -> GrantRecord:
-    feature_id = str(field_of(row, "feature_id", "balances.list"))
+def _grant(entity_id: str, entry: Shown, flags: Mapping[str, Shown]) -> GrantRecord:
+    feature_id = str(field_of(entry, "feature_id", "balances.list"))
     flag = flags.get(feature_id)
     if flag is not None:
-        own = {**row, "static_value": flag.get("static_value")}
-        return _flag(entity_id, feature_id, own, row)
-    return _metered(entity_id, feature_id, row)
+        own = {**entry, "static_value": flag.get("static_value")}
+        return _flag(entity_id, feature_id, own, entry)
+    return _metered(entity_id, feature_id, entry)
 
 
-def _metered(entity_id: str, feature_id: str, row: Shown) -> GrantRecord:
-    reset, price = row.get("reset") or {}, row.get("price") or {}
+def _metered(entity_id: str, feature_id: str, entry: Shown) -> GrantRecord:
+    reset, price = entry.get("reset") or {}, entry.get("price") or {}
     interval = reset.get("interval")
     if interval == "multiple":
         raise Misread(f"balances.list: reset.interval of {feature_id} is multiple: each grant must be told by itself")
@@ -366,31 +370,31 @@ def _metered(entity_id: str, feature_id: str, row: Shown) -> GrantRecord:
     return GrantRecord(
         feature_id=feature_id,
         entity_id=entity_id,
-        id=row.get("id") or "",
-        plan_id=row.get("plan_id"),
-        share=bool(entity_id) and row.get("source") == "customer",
-        included=row.get("included_grant") or 0,
-        prepaid=row.get("prepaid_grant") or 0,
-        used=row.get("usage") or 0,
-        unlimited=bool(row.get("unlimited")),
+        id=entry.get("id") or "",
+        plan_id=entry.get("plan_id"),
+        share=bool(entity_id) and entry.get("source") == "customer",
+        included=entry.get("included_grant") or 0,
+        prepaid=entry.get("prepaid_grant") or 0,
+        used=entry.get("usage") or 0,
+        unlimited=bool(entry.get("unlimited")),
         reset=(interval, int(reset.get("interval_count") or 1)) if interval not in (None, "one_off") else None,
         next_reset_at=_time(reset.get("resets_at")),
-        expires_at=_time(row.get("expires_at")),
-        created_at=_time(row.get("created_at")),
+        expires_at=_time(entry.get("expires_at")),
+        created_at=_time(entry.get("created_at")),
         method=price.get("billing_method"),
         max_purchase=price.get("max_purchase"),
         price={name: price[name] for name in kept if price.get(name) is not None},
-        rollovers=_rollovers(row.get("rollovers") or ()),
+        rollovers=_rollovers(entry.get("rollovers") or ()),
     )
 
 
-def _flag(entity_id: str, feature_id: str, flag: Shown, row: Shown | None = None) -> GrantRecord:
+def _flag(entity_id: str, feature_id: str, flag: Shown, entry: Shown | None = None) -> GrantRecord:
     return GrantRecord(
         feature_id=feature_id,
         entity_id=entity_id,
         id=flag.get("id") or "",
         plan_id=flag.get("plan_id"),
-        share=bool(entity_id) and (row or {}).get("source") == "customer",
+        share=bool(entity_id) and (entry or {}).get("source") == "customer",
         flag=True,
         value=flag.get("static_value"),
         expires_at=_time(flag.get("expires_at")),

@@ -284,16 +284,18 @@ class _Grants:
                     found.setdefault(candidate.key, []).append(candidate.grant)
                 continue
             candidates[own.id] = given
-        for row in sorted(self._record.grants, key=lambda row: (row.subscription_id is None, row.created_at or 0)):
-            key = BalanceKey(row.feature_id, row.entity_id)
-            if row.feature_id not in self._catalog.features:
-                self._note("grant", row, "its feature is not in the catalog")
-            elif row.entity_id and row.entity_id not in self._entities:
-                self._note("grant", row, "its entity was not carried")
-            elif self._catalog.features[row.feature_id].type.is_flag is not row.flag:
-                self._note("grant", row, "its feature is of another type in the catalog")
+        for entry in sorted(
+            self._record.grants, key=lambda entry: (entry.subscription_id is None, entry.created_at or 0)
+        ):
+            key = BalanceKey(entry.feature_id, entry.entity_id)
+            if entry.feature_id not in self._catalog.features:
+                self._tell_of("grant", entry, "its feature is not in the catalog")
+            elif entry.entity_id and entry.entity_id not in self._entities:
+                self._tell_of("grant", entry, "its entity was not carried")
+            elif self._catalog.features[entry.feature_id].type.is_flag is not entry.flag:
+                self._tell_of("grant", entry, "its feature is of another type in the catalog")
             else:
-                grant = self._grant(key, row, candidates)
+                grant = self._grant(key, entry, candidates)
                 found.setdefault(key, []).append(grant)
         self._without_missing(candidates)
         return found
@@ -306,145 +308,145 @@ class _Grants:
             for grant in grants
         ]
 
-    def _grant(self, key: BalanceKey, row: GrantRecord, candidates: dict[str, list[_Candidate]]) -> Grant:
+    def _grant(self, key: BalanceKey, entry: GrantRecord, candidates: dict[str, list[_Candidate]]) -> Grant:
         best: tuple[tuple[bool, ...], str, _Candidate] | None = None
         for each in self.held:
             own = each.subscription
-            if row.plan_id != own.plan_id or row.subscription_id not in (None, own.id, each.record.id):
+            if entry.plan_id != own.plan_id or entry.subscription_id not in (None, own.id, each.record.id):
                 continue
             for candidate in candidates.get(own.id, ()):
-                if candidate.key != key or candidate.grant.entity_share is not row.share:
+                if candidate.key != key or candidate.grant.entity_share is not entry.share:
                     continue
-                fit = self._fit(row, own, candidate)
+                fit = self._fit(entry, own, candidate)
                 if best is None or fit > best[0]:
                     best = (fit, own.id, candidate)
         if best is None:
-            return self._loose(row)
+            return self._loose(entry)
         candidates[best[1]].remove(best[2])
-        return self._set(row, best[2], best[1])
+        return self._set(entry, best[2], best[1])
 
-    def _fit(self, row: GrantRecord, own: Subscription, candidate: _Candidate) -> tuple[bool, ...]:
+    def _fit(self, entry: GrantRecord, own: Subscription, candidate: _Candidate) -> tuple[bool, ...]:
         grant = candidate.grant
         reset = grant.reset if grant.reset and grant.reset.nominal_ms else None
         method = grant.price.get("billing_method") if grant.price else None
         return (
-            grant.id == row.id or (grant.entity_share and grant.id == f"{row.id}:{row.entity_id}"),
-            (row.unlimited or row.flag or reset == row.period) and grant.unlimited is row.unlimited,
-            row.created_at == own.created_at,
-            method == row.method,
-            grant.granted == row.included,
+            grant.id == entry.id or (grant.entity_share and grant.id == f"{entry.id}:{entry.entity_id}"),
+            (entry.unlimited or entry.flag or reset == entry.period) and grant.unlimited is entry.unlimited,
+            entry.created_at == own.created_at,
+            method == entry.method,
+            grant.granted == entry.included,
         )
 
-    def _set(self, row: GrantRecord, candidate: _Candidate, subscription_id: str) -> Grant:
+    def _set(self, entry: GrantRecord, candidate: _Candidate, subscription_id: str) -> Grant:
         """The plan's grant as the service says it stands."""
         grant, item = candidate.grant, candidate.item
-        if row.flag:
+        if entry.flag:
             return grant._replace(
-                value=grant.value if row.value is None else row.value,
-                expires_at=grant.expires_at if row.expires_at is None else row.expires_at,
+                value=grant.value if entry.value is None else entry.value,
+                expires_at=grant.expires_at if entry.expires_at is None else entry.expires_at,
             )
         reset, feature = (
             grant.reset if grant.reset and grant.reset.nominal_ms else None,
-            self._catalog.feature(row.feature_id),
+            self._catalog.feature(entry.feature_id),
         )
-        if not row.unlimited and row.period != reset:
-            reset = row.period if feature.consumable else None
-            self._note("reset", row, "differs from its plan's: the subscription keeps its own")
+        if not entry.unlimited and entry.period != reset:
+            reset = entry.period if feature.consumable else None
+            self._tell_of("reset", entry, "differs from its plan's: the subscription keeps its own")
         anchor, next_reset_at = grant.anchor, grant.next_reset_at
-        if row.next_reset_at is not None and reset is not None:
-            anchor, next_reset_at = self._anchor(row, reset, subscription_id, grant.anchor), row.next_reset_at
+        if entry.next_reset_at is not None and reset is not None:
+            anchor, next_reset_at = self._anchor(entry, reset, subscription_id, grant.anchor), entry.next_reset_at
         elif reset is None:
             next_reset_at = None
-        if item.price and item.price.billing_method == PREPAID and row.prepaid:
-            self._bought(subscription_id, row.feature_id, quantity(item.included + row.prepaid, "quantity"))
+        if item.price and item.price.billing_method == PREPAID and entry.prepaid:
+            self._bought(subscription_id, entry.feature_id, quantity(item.included + entry.prepaid, "quantity"))
         return grant._replace(
-            prepaid=row.prepaid,
-            adjustment=ZERO if row.unlimited else row.included - grant.granted,
-            used=row.used,
-            unlimited=row.unlimited,
+            prepaid=entry.prepaid,
+            adjustment=ZERO if entry.unlimited else entry.included - grant.granted,
+            used=entry.used,
+            unlimited=entry.unlimited,
             reset=reset if grant.reset is None or grant.reset.nominal_ms or reset else grant.reset,
             anchor=anchor,
             next_reset_at=next_reset_at,
-            expires_at=grant.expires_at if row.expires_at is None else row.expires_at,
-            created_at=grant.created_at if row.created_at is None else row.created_at,
-            rollovers=_rollovers(row),
+            expires_at=grant.expires_at if entry.expires_at is None else entry.expires_at,
+            created_at=grant.created_at if entry.created_at is None else entry.created_at,
+            rollovers=_rollovers(entry),
         )
 
-    def _loose(self, row: GrantRecord) -> Grant:
+    def _loose(self, entry: GrantRecord) -> Grant:
         """A grant that no plan gives here. One of a subscription's own becomes an item of that."""
         owner = next(
             (
                 h.subscription
                 for h in self.held
-                if h.subscription.plan_id == row.plan_id
-                and row.subscription_id in (None, h.subscription.id, h.record.id)
+                if h.subscription.plan_id == entry.plan_id
+                and entry.subscription_id in (None, h.subscription.id, h.record.id)
                 and h.subscription.status(self._now) == "active"
-                and (h.subscription.entity_id or "") in ("", row.entity_id)
+                and (h.subscription.entity_id or "") in ("", entry.entity_id)
             ),
             None,
         )
-        id = row.id if is_id(row.id) else f"bal_{_digest(self._record.id, row.model_dump_json())}"
-        created_at = self._now if row.created_at is None else row.created_at
-        feature = self._catalog.feature(row.feature_id)
-        period = row.period if feature.consumable else None
-        if owner is not None and not row.share:
-            id = f"{owner.id}:{self._with_item(owner.id, row, period)}"
-        elif row.plan_id is not None:
-            self._note("grant", row, f"of plan {row.plan_id}, which does not run: it stands by itself")
+        id = entry.id if is_id(entry.id) else f"bal_{_digest(self._record.id, entry.model_dump_json())}"
+        created_at = self._now if entry.created_at is None else entry.created_at
+        feature = self._catalog.feature(entry.feature_id)
+        period = entry.period if feature.consumable else None
+        if owner is not None and not entry.share:
+            id = f"{owner.id}:{self._with_item(owner.id, entry, period)}"
+        elif entry.plan_id is not None:
+            self._tell_of("grant", entry, f"of plan {entry.plan_id}, which does not run: it stands by itself")
         anchor = 0
-        if period is not None and row.next_reset_at is not None:
-            anchor = self._anchor(row, period, owner.id if owner else None, created_at)
+        if period is not None and entry.next_reset_at is not None:
+            anchor = self._anchor(entry, period, owner.id if owner else None, created_at)
         return Grant(
             id=id,
-            plan_id=row.plan_id if owner else None,
+            plan_id=entry.plan_id if owner else None,
             subscription_id=owner.id if owner else None,
-            granted=max(ZERO, row.included),
-            prepaid=row.prepaid,
-            adjustment=min(ZERO, row.included),
-            used=row.used,
-            unlimited=row.unlimited,
-            overage=row.method == USAGE_BASED,
-            max_purchase=row.max_purchase,
+            granted=max(ZERO, entry.included),
+            prepaid=entry.prepaid,
+            adjustment=min(ZERO, entry.included),
+            used=entry.used,
+            unlimited=entry.unlimited,
+            overage=entry.method == USAGE_BASED,
+            max_purchase=entry.max_purchase,
             reset=period,
             anchor=anchor or created_at,
-            next_reset_at=row.next_reset_at if period else None,
-            expires_at=row.expires_at if row.expires_at is not None or owner is None else owner.expires_at,
+            next_reset_at=entry.next_reset_at if period else None,
+            expires_at=entry.expires_at if entry.expires_at is not None or owner is None else owner.expires_at,
             created_at=created_at,
             add_on=bool(owner and owner.add_on),
-            entity_share=row.share,
-            rollovers=_rollovers(row),
-            price=dict(row.price) or None,
-            value=row.value,
+            entity_share=entry.share,
+            rollovers=_rollovers(entry),
+            price=dict(entry.price) or None,
+            value=entry.value,
             filters=owner.filters if owner else (),
         )
 
-    def _anchor(self, row: GrantRecord, reset: Reset, subscription_id: str | None, first: int) -> int:
+    def _anchor(self, entry: GrantRecord, reset: Reset, subscription_id: str | None, first: int) -> int:
         """The instant from which the resets are counted: one that is known and leads to the next reset, else that reset."""
-        at = row.next_reset_at
+        at = entry.next_reset_at
         assert at is not None
         known = [first]
         for each in self.held:
             own = each.subscription
             if own.id == subscription_id:
                 known += [own.anchor, own.cycle_anchor, own.started_at, *(each.record.period or ())]
-        known += [moment for moment in (row.created_at, self._record.created_at) if moment is not None]
+        known += [moment for moment in (entry.created_at, self._record.created_at) if moment is not None]
         for anchor in known:
             if _leads_to(anchor, reset, at):
                 return anchor
         if reset.interval in _SHORT_MONTHS and _may_be_cut(at):
-            self._note(
-                "anchor", row, "resets are counted from the next one: the month of it is too short to tell the day"
+            self._tell_of(
+                "anchor", entry, "resets are counted from the next one: the month of it is too short to tell the day"
             )
         return at
 
-    def _with_item(self, subscription_id: str, row: GrantRecord, period: Reset | None) -> int:
+    def _with_item(self, subscription_id: str, entry: GrantRecord, period: Reset | None) -> int:
         """Gives the subscription an item of its own, and returns its number."""
         price = None
-        if row.method is not None:
-            shown = dict(row.price)
+        if entry.method is not None:
+            shown = dict(entry.price)
             price = ItemPrice(
-                row.method,
-                row.max_purchase,
+                entry.method,
+                entry.max_purchase,
                 shown.get("amount"),
                 tuple(shown.get("tiers") or ()),
                 shown.get("tier_behavior"),
@@ -452,8 +454,10 @@ class _Grants:
                 period.interval if period else Interval.ONE_OFF,
                 period.count if period else 1,
             )
-        included = ZERO if row.unlimited else max(ZERO, row.included)
-        item = PlanItem(row.feature_id, included, row.unlimited, period, price, static_value=row.value, scoped=True)
+        included = ZERO if entry.unlimited else max(ZERO, entry.included)
+        item = PlanItem(
+            entry.feature_id, included, entry.unlimited, period, price, static_value=entry.value, scoped=True
+        )
         return self._change(subscription_id, lambda own: replace(own, items=(*own.items, item)))
 
     def _without_missing(self, candidates: Mapping[str, list[_Candidate]]) -> None:
@@ -486,8 +490,8 @@ class _Grants:
                 return len(changed.items) - 1
         raise AssertionError(subscription_id)
 
-    def _note(self, what: str, row: GrantRecord, reason: str) -> None:
-        self._notes.append(Note(what=what, feature_id=row.feature_id, entity_id=row.entity_id, reason=reason))
+    def _tell_of(self, what: str, entry: GrantRecord, reason: str) -> None:
+        self._notes.append(Note(what=what, feature_id=entry.feature_id, entity_id=entry.entity_id, reason=reason))
 
 
 def _without_items(gone: frozenset[int], own: Subscription) -> Subscription:
@@ -495,8 +499,8 @@ def _without_items(gone: frozenset[int], own: Subscription) -> Subscription:
     return replace(own, items=tuple(items))
 
 
-def _rollovers(row: GrantRecord) -> tuple[Rollover, ...]:
-    return tuple(Rollover(r.granted, r.granted - r.left, r.expires_at) for r in row.rollovers)
+def _rollovers(entry: GrantRecord) -> tuple[Rollover, ...]:
+    return tuple(Rollover(r.granted, r.granted - r.left, r.expires_at) for r in entry.rollovers)
 
 
 def _leads_to(anchor: int, reset: Reset, at: int) -> bool:

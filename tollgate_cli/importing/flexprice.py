@@ -13,7 +13,7 @@ from tollgate.domain.quantities import ZERO, number_of
 from tollgate_cli.catalog.shapes import Body
 from tollgate_cli.importing.client import Client, Refusal, part
 from tollgate_cli.importing.records import CustomerRecord, GrantRecord, Note, SubscriptionRecord
-from tollgate_cli.importing.source import Misread, Page, PlanVersion, Question, Rows, Shown, SourceCatalog, field_of
+from tollgate_cli.importing.source import Entries, Misread, Page, PlanVersion, Question, Shown, SourceCatalog, field_of
 
 RATE = 20.0
 """Calls a second. Its documents name no limit: a 429 slows it down."""
@@ -75,13 +75,13 @@ class Flexprice:
         """A page of customers, the oldest first, so that one that is made meanwhile comes last."""
         offset = int(cursor or 0)
         answer = self._search(kind, {"limit": _PAGE, "offset": offset, "order": "asc"})
-        rows = [(str(shown.get("external_id") or shown["id"]), shown) for shown in answer["items"]]
+        entries = [(str(shown.get("external_id") or shown["id"]), shown) for shown in answer["items"]]
         total = (answer.get("pagination") or {}).get("total")
-        end = offset + len(rows)
-        more = bool(rows) and (end < int(total) if total is not None else len(rows) == _PAGE)
-        return Page(rows, str(end) if more else None)
+        end = offset + len(entries)
+        more = bool(entries) and (end < int(total) if total is not None else len(entries) == _PAGE)
+        return Page(entries, str(end) if more else None)
 
-    def rows(self, customer_id: str) -> Rows | None:
+    def entries(self, customer_id: str) -> Entries | None:
         """The customer alone."""
         try:
             return {"customers": [self.client.get(f"/v1/customers/external/{part(customer_id)}")]}
@@ -90,9 +90,9 @@ class Flexprice:
                 return None
             raise
 
-    def record(self, customer_id: str, rows: Rows, read_at: int) -> CustomerRecord:
+    def record(self, customer_id: str, entries: Entries, read_at: int) -> CustomerRecord:
         """The customer, with its subscriptions, their add-ons, and what was used of each."""
-        (shown,) = rows["customers"][:1]
+        (shown,) = entries["customers"][:1]
         notes: list[Note] = []
         if not shown.get("external_id"):
             notes.append(Note(what="external_id", reason="it has none: it is known by its own id"))

@@ -3,7 +3,7 @@
 | table | holds |
 |---|---|
 | `about` | what is imported from where to where, how far the lists are read, when the reading began |
-| `rows` | what the lists say, by customer, until the customer was compared |
+| `entries` | what the lists say, by customer, until the customer was compared |
 | `customers` | what became of each customer |
 | `told` | what cannot be carried over, and what differs |
 
@@ -21,13 +21,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tollgate.exact_json import dumps, loads
-from tollgate_cli.importing.source import Page, Rows
+from tollgate_cli.importing.source import Entries, Page
 
 FORMAT = "tollgate-import/1"
 READ, WRITTEN, THERE, UNFIT, FAILED = "read", "written", "there", "unfit", "failed"
 _TABLES = """
 CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS rows (
+CREATE TABLE IF NOT EXISTS entries (
   side TEXT NOT NULL, customer TEXT NOT NULL, kind TEXT NOT NULL, number INTEGER NOT NULL, said TEXT NOT NULL,
   PRIMARY KEY (side, customer, kind, number)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS customers (
@@ -91,8 +91,8 @@ class Journal:
     def get(self, name: str) -> str | None:
         """A word that was set."""
         with self._lock:
-            row = self._db.execute("SELECT value FROM about WHERE name = ?", (name,)).fetchone()
-        return None if row is None else str(row[0])
+            entry = self._db.execute("SELECT value FROM about WHERE name = ?", (name,)).fetchone()
+        return None if entry is None else str(entry[0])
 
     def set(self, name: str, value: str) -> None:
         """Keeps a word."""
@@ -102,16 +102,17 @@ class Journal:
     def keep(self, side: str, kind: str, page: Page, now: int) -> None:
         """Keeps a page of a list, read now (epoch ms), and where the next one begins. What was kept already is kept once."""
         with self._writing():
-            for customer, said in page.rows:
+            for customer, said in page.entries:
                 text = dumps(said)
-                rows = self._db.execute(
-                    "SELECT number, said FROM rows WHERE side = ? AND customer = ? AND kind = ?", (side, customer, kind)
+                entries = self._db.execute(
+                    "SELECT number, said FROM entries WHERE side = ? AND customer = ? AND kind = ?",
+                    (side, customer, kind),
                 ).fetchall()
-                if any(known == text for _, known in rows):
+                if any(known == text for _, known in entries):
                     continue
-                number = 0 if kind == "customers" else len(rows)
+                number = 0 if kind == "customers" else len(entries)
                 self._db.execute(
-                    "INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?, ?)", (side, customer, kind, number, text)
+                    "INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?)", (side, customer, kind, number, text)
                 )
                 if kind == "customers" and side == "source":
                     self._known(customer, now)
@@ -119,14 +120,14 @@ class Journal:
             if page.next is None:
                 self.set(f"{side} {kind} is whole", "yes")
 
-    def keep_rows(self, side: str, customer: str, rows: Rows, now: int) -> None:
+    def keep_entries(self, side: str, customer: str, entries: Entries, now: int) -> None:
         """Keeps what all lists say of one customer, read now (epoch ms)."""
         with self._writing():
-            self._db.execute("DELETE FROM rows WHERE side = ? AND customer = ?", (side, customer))
-            for kind, shown in rows.items():
+            self._db.execute("DELETE FROM entries WHERE side = ? AND customer = ?", (side, customer))
+            for kind, shown in entries.items():
                 for number, said in enumerate(shown):
                     self._db.execute(
-                        "INSERT INTO rows VALUES (?, ?, ?, ?, ?)", (side, customer, kind, number, dumps(said))
+                        "INSERT INTO entries VALUES (?, ?, ?, ?, ?)", (side, customer, kind, number, dumps(said))
                     )
             if side == "source":
                 self._known(customer, now)
@@ -145,22 +146,22 @@ class Journal:
         """Where reading a list goes on; None: it is read to its end."""
         return None if self.get(f"{side} {kind} is whole") else self.get(f"{side} {kind}") or ""
 
-    def rows(self, side: str, customer: str) -> Rows:
+    def entries(self, side: str, customer: str) -> Entries:
         """What the lists said of a customer."""
         with self._lock:
             found = self._db.execute(
-                "SELECT kind, said FROM rows WHERE side = ? AND customer = ? ORDER BY kind, number", (side, customer)
+                "SELECT kind, said FROM entries WHERE side = ? AND customer = ? ORDER BY kind, number", (side, customer)
             ).fetchall()
-        rows: dict[str, list[object]] = {}
+        entries: dict[str, list[object]] = {}
         for kind, said in found:
-            rows.setdefault(kind, []).append(loads(said))
-        return rows  # type: ignore[return-value]
+            entries.setdefault(kind, []).append(loads(said))
+        return entries  # type: ignore[return-value]
 
     def forget(self, *sides: str) -> None:
         """Forgets what the lists of these sides said, and that they were read: they are read anew."""
         with self._writing():
             for side in sides:
-                self._db.execute("DELETE FROM rows WHERE side = ?", (side,))
+                self._db.execute("DELETE FROM entries WHERE side = ?", (side,))
                 self._db.execute("DELETE FROM about WHERE name LIKE ?", (f"{side} %",))
 
     def begin_again(self) -> None:
@@ -219,15 +220,15 @@ class Journal:
                 found = self._db.execute(asked, last).fetchall()
             if not found:
                 return
-            for row in found:
-                yield Told(*row[1:])
+            for entry in found:
+                yield Told(*entry[1:])
             last = (found[-1][1], found[-1][0])
 
     def told_of(self, customer: str) -> list[Told]:
         """What was told of one customer."""
         with self._lock:
             found = self._db.execute("SELECT * FROM told WHERE customer = ? ORDER BY rowid", (customer,)).fetchall()
-        return [Told(*row) for row in found]
+        return [Told(*entry) for entry in found]
 
     def counts(self) -> Counter[str]:
         """How many customers are in each state, and how many are `compared`."""

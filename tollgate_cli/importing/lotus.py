@@ -15,7 +15,7 @@ from tollgate.domain.quantities import ZERO, number_of
 from tollgate_cli.catalog.shapes import Body
 from tollgate_cli.importing.client import Client, Refusal, part
 from tollgate_cli.importing.records import CustomerRecord, GrantRecord, Note, SubscriptionRecord
-from tollgate_cli.importing.source import Misread, Page, PlanVersion, Question, Rows, Shown, SourceCatalog, field_of
+from tollgate_cli.importing.source import Entries, Misread, Page, PlanVersion, Question, Shown, SourceCatalog, field_of
 
 RATE = 20.0
 """Calls a second. Its documents name no limit: a 429 slows it down."""
@@ -82,9 +82,9 @@ class Lotus:
         """All customers: Lotus's list has no pages."""
         answer = self.client.get(f"/api/{kind}/")
         shown = answer if isinstance(answer, list) else field_of(answer, "results", kind)
-        return Page([(str(field_of(row, "customer_id", kind)), row) for row in shown], None)
+        return Page([(str(field_of(entry, "customer_id", kind)), entry) for entry in shown], None)
 
-    def rows(self, customer_id: str) -> Rows | None:
+    def entries(self, customer_id: str) -> Entries | None:
         """The customer alone."""
         try:
             return {"customers": [self.client.get(f"/api/customers/{part(customer_id)}/")]}
@@ -93,15 +93,17 @@ class Lotus:
                 return None
             raise
 
-    def record(self, customer_id: str, rows: Rows, read_at: int) -> CustomerRecord:
+    def record(self, customer_id: str, entries: Entries, read_at: int) -> CustomerRecord:
         """The customer, its subscriptions, and what each of them leaves of each metric of its plan."""
-        (shown,) = rows["customers"][:1]
+        (shown,) = entries["customers"][:1]
         notes: list[Note] = []
         query = {"customer_id": customer_id, "status": ["active", "not_started"]}
         listed = self.client.get("/api/subscriptions/", query)
-        subscriptions = [_subscription(row) for row in listed]
+        subscriptions = [_subscription(entry) for entry in listed]
         grants: list[GrantRecord] = []
-        running = [(row, made) for row, made in zip(listed, subscriptions, strict=True) if made.started_at <= read_at]
+        running = [
+            (entry, made) for entry, made in zip(listed, subscriptions, strict=True) if made.started_at <= read_at
+        ]
         metrics: dict[str, None] = {}
         for _, made in running:
             metrics |= dict.fromkeys(
@@ -140,8 +142,8 @@ class Lotus:
         answer = self.client.get("/api/metric_access/", {"customer_id": customer_id, "metric_id": metric_id})
         waiting = [made for made in running if metric_id in self._of(made)]
         found = []
-        for row in field_of(answer, "access_per_subscription", "metric_access"):
-            held = row["subscription"]
+        for entry in field_of(answer, "access_per_subscription", "metric_access"):
+            held = entry["subscription"]
             owner = next((made for made in waiting if _is_of(held, made)), None)
             if owner is None:
                 notes.append(
@@ -149,7 +151,7 @@ class Lotus:
                 )
                 continue
             waiting.remove(owner)
-            free, total = row.get("metric_free_limit"), row.get("metric_total_limit")
+            free, total = entry.get("metric_free_limit"), entry.get("metric_total_limit")
             reset = self._of(owner).get(metric_id)
             included = ZERO if free is None else _amount(free)
             metered = free is not None and (total is None or _amount(total) > included)
@@ -161,7 +163,7 @@ class Lotus:
                     subscription_id=owner.id,
                     included=included,
                     unlimited=free is None,
-                    used=_amount(row.get("metric_usage")),
+                    used=_amount(entry.get("metric_usage")),
                     reset=reset if reset and reset[0] != "one_off" else None,
                     next_reset_at=end if reset and reset[0] != "one_off" else None,
                     method="usage_based" if metered else None,
@@ -181,9 +183,9 @@ class Lotus:
             if refusal.status == 400:
                 return {"refused": 400}
             raise
-        rows = shown.get("access_per_subscription") or ()
+        entries = shown.get("access_per_subscription") or ()
         names = ("metric_usage", "metric_free_limit", "metric_total_limit", "access")
-        told = sorted(str([row.get(name) for name in names]) for row in rows)
+        told = sorted(str([entry.get(name) for name in names]) for entry in entries)
         return {"access": shown.get("access"), "access_per_subscription": told}
 
 
@@ -319,13 +321,13 @@ def _metric(id: str, metric: Shown, notes: list[Note]) -> Body:
 # ------------------------------------------------------------------ subscriptions
 
 
-def _subscription(row: Shown) -> SubscriptionRecord:
-    plan = field_of(row, "billing_plan", "subscriptions")
-    start = _time(row.get("start_date"))
-    end = None if str(row.get("end_date") or _NO_END).startswith(_NO_END) else _time(row["end_date"])
-    renews = bool(row.get("auto_renew"))
-    filters = tuple(sorted((f["property_name"], str(f["value"])) for f in row.get("subscription_filters") or ()))
-    id = str(row.get("subscription_id") or _made_id(row))
+def _subscription(entry: Shown) -> SubscriptionRecord:
+    plan = field_of(entry, "billing_plan", "subscriptions")
+    start = _time(entry.get("start_date"))
+    end = None if str(entry.get("end_date") or _NO_END).startswith(_NO_END) else _time(entry["end_date"])
+    renews = bool(entry.get("auto_renew"))
+    filters = tuple(sorted((f["property_name"], str(f["value"])) for f in entry.get("subscription_filters") or ()))
+    id = str(entry.get("subscription_id") or _made_id(entry))
     own = subscription_of(id)
     return SubscriptionRecord(
         id=own[1] if own else id,
@@ -337,14 +339,12 @@ def _subscription(row: Shown) -> SubscriptionRecord:
         period=None if start is None or end is None else (start, end),
         filters=filters,
         stacks=True,
-        extra={"is_new": bool(row.get("is_new", True)), "metadata": row.get("metadata") or {}},
+        extra={"is_new": bool(entry.get("is_new", True)), "metadata": entry.get("metadata") or {}},
     )
 
 
-def _made_id(row: Shown) -> str:
-    said = (
-        f"{row.get('customer')}\n{row.get('billing_plan')}\n{row.get('start_date')}\n{row.get('subscription_filters')}"
-    )
+def _made_id(entry: Shown) -> str:
+    said = f"{entry.get('customer')}\n{entry.get('billing_plan')}\n{entry.get('start_date')}\n{entry.get('subscription_filters')}"
     return f"sub_{hashlib.sha256(said.encode()).hexdigest()[:24]}"
 
 

@@ -25,7 +25,7 @@ from tollgate_cli.importing.client import Refusal, SourceError
 from tollgate_cli.importing.compare import Difference, differences
 from tollgate_cli.importing.journal import Journal, Told
 from tollgate_cli.importing.records import CustomerRecord, Note
-from tollgate_cli.importing.source import Misread, Page, Question, Rows, Source
+from tollgate_cli.importing.source import Entries, Misread, Page, Question, Source
 
 T = TypeVar("T")
 Progress = Callable[[str, int, int | None], None]
@@ -118,10 +118,10 @@ class Import:
 
     def _read(self, side: Source, name: str) -> None:
         if self._options.only:
-            missing = [id for id in self._options.only if not self._journal.rows(name, id)]
-            for number, (id, rows) in enumerate(self._each(missing, side.rows), 1):
-                if rows is not None:
-                    self._journal.keep_rows(name, id, self._without_personal(rows), self._clock())
+            missing = [id for id in self._options.only if not self._journal.entries(name, id)]
+            for number, (id, entries) in enumerate(self._each(missing, side.entries), 1):
+                if entries is not None:
+                    self._journal.keep_entries(name, id, self._without_personal(entries), self._clock())
                 elif name == "source":
                     raise SourceError(f"there is no customer {id} at {side.vendor.capitalize()}")
                 self._progress(f"Reading customers: {_SIDES[name]}", number, len(missing))
@@ -133,18 +133,18 @@ class Import:
                 if page.next is not None and page.next == cursor:
                     raise SourceError(f"{side.vendor}: the page of {kind} after {cursor} leads to itself")
                 self._journal.keep(name, kind, self._page_without_personal(page), self._clock())
-                done += len(page.rows)
+                done += len(page.entries)
                 self._progress(f"Reading {kind}: {_SIDES[name]}", done, None)
 
     def _page_without_personal(self, page: Page) -> Page:
         if not self._options.without_emails:
             return page
-        return page._replace(rows=[(id, _without_emails(row)) for id, row in page.rows])
+        return page._replace(entries=[(id, _without_emails(entry)) for id, entry in page.entries])
 
-    def _without_personal(self, rows: Rows) -> Rows:
+    def _without_personal(self, entries: Entries) -> Entries:
         if not self._options.without_emails:
-            return rows
-        return {kind: [_without_emails(row) for row in shown] for kind, shown in rows.items()}
+            return entries
+        return {kind: [_without_emails(entry) for entry in shown] for kind, shown in entries.items()}
 
     # ------------------------------------------------------------------ writing
 
@@ -160,7 +160,7 @@ class Import:
     def _brought_over(self, id: str) -> tuple[str, list[Told]]:
         _, read_at = self._journal.state(id)
         try:
-            record = self._record(self._source, id, self._journal.rows("source", id), read_at)
+            record = self._record(self._source, id, self._journal.entries("source", id), read_at)
             made = built(record, self._wanted.by_version, self._wanted.catalog)
         except Unfit as unfit:
             return states.UNFIT, [Told(id, "", "", "customer", "there", None, f"cannot be carried: {unfit}")]
@@ -177,8 +177,8 @@ class Import:
             return states.WRITTEN, told
         return states.THERE, told
 
-    def _record(self, side: Source, id: str, rows: Rows, read_at: int) -> CustomerRecord:
-        return side.record(id, rows, read_at)
+    def _record(self, side: Source, id: str, entries: Entries, read_at: int) -> CustomerRecord:
+        return side.record(id, entries, read_at)
 
     def _written(self, holdings: Holdings) -> bool:
         """Whether the customer is here as it is to be; False where another customer of this id was here before.
@@ -226,18 +226,18 @@ class Import:
         state, read_at = self._journal.state(id)
         if state in (states.UNFIT, states.FAILED):
             return []
-        source = self._record(self._source, id, self._journal.rows("source", id), read_at)
+        source = self._record(self._source, id, self._journal.entries("source", id), read_at)
         first = source
-        rows = self._journal.rows("target", id)
-        here = self._record(self._target, id, rows, self._clock()) if rows.get("customers") else None
+        entries = self._journal.entries("target", id)
+        here = self._record(self._target, id, entries, self._clock()) if entries.get("customers") else None
         found = self._all_differences(source, here)
         for attempt in range(_READINGS):
             if not found:
                 return []
             time.sleep(0.2 * attempt)
-            fresh, ours = self._source.rows(id), self._target.rows(id)
+            fresh, ours = self._source.entries(id), self._target.entries(id)
             if fresh is None and not _has_own_id(first):
-                fresh = self._journal.rows("source", id)  # it cannot be asked for by an id that is made here
+                fresh = self._journal.entries("source", id)  # it cannot be asked for by an id that is made here
             if fresh is None:
                 return [Told(id, "", "", "customer", None, "there", "was deleted at the source after it was read")]
             source = self._record(self._source, id, self._without_personal(fresh), self._clock())
@@ -311,9 +311,9 @@ def _words(error: Exception) -> str:
     return str(error)
 
 
-def _without_emails(row: Any) -> Any:
-    """The row without e-mail addresses."""
-    kept = dict(row)
+def _without_emails(entry: Any) -> Any:
+    """The entry without e-mail addresses."""
+    kept = dict(entry)
     for name in ("email", "customer_email"):
         if kept.get(name):
             kept[name] = None

@@ -13,14 +13,14 @@ from tollgate_cli.importing.records import CustomerRecord, Note
 
 Shown = Mapping[str, Any]
 """A thing as a vendor answers it."""
-Rows = Mapping[str, Sequence[Shown]]
+Entries = Mapping[str, Sequence[Shown]]
 """What lists say of one customer, by the kind of list."""
 
 
 class Page(NamedTuple):
     """A page of a list: each entry with the customer that it is of, and the cursor of the next page (None: the last)."""
 
-    rows: list[tuple[str, Shown]]
+    entries: list[tuple[str, Shown]]
     next: str | None
 
 
@@ -73,12 +73,12 @@ class Source(Protocol):
         """A page of a list; the first has no cursor."""
         ...
 
-    def rows(self, customer_id: str) -> Rows | None:
+    def entries(self, customer_id: str) -> Entries | None:
         """The same of one customer alone; None where there is none."""
         ...
 
-    def record(self, customer_id: str, rows: Rows, read_at: int) -> CustomerRecord:
-        """What these rows, and what else is asked for, say of a customer."""
+    def record(self, customer_id: str, entries: Entries, read_at: int) -> CustomerRecord:
+        """What these entries, and what else is asked for, say of a customer."""
         ...
 
     def check(self, question: Question) -> dict[str, Any]:
