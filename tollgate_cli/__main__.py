@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import os
 import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -10,46 +10,63 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
-from rich.table import Table
 from typer.core import TyperGroup
 
-from tollgate.domain.api_keys import Scope
 from tollgate.domain.environments import Environment
-from tollgate.domain.errors import TollgateError
-from tollgate.runtime import clock
-from tollgate_cli import dead, deploy, moving, schemas, servers, shadow, stack, webhooks
+from tollgate_cli import (
+    agents,
+    dead,
+    deploy,
+    ends,
+    moving,
+    output,
+    pages,
+    profiles,
+    servers,
+    shadow,
+    shells,
+    stack,
+    webhooks,
+)
 from tollgate_cli import demo as demonstration
-from tollgate_cli.api import Api, ApiError
+from tollgate_cli.api import Api
 from tollgate_cli.catalog import commands as catalog
-from tollgate_cli.catalog.changes import ChangeError
-from tollgate_cli.catalog.file import FileError
 from tollgate_cli.importing import commands as importing
-from tollgate_cli.importing.catalog import CatalogConflict
-from tollgate_cli.importing.client import SourceError
-from tollgate_cli.importing.journal import JournalError
-from tollgate_cli.importing.run import WrongEnvironment
+from tollgate_cli.nouns import customers, events, keys, sold, usage
+from tollgate_cli.nouns import profiles as profile_commands
+from tollgate_cli.options import AsJson, AsLines
+from tollgate_cli.output import add, table
 
 SECTIONS = {
+    "Customers and what they use": ("customers", "check", "track", "balances", "events"),
+    "What is sold": ("plans", "features", "catalog"),
+    "API keys, profiles, webhooks": ("keys", "profiles", "webhooks"),
+    "For agents": ("mcp",),
     "Local stack": ("stack", "demo"),
-    "Catalog, API keys, webhooks": ("catalog", "keys", "webhooks"),
-    "A stack in AWS": ("deploy",),
+    "A stack in AWS": ("deploy", "dead-letters"),
     "Moving in": ("import", "shadow"),
     "Moving out, and back": ("export", "restore"),
-    "Dead letters: usage and events that were given up on": ("dead-letters",),
-    "Working on Tollgate": ("events", "openapi", "tools"),
+    "Working on Tollgate, and shells": ("openapi", "tools", "completion"),
 }
 NOTES = """\
-They work on the local stack. For one in AWS set:
-  TOLLGATE_URL          the API's address, for `catalog`, `webhooks`, and
-                        TOLLGATE_SECRET_KEY and TOLLGATE_LIVE_SECRET_KEY
-  TOLLGATE_TABLE        the output TableName, for `keys`, `export`, `restore`
-  TOLLGATE_STACK        the stack's name, for letters and settings
+They work on the local stack. For one in AWS, name a profile
+(`tollgate profiles add`) with --profile or TOLLGATE_PROFILE, or set:
+  TOLLGATE_URL          the API's address, and
+                        TOLLGATE_SECRET_KEY or TOLLGATE_LIVE_SECRET_KEY
+  TOLLGATE_TABLE        the output TableName, for `import`, `export`,
+                        `restore`, and `keys` while there is no first one
+  TOLLGATE_STACK        the stack's name, for `dead-letters` and settings
 
-Example:
+Exit codes: 0 done, 1 failed, 2 wrong input, 3 a check says no,
+or `import` and `shadow` find a difference.
+To write to live, a command must say --env live.
+
+Examples:
   $ tollgate stack up
-  $ tollgate keys create --scope publishable --name shop
+  $ tollgate check customer-1 messages --amount 2000
+  $ tollgate customers list --json | jq .id
+  $ tollgate events tail --customer customer-1
 
 Options of a command: `tollgate COMMAND --help`. More: docs/commands.md.
 """
@@ -78,7 +95,7 @@ app = typer.Typer(
     cls=Overview,
     help="Tollgate's command line: runs it on this machine, and looks after it anywhere.",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
@@ -93,18 +110,29 @@ def _group(name: str, help: str) -> typer.Typer:
 stack_app = _group("stack", "The local stack: the real template on an emulator of AWS.")
 app.add_typer(catalog.app, name="catalog")
 app.add_typer(webhooks.app, name="webhooks")
+for name, group in {
+    "customers": customers.app,
+    "balances": usage.app,
+    "events": events.app,
+    "plans": sold.plans_app,
+    "features": sold.features_app,
+    "keys": keys.app,
+    "profiles": profile_commands.app,
+}.items():
+    app.add_typer(group, name=name)
+app.command("check")(usage.check)
+app.command("track")(usage.track)
 app.command("import")(importing.import_customers)
 app.command("shadow")(shadow.shadow)
-keys_app = _group("keys", "API keys, straight on the table: TOLLGATE_TABLE's, or the local stack's.")
+app.command("completion")(shells.completion)
+app.command("mcp")(agents.mcp)
 dead_app = _group("dead-letters", "What was given up on, in the stack TOLLGATE_STACK or the local one.")
-events_app = _group("events", "Tollgate's events on the bus.")
-tools_app = _group("tools", "What the tests need beside Python packages.")
+tools_app = _group("tools", "What is made or fetched for work on Tollgate.")
 
 console = Console()
-progress = Console(stderr=True)
 
 Port = Annotated[int, typer.Option(help="The emulator's port on 127.0.0.1.")]
-Env = Annotated[Environment, typer.Option(help="The environment whose keys are meant.")]
+Env = Annotated[Environment, typer.Option(help="The environment that is meant.")]
 
 
 def _print_version(wanted: bool) -> None:
@@ -114,21 +142,28 @@ def _print_version(wanted: bool) -> None:
 
 
 @app.callback()
-def root(_: Annotated[bool, typer.Option("--version", is_eager=True, callback=_print_version)] = False) -> None:
+def root(
+    profile: Annotated[
+        str | None, typer.Option("--profile", "-p", metavar="NAME", autocompletion=profiles.names, help="The profile.")
+    ] = None,
+    _: Annotated[bool, typer.Option("--version", is_eager=True, callback=_print_version)] = False,
+) -> None:
     """Nothing by itself: what follows says what is done."""
+    if profile is not None:
+        os.environ[profiles.VARIABLE] = profile
 
 
 @stack_app.command("build")
 def stack_build() -> None:
     """Build functions and layer, where they changed."""
-    with console.status("Building"):
+    with output.errors.status("Building"):
         deploy.build()
 
 
 @stack_app.command("run")
 def stack_run(port: Port = 4566) -> None:
     """Build, start, deploy and fill it; stay until Ctrl-C."""
-    with console.status("Building and deploying the stack"):
+    with output.errors.status("Building and deploying the stack"):
         running, server = stack.start(port, detached=False)
     _greet(running)
     console.print("Ctrl-C stops it; its state stays in .local/" if server else "It was running already and goes on.")
@@ -139,7 +174,7 @@ def stack_run(port: Port = 4566) -> None:
 @stack_app.command("up")
 def stack_up(port: Port = 4566) -> None:
     """The same, in the background."""
-    with console.status("Building and deploying the stack"):
+    with output.errors.status("Building and deploying the stack"):
         running, _ = stack.start(port, detached=True)
     _greet(running)
 
@@ -150,13 +185,34 @@ def stack_down() -> None:
     console.print("Stopped." if stack.stop() else "Nothing was running.")
 
 
+@stack_app.command("status")
+def stack_status(as_json: AsJson = False) -> None:
+    """Say where the local stack is; exit 1 where none runs."""
+    running = stack.current()
+    told: dict[str, Any] = {"url": running.url, "console": f"{running.url}/console", "docs": f"{running.url}/docs"}
+    told |= {"endpoint": running.endpoint, "outputs": running.outputs}
+    if as_json:
+        output.document(told)
+        return
+    shown = table("what", "where")
+    for name in ("url", "console", "docs", "endpoint"):
+        add(shown, name, told[name])
+    for name, value in sorted(running.outputs.items()):
+        add(shown, name, value)
+    console.print(shown)
+
+
 @stack_app.command("settings")
-def stack_settings() -> None:
+def stack_settings(as_json: AsLines = False) -> None:
     """List its parameters, of TOLLGATE_STACK or the local one."""
-    table = Table("parameter", "value", "says")
-    for name, value, says in stack.settings():
-        table.add_row(name, value, says)
-    console.print(table)
+    found = stack.settings()
+    if as_json:
+        output.lines({"parameter": name, "value": value, "says": says} for name, value, says in found)
+        return
+    shown = table("parameter", "value", "says")
+    for each in found:
+        add(shown, *each)
+    console.print(shown)
 
 
 @app.command("deploy")
@@ -194,48 +250,23 @@ def demo(
     raise typer.Exit(0 if proof.holds else 1)
 
 
-@keys_app.command("create")
-def keys_create(env: Env = Environment.SANDBOX, scope: Scope = Scope.SECRET, name: str = "") -> None:
-    """Create a key and print it, which is done only once."""
-    key, text = stack.api_keys(stack.environment_table()).create(env, scope, name, clock())
-    console.print(f"{key.id}  {key.environment.value}  {key.scope.value}")
-    console.print(text, soft_wrap=True)
-
-
-@keys_app.command("list")
-def keys_list(env: Env = Environment.SANDBOX) -> None:
-    """List the environment's keys, oldest first."""
-    table = Table("id", "scope", "name", "key")
-    for key in stack.api_keys(stack.environment_table()).list(env):
-        table.add_row(key.id, key.scope.value, key.name, key.hint)
-    console.print(table)
-
-
-@keys_app.command("revoke")
-def keys_revoke(key_id: str, env: Env = Environment.SANDBOX) -> None:
-    """Revoke a key for good.
-
-    API Gateway may remember it for a minute.
-    """
-    try:
-        stack.api_keys(stack.environment_table()).revoke(env, key_id)
-    except TollgateError as error:
-        raise typer.BadParameter(str(error)) from error
-    console.print(f"Revoked {key_id}.")
-
-
 Folder = Annotated[Path, typer.Argument(help="The folder of the export.")]
 
 
 @app.command("export")
-def export(folder: Folder, env: Env = Environment.SANDBOX) -> None:
+def export(folder: Folder, as_json: AsJson = False, env: Env = Environment.SANDBOX) -> None:
     """Write everything of an environment to a folder."""
-    table = stack.environment_table()
-    with progress.status("Exporting") as status:
-        manifest = moving.export(table, env, folder, lambda done: status.update(f"Exporting: {done} items"))
-    shown = Table("items", "of kind")
+    source = stack.environment_table()
+    with output.bar("Exporting") as progress:
+        task = progress.add_task("items", total=None)
+        manifest = moving.export(source, env, folder, lambda done: progress.update(task, completed=done))
+    if as_json:
+        kinds = dict(manifest.kinds.most_common())
+        output.document({"env": env.value, "items": manifest.items, "kinds": kinds, "file": str(folder / moving.ITEMS)})
+        return
+    shown = table("items", "of kind", right=("items",))
     for kind, number in manifest.kinds.most_common():
-        shown.add_row(str(number), kind)
+        add(shown, number, kind)
     console.print(shown)
     console.print(f"{manifest.items} items of {env.value} are in {folder}/{moving.ITEMS}", soft_wrap=True, markup=False)
 
@@ -245,35 +276,48 @@ def restore(
     folder: Folder,
     env: Env = Environment.SANDBOX,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a restore that was interrupted.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Write an export into an environment that is empty."""
-    table = stack.environment_table()
-    with progress.status("Restoring") as status:
-        items = moving.restore(table, env, folder, resume=resume, told=lambda done: status.update(f"{done} items"))
-    console.print(f"{items} items are in {env.value}.")
+    target = stack.environment_table()
+    with output.bar("Restoring") as progress:
+        task = progress.add_task("items", total=moving.expected(folder))
+        items = moving.restore(
+            target, env, folder, resume=resume, told=lambda done: progress.update(task, completed=done)
+        )
+    if as_json:
+        output.document({"env": env.value, "items": items})
+    else:
+        console.print(f"{items} items are in {env.value}.")
 
 
 @dead_app.command("list")
-def dead_list(as_json: Annotated[bool, typer.Option("--json", help="A line of JSON for each.")] = False) -> None:
+def dead_list(as_json: AsLines = False) -> None:
     """List them with their reasons; all stay."""
-    table = Table("sent", "kind", "reason", "what")
+    shown = table("sent", "kind", "reason", "what")
     for letter in dead.of_environment(stack.current).all():
         sent = datetime.fromtimestamp(letter.sent / 1000, UTC).isoformat(timespec="seconds")
         if as_json:
-            typer.echo(json.dumps({"sent": sent, "kind": letter.kind, "reason": letter.reason, "what": letter.body}))
+            output.lines([{"sent": sent, "kind": letter.kind, "reason": letter.reason, "what": letter.body}])
         else:
-            table.add_row(sent, letter.kind.value, letter.reason, letter.body[:300])
+            add(shown, sent, letter.kind.value, letter.reason, letter.body[:300])
     if not as_json:
-        console.print(table)
+        console.print(shown)
 
 
 @dead_app.command("redrive")
-def dead_redrive() -> None:
+def dead_redrive(as_json: AsJson = False) -> None:
     """Send each where it came from.
 
     One that cannot be sent stays, and the exit code is 1. What was counted before is not counted again.
     """
-    done = dead.of_environment(stack.current).redrive()
+    with output.errors.status("Sending"):
+        done = dead.of_environment(stack.current).redrive()
+    if as_json:
+        failed = [{"kind": letter.kind.value, "problem": problem} for letter, problem in done.failed]
+        newer = [{"kind": letter.kind.value, "reason": letter.reason} for letter in done.newer]
+        output.document({"sent": len(done.sent), "failed": failed, "newer": newer})
+        raise typer.Exit(1 if done.failed or done.newer else 0)
     for letter, problem in done.failed:
         console.print(f"{letter.kind.value}: {problem}", soft_wrap=True, markup=False)
     console.print(f"Sent {len(done.sent)} of {len(done.sent) + len(done.failed)} again.")
@@ -282,13 +326,6 @@ def dead_redrive() -> None:
     if done.newer:
         console.print(f"Came meanwhile, given up on again or new, and not sent: {len(done.newer)}.")
     raise typer.Exit(1 if done.failed or done.newer else 0)
-
-
-@events_app.command("schemas")
-def events_schemas(path: Path = schemas.FOLDER) -> None:
-    """Write the JSON Schema of each event to docs/events/."""
-    for name in schemas.write(path):
-        console.print(name)
 
 
 @app.command("openapi")
@@ -306,6 +343,13 @@ def tools_dynamodb_local() -> None:
     servers.install_dynamodb_local()
 
 
+@tools_app.command("pages")
+def tools_pages() -> None:
+    """Write what is made of the command in docs/commands.md."""
+    pages.COMMANDS.write_text(pages.commands_page(pages.COMMANDS.read_text(), typer.main.get_command(app), SECTIONS))
+    console.print(str(pages.COMMANDS), markup=False)
+
+
 def _greet(running: stack.Stack) -> None:
     console.print(f"[bold green]Tollgate is up:[/] {running.url}")
     console.print(f"[bold green]Its console:[/]    {running.url}/console")
@@ -321,27 +365,8 @@ def _greet(running: stack.Stack) -> None:
 
 
 def main() -> None:
-    """Runs the command line; what went wrong outside of it is told in a line, without a traceback."""
-    try:
-        app(prog_name="tollgate")
-    except FileError as error:
-        sys.exit(str(error))  # each line begins with the file's name and place, as editors and CI read it
-    except (
-        ApiError,
-        CatalogConflict,
-        ChangeError,
-        JournalError,
-        SourceError,
-        WrongEnvironment,
-        moving.MovingError,
-        TollgateError,
-        ConnectionError,
-        deploy.SamError,
-        servers.ServerError,
-        BotoCoreError,
-        ClientError,
-    ) as error:
-        sys.exit(f"tollgate: {error}")
+    """Runs the command line; whatever goes wrong is told in a line, without a traceback, and by the exit code."""
+    sys.exit(ends.run(typer.main.get_command(app)))
 
 
 if __name__ == "__main__":

@@ -240,6 +240,14 @@ def restore(table: Table, env: Environment, folder: Path, *, resume: bool = Fals
     return done
 
 
+def expected(folder: Path) -> int | None:
+    """How many items an export says that it holds, for a bar that shows how far a restore is; None where it does not say."""
+    try:
+        return int(json.loads((folder / MANIFEST).read_text())["items"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+
+
 def checked(folder: Path, env: Environment) -> Manifest:
     """What the export holds, after all of it was read. Raises MovingError with the line where something is wrong."""
     path = folder / MANIFEST

@@ -182,7 +182,7 @@ def test_a_key_of_another_environment_is_refused_before_anything_is_written(shel
     calls = new("calls")
     shell.write(catalog_of(calls))
     told = shell.run("apply", "--yes", "--env", "live", exits=1, TOLLGATE_LIVE_SECRET_KEY=stack.secret_key)
-    assert told == "tollgate: the key is one of sandbox, not of live: nothing was changed\n"
+    assert told == "tollgate: the key is one of sandbox, not of live: nothing was called\n"
     for env in ("sandbox", "live"):
         assert shell.planned("--env", env) == [("create", "feature", calls)]
 

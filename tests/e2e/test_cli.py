@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import re
 import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -16,10 +18,12 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from tests.conftest import ROOT
+from tests.e2e.fixture import Shop, monthly
 from tollgate_cli import demo
 from tollgate_cli import stack as local
 from tollgate_cli.__main__ import app
 from tollgate_cli.api import Api
+from tollgate_cli.errors import CommandError
 from tollgate_cli.stack import Stack
 
 
@@ -39,8 +43,14 @@ def test_a_proof_that_fails_is_told() -> None:
     assert not demo.Proof(Counter(a=5), Counter(a=5), Counter(a=4)).holds
 
 
-def test_a_key_is_created_listed_and_revoked(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("on_the_table", [False, True], ids=["by the API", "on the table"])
+def test_a_key_is_created_listed_and_revoked(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, *, on_the_table: bool
+) -> None:
     monkeypatch.setattr(local, "current", lambda: stack)
+    if on_the_table:
+        monkeypatch.setenv("TOLLGATE_TABLE", stack.outputs["TableName"])
+        monkeypatch.setattr(local, "environment_table", lambda: stack.table)
     run = CliRunner().invoke
     created = run(app, ["keys", "create", "--env", "sandbox", "--scope", "publishable", "--name", "shop"])
     assert created.exit_code == 0
@@ -51,7 +61,49 @@ def test_a_key_is_created_listed_and_revoked(stack: Stack, monkeypatch: pytest.M
     assert "shop" in run(app, ["keys", "list"], env={"COLUMNS": "200"}).output
     assert key not in run(app, ["keys", "list"]).output
     assert run(app, ["keys", "revoke", key_id]).exit_code == 0
-    assert run(app, ["keys", "revoke", key_id]).exit_code == 2
+    refused = run(app, ["keys", "revoke", key_id])
+    assert isinstance(refused.exception, CommandError)
+    assert refused.exception.code == 2
+
+
+def test_a_use_is_checked_counted_listed_and_seen_live(stack: Stack, shop: Shop) -> None:
+    """As typed; each answer as JSON, numbers as they were counted."""
+    env = {"PATH": os.environ["PATH"], "TOLLGATE_URL": stack.url, "TOLLGATE_SECRET_KEY": stack.secret_key}
+
+    def run(*words: str, exits: int = 0) -> Any:
+        done = subprocess.run(
+            [sys.executable, "-m", "tollgate_cli", *words, "--json"],
+            cwd=ROOT,
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == exits, done.stdout + done.stderr
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    customer = shop.customer(monthly(10))
+    tail = subprocess.Popen(
+        [sys.executable, "-m", "tollgate_cli", "events", "tail", "--json", "--stop-after", "2", "--customer", customer],
+        cwd=ROOT,
+        env=env,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    (denied,) = run("check", customer, "messages", "--amount", "10.5", "--why", exits=3)
+    assert denied["allowed"] is False
+    assert denied["explanation"]["would_allow"]["required_balance"] == 10
+    run("check", customer, "messages", "--amount", "2", "--count")
+    (tracked,) = run("track", customer, "messages", "--amount", "0.1", "--property", "model=small")
+    assert tracked["balance"]["remaining"] == 7.9
+    assert shop.left(customer) == 7.9
+    assert [one["id"] for one in run("customers", "list", "--search", customer)] == [customer]
+    assert tail.stdout is not None
+    seen = [json.loads(line) for line in tail.stdout]
+    assert tail.wait(60) == 0
+    assert sorted((use["value"], use["properties"].get("model")) for use in seen) == [(0.1, "small"), (2, None)]
+    assert len(run("events", "list", "--customer", customer)) == 2
+    assert run("track", customer, "nothing-of-this-name", exits=2) == []
 
 
 def test_a_second_start_reuses_what_is_there(stack: Stack) -> None:

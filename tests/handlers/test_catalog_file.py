@@ -131,7 +131,7 @@ class Shell:
 
     def __init__(self, folder: Path, targets: dict[Environment, Target], patch: pytest.MonkeyPatch) -> None:
         patch.chdir(folder)
-        patch.setattr(commands, "connected", lambda environment: targets[environment])
+        patch.setattr(commands, "connected", lambda environment, **_: targets[environment or Environment.SANDBOX])
         self.path = folder / "tollgate.yaml"
 
     def write(self, value: Any) -> None:

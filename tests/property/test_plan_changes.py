@@ -1,4 +1,5 @@
-"""Plans that change in any order: one main plan of a group runs, seats follow entities, and what is undone leaves no trace.
+"""Plans that change in any order: one main plan of a group runs, seats follow entities, an allowance is given once in a
+period whatever ended its plan, and what is undone leaves no trace.
 
 Rules: invariants.md 11, 12; management.md 5, 6, 7.
 """
@@ -11,16 +12,17 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.scenario import CATALOG, DAY, MONTH, NOW, d, monthly, seats
+from tests.unit.scenario import CATALOG, DAY, MONTH, NOW, d, lifetime, monthly, rolling, seats
 from tollgate.domain.balances import BalanceKey, as_of
 from tollgate.domain.customers import Customer, Entity, Holdings, linked
-from tollgate.domain.decisions import UseRequest, use
+from tollgate.domain.decisions import Overage, UseRequest, use
 from tollgate.domain.entities import add_entity, remove_entity
 from tollgate.domain.errors import InvalidRequest, TollgateError
 from tollgate.domain.periods import Interval
 from tollgate.domain.plan_changes import returning
 from tollgate.domain.plan_grants import Carried, CarryOver
-from tollgate.domain.plans import BasePrice, Plan
+from tollgate.domain.plans import BasePrice, FreeTrial, Plan
+from tollgate.domain.reservations import HoldTerms, Reservation, finalize_hold, hold
 from tollgate.domain.subscriptions import Terms, attach, cancel, uncancel, without_waiting_automatic
 
 FREE = Plan("free", "", auto_enable=True, items=(monthly(10), seats(2)))
@@ -42,6 +44,7 @@ class Life:
         self.now = NOW
         self.holdings = linked(Holdings(Customer("c", created_at=NOW)), CATALOG, NOW)
         self.made = 0
+        self.held: Reservation | None = None
         self.attach(FREE, Terms())
 
     def attach(self, plan: Plan, terms: Terms) -> None:
@@ -65,6 +68,30 @@ class Life:
 
     def use(self, amount: int) -> Decimal:
         request = UseRequest(CATALOG.feature("messages"), (), "", Decimal(amount))
+        decision = use(request, self.holdings.balances, self.now)
+        self.holdings = replace(self.holdings, balances={**self.holdings.balances, **decision.balances})
+        return decision.drawn
+
+    def hold(self, amount: int) -> Decimal:
+        """Holds so much; what was held (nothing where there is less). One hold at a time."""
+        request, id = UseRequest(CATALOG.feature("messages"), (), "", Decimal(amount), Overage.CAP), f"h{self.made}"
+        decision = hold(request, HoldTerms(id, self.now + DAY), self.holdings.balances, self.now)
+        self.holdings = replace(self.holdings, balances={**self.holdings.balances, **decision.balances})
+        self.held = Reservation(id, id, "c", "messages", "", d(amount), decision.drawn, (), self.now, self.now + DAY)
+        return decision.drawn
+
+    def finalize(self, *, keep: bool) -> None:
+        if self.held is None:
+            return
+        request = UseRequest(CATALOG.feature("messages"))
+        final = None if keep else Decimal(0)
+        decision = finalize_hold(request, self.held, final, self.holdings.balances, self.now)
+        self.holdings = replace(self.holdings, balances={**self.holdings.balances, **decision.balances})
+        self.held = None
+
+    def seats(self, amount: int) -> Decimal:
+        """Takes seats by hand."""
+        request = UseRequest(CATALOG.feature("users"), (), "", Decimal(amount))
         decision = use(request, self.holdings.balances, self.now)
         self.holdings = replace(self.holdings, balances={**self.holdings.balances, **decision.balances})
         return decision.drawn
@@ -220,6 +247,117 @@ def test_an_allowance_is_given_once_in_a_period(order: list[tuple[object, ...]])
         else:
             step(life, one)
     assert used <= sum(item.included for plan in PLANS for item in plan.items if item.feature_id == "messages")
+
+
+ENDING = (None, None, 1, 3, 8)
+FEW = st.integers(0, 3)
+TRIED = Plan(
+    "tried", "", items=(monthly(40),), price=BasePrice(d(9), Interval.MONTH), free_trial=FreeTrial(4, Interval.DAY)
+)
+ROLLING = Plan("rolling", "", items=(monthly(30, rollover=rolling(100, 2)), lifetime(60)))
+EXTRA = Plan("extra", "", add_on=True, items=(monthly(25), lifetime(15)))
+WITHIN = (*PLANS, TRIED, ROLLING, EXTRA)
+changes = st.one_of(
+    st.tuples(st.just("plan"), st.sampled_from(WITHIN), FEW, st.sampled_from(ENDING), st.sampled_from(CARRY)),
+    st.tuples(st.just("cancel"), st.integers(0, 5), st.booleans()),
+    st.tuples(st.just("uncancel"), st.integers(0, 5)),
+)
+within_a_month = st.lists(
+    st.one_of(
+        changes,
+        st.tuples(st.just("use"), st.integers(1, 300)),
+        st.tuples(st.just("hold"), st.integers(1, 300)),
+        st.tuples(st.just("finalize"), st.booleans()),
+        st.tuples(st.just("wait"), st.integers(0, 2)),
+    ),
+    max_size=13,
+)
+
+
+def within(life: Life, one: tuple[object, ...]) -> None:
+    """One step of those that stay within a month."""
+    match one:
+        case "plan", Plan() as plan, int(days), lasting, carry:
+            starts_at = life.now + days * DAY if days else None
+            ends_at = (starts_at or life.now) + lasting * DAY if isinstance(lasting, int) else None
+            before = life.holdings
+            try:
+                trial = plan.free_trial
+                life.attach(plan, Terms(starts_at=starts_at, ends_at=ends_at, carry_over=carry, free_trial=trial))  # type: ignore[arg-type]
+            except TollgateError:
+                life.holdings = before
+        case _:
+            step(life, one)
+
+
+def units(life: Life, at: int) -> Decimal:
+    """What may be used at this time."""
+    grants = as_of(life.holdings.balances[MESSAGES], at).live_grants
+    return sum((max(Decimal(0), grant.remaining) + grant.rolled for grant in grants), Decimal(0))
+
+
+@given(within_a_month)
+def test_nothing_is_granted_twice_whatever_ends_and_comes_back(order: list[tuple[object, ...]]) -> None:
+    """invariants.md 11: within a month, through calls, schedules, ends and time, with carry-overs, add-ons and holds, no
+    more is used than each plan grants once, for each time that it is held at once."""
+    life = Life()
+    used, held, most_held = Decimal(0), Decimal(0), 1
+    for one in order:
+        match one:
+            case "use", int(amount):
+                used += life.use(amount)
+            case "hold", int(amount):
+                if life.held is None:
+                    held = life.hold(amount)
+            case "finalize", bool(keep):
+                used += held if keep and life.held and life.held.expires_at > life.now else Decimal(0)
+                life.finalize(keep=keep)
+                held = Decimal(0)
+            case _:
+                within(life, one)
+        if life.held is not None and life.held.expires_at <= life.now:
+            life.held, held = None, Decimal(0)
+        alive = [
+            s for s in life.holdings.subscriptions.values() if s.plan_id == "extra" and s.status(life.now) != "expired"
+        ]
+        most_held = max(most_held, len(alive))
+        granted = {p.id: sum((i.included for i in p.items if i.feature_id == "messages"), Decimal(0)) for p in WITHIN}
+        granted["extra"] *= most_held
+        granted["tried"] *= 2  # its trial is a period of its own
+        assert used + held <= sum(granted.values())
+
+
+@given(within_a_month, st.lists(changes, max_size=5), st.integers(1, 300))
+def test_a_hold_that_is_released_leaves_no_trace(
+    order: list[tuple[object, ...]], meanwhile: list[tuple[object, ...]], amount: int
+) -> None:
+    """management.md 6: whatever becomes of plans while it holds."""
+    with_it, without = Life(), Life()
+    for life in (with_it, without):
+        for one in order:
+            within(life, ("wait", 0) if one[0] in ("hold", "finalize") else one)
+    with_it.hold(amount)
+    for life in (with_it, without):
+        for one in meanwhile:
+            within(life, one)
+    with_it.finalize(keep=False)
+    for days in (0, 1, 7, 20):
+        assert units(with_it, with_it.now + days * DAY) == units(without, without.now + days * DAY)
+
+
+@given(st.lists(st.tuples(steps, st.integers(0, 5)), max_size=14))
+def test_seats_that_were_taken_by_hand_stay_taken(order: list[tuple[tuple[object, ...], int]]) -> None:
+    """invariants.md 12: they and the entities are the use, whatever plans come and go."""
+    life, taken = Life(), Decimal(0)
+    for one, amount in order:
+        step(life, one)
+        if amount:
+            taken += life.seats(amount)
+        for days in (0, 31, 62, 400):
+            balance = life.holdings.balances.get(USERS)
+            live = as_of(balance, life.now + days * DAY).live_grants if balance else ()
+            if live:
+                assert sum(grant.used for grant in live) == len(life.holdings.entities) + taken
 
 
 def told(holdings: Holdings, now: int) -> object:

@@ -9,14 +9,18 @@ import shlex
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from tests.conftest import ROOT
 from tests.documents import PAGES, Block, all_blocks, anchors, links, prose
-from tollgate_cli.__main__ import app
+from tollgate_cli.__main__ import SECTIONS, app
 from tollgate_cli.catalog import file, yaml_text
+from tollgate_cli.pages import COMMANDS as COMMANDS_PAGE
+from tollgate_cli.pages import commands_page
 
 LANGUAGES = {"sh", "python", "ts", "json", "yaml", "mermaid"}
+COMMANDS = vars(get_command(app))["commands"]
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
 
@@ -103,16 +107,20 @@ def assert_is_command(words: list[str]) -> None:
     """The command line knows these words and options; an argument in <brackets> stands for one."""
     command = [word for word in words if re.fullmatch(r"[a-z-]+", word) and not word.startswith("--")]
     options = {word for word in words if word.startswith("--")}
-    depth = 1 if command[:1] in ([], ["demo"], ["export"], ["restore"]) else 2
+    depth = 2 if command and hasattr(COMMANDS[command[0]], "commands") else 1
     done = CliRunner().invoke(app, [*command[:depth], "--help"])
     assert done.exit_code == 0, words
     assert not [option for option in options if option not in done.output], words
 
 
+def test_the_page_of_commands_is_made_of_the_command() -> None:
+    page = COMMANDS_PAGE.read_text()
+    assert commands_page(page, get_command(app), SECTIONS) == page, "`tollgate tools pages` makes it"
+
+
 def test_the_help_has_a_line_for_each_command_and_fits_a_terminal() -> None:
     done = CliRunner().invoke(app, ["--help"])
     assert all(len(line) <= 80 for line in done.output.splitlines())
-    for group in app.registered_groups:
-        assert group.typer_instance
-        for command in group.typer_instance.registered_commands:
-            assert f"  {group.name} {command.name} " in done.output
+    for name, command in COMMANDS.items():
+        for words in [f"{name} {each}" for each in getattr(command, "commands", ())] or [name]:
+            assert f"  {words} " in done.output

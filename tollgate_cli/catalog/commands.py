@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,16 +12,16 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from tollgate.domain.environments import Environment
-from tollgate_cli import stack
-from tollgate_cli.api import Api, ApiError
+from tollgate_cli import profiles
+from tollgate_cli.api import ApiError
 from tollgate_cli.catalog import file, model, report
 from tollgate_cli.catalog.changes import ChangeError, Changes, changes_to
 from tollgate_cli.catalog.file import Catalog
 from tollgate_cli.catalog.shapes import same
 from tollgate_cli.catalog.target import Target
+from tollgate_cli.errors import CommandError, Ends
 
 NAME = Path("tollgate.yaml")
-KEYS = {Environment.SANDBOX: "TOLLGATE_SECRET_KEY", Environment.LIVE: "TOLLGATE_LIVE_SECRET_KEY"}
 CHANGED = 2
 """The exit code that says that there are changes, where it is asked for."""
 _USAGE_ERROR: Any = typer.BadParameter.__bases__[0]
@@ -38,6 +37,9 @@ class Commands(TyperGroup):
         except _USAGE_ERROR as error:
             error.exit_code = 1
             raise
+        except CommandError as error:
+            error.code = Ends.FAILED
+            raise
 
 
 app = typer.Typer(
@@ -50,7 +52,9 @@ console = Console()
 errors = Console(stderr=True)
 
 File = Annotated[Path, typer.Argument(help="The catalog file.", show_default=True)]
-Env = Annotated[Environment, typer.Option(help="The environment that is meant.")]
+Env = Annotated[
+    Environment | None, typer.Option(help="The environment that is meant; sandbox unless the profile says.")
+]
 Source = Annotated[Environment, typer.Argument(help="The environment that has what is wanted.")]
 Destination = Annotated[Environment, typer.Argument(help="The environment that is to become so.")]
 Prune = Annotated[
@@ -67,7 +71,7 @@ Expect = Annotated[
 @app.command("pull")
 def pull(
     path: File = NAME,
-    env: Env = Environment.SANDBOX,
+    env: Env = None,
     force: Annotated[bool, typer.Option("--force", help="Write over a file that says something else.")] = False,
 ) -> None:
     """Write an environment's catalog to a file."""
@@ -92,7 +96,7 @@ def validate(path: File = NAME) -> None:
 @app.command("plan")
 def plan(
     path: File = NAME,
-    env: Env = Environment.SANDBOX,
+    env: Env = None,
     prune: Prune = None,
     as_json: AsJson = False,
     detailed_exitcode: Detailed = False,
@@ -104,12 +108,10 @@ def plan(
 
 
 @app.command("apply")
-def apply(
-    path: File = NAME, env: Env = Environment.SANDBOX, prune: Prune = None, yes: Yes = False, expect: Expect = None
-) -> None:
+def apply(path: File = NAME, env: Env = None, prune: Prune = None, yes: Yes = False, expect: Expect = None) -> None:
     """Make those changes, after a question."""
     wanted = file.load(path)
-    _make(str(path), wanted, connected(env), prune or (), yes=yes, expect=expect)
+    _make(str(path), wanted, connected(env, writes=True), prune or (), yes=yes, expect=expect)
 
 
 @app.command("diff")
@@ -205,28 +207,20 @@ def _equal(one: Catalog, other: Catalog) -> bool:
 def _both(source: Environment, destination: Environment) -> tuple[Catalog, Target]:
     if source is destination:
         raise ChangeError(f"{source.value} and {destination.value} are the same")
-    wanted, target = connected(source), connected(destination)
+    wanted, target = connected(source, sibling=True), connected(destination, sibling=True)
     return wanted.catalog(), target
 
 
-def connected(env: Environment) -> Target:
-    """The environment at TOLLGATE_URL under the key of its variable, else that of the local stack."""
-    url = os.environ.get("TOLLGATE_URL")
-    if url:
-        key = os.environ.get(KEYS[env], "")
-        if not key:
-            raise ChangeError(f"set {KEYS[env]} to a secret key of {env.value}")
-    else:
-        running = stack.current()
-        url = running.url
-        key = running.live_secret_key if env is Environment.LIVE else running.secret_key
-    target = Target(Api(url, key), env)
+def connected(env: Environment | None, *, writes: bool = False, sibling: bool = False) -> Target:
+    """The environment under its key (`profiles.resolve`), after asking which one the key opens."""
+    profile = profiles.resolve(None, env, writes=writes, sibling=sibling)
+    target = Target(profile.api(), profile.environment)
     try:
         target.check_key()
     except ApiError as error:
         if error.status not in (401, 403):
             raise
-        raise ChangeError(f"{url} refuses the key of {env.value}: {error.words}") from error
+        raise ChangeError(f"{profile.url} refuses the key of {profile.environment.value}: {error.words}") from error
     return target
 
 

@@ -22,8 +22,8 @@ from tollgate.domain.environments import Environment
 from tollgate.runtime import clock
 from tollgate.store.api_keys import ApiKeyStore
 from tollgate.store.table import Table
-from tollgate_cli import stack
-from tollgate_cli.catalog.commands import KEYS, connected
+from tollgate_cli import profiles, stack
+from tollgate_cli.catalog.commands import connected
 from tollgate_cli.importing import autumn, flexprice, lotus, report
 from tollgate_cli.importing.client import SourceError
 from tollgate_cli.importing.journal import Journal
@@ -109,20 +109,13 @@ def opened(vendor: Vendor, url: str, key_env: str, env: Environment, rate: float
         raise SourceError(f"set {key_env} to a secret key of {vendor.value.capitalize()}")
     if urlsplit(url).username or urlsplit(url).password:
         raise SourceError("--from must hold no key or password: the key's variable is named by --key-env")
-    here = connected(env).api.url
-    own_key = _own_key(env)
+    connected(env, writes=True)
+    _, _, here, own_key = profiles.resolve(None, env, writes=True)
     table = stack.environment_table()
     _check_table(table, own_key, env)
     reader = _READERS[vendor]
     wanted_rate = _RATES[vendor] if rate is None else rate or None
     yield Sides(reader(url, secret, wanted_rate, AT_ONCE), reader(here, own_key, None, AT_ONCE), table)
-
-
-def _own_key(env: Environment) -> str:
-    if os.environ.get("TOLLGATE_URL"):
-        return os.environ[KEYS[env]]
-    running = stack.current()
-    return running.live_secret_key if env is Environment.LIVE else running.secret_key
 
 
 def _check_table(table: Table, key: str, env: Environment) -> None:

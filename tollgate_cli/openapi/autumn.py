@@ -131,6 +131,19 @@ OPERATIONS: dict[str, Operation] = {
         (WRONG, CONTRADICTS, *missing("feature", "event")),
         body=Annotated[list[track.TrackParams], Field(min_length=1, max_length=track.MAX_BATCH)],
     ),
+    "POST /v1/balances.track_tokens": Operation(
+        "Count tokens of an AI model as credits",
+        {200: answers.TrackAnswer, 202: answers.TrackAnswer},
+        (
+            WRONG,
+            CONTRADICTS,
+            InsufficientBalance("x"),
+            UsageLimitExceeded("x"),
+            *missing("customer", "entity", "feature"),
+        ),
+        "Priced as of the event's time. It is counted within seconds (202), unless `async` is false.",
+        query=(EXPAND,),
+    ),
     "POST /v1/balances.create": CREATE_BALANCE,
     "POST /v1/balances.update": UPDATE_BALANCE,
     "POST /v1/balances.delete": Operation(

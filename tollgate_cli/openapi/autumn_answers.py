@@ -312,7 +312,7 @@ class DeductedBalance(Shape):
 class DeductedFeature(Shape):
     """What was drawn from the balances of one feature."""
 
-    feature_type: Literal["boolean", "metered", "credit_system", "static"]
+    feature_type: Literal["boolean", "metered", "credit_system", "static", "ai_credit_system"]
     """What the feature is."""
     deducted: Number
     """Units of it."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from tollgate.aws.client import Client, Protocol
     from tollgate.aws.credentials import Source
+    from tollgate.domain.token_prices import ModelPrices
     from tollgate.store.alert_states import AlertStateStore
     from tollgate.store.history import HistoryStore
     from tollgate.store.idempotency import IdempotencyStore
@@ -323,6 +324,17 @@ def due_times() -> DueTimes:
     from tollgate.usecases.due_times import DueTimes
 
     return DueTimes(DueTimeStore(table()), to_queues_later)
+
+
+@cache
+def model_prices() -> ModelPrices:
+    """What tokens of AI models cost: read from the file beside this one, when first needed."""
+    import json
+    from pathlib import Path
+
+    from tollgate.domain.token_prices import ModelPrices
+
+    return ModelPrices(json.loads(Path(__file__).with_name("model_prices.json").read_bytes()))
 
 
 @cache

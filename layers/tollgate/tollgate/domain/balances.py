@@ -9,7 +9,7 @@ holds now (`apply_spent`), and no use has to write them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -24,10 +24,11 @@ from tollgate.domain.drawing import (
     with_usage_counted,
 )
 from tollgate.domain.grants import FOREVER, Grant, deduction_order, renewed
-from tollgate.domain.holds import Hold, forgotten, uncounted, undo
+from tollgate.domain.handovers import State, handed_over, moments, pruned
+from tollgate.domain.holds import Hold, Part, forgotten, held_rollovers, uncounted, undo
 from tollgate.domain.limits import NO_LIMITS, Limits, Window
 from tollgate.domain.quantities import ZERO
-from tollgate.domain.seats import as_time_passes
+from tollgate.domain.seats import kept_together
 
 UNBOUNDED = (
     Decimal(10) ** 17
@@ -54,6 +55,7 @@ class Balance(NamedTuple):
       reset, an expiry, the end of a window or of a hold); NEVER_FRESH sends every use down the slow path.
     - `flag`: a boolean or static feature, held while it has a grant; there is nothing to spend.
     - `allocated`: its use lasts until it is given back, whatever becomes of the grants that count it (`domain.seats`).
+    - `left_off`: plans' grants that have ended, as they were then, while what was used of them counts (`domain.handovers`).
     - `limits`: spend and usage limits, and the thresholds that are watched. `holds`: the reservations that hold units.
 
     What else the customer holds decides the rest:
@@ -77,6 +79,7 @@ class Balance(NamedTuple):
     unpooled: bool = False
     holds: tuple[Hold, ...] = ()
     allocated: bool = False
+    left_off: tuple[Grant, ...] = ()
 
     @property
     def feature_id(self) -> str:
@@ -123,7 +126,8 @@ def as_of(balance: Balance, now: int) -> Balance:
     """The balance as of `now` (ms): what was spent is drawn from its grants, what was due is done once (resets,
     expiries, holds whose time is over, in the order of their times), and expired grants are gone.
     """
-    if now < balance.fresh_until and balance.ceiling < _COUNTED:  # nothing is due, and the numbers are the grants' own
+    over = any(g.next_reset_at is not None and g.next_reset_at <= now for g in balance.left_off)
+    if now < balance.fresh_until and balance.ceiling < _COUNTED and not over:  # the numbers are the grants' own
         windows = tuple(_counted(balance)) if balance.limits.windows else ()
         limits = balance.limits._replace(windows=windows) if windows else balance.limits
         headroom = max(ZERO, balance.headroom)  # overage was drawn from it too
@@ -139,18 +143,45 @@ def as_of(balance: Balance, now: int) -> Balance:
 
 def _passed(balance: Balance, now: int) -> Balance:
     """Grants, usage limits and holds as time alone changes them up to `now`. Nothing of the balance may be spent."""
-    grants, whole = [], set()
-    for old in as_time_passes(balance.grants, now) if balance.allocated else balance.grants:
-        grant = renewed(old, now)
-        if grant is not None:
-            grants.append(grant)
-        if grant is None or grant.next_reset_at != old.next_reset_at:
-            whole.add(old.id)
+    for moment in moments(balance.grants, now):
+        balance = _handed_over(_renewed(balance, moment - 1), moment)
+    balance = _renewed(balance, now)
+    if balance.left_off:
+        state = pruned(State(balance.grants, balance.left_off, balance.holds), now)
+        balance = balance._replace(left_off=state.left_off, holds=state.holds)
     limits = balance.limits
     if limits.windows:
         limits = limits._replace(windows=tuple(window.at(now) for window in limits.windows))
+    return balance._replace(limits=limits)
+
+
+def _handed_over(balance: Balance, moment: int) -> Balance:
+    state = State(balance.grants, balance.left_off, balance.holds)
+    grants, left_off, holds = handed_over(state, moment, allocated=balance.allocated)
+    return balance._replace(grants=grants, left_off=() if balance.flag else left_off, holds=holds)
+
+
+def _renewed(balance: Balance, now: int) -> Balance:
+    """The balance with every grant's resets that are due by `now`: none starts or ends by then."""
+    grants, whole = [], set()
+    for old in balance.grants:
+        held = held_rollovers(balance.holds, old.id) if old.rollovers and balance.holds else frozenset[int | None]()
+        grant = renewed(old, now, held)
+        if grant is not None:
+            grants.append(grant)
+            if grant.next_reset_at != old.next_reset_at:
+                whole.add(old.id)
     holds = forgotten(balance.holds, whole) if whole and balance.holds else balance.holds
-    return balance._replace(grants=tuple(grants), limits=limits, holds=holds)
+    return balance._replace(grants=tuple(grants), holds=holds)
+
+
+def with_other_grants(balance: Balance, grants: tuple[Grant, ...], now: int) -> Balance:
+    """The balance, as of `now`, with these grants: those that start or end at `now` do so at once. Use of seats that
+    nothing granted is theirs."""
+    left_off = balance.left_off
+    if balance.allocated and grants and left_off:
+        grants, left_off = kept_together(left_off, grants), ()
+    return recomputed(_passed(balance._replace(grants=grants, left_off=left_off), now))
 
 
 def _lapsed(balance: Balance, hold_id: str) -> Balance:
@@ -164,25 +195,37 @@ def released(balance: Balance, hold: Hold) -> Balance:
 
     Source: autumn.md 3.11.
     """
-    grants, rest = undo(balance.grants, hold.parts)
+    balance, rest = undone(balance, hold.parts)
     if hold.used_elsewhere:
-        used_elsewhere = dict(hold.used_elsewhere)
-        grants = tuple(
-            grant._replace(used_elsewhere=grant.used_elsewhere - used_elsewhere.get(grant.id, ZERO)) for grant in grants
+        balance = balance._replace(
+            grants=_uncounted_elsewhere(balance.grants, hold), left_off=_uncounted_elsewhere(balance.left_off, hold)
         )
-    undone = grants
+    grants = before = balance.grants
     if rest > 0:
         grants, rest = pay_back_overage(grants, rest)
         grants, _ = refill(grants, rest)
     elif rest < 0 and grants:
         grants, left = draw(grants, -rest)
         grants = (grants[0]._replace(used=grants[0].used + left), *grants[1:]) if left else grants
-    grants = with_usage_counted(undone, grants, ZERO, any_grant)  # what they counted of it is uncounted already
+    grants = with_usage_counted(before, grants, ZERO, any_grant)  # what they counted of it is uncounted already
     return balance._replace(
         grants=grants,
         limits=uncounted(balance.limits, hold.counted),
         holds=tuple(other for other in balance.holds if other.id != hold.id),
     )
+
+
+def undone(balance: Balance, parts: Sequence[Part]) -> tuple[Balance, Decimal]:
+    """The balance with these parts of a hold returned to the grants that they were drawn from, also to those that have
+    ended, and the units that could not be (`holds.undo`)."""
+    grants, rest = undo((*balance.grants, *balance.left_off), parts)
+    live = len(balance.grants)
+    return balance._replace(grants=grants[:live], left_off=grants[live:]), rest
+
+
+def _uncounted_elsewhere(grants: tuple[Grant, ...], hold: Hold) -> tuple[Grant, ...]:
+    counted = dict(hold.used_elsewhere)
+    return tuple(g._replace(used_elsewhere=g.used_elsewhere - counted.get(g.id, ZERO)) for g in grants)
 
 
 def apply_spent(balance: Balance) -> tuple[Grant, ...]:

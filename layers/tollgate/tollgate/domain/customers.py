@@ -7,13 +7,14 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from tollgate.domain.balances import ENTITIES, Balance, BalanceKey, as_of, recomputed
+from tollgate.domain.balances import ENTITIES, Balance, BalanceKey, as_of, recomputed, with_other_grants
 from tollgate.domain.controls import NO_CONTROLS, Controls, limits_for, usage_controls
 from tollgate.domain.errors import InvalidRequest, NotFound
 from tollgate.domain.features import Catalog, FeatureType
 from tollgate.domain.grants import Grant
 from tollgate.domain.periods import Reset, last_boundary, next_boundary
 from tollgate.domain.plans import BasePrice, PlanItem
+from tollgate.domain.quantities import ZERO
 from tollgate.domain.seats import placed
 
 MAX_GRANTS = 50  # of one balance: they make its item about 9 KB; with up to three, a write is one write unit
@@ -75,8 +76,6 @@ class Subscription:
     - `extra`: fields that only other dialects show.
     - `stacks`: it stands beside other plans that have no group, too.
     - `before_change`: its ending as it was before the plan that is to follow it was scheduled; None: none is.
-    - `cut_short`: of one that was ended before its time, the consumable grants that had been used, as they were then:
-      until they would have reset, what was used counts again where the plan is attached again.
     - `automatic`: it came by itself, where another ends. Until it starts, each change of plans makes it anew.
     """
 
@@ -104,7 +103,6 @@ class Subscription:
     extra: Mapping[str, Any] = field(default_factory=dict)
     stacks: bool = False
     before_change: Ending | None = None
-    cut_short: tuple[tuple[BalanceKey, Grant], ...] = ()
     automatic: bool = False
 
     def status(self, now: int) -> str:
@@ -181,14 +179,40 @@ def with_grants(
     """
     balances = dict(holdings.balances)
     for key, grants in changes.items():
-        if len(grants) > MAX_GRANTS:
-            raise InvalidRequest(f"A balance can hold at most {MAX_GRANTS} grants of feature {key.feature_id}")
         new = new_balance(key, catalog)
         old = as_of(balances.get(key) or new, now)._replace(allocated=new.allocated)
-        if old.allocated and not old.grants and not key.entity_id:
+        if old.allocated and not old.grants and not old.left_off and not key.entity_id:
             grants = placed(grants, holdings.count_of(key.feature_id))
-        balances[key] = recomputed(old._replace(grants=grants))
-    return linked(replace(holdings, balances=balances), catalog, now)
+        balances[key] = with_other_grants(old, grants, now)
+        if len(balances[key].grants) > MAX_GRANTS:
+            raise InvalidRequest(f"A balance can hold at most {MAX_GRANTS} grants of feature {key.feature_id}")
+    return linked(replace(holdings, balances=_with_seats_moved(balances, now)), catalog, now)
+
+
+def _with_seats_moved(balances: Mapping[BalanceKey, Balance], now: int) -> Mapping[BalanceKey, Balance]:
+    """The balances with the use of seats that nothing grants any more at its own level counted at the other one: a
+    customer's by its entities' shares, an entity's by the customer's grants."""
+    loose = [key for key, b in balances.items() if b.allocated and b.left_off and not b.grants]
+    if not loose:
+        return balances
+    moved = dict(balances)
+    for key in sorted(loose):
+        if key.entity_id:
+            found = [BalanceKey(key.feature_id)] if BalanceKey(key.feature_id) in moved else []
+        else:
+            found = sorted(other for other in moved if other.feature_id == key.feature_id and other.entity_id)
+        takers = [other for other in found if as_of(moved[other], now).grants]
+        left = sum((grant.used for grant in moved[key].left_off), ZERO)
+        for number, taker in enumerate(takers):
+            balance = as_of(moved[taker], now)
+            room = sum((max(ZERO, grant.remaining) for grant in balance.live_grants), ZERO)
+            endless = any(grant.unlimited for grant in balance.live_grants)
+            part = left if endless or number == len(takers) - 1 else min(left, room)
+            moved[taker] = with_other_grants(balance, placed(balance.grants, part), now)
+            left -= part
+        if takers:
+            moved[key] = recomputed(as_of(moved[key], now)._replace(left_off=()))
+    return moved
 
 
 def new_balance(key: BalanceKey, catalog: Catalog) -> Balance:
@@ -278,7 +302,7 @@ def _same_links(known: Balance, balance: Balance, now: int) -> bool:
 
 def _relinked(known: Balance, balance: Balance, now: int) -> Balance:
     current = as_of(balance, now)
-    return recomputed(known._replace(grants=current.grants, holds=current.holds))
+    return recomputed(known._replace(grants=current.grants, left_off=current.left_off, holds=current.holds))
 
 
 def _cycle_anchor(balance: Balance, holdings: Holdings, now: int) -> int:

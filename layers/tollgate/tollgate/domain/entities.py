@@ -44,7 +44,7 @@ def add_entity(
             if key.entity_id == entity.id:
                 changes[key] = (*changes.get(key, ()), *grants)
     _take_seat(holdings, changes, feature)
-    holdings = _counted_in_limits(holdings, feature.id, 1, now)
+    holdings = _counted_in_limits(_counted_while_left_off(holdings, feature.id, 1, now), feature.id, 1, now)
     return with_grants(holdings, catalog, changed_grants(holdings, changes, now), now)
 
 
@@ -56,9 +56,9 @@ def remove_entity(holdings: Holdings, catalog: Catalog, entity_id: str, now: int
     entity = holdings.entity(entity_id)
     entities = {id: other for id, other in holdings.entities.items() if id != entity_id}
     subscriptions = {
-        id: replace(s, canceled_at=s.canceled_at or now, expires_at=sooner(s.expires_at, now), cut_short=())
+        id: replace(s, canceled_at=s.canceled_at or now, expires_at=sooner(s.expires_at, now))
         if s.entity_id == entity_id
-        else replace(s, cut_short=tuple(entry for entry in s.cut_short if entry[0].entity_id != entity_id))
+        else s
         for id, s in holdings.subscriptions.items()
     }
     balances = {key: balance for key, balance in holdings.balances.items() if key.entity_id != entity_id}
@@ -66,6 +66,7 @@ def remove_entity(holdings: Holdings, catalog: Catalog, entity_id: str, now: int
     changes = grants_of(holdings, now)
     if entity.feature_id in catalog.features:
         _give_back_seat(changes, catalog.features[entity.feature_id])
+        holdings = _counted_while_left_off(holdings, entity.feature_id, -1, now)
         holdings = _counted_in_limits(holdings, entity.feature_id, -1, now)
     return with_grants(holdings, catalog, changed_grants(holdings, changes, now), now)
 
@@ -85,6 +86,18 @@ def _take_seat(holdings: Holdings, changes: dict[BalanceKey, tuple[Grant, ...]],
         raise LimitReached(f"Customer {holdings.customer.id} has no seat of feature {feature.id} left")
     before = tuple(sorted(grants, key=deduction_order))
     changes[key] = with_usage_counted(before, placed(before, Decimal(1)), Decimal(1))
+
+
+def _counted_while_left_off(holdings: Holdings, feature_id: str, seats: int, now: int) -> Holdings:
+    """The holdings with so many seats more (below zero: fewer) in the use that is left off while nothing grants the
+    feature to the customer. Where none is, the entities that there are will be counted."""
+    key = BalanceKey(feature_id)
+    balance = as_of(holdings.balances[key], now) if key in holdings.balances else None
+    if balance is None or balance.grants or not balance.left_off:
+        return holdings
+    first, *others = balance.left_off
+    counted = recomputed(balance._replace(left_off=(first._replace(used=first.used + seats), *others)))
+    return replace(holdings, balances={**holdings.balances, key: counted})
 
 
 def _counted_in_limits(holdings: Holdings, feature_id: str, seats: int, now: int) -> Holdings:

@@ -44,6 +44,25 @@ class Rollover(NamedTuple):
         return self.granted - self.used
 
 
+class Takes(NamedTuple):
+    """What a plan's grant takes over when it starts (`domain.handovers`), from grants of the same balance.
+
+    - `replaces`: the ids of the subscriptions in whose place its own starts. `usages`: what was used of their grants is
+      deducted from it. `balances`: what is left of them is brought over, and lapses with their reset, else at
+      `lapses_at`, and at `until` at the latest (epoch ms; None: never). `keeps_period`: it goes on in their period.
+    - `resumes`: it goes on where its own plan left off, and with `resumes_period` in the period of that.
+    """
+
+    replaces: tuple[str, ...] = ()
+    resumes: bool = True
+    usages: bool = False
+    balances: bool = False
+    keeps_period: bool = False
+    resumes_period: bool = False
+    lapses_at: int | None = None
+    until: int | None = None
+
+
 class Grant(NamedTuple):
     """Units of one feature from one origin: a plan item, or set by hand. Times are epoch milliseconds.
 
@@ -63,7 +82,8 @@ class Grant(NamedTuple):
     - `anchor` and `reset`: it resets at the anchor plus each number of periods. `next_reset_at`: the next reset; None:
       never.
     - `keeps_overage`: a free grant that is overdrawn at a reset remains overdrawn by as much.
-    - `starts_at`: the time at which it starts; None once it has. `expires_at`: the time at which it is gone.
+    - `starts_at`: the time at which it starts; None once it has. `takes`: what it takes over then. `expires_at`: the time
+      at which it is gone.
 
     What it counts, and for whom:
 
@@ -71,6 +91,7 @@ class Grant(NamedTuple):
     - `filters`: it pays for, and counts, only uses whose properties have these values.
     - `used_elsewhere`: units of the feature used in this grant's period that other grants paid for.
     - `meters`: by feature, the numbers that its meter keeps of the period (`domain.meters`).
+    - `inherited`: by plan id, how much of `used` was used of other plans' grants and went over to it.
     - `plan_id`, `subscription_id`, `add_on`, `created_at`: where it came from. `price` is only shown.
     """
 
@@ -100,6 +121,8 @@ class Grant(NamedTuple):
     filters: tuple[tuple[str, str], ...] = ()
     used_elsewhere: Decimal = ZERO
     meters: Mapping[str, tuple[Decimal, ...]] = {}
+    inherited: tuple[tuple[str, Decimal], ...] = ()
+    takes: Takes | None = None
 
     @property
     def counted(self) -> Decimal:
@@ -180,7 +203,12 @@ def deduction_order(grant: Grant) -> tuple[Any, ...]:
     )
 
 
-def renewed(grant: Grant, now: int) -> Grant | None:
+HeldRollovers = frozenset[int | None]
+"""The expiries of a grant's rollovers that reservations have drawn from: these stay, though nothing may be left of them."""
+NONE_HELD: HeldRollovers = frozenset()
+
+
+def renewed(grant: Grant, now: int, held: HeldRollovers = NONE_HELD) -> Grant | None:
     """The grant as of `now` (epoch ms), every reset that was due by then applied in its turn; None where it has expired
     (autumn.md 3.9).
 
@@ -192,7 +220,7 @@ def renewed(grant: Grant, now: int) -> Grant | None:
     if grant.starts_at is not None and grant.starts_at <= now:
         grant = grant._replace(starts_at=None)
     if grant.next_reset_at is not None and grant.next_reset_at <= now and grant.reset is not None:
-        grant = _reset(grant, grant.reset, grant.next_reset_at, now)
+        grant = _reset(grant, grant.reset, grant.next_reset_at, now, held)
     if any(rollover.expires_at is not None and rollover.expires_at <= now for rollover in grant.rollovers):
         grant = grant._replace(
             rollovers=tuple(r for r in grant.rollovers if r.expires_at is None or r.expires_at > now)
@@ -232,7 +260,7 @@ class _Due(NamedTuple):
         return boundary(self.anchor, self.reset, self.last_number + 1)
 
 
-def _reset(grant: Grant, reset: Reset, first: int, now: int) -> Grant:
+def _reset(grant: Grant, reset: Reset, first: int, now: int, held: HeldRollovers) -> Grant:
     """The grant after the boundaries from `first` up to `now`. A grant that nobody looked at for many periods costs no
     more than the rollovers that are left of them.
     """
@@ -245,12 +273,13 @@ def _reset(grant: Grant, reset: Reset, first: int, now: int) -> Grant:
         adjustment=ZERO,
         used_elsewhere=ZERO,
         meters={},
+        inherited=(),
         next_reset_at=due.next,
-        rollovers=_rolled_over(grant, due, kept, now),
+        rollovers=_rolled_over(grant, due, kept, now, held),
     )
 
 
-def _rolled_over(grant: Grant, due: _Due, kept: Decimal, now: int) -> tuple[Rollover, ...]:
+def _rolled_over(grant: Grant, due: _Due, kept: Decimal, now: int, held: HeldRollovers) -> tuple[Rollover, ...]:
     """The rollovers after the boundaries that are due. Only the grant's own remaining units roll over, never those of an
     older rollover.
 
@@ -273,9 +302,11 @@ def _rolled_over(grant: Grant, due: _Due, kept: Decimal, now: int) -> tuple[Roll
     joins = (
         rolled_by(0) > 0
     )  # what the first boundary leaves lies in a rollover that ends with it, though that is used up
-    held = tuple(r for r in grant.rollovers if r.remaining > 0 or (joins and r.expires_at == first_end))
+    older = tuple(
+        r for r in grant.rollovers if r.remaining > 0 or r.expires_at in held or (joins and r.expires_at == first_end)
+    )
     if rule.months is None:
-        return trimmed((*held, Rollover(rolled_by(last))), rule, each)
+        return trimmed((*older, Rollover(rolled_by(last))), rule, each, held)
     rolled = []
     floor = now  # nothing that lapses by then is left
     for number in range(last if each > 0 else 0, -1, -1):
@@ -287,7 +318,7 @@ def _rolled_over(grant: Grant, due: _Due, kept: Decimal, now: int) -> tuple[Roll
         if len(rolled) == 4 * MAX_ROLLOVERS:  # at most four lapse at one instant
             floor = max(floor, min(rollover.expires_at or 0 for rollover in rolled))
     live = [rollover for rollover in reversed(rolled) if (rollover.expires_at or 0) > now]
-    return trimmed((*held, *live), rule, each)
+    return trimmed((*older, *live), rule, each, held)
 
 
 def soonest_first(rollovers: tuple[Rollover, ...]) -> tuple[Rollover, ...]:
@@ -295,9 +326,12 @@ def soonest_first(rollovers: tuple[Rollover, ...]) -> tuple[Rollover, ...]:
     return tuple(sorted(rollovers, key=lambda r: FOREVER if r.expires_at is None else r.expires_at))
 
 
-def trimmed(rollovers: tuple[Rollover, ...], rule: RolloverRule, grant: Decimal) -> tuple[Rollover, ...]:
+def trimmed(
+    rollovers: tuple[Rollover, ...], rule: RolloverRule, grant: Decimal, held: HeldRollovers = NONE_HELD
+) -> tuple[Rollover, ...]:
     """The rollovers cut to the rule's maximum, beginning with the soonest to expire; those with nothing left are
-    dropped, and those that expire together are one. `grant` is the units that a percentage refers to.
+    dropped unless they are `held`, and those that expire together are one. `grant` is the units that a percentage refers
+    to.
     """
     most = rule.max
     if rule.max_percentage is not None:
@@ -315,7 +349,9 @@ def trimmed(rollovers: tuple[Rollover, ...], rule: RolloverRule, grant: Decimal)
             excess -= part
             cut.append(rollover._replace(granted=rollover.granted - part) if part else rollover)
         rollovers = tuple(cut)
-    return tuple(rollover for rollover in rollovers if rollover.remaining > 0)[-MAX_ROLLOVERS:]
+    return tuple(rollover for rollover in rollovers if rollover.remaining > 0 or rollover.expires_at in held)[
+        -MAX_ROLLOVERS:
+    ]
 
 
 def _together(one: Rollover, other: Rollover) -> Rollover:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
-from tollgate.domain.grants import Grant
+from tollgate.domain.grants import Grant, HeldRollovers
 from tollgate.domain.limits import Limits, Window
 from tollgate.domain.quantities import ZERO
 
@@ -67,10 +67,10 @@ class Hold(NamedTuple):
         drawn = (part.grant_id for part in self.parts if part.rollover is None)
         return frozenset((*drawn, *(grant_id for grant_id, _ in self.used_elsewhere)))
 
-    @property
-    def reserved(self) -> Decimal:
-        """The units of the balance that it keeps from other uses."""
-        return sum((part.amount for part in self.parts if part.amount > 0), ZERO)
+    def reserved(self, grants: Iterable[Grant]) -> Decimal:
+        """The units that it keeps of these grants from other uses."""
+        ids = {grant.id for grant in grants}
+        return sum((part.amount for part in self.parts if part.amount > 0 and part.grant_id in ids), ZERO)
 
 
 def window_key(window: Window) -> tuple[str, bool, tuple[tuple[str, str], ...]]:
@@ -89,6 +89,20 @@ def forgotten(holds: Iterable[Hold], grant_ids: set[str]) -> tuple[Hold, ...]:
         )
         for hold in holds
     )
+
+
+def held_rollovers(holds: Iterable[Hold], grant_id: str) -> HeldRollovers:
+    """The expiries (epoch ms; None: never) of a grant's rollovers that these holds have drawn from."""
+    drawn = (part.rollover for hold in holds for part in hold.parts if part.grant_id == grant_id)
+    return frozenset(None if expiry == -1 else expiry for expiry in drawn if expiry is not None)
+
+
+def held_of(holds: Iterable[Hold]) -> dict[str, Decimal]:
+    """What is held of each grant itself, without its rollovers, by its id."""
+    held: dict[str, Decimal] = {}
+    for part in (part for hold in holds for part in hold.parts if part.rollover is None):
+        held[part.grant_id] = held.get(part.grant_id, ZERO) + part.amount
+    return held
 
 
 Heir = tuple[str | None, str | None]

@@ -7,8 +7,8 @@ aggregate, and the numbers that the grant keeps for its period (`Grant.meters`) 
     MAX           the highest value                      keeps that value
     LATEST        the value of the latest time           keeps the time (epoch ms) and the value
     AVG           the sum by the number of events        keeps both
-    COUNT_UNIQUE  how many different values              keeps the name of its period's usage, which an item for each
-                                                         value lists where it has counted it
+    COUNT_UNIQUE  how many different values              keeps the names of its usage, and of those that went over to
+                                                         it; an item for each value lists where it was counted
     WEIGHTED_SUM  each value times the rest of the period, divided by the period's length; the whole value where
                   nothing resets
 """
@@ -172,9 +172,10 @@ def step(feature: Feature, grant: Grant, amount: Decimal, at: int, counted_in: P
         total, count = memory or (ZERO, ZERO)
         return Step(_mean(total + amount, count + 1) - _mean(total, count), (total + amount, count + 1))
     if meter.aggregation is Aggregation.COUNT_UNIQUE:
-        name = usage_name(feature, grant)
-        known = str(name) in counted_in or counted_in.get(grant.id) == period_end(grant)  # by its id: of older records
-        return Step(ZERO if known else amount, (name,))
+        names = usage_names(feature, grant)
+        known = any(str(name) in counted_in for name in names)
+        known = known or counted_in.get(grant.id) == period_end(grant)  # by its id: of older records
+        return Step(ZERO if known else amount, names)
     if grant.period is None:
         return Step(amount)
     start, end = grant.period
@@ -182,17 +183,21 @@ def step(feature: Feature, grant: Grant, amount: Decimal, at: int, counted_in: P
     return Step(quantity(amount * rest / (end - start), ""))
 
 
-def usage_name(feature: Feature, grant: Grant) -> Decimal:
-    """The name of the usage of a grant's period, for a feature that counts different values.
+def usage_names(feature: Feature, grant: Grant) -> tuple[Decimal, ...]:
+    """The names of the usage of a grant's period, for a feature that counts different values: those of the usages that
+    went over to it, and its own, which is the last (management.md 2 (meter)).
 
-    It is kept with the usage, and goes over with it to the grants of a plan that takes another's place (management.md 2
-    (meter)).
+    Two grants that take over the same usage count on apart, each under its own name.
     """
-    remembered = grant.meters.get(feature.id)
-    if remembered:
-        return remembered[0]
+    remembered = grant.meters.get(feature.id, ())
     text = f"{grant.id}\n{grant.created_at}\n{period_end(grant)}"
-    return Decimal(int(hashlib.sha256(text.encode()).hexdigest()[:15], 16))
+    own = Decimal(int(hashlib.sha256(text.encode()).hexdigest()[:15], 16))
+    return (*(name for name in remembered if name != own), own)
+
+
+def usage_name(feature: Feature, grant: Grant) -> Decimal:
+    """The name under which a grant counts values."""
+    return usage_names(feature, grant)[-1]
 
 
 def period_end(grant: Grant) -> int:

@@ -12,17 +12,11 @@ The whole of it, for a plan that is attached beside its rival (management.md 6):
 | running | a downgrade | with the next cycle | runs to the end of its cycle |
 | scheduled | any | as above | never starts; what it was to replace is as before it was scheduled |
 
-A time or a schedule that is asked for goes before the table's. What becomes of each grant of a plan that ends now:
+A time or a schedule that is asked for goes before the table's. What becomes of the grants of a plan that ends, by this
+table or by time alone, is the same now and later: `domain.handovers`. A plan that comes back before its grants would
+have reset goes on where it left off, and in its cycle (`left_off`).
 
-| feature | its use | what is left |
-|---|---|---|
-| allocated | moves to the grants that remain (`domain.seats`) | |
-| consumable, of the same plan | is deducted from the new grants | is theirs |
-| consumable, of another plan | is deducted where `CarryOver.usages` says so; else the new grants are whole | lapses at the next reset where `CarryOver.balances` says so; else is gone |
-| any | rollovers go over to the new grants, cut to their rule | |
-
-A plan that was cut short and is attached again before its grants would have reset goes on where it left off: what was
-used of them is deducted (`left_off`). Where a plan ends and none follows, or a later one only after a gap, the automatic
+Where a plan ends and none follows, or a later one only after a gap, the automatic
 plan of its group comes back until then (`returning`).
 """
 
@@ -33,10 +27,9 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple
 
-from tollgate.domain.balances import BalanceKey
+from tollgate.domain.balances import as_of
 from tollgate.domain.customers import Holdings, Subscription
 from tollgate.domain.features import Feature
-from tollgate.domain.grants import Grant
 from tollgate.domain.periods import Interval, Reset
 from tollgate.domain.plans import USAGE_BASED, BasePrice, ItemPrice, Plan, PlanItem
 from tollgate.domain.quantities import ZERO
@@ -179,28 +172,19 @@ def overlaps(held: Subscription, starts_at: int, ends_at: int | None) -> bool:
     return (held.expires_at is None or held.expires_at > starts_at) and (ends_at is None or held.started_at < ends_at)
 
 
-def left_off(holdings: Holdings, new: Rivalry, starts_at: int, now: int) -> dict[BalanceKey, tuple[Grant, ...]]:
-    """The grants with which a plan that starts then goes on, by balance: those of the customer's last subscription to it
-    that had the balance and was cut short, where they would not have reset since. An allowance is not given twice in one
-    period.
-    """
-    before = [
-        held
-        for held in holdings.subscriptions.values()
-        if (held.plan_id, held.entity_id, frozenset(held.filters)) == (new.plan_id, new.entity_id, new.filters)
-        and held.status(now) == "expired"
-        and held.started_at <= (held.expires_at or 0)
-    ]
-    grants: dict[BalanceKey, tuple[Grant, ...]] = {}
-    if new.independent:
-        return grants
-    for held in sorted(before, key=lambda held: (held.expires_at or 0, held.created_at, held.id)):
-        last: dict[BalanceKey, tuple[Grant, ...]] = {}
-        for key, grant in held.cut_short:
-            if grant.next_reset_at is None or grant.next_reset_at > starts_at:
-                last[key] = (*last.get(key, ()), grant)
-        grants |= last
-    return grants
+def left_off(holdings: Holdings, new: Subscription, now: int) -> Subscription | None:
+    """The customer's subscription to the same plan with which a new one goes on: something was used of it in a period
+    that still runs when the new one starts. The last such; None: there is none."""
+    ended = {
+        grant.subscription_id
+        for balance in holdings.balances.values()
+        for grant in as_of(balance, now).left_off
+        if (grant.plan_id, grant.filters) == (new.plan_id, new.filters)
+        and grant.next_reset_at is not None
+        and grant.next_reset_at > new.started_at
+    }
+    found = [s for s in holdings.subscriptions.values() if s.id in ended and s.entity_id == new.entity_id]
+    return max(found, key=lambda held: (held.expires_at or 0, held.created_at, held.id), default=None)
 
 
 def trials_used(holdings: Holdings) -> list[str]:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from tollgate.domain.balances import Balance, BalanceKey, Balances, all_as_of, recomputed, released
+from tollgate.domain.balances import Balance, BalanceKey, Balances, all_as_of, recomputed, released, undone
 from tollgate.domain.decisions import (
     Decision,
     Overage,
@@ -32,7 +32,6 @@ from tollgate.domain.holds import (
     Part,
     parts_of,
     uncounted,
-    undo,
     used_elsewhere_of,
     window_key,
 )
@@ -219,7 +218,8 @@ def _partly(
             after[key] = balance
             continue
         parts = undoing.get(key, ())
-        grants, rest = undo(balance.grants, parts)
+        returned, rest = undone(balance, parts)
+        grants = returned.grants
         if rest > 0:
             grants, rest = pay_back_overage(grants, rest)
             grants, _ = refill(grants, rest)
@@ -232,7 +232,7 @@ def _partly(
         share = [c._replace(amount=max(min(c.amount, back), -abs(c.amount))) for c in found.counted]
         kept = tuple(hold for hold in balance.holds if hold.id != hold_id)
         limits = uncounted(balance.limits, share)
-        after[key] = recomputed(balance._replace(grants=grants, limits=limits, holds=kept))
+        after[key] = recomputed(returned._replace(grants=grants, limits=limits, holds=kept))
     return after
 
 

@@ -20,7 +20,7 @@ from tollgate.domain.drawing import (
     started,
     with_usage_counted,
 )
-from tollgate.domain.grants import Grant, deduction_order, renewed
+from tollgate.domain.grants import Grant, deduction_order
 from tollgate.domain.limits import NO_LIMITS, Limits
 from tollgate.domain.quantities import ZERO
 
@@ -67,14 +67,3 @@ def kept_together(before: Grants, after: Grants) -> Grants:
     ordered = tuple(sorted(after, key=deduction_order))
     counting = {grant.id for grant in before if started(grant)}
     return with_usage_counted(ordered, placed(ordered, loose), ZERO, lambda grant: grant.id in counting)
-
-
-def as_time_passes(grants: Grants, now: int) -> Grants:
-    """The grants of an allocated balance as time alone changes them up to `now` (epoch ms): what one that expires had
-    counted is counted by the others from then on."""
-    moments = {m for grant in grants for m in (grant.expires_at, grant.starts_at) if m is not None and m <= now}
-    for moment in sorted(moments):
-        before = grants
-        after = tuple(new for grant in grants if (new := renewed(grant, moment)) is not None)
-        grants = kept_together(before, after)
-    return grants

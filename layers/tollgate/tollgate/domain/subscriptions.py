@@ -11,12 +11,11 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from tollgate.domain.balances import BalanceKey, as_of
+from tollgate.domain.balances import BalanceKey
 from tollgate.domain.customers import Ending, Holdings, Subscription, changed_grants, grants_of, linked, with_grants
 from tollgate.domain.errors import AlreadyAttached, AlreadyExists, Conflict, InvalidInput, InvalidRequest, NotFound
 from tollgate.domain.features import Catalog
-from tollgate.domain.grants import Grant
-from tollgate.domain.holds import Heir, inherited
+from tollgate.domain.grants import Grant, Takes
 from tollgate.domain.periods import Reset, after, sooner
 from tollgate.domain.plan_changes import (
     Rivalry,
@@ -28,18 +27,8 @@ from tollgate.domain.plan_changes import (
     rivals,
     running,
 )
-from tollgate.domain.plan_grants import (
-    FRESH,
-    CarryOver,
-    Succession,
-    brought_over,
-    granted_by,
-    resuming,
-    succeeding,
-)
+from tollgate.domain.plan_grants import FRESH, CarryOver, granted_by
 from tollgate.domain.plans import PREPAID, FreeTrial, Plan, PlanItem
-from tollgate.domain.quantities import ZERO
-from tollgate.domain.seats import kept_together, placed
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,12 +139,20 @@ def attach(
         stacks=terms.stacks,
         automatic=terms.automatic,
     )
-    subscription = replace(subscription, anchor=_anchor(subscription, current, catalog, terms, now))
-    earlier = left_off(holdings, own, starts_at, now)
-    handover = _Handover(terms, now, earlier, current)
-    if starts_at > now:
-        return _scheduled(holdings, catalog, subscription, replaced, handover)
-    return _replacing(holdings, catalog, subscription, replaced, handover)
+    goes_on = _goes_on(subscription, current, catalog, terms, now)
+    resumed = None if _asks_for_a_cycle(terms) else left_off(holdings, subscription, now)
+    subscription = replace(subscription, anchor=_anchor(subscription, resumed, current if goes_on else None, terms))
+    carry = terms.carry_over or FRESH
+    period = current.period(max(starts_at, now)) if current else None
+    takes = Takes(
+        replaces=tuple(held.id for held in replaced),
+        resumes=not cost_of(plan.price, items, catalog.features).one_off,
+        keeps_period=goes_on,
+        resumes_period=resumed is not None or goes_on,
+        lapses_at=period[1] if period else None,
+        until=min((held.expires_at for held in replaced if held.expires_at is not None), default=None),
+    )
+    return _taking_over(holdings, catalog, subscription, replaced, _Handover(takes, carry, terms.keeps_overage, now))
 
 
 def update_quantities(
@@ -230,28 +227,12 @@ def without_waiting_automatic(holdings: Holdings, catalog: Catalog, now: int) ->
     waiting = {s.id for s in holdings.subscriptions.values() if s.automatic and s.status(now) == "scheduled"}
     if not waiting:
         return holdings
-    changes = {}
-    for key, grants in grants_of(holdings, now).items():
-        left = tuple(grant for grant in grants if grant.subscription_id not in waiting)
-        changes[key] = left if catalog.feature(key.feature_id).consumable else kept_together(grants, left)
+    changes = {
+        key: tuple(g._replace(expires_at=now) if g.subscription_id in waiting else g for g in grants)
+        for key, grants in grants_of(holdings, now).items()
+    }
     subscriptions = {id: s for id, s in holdings.subscriptions.items() if id not in waiting}
     return _with(holdings, catalog, subscriptions, changes, now)
-
-
-def with_use_kept(before: Holdings, after: Holdings, catalog: Catalog, now: int) -> Holdings:
-    """The holdings after a change of plans made in several steps, with the use of allocated features that a step between
-    had no grant to count it."""
-    held, changes = grants_of(before, now), {}
-    for key, grants in grants_of(after, now).items():
-        if after.balances[key].allocated and grants:
-            lost = _used(held.get(key, ())) - _used(grants)
-            if lost > 0:
-                changes[key] = placed(grants, lost)
-    return with_grants(after, catalog, changes, now) if changes else after
-
-
-def _used(grants: Iterable[Grant]) -> Decimal:
-    return sum((grant.used for grant in grants), ZERO)
 
 
 def uncancel(holdings: Holdings, catalog: Catalog, subscription_id: str, now: int) -> Holdings:
@@ -376,24 +357,30 @@ def _trial_end(
     return None
 
 
-def _anchor(subscription: Subscription, current: Subscription | None, catalog: Catalog, terms: Terms, now: int) -> int:
-    """What the plan's cycles are counted from: as asked, else what those of the running plan are, if it goes on from
-    there with the same cycle, else its start.
-
-    A plan that costs something starts cycles of its own where what it replaces costs nothing.
+def _anchor(
+    subscription: Subscription, resumed: Subscription | None, current: Subscription | None, terms: Terms
+) -> int:
+    """What the plan's cycles are counted from: as asked, else what those of the subscription are with which it goes on
+    (where its plan left off, or the running one that it replaces), if it has the same cycle, else its start.
     """
     if terms.anchor is not None:
         return terms.anchor
-    if current and current.cycle == subscription.cycle and _goes_on(subscription, current, catalog, terms, now):
-        return current.cycle_anchor
-    return subscription.started_at
+    before = next((s for s in (resumed, current) if s is not None and s.cycle == subscription.cycle), None)
+    return subscription.started_at if before is None else before.cycle_anchor
+
+
+def _asks_for_a_cycle(terms: Terms) -> bool:
+    """Whether the plan is to start periods of its own. What comes by itself, at its time, does not ask for them."""
+    own_time = terms.starts_at is not None and not terms.automatic
+    return terms.anchor is not None or own_time or terms.restart or terms.free_trial is not None
 
 
 def _goes_on(
     subscription: Subscription, current: Subscription | None, catalog: Catalog, terms: Terms, now: int
 ) -> bool:
-    """Whether a plan goes on in the periods of the plan that it replaces."""
-    asked = terms.anchor is not None or terms.starts_at is not None or terms.restart or terms.free_trial is not None
+    """Whether a plan goes on in the periods of the plan that it replaces. One that costs something does not go on in those
+    of one that costs nothing."""
+    asked = _asks_for_a_cycle(terms) or terms.starts_at is not None
     if current is None or asked or current.trialing(now):
         return False
     was_free = cost_of(current.price, current.items, catalog.features).free
@@ -401,117 +388,62 @@ def _goes_on(
 
 
 class _Handover(NamedTuple):
-    """How a plan takes the place of others. `earlier`: the grants with which it goes on where it left off; `current`: the
-    subscription that runs."""
+    """How a plan takes the place of others, and what it takes over from them."""
 
-    terms: Terms
+    takes: Takes
+    carry: CarryOver
+    keeps_overage: bool
     now: int
-    earlier: Mapping[BalanceKey, tuple[Grant, ...]]
-    current: Subscription | None
 
 
-def _granted(
-    holdings: Holdings, catalog: Catalog, subscription: Subscription, handover: _Handover
-) -> dict[BalanceKey, tuple[Grant, ...]]:
-    """What a new subscription grants, by balance, with what was used of it before it was cut short."""
-    terms, now, earlier, _ = handover
-    granted = granted_by(subscription, holdings.entities.values(), catalog, now, terms.keeps_overage)
-    return {key: resuming(new, earlier[key]) if key in earlier else new for key, new in granted.items()}
-
-
-def _scheduled(
+def _taking_over(
     holdings: Holdings,
     catalog: Catalog,
     subscription: Subscription,
     replaced: list[Subscription],
     handover: _Handover,
 ) -> Holdings:
-    """The holdings with a subscription that starts later; what runs then ends when it does."""
-    at, now = subscription.started_at, handover.now
-    for held in replaced:
-        ending = held.before_change or Ending(held.canceled_at, held.expires_at)
-        ended = replace(held, canceled_at=held.canceled_at or now, expires_at=at, before_change=ending)
-        holdings = _with_subscription(holdings, catalog, ended, now)
-    changes = grants_of(holdings, now)
-    for key, grants in _granted(holdings, catalog, subscription, handover).items():
-        changes[key] = (*changes.get(key, ()), *grants)
-    return _with(holdings, catalog, {**holdings.subscriptions, subscription.id: subscription}, changes, now)
-
-
-def _replacing(
-    holdings: Holdings,
-    catalog: Catalog,
-    subscription: Subscription,
-    replaced: list[Subscription],
-    handover: _Handover,
-) -> Holdings:
-    """The holdings with a subscription that runs, in the place of those that it replaces."""
-    terms, now, _, current = handover
-    carry = terms.carry_over or FRESH
+    """The holdings with a new subscription; those that it replaces end when it starts, now or later."""
+    now = handover.now
+    at = max(subscription.started_at, now)
     end = max((old.started_at for old in replaced), default=now)
     end = subscription.started_at if end < subscription.started_at else now
-    gone = {old.id for old in replaced}
-    granted = _granted(holdings, catalog, subscription, handover)
-    takes_all = any(old.plan_id == subscription.plan_id for old in replaced)
-    keeps_anchor = _goes_on(subscription, current, catalog, terms, now)
-    period = current.period(now) if current else None
-    changes = grants_of(holdings, now)
-    heirs: dict[BalanceKey, Mapping[str, Heir]] = {}
-    for key in {*granted, *changes}:
-        held = changes.get(key, ())
-        old = tuple(grant for grant in held if grant.subscription_id in gone)
-        kept = tuple(grant for grant in held if grant.subscription_id not in gone)
-        new = granted.get(key, ())
-        feature = catalog.feature(key.feature_id)
-        if old and not feature.type.is_flag and feature.consumable:
-            succession = Succession(new, {grant.id: (None, None) for grant in old})
-            if new:
-                takes_usage = takes_all or carry.deducts(key.feature_id)
-                succession = succeeding(old, new, takes_usage=takes_usage, keeps_anchor=keeps_anchor)
-            if carry.brings(key.feature_id) and not takes_all:
-                holds = as_of(holdings.balances[key], now).holds
-                succession = brought_over(old, succession, holds, subscription, period[1] if period else None)
-            new, heirs[key] = succession
-        changes[key] = (*kept, *new) if feature.consumable else kept_together(held, (*kept, *new))
-    ended = {
-        old.id: replace(
+    subscriptions = {**holdings.subscriptions, subscription.id: subscription}
+    for old in replaced:
+        before = old.before_change or Ending(old.canceled_at, old.expires_at)
+        subscriptions[old.id] = replace(
             old,
             canceled_at=old.canceled_at or now,
-            expires_at=sooner(old.expires_at, end),
-            before_change=None,
-            cut_short=tuple(
-                (key, grant)
-                for key, grant in _cut_short(holdings, old, now)
-                if old.plan_id != subscription.plan_id or key not in granted
-            ),
+            expires_at=at if at > now else sooner(old.expires_at, end),
+            before_change=before if at > now else None,
         )
-        for old in replaced
+    gone = {old.id for old in replaced}
+    changes = {
+        key: tuple(g._replace(expires_at=at) if g.subscription_id in gone else g for g in grants)
+        for key, grants in grants_of(holdings, now).items()
     }
-    holdings = _with_heirs(holdings, heirs, now)
-    subscriptions = {**holdings.subscriptions, **ended, subscription.id: subscription}
+    for key, grants in _waiting(holdings, catalog, subscription, handover).items():
+        changes[key] = (*changes.get(key, ()), *grants)
     return _with(holdings, catalog, subscriptions, changes, now)
 
 
-def _cut_short(holdings: Holdings, subscription: Subscription, now: int) -> tuple[tuple[BalanceKey, Grant], ...]:
-    """The consumable grants of a subscription that have been used, as they are now that it ends before its time."""
-    return tuple(
-        (key, grant._replace(rollovers=(), price=None))
-        for key, balance in sorted(holdings.balances.items())
-        if not balance.flag and not balance.allocated
-        for grant in as_of(balance, now).grants
-        if grant.subscription_id == subscription.id and (grant.used or grant.used_elsewhere or grant.meters)
-    )
-
-
-def _with_heirs(holdings: Holdings, heirs: Mapping[BalanceKey, Mapping[str, Heir]], now: int) -> Holdings:
-    """The holdings with what reservations hold of grants that go counted by their heirs."""
-    balances = dict(holdings.balances)
-    for key, of_key in heirs.items():
-        balance = balances.get(key)
-        if balance is not None and balance.holds and of_key:
-            current = as_of(balance, now)
-            balances[key] = current._replace(holds=inherited(current.holds, of_key))
-    return replace(holdings, balances=balances)
+def _waiting(
+    holdings: Holdings, catalog: Catalog, subscription: Subscription, handover: _Handover
+) -> dict[BalanceKey, tuple[Grant, ...]]:
+    """What a new subscription grants, by balance, to start with it and take over then what it is to. Where it grants
+    nothing of what is brought over, a grant without a plan stands for it."""
+    takes, carry, keeps_overage, now = handover
+    granted = granted_by(subscription, holdings.entities.values(), catalog, now, keeps_overage)
+    at = max(subscription.started_at, now)
+    for key, balance in holdings.balances.items():
+        brings = takes.replaces and carry.brings(key.feature_id) and not balance.flag and not balance.allocated
+        if key not in granted and brings:
+            granted[key] = (Grant(f"{subscription.id}:left", None, subscription.id, anchor=at, created_at=now),)
+    waiting = {}
+    for key, grants in granted.items():
+        own = takes._replace(usages=carry.deducts(key.feature_id), balances=carry.brings(key.feature_id))
+        waiting[key] = tuple(grant._replace(starts_at=at, takes=own) for grant in grants)
+    return waiting
 
 
 def _taken_back(holdings: Holdings, catalog: Catalog, scheduled: Subscription, now: int) -> Holdings:
@@ -545,48 +477,30 @@ def _moved(holdings: Holdings, catalog: Catalog, scheduled: Subscription, at: in
     """The holdings with a scheduled plan that starts at another time."""
     if scheduled.started_at == at:
         return holdings
-    changes = grants_of(holdings, now)
-    keeps_overage = any(
-        g.keeps_overage for grants in changes.values() for g in grants if g.subscription_id == scheduled.id
-    )
     anchor = at if scheduled.anchor == scheduled.started_at else scheduled.anchor
     moved = replace(scheduled, started_at=at, anchor=anchor)
-    handover = _Handover(
-        Terms(keeps_overage=keeps_overage),
-        now,
-        left_off(holdings, Rivalry.of(moved, catalog.features), at, now),
-        None,
-    )
-    granted = _granted(holdings, catalog, moved, handover)
-    for key in {*granted, *changes}:
-        held = changes.get(key, ())
-        counted = {grant.id: grant.used for grant in held}  # seats that are counted until it starts
-        own = (grant._replace(used=max(grant.used, counted.get(grant.id, ZERO))) for grant in granted.get(key, ()))
-        new = (*(grant for grant in held if grant.subscription_id != scheduled.id), *own)
-        changes[key] = new if catalog.feature(key.feature_id).consumable else kept_together(held, new)
+    anew = granted_by(moved, holdings.entities.values(), catalog, now, False)
+    by_id = {(key, grant.id): grant for key, grants in anew.items() for grant in grants}
+
+    def at_its_time(key: BalanceKey, grant: Grant) -> Grant:
+        if grant.subscription_id != scheduled.id:
+            return grant
+        new = by_id.get((key, grant.id), grant)
+        return grant._replace(starts_at=max(at, now), anchor=new.anchor, next_reset_at=new.next_reset_at)
+
+    changes = {key: tuple(at_its_time(key, g) for g in grants) for key, grants in grants_of(holdings, now).items()}
     return _with(holdings, catalog, {**holdings.subscriptions, moved.id: moved}, changes, now)
 
 
 def _with_subscription(holdings: Holdings, catalog: Catalog, subscription: Subscription, now: int) -> Holdings:
-    """The holdings with this state of a subscription, its grants ending with it, and what is held of them too."""
+    """The holdings with this state of a subscription, its grants ending with it."""
     ended = subscription.status(now) == "expired"
-    before = holdings.subscriptions.get(subscription.id)
-    if ended and before and before.status(now) == "active":
-        subscription = replace(subscription, cut_short=_cut_short(holdings, subscription, now))
-    changes = {}
-    heirs: dict[BalanceKey, dict[str, Heir]] = {}
-    for key, grants in grants_of(holdings, now).items():
-        own = {grant.id for grant in grants if grant.subscription_id == subscription.id}
-        new = tuple(
-            grant._replace(expires_at=subscription.expires_at) if grant.id in own else grant
-            for grant in grants
-            if not (ended and grant.id in own)
-        )
-        heirs[key] = dict.fromkeys(own, (None, None)) if ended else {}
-        changes[key] = new if catalog.feature(key.feature_id).consumable else kept_together(grants, new)
-    holdings = _with_heirs(holdings, heirs, now)
-    subscriptions = {**holdings.subscriptions, subscription.id: subscription}
-    return _with(holdings, catalog, subscriptions, changes, now)
+    expires_at = now if ended else subscription.expires_at
+    changes = {
+        key: tuple(g._replace(expires_at=expires_at) if g.subscription_id == subscription.id else g for g in grants)
+        for key, grants in grants_of(holdings, now).items()
+    }
+    return _with(holdings, catalog, {**holdings.subscriptions, subscription.id: subscription}, changes, now)
 
 
 def _with(
@@ -596,6 +510,26 @@ def _with(
     changes: Mapping[BalanceKey, tuple[Grant, ...]],
     now: int,
 ) -> Holdings:
-    changes = changed_grants(holdings, changes, now)
+    """The holdings with these subscriptions and grants. What is to start takes the place of what ends at that time, as
+    things stand now."""
     holdings = replace(holdings, subscriptions=subscriptions)
+    replaces = _to_be_replaced(holdings, catalog, now)
+    changes = {key: tuple(_expecting(grant, replaces) for grant in grants) for key, grants in changes.items()}
+    changes = changed_grants(holdings, changes, now)
     return with_grants(holdings, catalog, changes, now) if changes else linked(holdings, catalog, now)
+
+
+def _to_be_replaced(holdings: Holdings, catalog: Catalog, now: int) -> dict[str, tuple[str, ...]]:
+    """By the id of a subscription that is to start, the ids of those in whose place it does."""
+    found = {}
+    for waiting in (s for s in holdings.subscriptions.values() if s.status(now) == "scheduled"):
+        others = rivals(holdings, Rivalry.of(waiting, catalog.features), catalog.features, now)
+        found[waiting.id] = tuple(held.id for held in others if held.expires_at == waiting.started_at)
+    return found
+
+
+def _expecting(grant: Grant, replaces: Mapping[str, tuple[str, ...]]) -> Grant:
+    found = replaces.get(grant.subscription_id or "")
+    if grant.takes is None or found is None:
+        return grant
+    return grant._replace(takes=grant.takes._replace(replaces=found))

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from tollgate.domain.balances import Balances, all_as_of
 from tollgate.domain.decisions import Decision, Overage, UseRequest, payers_of, use
-from tollgate.domain.meters import ADDED, PeriodsCounted, amount_of, meter_of, period_end, step, usage_name
+from tollgate.domain.meters import ADDED, PeriodsCounted, amount_of, meter_of, period_end, step, usage_name, usage_names
 from tollgate.domain.quantities import ZERO, converted
 from tollgate.domain.use_records import NO_PROPERTIES
 
@@ -75,7 +75,8 @@ def record(
             for grant in after[source.key].grants
         )
     )
-    held = {str(usage_name(feature, grant)) for grant in before[source.key].grants}
+    known = (*before[source.key].grants, *before[source.key].left_off)
+    held = {str(name) for grant in known for name in usage_names(feature, grant)}
     kept = {name: end for name, end in counted_in.items() if name in held}
     now_counted = {str(usage_name(feature, grant)): period_end(grant) for grant in grants}
     return EventDecision(amount, decision._replace(balances=after), kept | now_counted)

@@ -192,7 +192,7 @@ def view(feature_id: str, entity_id: str, balances: Balances) -> View | None:
         any(grant.overage for grant in plain),
         _together(grant.max_purchase for grant in sold) if sold else None,
         min((grant.next_reset_at for grant in plain if grant.next_reset_at is not None), default=None),
-        sum((hold.reserved for balance in seen for hold in balance.holds), ZERO),
+        sum((hold.reserved(balance.grants) for balance in seen for hold in balance.holds), ZERO),
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from tollgate.domain.customers import Customer, Holdings, Subscription
 from tollgate.domain.environments import Environment
 from tollgate.domain.errors import AlreadyExists, Conflict, InvalidInput, InvalidRequest, Unavailable
-from tollgate.domain.features import Catalog, Feature, FeatureType, checked_feature, feature_of
+from tollgate.domain.features import MARKUPS, Catalog, Feature, checked_feature, feature_of
 from tollgate.domain.plans import MAX_ITEMS, Plan, checked_plan
 from tollgate.domain.subscriptions import attach
 from tollgate.store.features import FeatureStore
@@ -45,7 +45,7 @@ class Catalogs:
         """Creates a feature. Raises AlreadyExists; for a credit system also InvalidInput, or NotFound for an unknown
         member.
         """
-        if feature.type is FeatureType.CREDIT_SYSTEM:
+        if feature.type.is_credits or any(feature.extra.get(name) for name in MARKUPS):
             checked_feature(feature, self._features.all(env))
         self._features.add(env, feature)
         return feature

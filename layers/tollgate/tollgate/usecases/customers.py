@@ -28,7 +28,6 @@ from tollgate.domain.subscriptions import (
     cancel,
     uncancel,
     update_quantities,
-    with_use_kept,
     without_waiting_automatic,
 )
 from tollgate.store.customers import CustomerStore
@@ -328,7 +327,7 @@ class Customers:
             terms = Terms(starts_at=starts_at, automatic=True, keeps_overage=self._defaults.keeps_overage)
             known = (s.id for s in before.subscriptions.values() if s.automatic and s.id not in after.subscriptions)
             after = attach(after, plan, catalog, next(known, None) or new_id("sub"), at, terms)
-        return with_use_kept(before, after, catalog, at)
+        return after
 
     def update_subscription(
         self, customer: CustomerRef, which: SubscriptionFilter, change: SubscriptionUpdate, now: int

@@ -33,6 +33,11 @@ from tollgate.usecases.customers import Customers
 AGGREGATIONS = Literal["COUNT", "SUM", "AVG", "COUNT_UNIQUE", "LATEST", "SUM_WITH_MULTIPLIER", "MAX", "WEIGHTED_SUM"]
 
 
+Markup = Annotated[Number, Field(ge=-100, le=1_000_000)]
+Cost = Annotated[Number, Field(ge=0, le=1_000_000_000)]
+KINDS = Literal["boolean", "metered", "credit_system", "static", "ai_credit_system"]
+
+
 class Display(Params):
     """What one unit of a feature is called, and what several are."""
 
@@ -107,10 +112,23 @@ class MeterParams(Params):
     reset_usage: Literal["BILLING_PERIOD", "NEVER"] | None = None
 
 
+class ModelMarkupParams(Params):
+    """What an AI credit system takes for one model: a mark-up in percent, and dollars for a million tokens in place of the
+    published prices."""
+
+    markup: Markup | None = None
+    input_cost: Cost | None = None
+    output_cost: Cost | None = None
+
+
+class ProviderMarkupParams(Params):
+    """What an AI credit system adds to the models of one provider, in percent."""
+
+    markup: Markup
+
+
 class FeatureFields(Params):
     """The fields that `features.create` and `features.update` share."""
-
-    later: ClassVar[tuple[str, ...]] = ("model_markups", "provider_markups", "default_markup")
 
     name: Text | None = None
     consumable: bool | None = None
@@ -126,6 +144,9 @@ class FeatureFields(Params):
     group: GroupParams | None = None
     alert_settings: AlertSettingsParams | None = None
     meter: MeterParams | None = None
+    model_markups: Annotated[dict[Text, ModelMarkupParams], Field(max_length=200)] | None = None
+    provider_markups: Annotated[dict[Text, ProviderMarkupParams], Field(max_length=100)] | None = None
+    default_markup: Markup | None = None
 
     def applied(self, old: Feature) -> Feature:
         """The old feature with the fields that this request names. One that is only kept and shown goes where it is null."""
@@ -156,6 +177,9 @@ _EXTRA = {
     "group",
     "alert_settings",
     "meter",
+    "model_markups",
+    "provider_markups",
+    "default_markup",
 }
 
 
@@ -164,16 +188,16 @@ class CreateFeatureParams(FeatureFields):
 
     feature_id: Id
     name: Text
-    type: Literal["boolean", "metered", "credit_system", "static"]
+    type: KINDS
 
 
 class UpdateFeatureParams(FeatureFields):
     """The body of `features.update`: fields that are absent stay."""
 
-    later = (*FeatureFields.later, "new_feature_id")
+    later = ("new_feature_id",)
 
     feature_id: Id
-    type: Literal["boolean", "metered", "credit_system", "static"] | None = None
+    type: KINDS | None = None
     archived: bool | None = None
 
 
@@ -425,7 +449,7 @@ def create_feature(catalogs: Catalogs, request: Request) -> Answer:
 def new_feature(params: CreateFeatureParams, now: int) -> Feature:
     """A feature that is made now (epoch ms), before what the request says of it is applied."""
     kind = FeatureType(params.type)
-    consumable = kind is FeatureType.CREDIT_SYSTEM if params.consumable is None else params.consumable
+    consumable = kind.is_credits if params.consumable is None else params.consumable
     return Feature(params.feature_id, params.name, kind, consumable, created_at=now)
 
 

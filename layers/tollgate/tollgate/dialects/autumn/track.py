@@ -103,6 +103,11 @@ def track(use_cases: TrackUseCases, request: Request) -> Answer:
     version = version_of(request.headers.get("x-api-version"))
     request.caller.require_secret("track usage")
     params = TrackParams.of(_lifted(version, request.body)).checked(request)
+    return tracked(use_cases, request, version, params)
+
+
+def tracked(use_cases: TrackUseCases, request: Request, version: Version, params: TrackParams) -> Answer:
+    """The answer to a track that was checked. Raises as `track` does."""
     value = _ONE if params.value is None else params.value
     answer: dict[str, Any] = {
         "customer_id": params.customer_id,

@@ -8,6 +8,7 @@
 | `fresh_until` | N | the first instant (ms) at which the item changes by itself; 0: it is never fresh |
 | `version` | N | counts the writes |
 | `rows` | S | JSON array: the grants as they were last computed, in deduction order; below |
+| `left` | S | JSON array: plans' grants that have ended while what was used of them counts; absent where none has |
 | `flag` | BOOL | true where the feature is boolean or static; absent elsewhere |
 | `limits` | S | JSON object: spend and usage limits and alerts, below; absent where there are none |
 | `before` | SS | features that pay before this item; `@`: entities hold balances too; absent where nothing does |
@@ -41,6 +42,8 @@ entities do not use it; `allocated`: its use lasts until it is given back.
 | `price`, `value` | object, string | what is shown of a price; a static feature's value |
 | `only` | array | pairs of a property's name and the value it must have |
 | `meters` | object | by feature, the numbers that its aggregation remembers |
+| `of` | array | pairs of a plan and the units of `used` that were used of its grants before |
+| `takes` | array | of one that is to start: `[replaces, resumes, usages, balances, keeps_period, resumes_period, lapses_at, until]`, the fields of `domain.grants.Takes` |
 
 | field of `limits` | type | holds |
 |---|---|---|
@@ -63,7 +66,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tollgate.domain import holds as held
 from tollgate.domain.balances import Balance, BalanceKey
-from tollgate.domain.grants import Grant, Rollover, RolloverRule
+from tollgate.domain.grants import Grant, Rollover, RolloverRule, Takes
 from tollgate.domain.holds import Hold, Part
 from tollgate.domain.limits import NO_LIMITS, Alert, Basis, Limits, SpendLimit, Threshold, Window
 from tollgate.domain.periods import Interval
@@ -131,6 +134,7 @@ def decode_balance(item: Item) -> StoredBalance:
         "unpooled" in marks,
         _holds(loads(item["holds"]["S"])) if "holds" in item else (),
         "allocated" in marks,
+        tuple(grant_of(grant) for grant in loads(item["left"]["S"])) if "left" in item else (),
     )
     slots = tuple(_bytes(item[f"s{n}"]["B"]) for n in range(SLOTS))
     return StoredBalance(balance, int(item["version"]["N"]), _bytes(item["fence"]["B"]), slots)
@@ -154,6 +158,7 @@ def state_values(balance: Balance) -> dict[str, AttributeValueTypeDef | None]:
         "spent": {"N": str(balance.spent)},
         "fresh_until": {"N": str(balance.fresh_until)},
         "rows": {"S": dumps([grant_json(grant) for grant in balance.grants])},
+        "left": {"S": dumps([grant_json(grant) for grant in balance.left_off])} if balance.left_off else None,
         "flag": {"BOOL": True} if balance.flag else None,
         "limits": {"S": dumps(_limits_json(balance.limits))} if balance.limits != NO_LIMITS else None,
         "before": {"SS": sorted(balance.paid_first)} if balance.paid_first else None,
@@ -216,6 +221,8 @@ def grant_json(grant: Grant) -> dict[str, Any]:
             "only": pairs_json(grant.filters) or None,
             "beside": grant.used_elsewhere or None,
             "meters": {id: list(memory) for id, memory in grant.meters.items()} or None,
+            "of": [list(span) for span in grant.inherited] or None,
+            "takes": [list(grant.takes.replaces), *grant.takes[1:]] if grant.takes else None,
         }
     )
 
@@ -250,6 +257,8 @@ def grant_of(data: dict[str, Any]) -> Grant:
         pairs_of(get("only", ())),
         Decimal(data["beside"]) if "beside" in data else ZERO,
         {id: tuple(map(Decimal, memory)) for id, memory in data["meters"].items()} if "meters" in data else {},
+        tuple((plan_id, Decimal(units)) for plan_id, units in data["of"]) if "of" in data else (),
+        Takes(tuple(data["takes"][0]), *data["takes"][1:]) if "takes" in data else None,
     )
     owner = data["sub"] or None if "sub" in data else _owner(grant)
     return grant._replace(subscription_id=owner)

@@ -30,7 +30,6 @@ An entity has `id`, `feature_id`, `name`, `created_at` (ms) and `controls`.
 | `price` | object or null | `{amount, interval, interval_count}`; `amount` in the currency |
 | `cycle` | object or null | `{interval, count}` |
 | `before_change` | array or null | `[canceled_at, expires_at]` (ms or null) as they were before the next plan was scheduled |
-| `cut_short` | array | of one ended before its time: `[feature id, entity id, grant]`, the grant as in `codecs.balances` |
 | `filters` | array | pairs of a property's name and the value it must have |
 | `extra` | object | what only dialects show |
 """
@@ -39,10 +38,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from tollgate.domain.balances import BalanceKey
 from tollgate.domain.customers import Customer, Ending, Entity, Subscription
 from tollgate.exact_json import dumps, loads
-from tollgate.store.codecs.balances import grant_json, grant_of
 from tollgate.store.codecs.controls import controls_json, controls_of
 from tollgate.store.codecs.layout import Layout
 from tollgate.store.codecs.plans import base_price_json, base_price_of, plan_item_json, plan_item_of
@@ -140,7 +137,6 @@ def encode_subscription(subscription: Subscription) -> Item:
         "stacks": subscription.stacks,
         "before_change": None if subscription.before_change is None else list(subscription.before_change),
         "automatic": subscription.automatic,
-        "cut_short": [[*key, grant_json(grant)] for key, grant in subscription.cut_short],
     }
     return {"data": {"S": dumps(data)}, **SUBSCRIPTION.mark}
 
@@ -175,7 +171,6 @@ def decode_subscription(item: Item) -> Subscription:
         get("extra", {}),
         get("stacks", False),
         Ending(*get("before_change")) if get("before_change") else None,
-        tuple((BalanceKey(*key), grant_of(grant)) for *key, grant in get("cut_short", ())),
         get("automatic", False),
     )
 

@@ -120,7 +120,7 @@ def _interval(reset: dict[str, Any] | None) -> dict[str, Any]:
 def _feature(feature_id: str, balance: dict[str, Any]) -> dict[str, Any]:
     feature = balance.get("feature") or {"name": feature_id, "type": "metered", "consumable": True}
     kind = feature["type"]
-    if kind in ("metered", "credit_system"):
+    if kind in ("metered", "credit_system", "ai_credit_system"):
         kind = "single_use" if feature["consumable"] else "continuous_use"
     elif kind == "boolean":
         kind = "static"
