@@ -106,7 +106,10 @@ def unlike(here: Here, id: str) -> set[str]:
             "grants"
         }
         for a, b in zip(first[key].grants, second[key].grants, strict=True):
-            found |= {f"grants.{name}" for name in a._fields if getattr(a, name) != getattr(b, name)}
+            differing = {name for name in a._fields if getattr(a, name) != getattr(b, name)}
+            if a.starts_at is None and b.starts_at is None:
+                differing -= {"takes"}  # it has taken over what it was to
+            found |= {f"grants.{name}" for name in differing}
     for subscription in one.subscriptions.values():
         its = other.subscriptions[subscription.id]
         names = [field.name for field in fields(subscription)]

@@ -21,10 +21,11 @@ from tollgate.domain.controls import NO_CONTROLS, Controls
 from tollgate.domain.customers import MAX_GRANTS, Customer, Ending, Entity, Holdings, Subscription, linked, new_balance
 from tollgate.domain.errors import TollgateError
 from tollgate.domain.features import Catalog
-from tollgate.domain.grants import Grant, Rollover
+from tollgate.domain.grants import Grant, Rollover, Takes
 from tollgate.domain.ids import RULE, is_id
 from tollgate.domain.limits import Window
 from tollgate.domain.periods import Interval, Reset, boundary, periods_passed
+from tollgate.domain.plan_changes import Rivalry, cost_of
 from tollgate.domain.plan_grants import granted_by
 from tollgate.domain.plans import PREPAID, USAGE_BASED, ItemPrice, Plan, PlanItem, check_controls
 from tollgate.domain.quantities import ZERO, quantity
@@ -280,8 +281,9 @@ class _Grants:
                 continue
             given = self._given(own)
             if status == "scheduled":
+                takes = _takes(own, [other.subscription for other in self.held], self._catalog, self._now)
                 for candidate in given:
-                    found.setdefault(candidate.key, []).append(candidate.grant)
+                    found.setdefault(candidate.key, []).append(candidate.grant._replace(takes=takes))
                 continue
             candidates[own.id] = given
         for entry in sorted(
@@ -492,6 +494,26 @@ class _Grants:
 
     def _tell_of(self, what: str, entry: GrantRecord, reason: str) -> None:
         self._notes.append(Note(what=what, feature_id=entry.feature_id, entity_id=entry.entity_id, reason=reason))
+
+
+def _takes(own: Subscription, held: Sequence[Subscription], catalog: Catalog, now: int) -> Takes:
+    """What the grants of a plan that is to start take over then, as attaching decides it where nothing else is asked."""
+    mine, cost = Rivalry.of(own, catalog.features), cost_of(own.price, own.items, catalog.features)
+    rivals = [each for each in held if each.id != own.id and mine.excludes(Rivalry.of(each, catalog.features))]
+    current = next((each for each in rivals if each.status(now) == "active"), None)
+    goes_on = (
+        current is not None
+        and not current.trialing(now)
+        and (cost.free or not cost_of(current.price, current.items, catalog.features).free)
+    )
+    period = current.period(own.started_at) if current else None
+    return Takes(
+        replaces=tuple(each.id for each in rivals if each.expires_at == own.started_at),
+        resumes=not cost.one_off,
+        keeps_period=goes_on,
+        resumes_period=goes_on,
+        lapses_at=period[1] if period else None,
+    )
 
 
 def _without_items(gone: frozenset[int], own: Subscription) -> Subscription:
