@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tollgate.domain.balances import Balance, BalanceKey
 from tollgate.domain.changes import BalanceWrite, Change, read_change
-from tollgate.domain.environments import Environment
+from tollgate.domain.environments import CustomerRef, Environment
 from tollgate.domain.recorded_writes import NAMESPACE, PassedTime, RecordedLock, SubscriptionWrite
 from tollgate.domain.reservations import HELD
 from tollgate.domain.use_records import UseRecord
@@ -153,15 +153,17 @@ def recorded_lock(record: Mapping[str, Any]) -> RecordedLock | None:
     return RecordedLock(str(id), environment, lock, final, at)
 
 
-def new_holders(records: Sequence[Mapping[str, Any]]) -> list[tuple[Environment, str]]:
-    """The customers for whom a balance item was created, each once: events that waited for them may now be counted."""
-    found = {}
+def new_holders(records: Sequence[Mapping[str, Any]]) -> dict[CustomerRef, set[str]]:
+    """The customers for whom balance items were created, with the features of those: events that waited for them may now
+    be counted."""
+    found: dict[CustomerRef, set[str]] = {}
     for record in records:
         key = record["dynamodb"]["Keys"]
         if record["eventName"] == "INSERT" and key["sk"]["S"].startswith(keys.BALANCE):
             environment, _, customer_id = key["pk"]["S"].split("#")
-            found[Environment(environment), customer_id] = True
-    return list(found)
+            feature_id = key["sk"]["S"].removeprefix(keys.BALANCE).partition("#")[0]
+            found.setdefault(CustomerRef(Environment(environment), customer_id), set()).add(feature_id)
+    return found
 
 
 def lapsed_uses(record: Mapping[str, Any]) -> list[Change]:

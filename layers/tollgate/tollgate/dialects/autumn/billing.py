@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from tollgate.dialects.autumn.catalog import FreeTrialParams, PlanItemParams
+from tollgate.dialects.autumn.catalog import FreeTrialParams, PlanItemParams, different
 from tollgate.dialects.autumn.cursors import Page, PageRequest, each_customer
 from tollgate.dialects.autumn.customers import is_purchase, page_json, purchase_json, subscription_json
 from tollgate.dialects.autumn.fields import Cursor, Id, Number, Params, Start, Text, Time, Whole
@@ -137,7 +137,7 @@ def _terms(params: AttachParams, plan: Plan) -> Terms:
     return Terms(
         entity_id=params.entity_id,
         quantities=_quantities(params.feature_quantities),
-        items=tuple(item.item() for item in customize.items) if customize and customize.items is not None else None,
+        items=different(item.item() for item in customize.items) if customize and customize.items is not None else None,
         starts_at=params.starts_at,
         backdate=True,
         ends_at=params.ends_at,
