@@ -53,7 +53,7 @@ class CustomerStore:
     """
 
     def __init__(self, table: Table, clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000) -> None:
-        self._table = table
+        self._table = self.table = table
         self._clock = clock
 
     def turns(self) -> Iterator[int]:
@@ -235,6 +235,9 @@ class CustomerStore:
                 writes.append(delete)
         if len(writes) > MAX_WRITES:
             raise InvalidRequest(f"This would change {len(writes)} things of a customer at once: at most {MAX_WRITES}")
+        self._transact(writes)
+
+    def _transact(self, writes: Sequence[TransactWriteItemTypeDef]) -> None:
         self._table.transact(writes, str(uuid.uuid4()))
 
     def _put(self, item: Item, *, new: bool) -> TransactWriteItemTypeDef:

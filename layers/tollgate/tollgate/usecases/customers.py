@@ -88,9 +88,9 @@ class Customers:
         passing_time: Callable[[], PassingTime] | None = None,
     ) -> None:
         """`passing_time` makes what tells of the time that a test clock passes; None: nothing is told of it."""
-        self._store = store
-        self._catalogs = catalogs
-        self._defaults = defaults
+        self._store = self.store = store
+        self._catalogs = self.catalogs = catalogs
+        self._defaults = self.defaults = defaults
         self._passing_time = passing_time
 
     def get(self, customer: CustomerRef) -> Holdings:
@@ -309,7 +309,10 @@ class Customers:
         automatic = self._catalogs.automatic_plans(env)
 
         def turn(held: Holdings, catalog: Catalog, at: int) -> Holdings:
-            after = attach(without_waiting_automatic(held, catalog, at), plan, catalog, id, at, terms)
+            bare = _without_plans(without_waiting_automatic(held, catalog, at), catalog, terms, at)
+            after = attach(bare, plan, catalog, id, at, terms)
+            if terms.removes and id in after.subscriptions and after.subscriptions[id].started_at > at:
+                raise InvalidInput("remove_plan_ids", "is for a plan that starts at once")
             return self._with_automatic(env, held, after, automatic, at)
 
         after = self.change(customer, turn, now)
@@ -403,6 +406,17 @@ class Customers:
             lambda held, catalog, at: manual_balances.delete(held, catalog, which, at, recalculate=recalculate),
             now,
         )
+
+
+def _without_plans(holdings: Holdings, catalog: Catalog, terms: Terms, now: int) -> Holdings:
+    """The holdings with the plans ended that an attach names to go. Raises InvalidInput for one that is not active."""
+    for plan_id in terms.removes:
+        held = [s for s in holdings.active(now, terms.entity_id) if s.plan_id == plan_id]
+        if not held:
+            raise InvalidInput("remove_plan_ids", f"names {plan_id}, which is not active")
+        for subscription in held:
+            holdings = cancel(holdings, catalog, subscription.id, now, at_end=False)
+    return holdings
 
 
 def _subscription_id(holdings: Holdings, which: SubscriptionFilter, now: int) -> str:
