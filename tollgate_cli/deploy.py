@@ -45,6 +45,7 @@ def local_parameters() -> dict[str, str]:
         "BrowserOrigins": "http://localhost:3000,http://localhost:5173",  # where development servers listen
         "LoopbackWebhooks": "true",
         "ArchiveDays": "0",  # the emulator's CloudFormation knows no archives; its EventBridge does
+        "GuardEvents": "false",  # nor does it know a bus's policy
     }
 
 

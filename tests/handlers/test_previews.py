@@ -77,6 +77,7 @@ def test_items_are_left_out_and_added(shop: Here) -> None:
         {"remove_items": [{}, {}]},
         {"items": [], "add_items": [{"feature_id": "dashboard"}]},
         {"add_items": [{"feature_id": "nothing"}]},
+        {"add_items": [{"feature_id": "messages", "included": 1, "reset": MONTH}]},
     ],
 )
 def test_what_cannot_be_put_together_is_refused(shop: Here, customize: dict[str, Any]) -> None:

@@ -278,7 +278,10 @@ OPERATIONS: dict[str, Operation] = {
     "POST /v1/webhooks.delete": Operation("Delete a webhook", Success, (WRONG, *missing("webhook"))),
     # a catalog at once
     "POST /v1/catalog.preview_update": Operation(
-        "Preview a change of the catalog", answers.CatalogPreview, (WRONG,), body=catalog_update.CatalogParams
+        "Preview a change of the catalog",
+        answers.CatalogPreview,
+        (WRONG, CONTRADICTS, *missing("feature")),
+        body=catalog_update.CatalogParams,
     ),
     "POST /v1/catalog.update": Operation(
         "Change the catalog",
@@ -300,9 +303,18 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "GET /v1/products/{}": Operation("Get a product", answers.Product, missing("plan")),
     "POST /v1/products/{}": Operation(
-        "Change a product", answers.Product, (WRONG, CONTRADICTS, *missing("plan", "feature")), body=UpdateProductParams
+        "Change a product",
+        answers.Product,
+        (WRONG, CONTRADICTS, *missing("plan", "feature")),
+        body=UpdateProductParams,
+        query=(Parameter("disable_version", "`true`: the version is changed in place, although customers have it."),),
     ),
-    "DELETE /v1/products/{}": Operation("Delete a product, or archive it", Success, missing("plan")),
+    "DELETE /v1/products/{}": Operation(
+        "Delete a product, or archive it",
+        Success,
+        missing("plan"),
+        query=(Parameter("all_versions", "`true`: all versions, not the newest alone."),),
+    ),
     "GET /v1/customers": Operation(
         "List customers (1.x)",
         answers.OffsetCustomerPage,

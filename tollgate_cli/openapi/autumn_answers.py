@@ -610,6 +610,8 @@ class Key(Shape):
     """The text's beginning and end."""
     created_at: Millis
     """When it was made, in epoch ms."""
+    expires_at: Millis | None
+    """When it opens nothing any more, in epoch ms; null: it does not expire."""
 
 
 class CreatedKey(Key):

@@ -102,6 +102,9 @@ FIELDS: dict[str, str] = {
     "UpdateParams.subscription_id": "The subscription.",
     "CatalogParams.features": "The features that are to be.",
     "CatalogParams.plans": "The plans that are to be.",
+    "CatalogPlanParams.version": "The version that is meant, the newest unless told; an older one is changed in place.",
+    "UpdatePlanParams.version": "The version that is meant, the newest unless told; an older one is changed in place.",
+    "disable_version": "The version is changed in place, for who subscribes from now on, although customers have it.",
     "ListCustomersParams.plans": "Those that have one of these plans.",
     "ListEntitiesParams.plans": "Those that have one of these plans.",
     "ItemPriceParams.interval": "How often it is due; each month unless told.",
@@ -329,6 +332,7 @@ OWN_FIELDS: dict[str, str] = {
     "before": "The id of the last delivery that was seen; empty or absent for the first page.",
     "delivery_id": "The delivery.",
     "CreateKeyParams.name": "What you call it.",
+    "CreateKeyParams.expires_at": "From when on it opens nothing, in epoch ms; without it, it does not expire.",
     "scope": "`secret` (unless told) may do everything, `publishable` may only check.",
     **{
         name: text

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from tollgate.domain import api_keys
 from tollgate.domain.api_keys import ApiKey, Scope
 from tollgate.domain.environments import Environment
+from tollgate.domain.errors import InvalidInput
 from tollgate.store.api_keys import ApiKeyStore
 from tollgate.usecases.ids import new_id
 
@@ -49,11 +50,16 @@ class ApiKeys:
         scope: Scope,
         name: str,
         now: int,
-        token: Callable[[], str] = lambda: secrets.token_urlsafe(32),
+        expires_at: int | None = None,
     ) -> tuple[ApiKey, str]:
-        """Creates a key; returns it and its text, which is stored nowhere and cannot be read again."""
-        text = api_keys.mint(env, scope, token())
-        key = ApiKey(new_id("key"), api_keys.digest(text), env, scope, name, api_keys.hint(text), now)
+        """Creates a key; returns it and its text, which is stored nowhere and cannot be read again.
+
+        Raises InvalidInput where it would have expired already.
+        """
+        if expires_at is not None and expires_at <= now:
+            raise InvalidInput("expires_at", "must be in the future")
+        text = api_keys.mint(env, scope, secrets.token_urlsafe(32))
+        key = ApiKey(new_id("key"), api_keys.digest(text), env, scope, name, api_keys.hint(text), now, expires_at)
         self._store.add(key)
         return key, text
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from tollgate.dialects.autumn.catalog import FreeTrialParams, PlanItemParams
+from tollgate.dialects.autumn.catalog import FreeTrialParams, PlanItemParams, different
 from tollgate.dialects.autumn.cursors import Page, PageRequest, each_customer
 from tollgate.dialects.autumn.customers import is_purchase, page_json, purchase_json, subscription_json
 from tollgate.dialects.autumn.fields import Cursor, Id, IntervalName, Number, Params, Start, Text, Time, Whole
@@ -69,7 +69,7 @@ class CustomizeParams(Params):
         if self.items is not None:
             if self.add_items or self.remove_items:
                 raise InvalidInput("customize.items", "cannot be given with add_items or remove_items")
-            return tuple(item.item() for item in self.items)
+            return different(item.item() for item in self.items)
         if not self.add_items and not self.remove_items:
             return None
         left = plan.items
@@ -78,7 +78,7 @@ class CustomizeParams(Params):
             if len(kept) == len(left):
                 raise InvalidInput(f"customize.remove_items.{number}", f"picks no item of plan {plan.id}")
             left = kept
-        return (*left, *(item.item() for item in self.add_items or ()))
+        return different((*left, *(item.item() for item in self.add_items or ())))
 
 
 class CarryParams(Params):

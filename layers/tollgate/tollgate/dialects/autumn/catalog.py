@@ -360,7 +360,7 @@ class PlanFields(Params):
             add_on=old.add_on if self.add_on is None else self.add_on,
             auto_enable=old.auto_enable if self.auto_enable is None else self.auto_enable,
             price=(self.price.price() if self.price else None) if "price" in named else old.price,
-            items=old.items if self.items is None else _different(item.item() for item in self.items),
+            items=old.items if self.items is None else different(item.item() for item in self.items),
             free_trial=(self.free_trial.trial() if self.free_trial else None)
             if "free_trial" in named
             else old.free_trial,
@@ -370,19 +370,17 @@ class PlanFields(Params):
         )
 
 
-def _different(items: Iterable[PlanItem]) -> tuple[PlanItem, ...]:
+def different(items: Iterable[PlanItem]) -> tuple[PlanItem, ...]:
     """The items. Raises InvalidInput where two grant the same: of one feature, in one interval, to one kind of entity, and
     paid in the same way."""
     found = tuple(items)
-    seen = set()
+    seen: set[tuple[object, ...]] = set()
     for index, item in enumerate(found):
-        resets = item.resets if item.resets and item.resets.nominal_ms else None
-        same = (item.feature_id, resets, item.entity_feature_id, item.price and item.price.billing_method)
-        if same in seen:
+        if item.grants_as in seen:
             raise InvalidInput(
                 f"items[{index}]", f"there is an item of feature {item.feature_id} and its interval already"
             )
-        seen.add(same)
+        seen.add(item.grants_as)
     return found
 
 
@@ -400,6 +398,9 @@ class UpdatePlanParams(PlanFields):
 
     plan_id: Id
     archived: bool | None = None
+    version: Whole | None = None
+    disable_version: bool | None = None
+    all_versions: bool | None = None
 
 
 class FeatureParams(Params):
@@ -426,6 +427,7 @@ class ListPlansParams(Params):
 
     customer_id: Id | None = None
     include_archived: bool | None = None
+    all_versions: bool | None = None
 
 
 class DeletePlanParams(Params):
@@ -504,10 +506,11 @@ def get_plan(catalogs: Catalogs, request: Request) -> Answer:
 
 
 def list_plans(catalogs: Catalogs, customers: Customers, request: Request) -> Answer:
-    """`plans.list`: the newest version of each; archived ones only where they are asked for."""
+    """`plans.list`: the newest version of each, or every one; archived ones only where they are asked for."""
     params = ListPlansParams.of(request.body)
     env = request.caller.environment
-    plans = [plan for plan in catalogs.plans(env) if params.include_archived or not plan.archived]
+    known = catalogs.plan_versions(env) if params.all_versions else catalogs.plans(env)
+    plans = [plan for plan in known if params.include_archived or not plan.archived]
     if params.customer_id is None:
         return Answer({"list": [shown_plan(catalogs, request, plan) for plan in plans]})
     holdings = customers.get_or_nothing(request.customer(params.customer_id))
@@ -546,7 +549,8 @@ def _eligibility_json(offer: Offer, now: int) -> dict[str, Any]:
 
 def update_plan(catalogs: Catalogs, request: Request) -> Answer:
     """`plans.update`: changes the newest version; where customers have it and its items, price or trial change, makes a
-    new one. Raises NotFound or InvalidInput.
+    new one, unless `disable_version` says not to. An older `version` is changed in place, with `all_versions` every one
+    is. Raises NotFound or InvalidInput.
     """
     params = UpdatePlanParams.of(request.body)
 
@@ -554,8 +558,14 @@ def update_plan(catalogs: Catalogs, request: Request) -> Answer:
         new = params.applied(old)
         return new if params.archived is None else replace(new, archived=params.archived)
 
-    env = request.caller.environment
-    return Answer(shown_plan(catalogs, request, catalogs.update_plan(env, params.plan_id, change, request.now)))
+    env, id = request.caller.environment, params.plan_id
+    if params.all_versions and (params.disable_version or params.version is not None):
+        raise InvalidInput("all_versions", "goes without version and disable_version")
+    if params.all_versions or params.version not in (None, catalogs.plan(env, id).version):
+        plan = catalogs.edit_versions(env, id, change, params.version)
+    else:
+        plan = catalogs.update_plan(env, id, change, request.now, in_place=bool(params.disable_version))
+    return Answer(shown_plan(catalogs, request, plan))
 
 
 def delete_plan(catalogs: Catalogs, request: Request) -> Answer:

@@ -205,6 +205,8 @@ def check(use_cases: CheckUseCases, request: Request) -> Answer:
         return with_customer(version_made, request, use_cases.customers, named, run)
 
     keys = () if sends else header_key(request)  # a use takes its keys with it
+    if request.caller.scope is not Scope.SECRET:
+        keys = ()  # a publishable key writes nothing, so nothing remembers its calls
     return use_cases.idempotency().guarded(request.caller.environment, keys, request.now, call) if keys else call()
 
 

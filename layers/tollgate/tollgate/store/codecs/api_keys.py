@@ -7,6 +7,7 @@
 | `environment` | S | `sandbox` or `live` |
 | `scope` | S | `secret` or `publishable` |
 | `created_at` | N | ms |
+| `expires_at` | N | ms, from which on it opens nothing; absent: never |
 | `v` | N | the layout's version |
 """
 
@@ -30,6 +31,7 @@ def encode_api_key(key: ApiKey) -> Item:
         "name": {"S": key.name},
         "hint": {"S": key.hint},
         "created_at": {"N": str(key.created_at)},
+        **({} if key.expires_at is None else {"expires_at": {"N": str(key.expires_at)}}),
         **API_KEY.mark,
     }
 
@@ -45,4 +47,5 @@ def decode_api_key(item: Item) -> ApiKey:
         item["name"]["S"],
         item["hint"]["S"],
         int(item["created_at"]["N"]),
+        int(item["expires_at"]["N"]) if "expires_at" in item else None,
     )
