@@ -12,7 +12,12 @@ from tollgate.dialects.edge import handle
 from tollgate.dialects.http import Answer, Request
 
 _use_cases = TrackUseCases(
-    runtime.tracking(), runtime.ledger().features, runtime.idempotency(), runtime.customers, runtime.to_usage_queue
+    runtime.tracking(),
+    runtime.ledger().features,
+    runtime.idempotency(),
+    runtime.customers,
+    runtime.to_usage_queue,
+    runtime.denials().count,
 )
 runtime.client("sqs")  # made here, so that no request waits for it
 

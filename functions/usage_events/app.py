@@ -30,6 +30,7 @@ from tollgate.domain.passing_time import new_moment, new_moments
 from tollgate.domain.recorded_writes import RecordedLock
 from tollgate.domain.reservations import HELD
 from tollgate.packing import packed
+from tollgate.usecases.activity import Lag
 from tollgate.usecases.alerts import Alerts
 from tollgate.usecases.history_writes import write_history
 from tollgate.usecases.stream_records import written
@@ -51,6 +52,7 @@ _history = runtime.history()
 _ledger = runtime.ledger()
 _alert_states = runtime.alert_states()
 _due_times = runtime.due_times()
+_activity = runtime.stream_activity()
 
 
 class NotAccepted(Exception):
@@ -78,12 +80,24 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
         _due_times.keep(customer.environment, at, reached_message(customer, at), runtime.clock())
     overtaken = event.get("overtaken", False)
     # None waits for another, and each may be repeated. The pool ends when all have, whatever became of one.
-    with ThreadPoolExecutor(_LANES + 1) as threads:
+    with ThreadPoolExecutor(_LANES + 2) as threads:
         work = [threads.submit(write_history, _history, changes, overtaken=overtaken)]
+        work += [threads.submit(_activity.write_log, [entry for lane in lanes for entry in lane], changes)]
         work += [threads.submit(_tell, lane) for lane in lanes if lane]
     for done in work:
         done.result()
     metrics.add_metric("UsageEventsPublished", MetricUnit.Count, sum(map(len, lanes)))
+    uses = sum(not use.part for change in changes for use in change.uses)
+    metrics.add_metric("UsesCounted", MetricUnit.Count, uses)
+    if uses:
+        _activity.count(changes, _lag(records))
+
+
+def _lag(records: Sequence[Mapping[str, Any]]) -> Lag:
+    """How old the oldest record of a batch is by now. The stream tells times by the second."""
+    now = runtime.clock()
+    oldest = min(int(record["dynamodb"].get("ApproximateCreationDateTime", now / 1000) * 1000) for record in records)
+    return Lag(max(0, now - oldest), now)
 
 
 def _lane(record: Mapping[str, Any]) -> int:

@@ -1,4 +1,4 @@
-"""Previews through the deployed stack and Autumn's SDK (management.md 17)."""
+"""Previews through the deployed stack and Autumn's SDK (management.md 18)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`billing.preview_attach` and `.preview_update`, and what `billing.attach` puts together (management.md 17)."""
+"""`billing.preview_attach` and `.preview_update`, and what `billing.attach` puts together (management.md 18)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A preview says what the same call then does, whatever was done before, and changes nothing (management.md 17)."""
+"""A preview says what the same call then does, whatever was done before, and changes nothing (management.md 18)."""
 
 from __future__ import annotations
 

@@ -23,6 +23,7 @@ from tollgate.domain.errors import (
     Unavailable,
     UsageLimitExceeded,
 )
+from tollgate_cli.openapi import autumn_activity as activity
 from tollgate_cli.openapi import autumn_answers as answers
 from tollgate_cli.openapi import autumn_explained as explained
 from tollgate_cli.openapi import autumn_older as older
@@ -380,6 +381,19 @@ OPERATIONS: dict[str, Operation] = {
 }
 
 OWN: dict[str, Operation] = {
+    "POST /v1/activity.get": Operation(
+        "Uses and denials by minute, and what waits",
+        activity.ActivityAnswer,
+        (WRONG,),
+        "How exact it is: docs/console.md.",
+    ),
+    "POST /v1/alerts.list": Operation("List the latest alerts", activity.AlertPage, (WRONG,)),
+    "POST /v1/balances.list_near_limit": Operation(
+        "List balances that are near their limit", activity.NearLimitPage, (WRONG,)
+    ),
+    "POST /v1/customers.list_log": Operation(
+        "List what happened to a customer", activity.LogPage, (WRONG, *missing("customer"))
+    ),
     "POST /v1/keys.create": Operation("Create an API key", answers.CreatedKey, (WRONG,)),
     "POST /v1/keys.list": Operation("List API keys", answers.KeyList),
     "POST /v1/keys.revoke": Operation(
@@ -443,6 +457,8 @@ TAGS: dict[str, str] = {
     "webhooks": "Addresses that are told of events.",
     "1.x": "Older paths, for older clients.",
     "keys": "API keys of the environment.",
+    "activity": "What happens now.",
+    "alerts": "Limits that were reached, and thresholds that were passed.",
 }
 _NOUNS = {
     "billing": "subscriptions",

@@ -614,6 +614,13 @@ class Key(Shape):
     """When it opens nothing any more, in epoch ms; null: it does not expire."""
 
 
+class ListedKey(Key):
+    """An API key in a list."""
+
+    last_used_at: Millis | None
+    """When it was used last, in epoch ms, an hour more or less; null where it was not used, or not since Tollgate keeps it."""
+
+
 class CreatedKey(Key):
     """A new API key."""
 
@@ -644,7 +651,7 @@ class Lock(Shape):
     """When its units are free again, unless it is finalized before."""
 
 
-KeyList = listed("KeyList", Key, "The environment's keys.")
+KeyList = listed("KeyList", ListedKey, "The environment's keys.")
 LockList = listed("LockList", Lock, "The locks that hold units now, the oldest first.")
 
 

@@ -329,8 +329,13 @@ OF_CHECKS = CheckBody.model_fields
 OWN_FIELDS: dict[str, str] = {
     "key_id": "The key's id, not its text.",
     "WebhookParams.id": FIELDS["WebhookParams.id"],
+    "start_cursor": FIELDS["start_cursor"],
+    "customer_id": FIELDS["customer_id"],
     "before": "The id of the last delivery that was seen; empty or absent for the first page.",
     "delivery_id": "The delivery.",
+    "minutes": "Of so many minutes: 1 to 1440, 60 unless told.",
+    "PageParams.limit": "At most so many on a page: 1 to 100; 20 unless told.",
+    "LogParams.limit": "At most so many on a page: 1 to 100; 50 unless told.",
     "CreateKeyParams.name": "What you call it.",
     "CreateKeyParams.expires_at": "From when on it opens nothing, in epoch ms; without it, it does not expire.",
     "scope": "`secret` (unless told) may do everything, `publishable` may only check.",

@@ -1,4 +1,4 @@
-"""`billing.attach`, `billing.update`, their previews, and `subscriptions.list` (management.md 6, 7, 17): requests in,
+"""`billing.attach`, `billing.update`, their previews, and `subscriptions.list` (management.md 6, 7, 18): requests in,
 answers out."""
 
 from __future__ import annotations

@@ -33,8 +33,10 @@ def create_key(api_keys: ApiKeys, request: Request) -> Answer:
 
 
 def list_keys(api_keys: ApiKeys, request: Request) -> Answer:
-    """`keys.list`: all keys of the environment, without their texts."""
-    return Answer({"list": [key_json(key) for key in api_keys.list(request.caller.environment)]})
+    """`keys.list`: all keys of the environment, without their texts, and when each was used last."""
+    env = request.caller.environment
+    uses = api_keys.uses(env)
+    return Answer({"list": [{**key_json(key), "last_used_at": uses.get(key.id)} for key in api_keys.list(env)]})
 
 
 def revoke_key(api_keys: ApiKeys, request: Request) -> Answer:

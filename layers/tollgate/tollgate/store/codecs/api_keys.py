@@ -9,6 +9,8 @@
 | `created_at` | N | ms |
 | `expires_at` | N | ms, from which on it opens nothing; absent: never |
 | `v` | N | the layout's version |
+
+When a key was used last is an item of its own, with `at` (N, ms) and `v`.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from tollgate.store.codecs.layout import Layout
 from tollgate.store.table import Item
 
 API_KEY = Layout("API key", 1)
+KEY_USE = Layout("last use of an API key", 0)
 
 
 def encode_api_key(key: ApiKey) -> Item:
@@ -49,3 +52,14 @@ def decode_api_key(item: Item) -> ApiKey:
         int(item["created_at"]["N"]),
         int(item["expires_at"]["N"]) if "expires_at" in item else None,
     )
+
+
+def encode_key_use(at: int) -> Item:
+    """The attributes of a key's last use, at `at` (epoch ms)."""
+    return {"at": {"N": str(at)}, **KEY_USE.mark}
+
+
+def decode_key_use(item: Item) -> int:
+    """When the key was used last, in epoch ms."""
+    KEY_USE.version_of(item)
+    return int(item["at"]["N"])
