@@ -5,8 +5,8 @@ So a preview is what the same call then does, as long as nothing else changes me
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from tollgate.domain.customers import Holdings, Subscription
 from tollgate.domain.environments import Environment
@@ -14,9 +14,6 @@ from tollgate.domain.plans import Plan
 from tollgate.store.customers import CustomerStore, StoredHoldings
 from tollgate.usecases.catalog import Catalogs
 from tollgate.usecases.customers import Customers
-
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
 
 class Changed(NamedTuple):
@@ -82,12 +79,10 @@ class _Unwritten(CustomerStore):
 
     changed: tuple[Holdings, Holdings] | None = None
 
-    def change(self, env: Environment, before: StoredHoldings, after: Holdings) -> None:
-        super().change(env, before, after)
-        self.changed = before.holdings, after
-
-    def _transact(self, writes: Sequence[TransactWriteItemTypeDef]) -> None:
-        """Sends nothing."""
+    def _commit(self, env: Environment, before: StoredHoldings | None, after: Holdings) -> None:  # noqa: ARG002 - the store's
+        """Keeps what would be written."""
+        if before is not None:
+            self.changed = before.holdings, after
 
 
 class _Unmarked(Catalogs):
