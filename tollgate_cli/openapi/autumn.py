@@ -255,7 +255,10 @@ OPERATIONS: dict[str, Operation] = {
         "Changes nothing. No amounts are due here: they are 0, and prices are the catalog's.",
     ),
     "POST /v1/subscriptions.list": Operation(
-        "List subscriptions", answers.SubscriptionPage, (WRONG, *missing("customer"))
+        "List subscriptions",
+        answers.SubscriptionPage,
+        (WRONG, *missing("customer")),
+        older={"2.0": older.SubscriptionPageV2, "1.4": older.SubscriptionPageV1},
     ),
     "POST /v1/purchases.list": Operation("List purchases", answers.PurchasePage, (WRONG, *missing("customer"))),
     # history

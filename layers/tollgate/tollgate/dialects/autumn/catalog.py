@@ -15,7 +15,7 @@ from tollgate.dialects.autumn.display import item_display, price_display
 from tollgate.dialects.autumn.features import feature_json
 from tollgate.dialects.autumn.fields import Id, IntervalName, Number, Params, Properties, Text, Whole
 from tollgate.dialects.autumn.products import product_json, scenario_of
-from tollgate.dialects.autumn.versions import PLANS, translated, version_of
+from tollgate.dialects.autumn.versions import FLAGS, PLANS, translated, version_of
 from tollgate.dialects.http import Answer, Request
 from tollgate.domain.controls import NO_CONTROLS
 from tollgate.domain.environments import Environment
@@ -463,10 +463,13 @@ def get_feature(catalogs: Catalogs, request: Request) -> Answer:
 
 
 def list_features(catalogs: Catalogs, request: Request) -> Answer:
-    """`features.list`: all of the environment; archived ones only where they are asked for."""
+    """`features.list`: all of the environment; archived ones only where they are asked for. To version 2.1, which `atmn`
+    speaks and which knows no static feature, one is boolean (management.md 13)."""
     params = ListFeaturesParams.of(request.body)
     env = request.caller.environment
     features = [f for f in catalogs.features(env) if params.include_archived or not f.archived]
+    if version_of(request.headers.get("x-api-version")) == FLAGS:
+        features = [f._replace(type=FeatureType.BOOLEAN) if f.type is FeatureType.STATIC else f for f in features]
     return Answer({"list": [managed_feature_json(feature, env) for feature in features]})
 
 
