@@ -2,6 +2,7 @@
 PYTHON ?= python3
 PORT   ?= 4566
 ARGS   ?=
+DOCS_PORT ?= 8000
 SECONDS_EACH ?= 120
 
 BIN := .venv/bin
@@ -9,7 +10,7 @@ RUN := PATH="$(CURDIR)/$(BIN):$(PATH)" $(BIN)/tollgate
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: help run up down demo test test-fast test-deep mutants fuzz soak lint format bench growth screenshots openapi dead-letters redrive deploy clean lock tools clients
+.PHONY: help run up down demo test test-fast test-deep mutants fuzz soak lint format bench growth screenshots openapi docs docs-serve prices dead-letters redrive deploy clean lock tools clients
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -59,6 +60,7 @@ lint: .venv/.ready .venv-sam/.ready .venv-checkov/.ready console/node_modules/.r
 	AWS_DEFAULT_REGION=us-east-1 .venv-sam/bin/sam validate
 	.venv-sam/bin/cfn-lint --regions $(REGIONS) --template template.yaml
 	.venv-checkov/bin/checkov --config-file .checkov.yaml
+	$(MAKE) docs
 
 format: .venv/.ready
 	$(BIN)/ruff check --fix .
@@ -69,6 +71,16 @@ screenshots: up clients  ## take the pictures of the console that the README sho
 
 openapi: .venv/.ready  ## the OpenAPI documents of all routes, from what serves them
 	$(RUN) openapi
+
+docs: .venv/.ready .venv-site/.ready site/node_modules/.ready  ## the documentation as a site, in .local/site
+	$(BIN)/python -m tollgate_cli.site
+	.venv-site/bin/zensical build --strict --clean
+
+docs-serve: docs  ## the same on 127.0.0.1: make docs-serve DOCS_PORT=8000
+	.venv-site/bin/zensical serve --dev-addr 127.0.0.1:$(DOCS_PORT)
+
+prices: .venv-prices/.ready  ## what tokens of AI models cost, anew: take a newer genai-prices into requirements/prices.txt first
+	.venv-prices/bin/python tollgate_cli/model_prices.py
 
 dead-letters: .venv/.ready  ## what was given up on, with reasons; make redrive sends it again
 	$(RUN) dead-letters list
@@ -91,20 +103,20 @@ deploy: tools  ## build and deploy to the AWS account of your credentials: make 
 
 clean: ## stop the stack; remove environments, build output and local state
 	@if [ -x $(BIN)/python ]; then $(RUN) stack down; fi
-	rm -rf .venv .venv-sam .venv-emulator .venv-runtime .venv-checkov .venv-lotus .venv-flexprice .venv-peers .venv-schemathesis tests/clients/node_modules console/node_modules .aws-sam .local .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-sam .venv-emulator .venv-runtime .venv-checkov .venv-lotus .venv-flexprice .venv-peers .venv-prices .venv-schemathesis .venv-site tests/clients/node_modules console/node_modules site/node_modules .cache .aws-sam .local .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 COMPILE = $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-header
 
 lock: .venv/.ready  ## compile the lock files anew, to current releases
 	$(COMPILE) pyproject.toml -o layers/tollgate/requirements.txt
 	$(COMPILE) pyproject.toml --extra cli requirements/dev.in -o requirements/dev.txt
-	for r in uv sam checkov emulator runtime lotus flexprice peers schemathesis; do $(COMPILE) requirements/$$r.in -o requirements/$$r.txt || exit 1; done
-	for p in tests/clients console functions/reference; do $(NPM) $$p update --package-lock-only || exit 1; done
+	for r in uv sam checkov emulator runtime lotus flexprice peers prices schemathesis site; do $(COMPILE) requirements/$$r.in -o requirements/$$r.txt || exit 1; done
+	for p in tests/clients console functions/reference site; do $(NPM) $$p update --package-lock-only || exit 1; done
 
 tools: .venv/.ready .venv-sam/.ready .venv-emulator/.ready .venv-lotus/.ready console/node_modules/.ready
 
 # What the tests alone run: AWS's runtime, clients that need other dependencies, and those in JavaScript.
-clients: .venv-runtime/.ready .venv-flexprice/.ready .venv-schemathesis/.ready tests/clients/node_modules/.ready
+clients: .venv-site/.ready site/node_modules/.ready .venv-runtime/.ready .venv-flexprice/.ready .venv-prices/.ready .venv-schemathesis/.ready tests/clients/node_modules/.ready
 
 # pip installs the locked uv, uv installs the rest (a tenth of the time) and the checkout itself, as it lies here.
 .venv/.ready: requirements/uv.txt requirements/dev.txt pyproject.toml

@@ -28,7 +28,9 @@ HOST = "127.0.0.1"
 REGION = "us-east-1"
 BUCKET = "tollgate-artifacts"
 CONSOLE = ("console/src", "console/package-lock.json", "tollgate_cli/console.py")
-INPUTS = ("template.yaml", "samconfig.toml", "pyproject.toml", "functions", "layers", "docs/openapi", *CONSOLE)
+PAGES = ("docs", "zensical.toml", "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "tollgate_cli/site.py")
+"""What the reference's function serves to agents is made of."""
+INPUTS = ("template.yaml", "samconfig.toml", "pyproject.toml", "functions", "layers", *PAGES, *CONSOLE)
 _ELSEWHERE = ("--parameter-overrides", "--guided", "-g", "--stack-name", "--region", "--profile")
 
 
@@ -45,6 +47,7 @@ def local_parameters() -> dict[str, str]:
         "BrowserOrigins": "http://localhost:3000,http://localhost:5173",  # where development servers listen
         "LoopbackWebhooks": "true",
         "ArchiveDays": "0",  # the emulator's CloudFormation knows no archives; its EventBridge does
+        "GuardEvents": "false",  # nor does it know a bus's policy
     }
 
 

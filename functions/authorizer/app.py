@@ -22,7 +22,8 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     cached = event["identitySource"] != [event.get("routeKey")]  # by API Gateway, under the key
     text = _presented(event)
     key = (_api_keys.find if cached else _api_keys.remembered)(text)
-    if key is not None:
+    if key is not None and not key.is_expired(runtime.clock()):
+        _api_keys.note_use(key, runtime.clock(), runtime.aside)
         known = {"environment": key.environment.value, "scope": key.scope.value, "key_id": key.id}
         return {"isAuthorized": True, "context": known}
     return {"isAuthorized": True, "context": {"refused": _reason(event, text).value}}

@@ -21,6 +21,7 @@ _check = partial(
         runtime.catalogs,
         runtime.customers,
         runtime.reservations,
+        runtime.denials().count,
     ),
 )
 

@@ -20,6 +20,7 @@ from tollgate.domain.errors import NotFound
 _MODULES = [
     OnDemand(f"tollgate.dialects.autumn.{name}")
     for name in (
+        "activity",
         "billing",
         "catalog",
         "catalog_update",
@@ -34,11 +35,11 @@ _MODULES = [
         "webhooks",
     )
 ]
-billing, catalog, catalog_update, customers, events, explain, grants, keys, legacy, locks, organization, webhooks = (
-    _MODULES
-)
+activity, billing, catalog, catalog_update, customers, events, explain, grants, keys, legacy, *_more = _MODULES
+locks, organization, webhooks = _more
 event_queries = OnDemand("tollgate.dialects.flexprice.event_queries")
 runtime.before_snapshot(*(module.load for module in (*_MODULES, event_queries)))
+_activity = runtime.activity()
 _catalogs = runtime.catalogs()
 _customers = runtime.customers()
 _idempotency = runtime.idempotency()
@@ -119,6 +120,15 @@ ROUTES: dict[str, Route] = {
         },
     ),
     **taking(
+        _activity,
+        routes={
+            "POST /v1/activity.get": activity.get,
+            "POST /v1/alerts.list": activity.list_alerts,
+            "POST /v1/balances.list_near_limit": activity.list_near_limit,
+        },
+    ),
+    "POST /v1/customers.list_log": partial(activity.list_log, _activity, _catalogs, _customers),
+    **taking(
         runtime.api_keys(),
         routes={
             "POST /v1/keys.create": keys.create_key,
@@ -170,7 +180,11 @@ def _manage(request: Request) -> Answer:
     given = header_key(request) if request.method != "GET" else ()
 
     def called(found: Match) -> Answer:
-        call = partial(ROUTES[found.template], request, *found.arguments)
+        def call() -> Answer:
+            answer = ROUTES[found.template](request, *found.arguments)
+            activity.note_call(_activity, request)
+            return answer
+
         return _idempotency.guarded(request.caller.environment, given, request.now, call) if given else call()
 
     return run(ROUTES, request.route, called, NotFound("route", request.path[:100]))

@@ -22,12 +22,13 @@ runtime.before_snapshot(*(module.load for module in _MODULES))
 _policy = runtime.settings().metric_access_policy
 _origins = runtime.settings().browser_origins
 _access = runtime.access()
+_denied = runtime.denials().count
 _catalogs = runtime.catalogs()
 _customers = runtime.customers()
 
 ROUTES: dict[str, Route] = {
-    "/api/metric_access": partial(access.metric_access, _access, _policy),
-    "/api/feature_access": partial(access.feature_access, _access),
+    "/api/metric_access": partial(access.metric_access, _access, _policy, _denied),
+    "/api/feature_access": partial(access.feature_access, _access, _denied),
     "/api/customer_access": partial(legacy.customer_access, _access),
     "/api/customer_metric_access": partial(legacy.customer_metric_access, _access),
     "/api/customer_feature_access": partial(legacy.customer_feature_access, _access),

@@ -1,6 +1,6 @@
-"""Makes the reference's site: `python build.py VIEWER SITE`.
+"""Makes the reference's site, and what it tells agents: `python build.py VIEWER PAGES SITE`.
 
-VIEWER is the folder of npm's package swagger-ui-dist, SITE where the site is to lie: a compressed file for each page, and
+VIEWER is the folder of npm's package swagger-ui-dist, PAGES that of the pages for agents (tollgate_cli/site.py), SITE where the site is to lie: a compressed file for each page, and
 `pages.json` with their paths and headers. A file of the viewer is named after its content, and kept for a year by whoever has
 it; the page and the documents are asked for again, and answered with 304 where they are the same.
 """
@@ -23,7 +23,9 @@ TYPES = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
     ".json": "application/json",
+    ".md": "text/markdown; charset=utf-8",
     ".png": "image/png",
+    ".txt": "text/plain; charset=utf-8",
 }
 POLICY = "; ".join(
     (
@@ -77,13 +79,16 @@ class Site:
         (self._folder / "pages.json").write_text(json.dumps(self._pages, indent=1))
 
 
-def main(viewer: Path, folder: Path) -> None:
+def main(viewer: Path, pages: Path, folder: Path) -> None:
     """Makes the site."""
     site = Site(folder)
     documents = {path.name: json.loads(path.read_text()) for path in sorted(DOCUMENTS.glob("*.json"))}
     for name, document in documents.items():
         text = json.dumps(document, separators=(",", ":"), ensure_ascii=False)
         site.add(f"/openapi/{name}", text.encode(), ASKED_AGAIN, **{"access-control-allow-origin": "*"})
+    for path in sorted(pages.rglob("*.*")):
+        at = f"/{path.relative_to(pages).as_posix()}"
+        site.add(at, path.read_bytes(), ASKED_AGAIN, **{"access-control-allow-origin": "*"})
     listed = [{"url": f"/openapi/{name}", "name": each["info"]["title"]} for name, each in documents.items()]
     start = (HERE / "start.js").read_text().replace("DOCUMENTS", json.dumps(listed, ensure_ascii=False))
     page = (HERE / "page.html").read_text().replace('"start.js"', site.kept("start.js", start.encode()))
@@ -95,4 +100,4 @@ def main(viewer: Path, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(*(Path(each) for each in sys.argv[1:4]))

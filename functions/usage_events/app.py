@@ -24,12 +24,13 @@ from tollgate.dialects.events import entries_for, passed_entries, reservation_en
 from tollgate.dialects.passing_time import reached_message
 from tollgate.dialects.reservations import due_message
 from tollgate.domain.changes import Change
-from tollgate.domain.environments import CustomerRef
+from tollgate.domain.environments import CustomerRef, Environment
 from tollgate.domain.errors import TollgateError, Unavailable
 from tollgate.domain.passing_time import new_moment, new_moments
 from tollgate.domain.recorded_writes import RecordedLock
 from tollgate.domain.reservations import HELD
 from tollgate.packing import packed
+from tollgate.usecases.activity import Lag
 from tollgate.usecases.alerts import Alerts
 from tollgate.usecases.history_writes import write_history
 from tollgate.usecases.stream_records import written
@@ -51,6 +52,12 @@ _history = runtime.history()
 _ledger = runtime.ledger()
 _alert_states = runtime.alert_states()
 _due_times = runtime.due_times()
+_activity = runtime.stream_activity()
+
+
+Moment = tuple[Environment, int, str]
+"""An instant (epoch ms) at which a message is to come. Kept after all records were read: an error of keeping it is none of
+a record's."""
 
 
 class NotAccepted(Exception):
@@ -69,21 +76,33 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
     alerts = Alerts(_ledger.features, _ledger.store, _alert_states)
     changes: list[Change] = []
     lanes: list[list[dict[str, Any]]] = [[] for _ in range(_LANES)]
-    moments: set[tuple[CustomerRef, int]] = set()
+    moments: dict[Moment, None] = {}  # a set in the order of the records
     for record in records:
         read, told = _read(record, alerts, moments)
         changes += read
         lanes[_lane(record)] += told
-    for customer, at in moments:
-        _due_times.keep(customer.environment, at, reached_message(customer, at), runtime.clock())
+    for environment, at, message in moments:
+        _due_times.keep(environment, at, message, runtime.clock())
     overtaken = event.get("overtaken", False)
     # None waits for another, and each may be repeated. The pool ends when all have, whatever became of one.
-    with ThreadPoolExecutor(_LANES + 1) as threads:
+    with ThreadPoolExecutor(_LANES + 2) as threads:
         work = [threads.submit(write_history, _history, changes, overtaken=overtaken)]
+        work += [threads.submit(_activity.write_log, [entry for lane in lanes for entry in lane], changes)]
         work += [threads.submit(_tell, lane) for lane in lanes if lane]
     for done in work:
         done.result()
     metrics.add_metric("UsageEventsPublished", MetricUnit.Count, sum(map(len, lanes)))
+    uses = sum(not use.part for change in changes for use in change.uses)
+    metrics.add_metric("UsesCounted", MetricUnit.Count, uses)
+    if uses:
+        _activity.count(changes, _lag(records))
+
+
+def _lag(records: Sequence[Mapping[str, Any]]) -> Lag:
+    """How old the oldest record of a batch is by now. The stream tells times by the second."""
+    now = runtime.clock()
+    oldest = min(int(record["dynamodb"].get("ApproximateCreationDateTime", now / 1000) * 1000) for record in records)
+    return Lag(max(0, now - oldest), now)
 
 
 def _lane(record: Mapping[str, Any]) -> int:
@@ -97,7 +116,7 @@ def _tell(entries: list[dict[str, Any]]) -> None:
 
 
 def _read(
-    record: Mapping[str, Any], alerts: Alerts, moments: set[tuple[CustomerRef, int]]
+    record: Mapping[str, Any], alerts: Alerts, moments: dict[Moment, None]
 ) -> tuple[Sequence[Change], list[dict[str, Any]]]:
     """What a record changed, and its entries for the bus; when time will bring something about is added to `moments`. A
     record that cannot be read goes to the dead letters and has neither."""
@@ -105,14 +124,15 @@ def _read(
         subscription, changes, lock, passed = written(record)
         if subscription is not None:
             ref = CustomerRef(subscription.environment, subscription.customer_id)
-            moments.update((ref, at) for at in new_moments(subscription))
+            moments.update(((ref.environment, at, reached_message(ref, at)), None) for at in new_moments(subscription))
             return [], [subscription_entry(subscription, _BUS)]
-        entries = [] if lock is None else [_reservation(lock)]
+        entries = [] if lock is None else [_reservation(lock, moments)]
         entries += [] if passed is None else passed_entries(passed, _BUS)
         for change in changes:
             entries += entries_for(change, _BUS, alerts.raised_by(change))
             if (at := new_moment(change)) is not None:
-                moments.add((CustomerRef(change.write.environment, change.write.customer_id), at))
+                ref = CustomerRef(change.write.environment, change.write.customer_id)
+                moments[ref.environment, at, reached_message(ref, at)] = None
         return changes, entries
     except Unavailable:
         raise
@@ -130,12 +150,12 @@ def _size(entry: Mapping[str, Any]) -> int:
     return len(entry["Detail"].encode()) + 200
 
 
-def _reservation(recorded: RecordedLock) -> dict[str, Any]:
-    """What became of a reservation; of a new one, a message that comes back when it is due."""
+def _reservation(recorded: RecordedLock, moments: dict[Moment, None]) -> dict[str, Any]:
+    """What became of a reservation; of a new one, `moments` gets a message that comes back when it is due."""
     if recorded.lock.state == HELD:
         environment, reservation = recorded.environment, recorded.lock.reservation
         due = due_message(environment, reservation.id, reservation.expires_at)
-        _due_times.keep(environment, reservation.expires_at, due, runtime.clock())
+        moments[environment, reservation.expires_at, due] = None
     return reservation_entry(recorded, _BUS)
 
 

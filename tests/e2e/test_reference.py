@@ -13,7 +13,7 @@ import pytest
 
 from tests.e2e.fixture import Shop
 from tests.e2e.programs import running, script
-from tollgate_cli import openapi
+from tollgate_cli import openapi, site
 from tollgate_cli.stack import Stack
 
 
@@ -68,6 +68,17 @@ def test_the_page_may_run_its_own_scripts_and_call_its_own_host_alone(browser: h
     page = browser.get("/docs").text
     assert "<script>" not in page
     assert "style=" not in page
+
+
+def test_an_agent_is_told_where_everything_is(browser: httpx.Client) -> None:
+    """`/llms.txt`, and each page and document that it names."""
+    told = browser.get("/llms.txt")
+    assert (told.status_code, told.headers["content-type"]) == (200, "text/plain; charset=utf-8")
+    assert told.text == site.llms()["/llms.txt"]
+    for path in re.findall(r"\]\((/[^)]+)\)", told.text)[::4]:  # some of each section
+        answer = browser.get(path)
+        assert answer.status_code == 200, path
+        assert answer.headers["content-type"] in ("text/markdown; charset=utf-8", "application/json")
 
 
 @pytest.mark.parametrize(

@@ -140,7 +140,14 @@ def test_only_these_paths_answer_a_browser_without_a_key() -> None:
     asked = {one["RouteKey"] for one in routes if one["RouteKey"].startswith("OPTIONS ")}
     assert asked == {f"OPTIONS {path}" for path in PATHS}
     opened = {one["RouteKey"] for one in routes if one["AuthorizationType"] == "NONE"}
-    files = {"GET /console", "GET /console/{proxy+}", "GET /docs", "GET /docs/{file}", "GET /openapi/{file}"}
+    files = {
+        "GET /console",
+        "GET /console/{proxy+}",
+        "GET /docs",
+        "GET /docs/{file}",
+        "GET /openapi/{file}",
+        "GET /llms.txt",
+    }
     assert opened == asked | files
     assert all(
         "CorsConfiguration" not in one["Properties"] for one in of_type(template, "AWS::ApiGatewayV2::Api").values()

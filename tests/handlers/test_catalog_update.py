@@ -1,6 +1,6 @@
 """A whole catalog at once, as Autumn's command line pushes it.
 
-Rules: management.md 13.
+Rules: management.md 3, 13.
 """
 
 from __future__ import annotations
@@ -132,3 +132,181 @@ def test_what_cannot_be_kept_is_refused(pushed: Here) -> None:
     for body in ({"rewards": [{"id": "r"}]}, {"plans": [{**SOLO, "items": [{"feature_id": "nothing"}]}]}):
         assert pushed.call("manage", "POST /v1/catalog.update", body)[0] in (400, 404)
     assert pushed.contents() == before
+
+
+# ------------------------------------------------------------------ what a file cannot say, and versions
+
+REGION = {"feature_id": "region", "name": "Region", "type": "static"}
+KEPT: dict[str, Any] = {
+    "plan_id": "kept",
+    "name": "Kept",
+    "items": [
+        {"feature_id": "region", "static_value": "eu"},
+        {"feature_id": "calls", "included": 10, "reset": {"interval": "month"}, "is_soft_limit": True},
+        {
+            "feature_id": "calls",
+            "included": 5,
+            "reset": {"interval": "day"},
+            "is_enabled": False,
+            "rollover": {"expiry_duration_type": "month", "expiry_duration_length": 2},
+        },
+    ],
+}
+
+
+@pytest.fixture
+def kept(here: Here) -> Here:
+    push(here, {"features": [CALLS, REGION], "plans": []})
+    here.call("manage", "POST /v1/plans.delete", {"plan_id": "kept", "all_versions": True})
+    status, answer = here.call("manage", "POST /v1/plans.create", KEPT)
+    assert status == 200, answer
+    return here
+
+
+def as_a_file_says_it(plan: dict[str, Any], **changed: Any) -> dict[str, Any]:
+    """A plan as atmn writes and reads it: some fields of an item it does not know, and a maximum it always has."""
+    unknown = ("static_value", "is_soft_limit", "is_enabled")
+    items = [{name: value for name, value in item.items() if name not in unknown} for item in plan["items"]]
+    items = [{"included": 0, **item} for item in items]
+    for item in items:
+        if "rollover" in item:
+            item["rollover"] = {**item["rollover"], "max": item["rollover"].get("max") or 0}
+    return {**plan, "items": items, **changed}
+
+
+def stored(here: Here, plan_id: str, version: int | None = None) -> dict[str, Any]:
+    return here.call("manage", "POST /v1/plans.get", {"plan_id": plan_id, "version": version})[1]
+
+
+def test_what_a_file_cannot_say_stays(kept: Here) -> None:
+    before = stored(kept, "kept")
+    _, listed = kept.call("manage", "POST /v1/features.list", {}, headers={"x-api-version": "2.1.0"})
+    assert {"region": "boolean"}.items() <= {feature["id"]: feature["type"] for feature in listed["list"]}.items()
+    body = {"features": [{**REGION, "type": "boolean"}], "plans": [as_a_file_says_it(KEPT)]}
+    assert preview(kept, body) == {"region": "none", "kept": "none"}
+    push(kept, {**body, "plans": [as_a_file_says_it(KEPT, name="Kept on")]})
+    assert stored(kept, "kept") == {**before, "name": "Kept on"}
+    assert kept.call("manage", "POST /v1/features.get", {"feature_id": "region"})[1]["type"] == "static"
+
+
+def test_a_maximum_of_none_is_none_in_another_environment_too(kept: Here) -> None:
+    """There the plan is new: what rolls over must not become nothing."""
+    items = [item for item in KEPT["items"] if item["feature_id"] == "calls"]
+    push(kept, {"plans": [as_a_file_says_it({**KEPT, "plan_id": "copied", "items": items})]})
+    assert stored(kept, "copied")["items"][1]["rollover"]["max"] is None
+
+
+BAD_PLANS = {
+    "an unknown feature": [{"feature_id": "nothing"}],
+    "one that is new and has no value": [{"feature_id": "brand-new", "included": 1}],
+    "the same twice": [{"feature_id": "calls", "included": 1}, {"feature_id": "calls", "included": 2}],
+    "a misfit": [{"feature_id": "calls", "included": -1}],
+}
+
+
+@pytest.mark.parametrize("items", BAD_PLANS.values(), ids=list(BAD_PLANS))
+def test_all_is_checked_before_anything_is_written(kept: Here, items: list[dict[str, Any]]) -> None:
+    new = {"feature_id": "brand-new", "name": "New", "type": "static"}
+    body = {
+        "features": [{**CALLS, "name": "Other"}, new],
+        "plans": [{**KEPT, "name": "Other"}, {**SOLO, "plan_id": "bad", "items": items}],
+    }
+    before = kept.contents()
+    for call in ("catalog.preview_update", "catalog.update"):
+        status, answer = kept.call("manage", f"POST /v1/{call}", body)
+        assert status in (400, 404), answer
+        assert kept.contents() == before
+
+
+def test_a_feature_does_not_change_its_type(kept: Here) -> None:
+    body = {"features": [{**SEATS, "name": "Other"}, {**CALLS, "type": "boolean"}]}
+    before = kept.contents()
+    assert kept.call("manage", "POST /v1/catalog.update", body)[0] == 400
+    assert kept.contents() == before
+
+
+def test_a_credit_system_may_be_named_before_its_members(here: Here) -> None:
+    schema = [{"metered_feature_id": "later", "credit_cost": 2}]
+    pool = {"feature_id": "pool", "name": "Pool", "type": "credit_system", "credit_schema": schema}
+    push(here, {"features": [pool, {**CALLS, "feature_id": "later"}]})
+
+
+def in_use(here: Here, plan_id: str) -> None:
+    here.call("manage", "POST /v1/customers.get_or_create", {"customer_id": f"{plan_id}-user"})
+    status, answer = here.call(
+        "manage", "POST /v1/billing.attach", {"customer_id": f"{plan_id}-user", "plan_id": plan_id}
+    )
+    assert status == 200, answer
+
+
+def versions(here: Here, plan_id: str) -> list[tuple[int, int]]:
+    """The versions of a plan, each with what its first item of calls grants."""
+    _, answer = here.call("manage", "POST /v1/plans.list", {"all_versions": True, "include_archived": True})
+    found = [plan for plan in answer["list"] if plan["id"] == plan_id]
+    return sorted((plan["version"], plan["items"][0]["included"]) for plan in found)
+
+
+@pytest.mark.parametrize("by", ["catalog.update", "plans.update", "products"])
+def test_a_version_in_use_may_be_changed_in_place(here: Here, by: str) -> None:
+    push(here, {"features": [CALLS]})
+    id = f"placed-{by.replace('.', '-')}"
+    plan = {"plan_id": id, "name": "P", "items": [{"feature_id": "calls", "included": 1}]}
+    push(here, {"plans": [plan]})
+    in_use(here, id)
+    items = [{"feature_id": "calls", "included": 2}]
+    if by == "catalog.update":
+        push(here, {"plans": [{**plan, "items": items, "disable_version": True}]})
+    elif by == "plans.update":
+        here.call("manage", "POST /v1/plans.update", {"plan_id": id, "items": items, "disable_version": True})
+    else:
+        body = {"items": [{"feature_id": "calls", "included_usage": 2}]}
+        assert here.call("manage", f"POST /v1/products/{id}", body, query="disable_version=true")[0] == 200
+    assert versions(here, id) == [(1, 2)]
+    _, answer = here.call("check", "POST /v1/balances.check", {"customer_id": f"{id}-user", "feature_id": "calls"})
+    assert answer["balance"]["granted"] == 1  # who has it keeps it as it was
+
+
+def test_an_older_version_and_every_version_can_be_changed(here: Here) -> None:
+    push(here, {"features": [CALLS]})
+    plan = {"plan_id": "aged", "name": "P", "items": [{"feature_id": "calls", "included": 1}]}
+    push(here, {"plans": [plan]})
+    in_use(here, "aged")
+    push(here, {"plans": [{**plan, "items": [{"feature_id": "calls", "included": 2}]}]})
+    assert versions(here, "aged") == [(1, 1), (2, 2)]
+    older = {**plan, "version": 1, "items": [{"feature_id": "calls", "included": 5}]}
+    push(here, {"plans": [older]})
+    assert versions(here, "aged") == [(1, 5), (2, 2)]
+    push(here, {"plans": [{**plan, "all_versions": True, "items": [{"feature_id": "calls", "included": 7}]}]})
+    assert versions(here, "aged") == [(1, 7), (2, 7)]
+    status, _ = here.call("manage", "DELETE /v1/products/aged", None, query="all_versions=true")
+    assert status == 200
+    _, answer = here.call("manage", "POST /v1/plans.list", {"all_versions": True})
+    assert "aged" not in [found["id"] for found in answer["list"]]
+
+
+TWICE = [{"feature_id": "calls", "included": 1}, {"feature_id": "calls", "included": 2}]
+OF_1_2 = [{"feature_id": "calls", "included_usage": 1}, {"feature_id": "calls", "included_usage": 2}]
+
+
+@pytest.mark.parametrize(
+    ("route", "body"),
+    [
+        ("POST /v1/plans.create", {"plan_id": "twice", "name": "T", "items": TWICE}),
+        ("POST /v1/plans.update", {"plan_id": "once", "items": TWICE}),
+        ("POST /v1/catalog.update", {"plans": [{"plan_id": "twice", "name": "T", "items": TWICE}]}),
+        ("POST /v1/products", {"id": "twice", "name": "T", "items": OF_1_2}),
+        ("POST /v1/products/once", {"items": OF_1_2}),
+        (
+            "POST /v1/billing.attach",
+            {"customer_id": "twice-user", "plan_id": "once", "customize": {"items": TWICE}},
+        ),
+    ],
+)
+def test_no_two_items_grant_the_same(here: Here, route: str, body: dict[str, Any]) -> None:
+    """management.md 3: wherever a plan's items are said."""
+    push(here, {"features": [CALLS], "plans": [{"plan_id": "once", "name": "O", "items": TWICE[:1]}]})
+    here.call("manage", "POST /v1/customers.get_or_create", {"customer_id": "twice-user"})
+    before = here.contents()
+    status, answer = here.call("manage", route, body)
+    assert status == 400, answer
+    assert here.contents() == before

@@ -20,7 +20,12 @@ EVENTS = ROOT / "events"
 ANSWERS: dict[str, Any] = json.loads((EVENTS / "answers.json").read_text())
 NO_SAMPLE_ROUTES = {
     *("ANY /api/{proxy+}", "GET /console", "GET /console/{proxy+}"),  # the console's answers are files
-    *("GET /docs", "GET /docs/{file}", "GET /openapi/{file}"),  # their pages are there when the function is built
+    *(
+        "GET /docs",
+        "GET /docs/{file}",
+        "GET /openapi/{file}",
+        "GET /llms.txt",
+    ),  # their pages are there when the function is built
 }
 NO_SAMPLES = {"answers", "env", "usage_reported"}  # the last is what a producer puts on the bus
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import count
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote
 
@@ -20,6 +21,7 @@ from tests.handlers.test_events import CONTEXT
 from tests.handlers.test_usage_events import Bus
 from tests.http_events import authorized, http_event, unauthorized
 from tests.service import NOW
+from tollgate import runtime
 from tollgate.domain.ids import time_ordered_id
 from tollgate.usecases.webhooks import is_message
 from tollgate_cli.openapi import DIALECTS, examples, served
@@ -40,8 +42,10 @@ class Queue:
     def __init__(self) -> None:
         self.waiting: list[str] = []
 
-    def send(self, _: str, *, Entries: list[dict[str, Any]], **__: Any) -> dict[str, Any]:  # noqa: N803 - SQS's name
-        """Takes all of them. Those for webhooks are sent nowhere."""
+    def send(self, call: str, *, Entries: Sequence[dict[str, Any]] = (), **_: Any) -> dict[str, Any]:  # noqa: N803 - SQS's name
+        """Takes all of them. Those for webhooks are sent nowhere. Asked how many wait, it says none."""
+        if call == "get_queue_attributes":
+            return {"Attributes": {"ApproximateNumberOfMessages": "0"}}
         bodies = (entry["MessageBody"] for entry in Entries)
         self.waiting += [body for body in bodies if not is_message(body)]
         return {}
@@ -80,6 +84,9 @@ def place(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> Iterator[Here]:
         monkeypatch.setattr(consumer, "_events", Bus())
         monkeypatch.setattr(consumer, "_queue", queue)
         monkeypatch.setattr("tollgate.runtime._queued", queue.send)
+        still = SimpleNamespace(time_ns=lambda: runtime.clock() * 1_000_000)  # a balance's versions begin with the time
+        monkeypatch.setattr("tollgate.store.balances.time", still)
+        monkeypatch.setattr("tollgate.store.customers.time", still)
         yield here
 
 
@@ -101,6 +108,8 @@ def test_each_example_is_answered_as_it_says(
         answered.append({**example, "status": status, "answer": answer})
         queue.deliver(place)
         records = place.service.table.client.records(place.service.table.name)  # type: ignore[attr-defined]
+        for record in records[told:]:
+            record["dynamodb"]["ApproximateCreationDateTime"] = NOW // 1000 + number
         place.handlers["usage_events"]({"Records": records[told:]}, CONTEXT)
         told = len(records)
     if request.config.getoption("--write-recorded"):

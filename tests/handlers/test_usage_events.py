@@ -400,3 +400,26 @@ def test_a_reservation_whose_time_ran_out_is_the_return_of_what_it_held(
         assert back["timestamp"] == NOW + 5000
     assert len({back["id"] for back in uses_told}) == 2
     assert len({back["cause"]["id"] for back in uses_told}) == 1
+
+
+def test_a_due_time_that_cannot_be_kept_brings_the_batch_again_and_blames_no_record(
+    consume: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever kept it, the record itself can be read: a dead letter would lose its events."""
+    module: Any = sys.modules["functions.usage_events.app"]
+
+    def broken(*_: Any) -> None:
+        raise KeyError("Responses")  # of a kind that a record that cannot be read raises too
+
+    monkeypatch.setattr(module._due_times, "keep", broken)
+    data = {"lock_id": "l1", "customer_id": "c1", "feature_id": "messages", "entity_id": "", "value": 8, "held": 8}
+    data |= {"places": [["messages", "", 8]], "created_at": NOW, "properties": {}, "key": "key_test"}
+    key = {"pk": {"S": "sandbox#lock#d1"}, "sk": {"S": "LOCK"}}
+    new = {**key, "data": {"S": json.dumps(data)}, "state": {"S": "held"}, "expires_at": {"N": str(NOW + 5000)}}
+    change = {"Keys": key, "SequenceNumber": "9", "ApproximateCreationDateTime": NOW / 1000, "NewImage": new}
+    bus = Bus()
+    letters: list[Any] = []
+    monkeypatch.setattr(Letters, "send_message", lambda *_, **sent: letters.append(sent))
+    with pytest.raises(KeyError):
+        consume([{"eventName": "INSERT", "dynamodb": change}], bus)
+    assert letters == []

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,6 +25,7 @@ from tollgate.domain.use_records import UseRecord
 from tollgate.domain.webhooks import Delivery, Webhook
 from tollgate.store import keys
 from tollgate.store.codecs import (
+    activity,
     alert_states,
     api_keys,
     balances,
@@ -32,7 +34,10 @@ from tollgate.store.codecs import (
     features,
     history,
     idempotency,
+    large_changes,
     listing,
+    log,
+    near_limits,
     plans,
     reservations,
     test_clocks,
@@ -123,6 +128,7 @@ def _ttl(item: Item) -> int:
 
 def _read_balance(item: Item) -> Value:
     stored: Any = balances.decode_balance(item)._asdict()
+    assert stored.pop("change") == "", "what a large change has staged is no layout of a balance's own"
     return (FullBalance(**stored, use=use_records.decode_use_record(item)),)
 
 
@@ -151,6 +157,17 @@ def _write_alert_states(states: Mapping[str, tuple[str, str]], ttl: int) -> Item
 def _read_alert_states(item: Item) -> Value:
     states = alert_states.decode_alert_states(item)
     return {name[1:]: state for name, state in states.items()}, _ttl(item)
+
+
+def _write_minute(uses: Mapping[str, int], denied: Mapping[str, int], lag: activity.Lag, ttl: int) -> Item:
+    denials = Counter({(feature_id, "usage_limit"): count for feature_id, count in denied.items()})
+    return activity.encode_minute(activity.Minute(0, Counter(uses), denials, lag), ttl)
+
+
+def _read_minute(item: Item) -> Value:
+    minute = activity.decode_minute(item)
+    denied = {feature_id: count for (feature_id, _), count in minute.denials.items()}
+    return dict(minute.uses), denied, minute.lag, _ttl(item)
 
 
 CUSTOMER = CustomerRef(SANDBOX, "c1")
@@ -238,6 +255,13 @@ KINDS = [
         lambda reservation, *_: keys.lock(SANDBOX, reservation.id),
     ),
     Kind(
+        "change",
+        large_changes.LARGE_CHANGE,
+        (str, int),
+        large_changes.decode_large_change,
+        large_changes.encode_large_change,
+    ),
+    Kind(
         "due",
         due_times.DUE_TIME,
         (str,),
@@ -311,6 +335,38 @@ KINDS = [
         (Mapping[str, tuple[str, str]], int),
         _read_alert_states,
         _write_alert_states,
+    ),
+    *(
+        Kind(
+            name,
+            log.LOG_ENTRY,
+            (log.LogEntry, int),
+            lambda item: (log.decode_log_entry(item), _ttl(item)),
+            log.encode_log_entry,
+        )
+        for name in ("log", "alerts")
+    ),
+    Kind(
+        "near",
+        near_limits.NEAR_LIMIT,
+        (int,),
+        lambda item: (near_limits.decode_near_limit(item),),
+        near_limits.encode_near_limit,
+    ),
+    Kind(
+        "minutes",
+        activity.MINUTE,
+        (Mapping[str, int], Mapping[str, int], activity.Lag, int),
+        _read_minute,
+        _write_minute,
+        lambda *_: keys.minute(SANDBOX, "2026-01-01", 1_767_225_600_000),
+    ),
+    Kind(
+        "USED",
+        api_keys.KEY_USE,
+        (int,),
+        lambda item: (api_keys.decode_key_use(item),),
+        api_keys.encode_key_use,
     ),
     *(
         Kind(name, api_keys.API_KEY, (ApiKey,), lambda item: (api_keys.decode_api_key(item),), api_keys.encode_api_key)

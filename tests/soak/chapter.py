@@ -21,7 +21,7 @@ import httpx
 from botocore.exceptions import ReadTimeoutError
 
 from tests.conftest import create_table, dynamodb_client
-from tests.soak.consumers import ask
+from tests.soak.consumers import CONSUMERS, ask
 from tests.soak.plan import ENTITIES, FEATURES, LOCK_MS, SPEED, Chapter, plan_of, plans
 from tests.soak.stage import Functions, Stage
 from tests.soak.verdict import Verdict, verdict_on
@@ -29,8 +29,8 @@ from tollgate_cli.servers import ROOT, Server, dynamodb_local, free_port
 
 STOPPED_SECONDS = 120.0  # within which what is left to be told must have been told, when nothing new comes
 IDLE_SECONDS = 2.0
-KILLS = ("worker", "stream", "database")
-MORE_KILLS = ("worker", "stream", "queue")  # of a chapter of some length
+KILLS = ("worker", "stream-0", "database")
+MORE_KILLS = ("worker", "stream-1", "queue")  # of a chapter of some length
 
 
 def say(**told: Any) -> None:
@@ -165,13 +165,13 @@ def played(chapter: Chapter, run: Path, threads: int) -> Verdict:
         stage.save()
         cast.start("proxy", "proxy", str(port), str(database), str(chapter.seed * 1000 + chapter.number))
         until(lambda: _answers(cast), 20, "the proxy answers")
-        functions = Functions(stage)
+        functions = Functions(stage, read_seconds=60)  # whoever sets up and judges meets no faults
         stock(functions, chapter)
         names = [f"worker-{number}" for number in range(chapter.workers)]
         start = time.monotonic()
         for number in range(chapter.workers):
             cast.start_worker(number)
-        for consumer in ("stream", "queue"):
+        for consumer in CONSUMERS:
             cast.start_consumer(consumer)
         last = -1
         while len([name for name in names if cast.ended(name)]) < len(names):
@@ -211,12 +211,18 @@ def _answers(cast: Cast) -> bool:
 
 def _drained(cast: Cast, stage: Stage) -> None:
     """Waits until the consumers have nothing left: neither has found anything for a while, and no message waits."""
-    until(lambda: _idle(cast, stage), STOPPED_SECONDS + stage.chapter.operations / 20, "the consumers are done")
+    told, since = -1, time.monotonic()
+    while not _idle(cast, stage):
+        size = (stage.run / "bus.jsonl").stat().st_size
+        if size != told:
+            told, since = size, time.monotonic()
+        if time.monotonic() - since > STOPPED_SECONDS:
+            raise TimeoutError(f"for {STOPPED_SECONDS:.0f} s nothing was told, and the consumers are not done")
 
 
 def _idle(cast: Cast, stage: Stage) -> bool:
     time.sleep(0.5)
-    for name in ("stream", "queue"):
+    for name in CONSUMERS:
         cast.ended(name)
         file = stage.run / f"{name}.idle"
         try:

@@ -1,6 +1,6 @@
 """The processes that read what the operations leave: the table's stream, and the usage queue.
 
-    python -m tests.soak.consumers RUN_DIRECTORY stream|queue
+    python -m tests.soak.consumers RUN_DIRECTORY stream-0|stream-1|queue
 
 Each hands batches to its function as Lambda does: at least once, in the stream's order, halved after an error. How far the
 stream was read is written down after each batch, so that one that was killed comes again.
@@ -15,6 +15,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import httpx
 from botocore.exceptions import BotoCoreError, ClientError
@@ -25,6 +26,8 @@ from tollgate.domain.errors import TollgateError
 
 BATCH = 100
 MESSAGES = 10
+LANES = 2
+CONSUMERS = ("queue", *(f"stream-{lane}" for lane in range(LANES)))
 _PASSING = (BotoCoreError, ClientError, httpx.TransportError)
 
 
@@ -67,7 +70,7 @@ class Idle:
 class Stream:
     """The table's stream, from where it was last read on."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Stage, lane: int) -> None:
         self._stage = stage
         self._client: Any = session().create_client(
             "dynamodbstreams",
@@ -76,7 +79,7 @@ class Stream:
             aws_access_key_id="test",
             aws_secret_access_key="test",
         )
-        self._saved = stage.run / "stream.json"
+        self._saved = stage.run / f"stream-{lane}.json"
         self.read: dict[str, Any] = {"finished": [], "shard": "", "sequence": "", "records": 0}
         if self._saved.exists():
             self.read = json.loads(self._saved.read_text())
@@ -127,10 +130,15 @@ def _as_lambda_sends(record: dict[str, Any]) -> dict[str, Any]:
     return {**record, "dynamodb": {**record["dynamodb"], "ApproximateCreationDateTime": at}}
 
 
-def read_stream(stage: Stage) -> None:
-    """Consumes the stream for good."""
+def is_of(record: Mapping[str, Any], lane: int) -> bool:
+    """Whether a record is of this lane: those of one partition key are of one, so that they stay in order."""
+    return crc32(record["dynamodb"]["Keys"]["pk"]["S"].encode()) % LANES == lane
+
+
+def read_stream(stage: Stage, lane: int) -> None:
+    """Consumes one lane of the stream for good, as one of the functions that Lambda runs side by side."""
     handler = Functions(stage).handler("usage_events")
-    stream, idle = Stream(stage), Idle(stage.run, "stream")
+    stream, idle = Stream(stage, lane), Idle(stage.run, f"stream-{lane}")
     while True:
         try:
             records = stream.next()
@@ -140,7 +148,9 @@ def read_stream(stage: Stage) -> None:
             continue
         if records:
             idle.works()
-            handed_over(handler, records, f"stream/{records[0]['dynamodb']['SequenceNumber']}/{os.getpid()}")
+            own = [record for record in records if is_of(record, lane)]
+            if own:
+                handed_over(handler, own, f"stream/{own[0]['dynamodb']['SequenceNumber']}/{os.getpid()}")
             stream.taken(records)
         else:
             idle.rests(0.05)
@@ -177,4 +187,9 @@ def read_queue(stage: Stage) -> None:
 
 
 if __name__ == "__main__":
-    {"stream": read_stream, "queue": read_queue}[sys.argv[2]](Stage.load(Path(sys.argv[1])))
+    what, _, number = sys.argv[2].partition("-")
+    found = Stage.load(Path(sys.argv[1]))
+    if what == "stream":
+        read_stream(found, int(number))
+    else:
+        read_queue(found)

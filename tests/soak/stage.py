@@ -60,7 +60,7 @@ WHO = _Who()
 class Functions:
     """The handlers, each loaded when it is first called. Only one set of them is in a process."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Stage, read_seconds: float = READ_SECONDS) -> None:
         os.environ |= {
             "AWS_DEFAULT_REGION": "us-east-1",
             "AWS_ACCESS_KEY_ID": "test",
@@ -80,7 +80,7 @@ class Functions:
         from tollgate import runtime
         from tollgate.aws import connections
 
-        connections.READ_SECONDS = READ_SECONDS
+        connections.READ_SECONDS = read_seconds
         runtime.clock = stage.clock
         post = connections.Connections.post
 

@@ -84,7 +84,7 @@ class Change:
         if self.old is None or self.new is None:
             return dict(self.new or {id_field: self.id})
         cleared = _CLEARED | (_CLEARED_PLAN if self.kind == "plan" else {})
-        pool = self.new.get("type") == "credit_system"
+        pool = self.new.get("type") in ("credit_system", "ai_credit_system")
         usual = cleared | {"consumable": pool}
         changed = [name for name in (*self.new, *self.old) if not same(self.old.get(name), self.new.get(name))]
         return {id_field: self.id} | {name: self.new.get(name, usual.get(name)) for name in changed}

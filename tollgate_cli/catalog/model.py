@@ -148,14 +148,29 @@ class Meter(Model):
     reset_usage: Literal["BILLING_PERIOD", "NEVER"] | None = None
 
 
+class ModelMarkup(Model):
+    """What an AI credit system takes for one model."""
+
+    markup: Number | None = Field(None, description="In percent; -100 is free.")
+    input_cost: Number | None = Field(None, description="Dollars for a million input tokens, of whatever kind.")
+    output_cost: Number | None = Field(None, description="Dollars for a million output tokens, of whatever kind.")
+
+
+class ProviderMarkup(Model):
+    """What an AI credit system adds to the models of one provider."""
+
+    markup: Number = Field(description="In percent; -100 is free.")
+
+
 class Feature(Model):
     """Something that a customer may have or use."""
 
     feature_id: Id = Field(description="Its id, by which checks and plans name it.")
     name: Text = Field(description="What people call it.")
-    type: Literal["boolean", "metered", "credit_system", "static"] = Field(
+    type: Literal["boolean", "metered", "credit_system", "static", "ai_credit_system"] = Field(
         description="boolean: held or not. static: held with a value. metered: used in units. "
-        "credit_system: its units pay for other features. It cannot be changed later."
+        "credit_system: its units pay for other features. ai_credit_system: its units are dollars that pay for tokens of "
+        "AI models. It cannot be changed later."
     )
     consumable: bool | None = Field(
         None, description="Of a metered feature. true: usage resets; false (unless told): allocated, such as seats."
@@ -165,6 +180,16 @@ class Feature(Model):
     )
     credit_schema: Annotated[list[Credit], Field(max_length=MAX_SCHEMA)] | None = Field(
         None, description="Of a credit system: what it pays for, and at what cost."
+    )
+    model_markups: Annotated[dict[str, ModelMarkup], Field(max_length=200)] | None = Field(
+        None,
+        description="Of an AI credit system, by `provider/model`: its mark-up, and prices in place of the published.",
+    )
+    provider_markups: Annotated[dict[str, ProviderMarkup], Field(max_length=100)] | None = Field(
+        None, description="Of an AI credit system: the mark-up of all models of a provider that have none of their own."
+    )
+    default_markup: Number | None = Field(
+        None, description="Of an AI credit system, in percent: the mark-up of the others."
     )
     display: Display | None = None
     description: Text | None = None

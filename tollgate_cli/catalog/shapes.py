@@ -30,7 +30,7 @@ _NEVER = "one_off"
 
 def body_of_feature(shown: Mapping[str, Any]) -> Body:
     """A feature of `features.list` as a file says it."""
-    pool = shown["type"] == "credit_system"
+    pool = shown["type"] in ("credit_system", "ai_credit_system")
     said = {
         "feature_id": shown["id"],
         "name": shown["name"],
@@ -40,6 +40,7 @@ def body_of_feature(shown: Mapping[str, Any]) -> Body:
         "credit_schema": [
             _fields(entry, "metered_feature_id", "credit_cost") for entry in shown.get("credit_schema", ())
         ],
+        **{name: shown.get(name) for name in ("model_markups", "provider_markups", "default_markup")},
         "display": _said(shown.get("display") or {}),
         **{name: _said(shown.get(name)) for name in _KEPT if name != "metadata"},
         "metadata": shown.get("metadata"),

@@ -23,6 +23,7 @@ from tollgate.domain.errors import (
     Unavailable,
     UsageLimitExceeded,
 )
+from tollgate_cli.openapi import autumn_activity as activity
 from tollgate_cli.openapi import autumn_answers as answers
 from tollgate_cli.openapi import autumn_explained as explained
 from tollgate_cli.openapi import autumn_older as older
@@ -131,6 +132,19 @@ OPERATIONS: dict[str, Operation] = {
         (WRONG, CONTRADICTS, *missing("feature", "event")),
         body=Annotated[list[track.TrackParams], Field(min_length=1, max_length=track.MAX_BATCH)],
     ),
+    "POST /v1/balances.track_tokens": Operation(
+        "Count tokens of an AI model as credits",
+        {200: answers.TrackAnswer, 202: answers.TrackAnswer},
+        (
+            WRONG,
+            CONTRADICTS,
+            InsufficientBalance("x"),
+            UsageLimitExceeded("x"),
+            *missing("customer", "entity", "feature"),
+        ),
+        "Priced as of the event's time. It is counted within seconds (202), unless `async` is false.",
+        query=(EXPAND,),
+    ),
     "POST /v1/balances.create": CREATE_BALANCE,
     "POST /v1/balances.update": UPDATE_BALANCE,
     "POST /v1/balances.delete": Operation(
@@ -229,7 +243,10 @@ OPERATIONS: dict[str, Operation] = {
         (WRONG, CONTRADICTS, *missing("customer", "entity", "plan", "feature", "subscription")),
     ),
     "POST /v1/subscriptions.list": Operation(
-        "List subscriptions", answers.SubscriptionPage, (WRONG, *missing("customer"))
+        "List subscriptions",
+        answers.SubscriptionPage,
+        (WRONG, *missing("customer")),
+        older={"2.0": older.SubscriptionPageV2, "1.4": older.SubscriptionPageV1},
     ),
     "POST /v1/purchases.list": Operation("List purchases", answers.PurchasePage, (WRONG, *missing("customer"))),
     # history
@@ -253,7 +270,10 @@ OPERATIONS: dict[str, Operation] = {
     "POST /v1/webhooks.delete": Operation("Delete a webhook", Success, (WRONG, *missing("webhook"))),
     # a catalog at once
     "POST /v1/catalog.preview_update": Operation(
-        "Preview a change of the catalog", answers.CatalogPreview, (WRONG,), body=catalog_update.CatalogParams
+        "Preview a change of the catalog",
+        answers.CatalogPreview,
+        (WRONG, CONTRADICTS, *missing("feature")),
+        body=catalog_update.CatalogParams,
     ),
     "POST /v1/catalog.update": Operation(
         "Change the catalog",
@@ -275,9 +295,18 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "GET /v1/products/{}": Operation("Get a product", answers.Product, missing("plan")),
     "POST /v1/products/{}": Operation(
-        "Change a product", answers.Product, (WRONG, CONTRADICTS, *missing("plan", "feature")), body=UpdateProductParams
+        "Change a product",
+        answers.Product,
+        (WRONG, CONTRADICTS, *missing("plan", "feature")),
+        body=UpdateProductParams,
+        query=(Parameter("disable_version", "`true`: the version is changed in place, although customers have it."),),
     ),
-    "DELETE /v1/products/{}": Operation("Delete a product, or archive it", Success, missing("plan")),
+    "DELETE /v1/products/{}": Operation(
+        "Delete a product, or archive it",
+        Success,
+        missing("plan"),
+        query=(Parameter("all_versions", "`true`: all versions, not the newest alone."),),
+    ),
     "GET /v1/customers": Operation(
         "List customers (1.x)",
         answers.OffsetCustomerPage,
@@ -343,6 +372,19 @@ OPERATIONS: dict[str, Operation] = {
 }
 
 OWN: dict[str, Operation] = {
+    "POST /v1/activity.get": Operation(
+        "Uses and denials by minute, and what waits",
+        activity.ActivityAnswer,
+        (WRONG,),
+        "How exact it is: docs/console.md.",
+    ),
+    "POST /v1/alerts.list": Operation("List the latest alerts", activity.AlertPage, (WRONG,)),
+    "POST /v1/balances.list_near_limit": Operation(
+        "List balances that are near their limit", activity.NearLimitPage, (WRONG,)
+    ),
+    "POST /v1/customers.list_log": Operation(
+        "List what happened to a customer", activity.LogPage, (WRONG, *missing("customer"))
+    ),
     "POST /v1/keys.create": Operation("Create an API key", answers.CreatedKey, (WRONG,)),
     "POST /v1/keys.list": Operation("List API keys", answers.KeyList),
     "POST /v1/keys.revoke": Operation(
@@ -406,6 +448,8 @@ TAGS: dict[str, str] = {
     "webhooks": "Addresses that are told of events.",
     "1.x": "Older paths, for older clients.",
     "keys": "API keys of the environment.",
+    "activity": "What happens now.",
+    "alerts": "Limits that were reached, and thresholds that were passed.",
 }
 _NOUNS = {
     "billing": "subscriptions",

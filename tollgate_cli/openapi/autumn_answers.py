@@ -312,7 +312,7 @@ class DeductedBalance(Shape):
 class DeductedFeature(Shape):
     """What was drawn from the balances of one feature."""
 
-    feature_type: Literal["boolean", "metered", "credit_system", "static"]
+    feature_type: Literal["boolean", "metered", "credit_system", "static", "ai_credit_system"]
     """What the feature is."""
     deducted: Number
     """Units of it."""
@@ -551,6 +551,15 @@ class Key(Shape):
     """The text's beginning and end."""
     created_at: Millis
     """When it was made, in epoch ms."""
+    expires_at: Millis | None
+    """When it opens nothing any more, in epoch ms; null: it does not expire."""
+
+
+class ListedKey(Key):
+    """An API key in a list."""
+
+    last_used_at: Millis | None
+    """When it was used last, in epoch ms, an hour more or less; null where it was not used, or not since Tollgate keeps it."""
 
 
 class CreatedKey(Key):
@@ -583,7 +592,7 @@ class Lock(Shape):
     """When its units are free again, unless it is finalized before."""
 
 
-KeyList = listed("KeyList", Key, "The environment's keys.")
+KeyList = listed("KeyList", ListedKey, "The environment's keys.")
 LockList = listed("LockList", Lock, "The locks that hold units now, the oldest first.")
 
 

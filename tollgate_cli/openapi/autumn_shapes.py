@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from tollgate_cli.openapi.shapes import Env, Millis, Number, Shape, absent, own
 
 Interval = Literal["one_off", "minute", "hour", "day", "week", "month", "quarter", "semi_annual", "year"]
-FeatureType = Literal["boolean", "metered", "credit_system", "static"]
+FeatureType = Literal["boolean", "metered", "credit_system", "static", "ai_credit_system"]
 
 
 class Reset(Shape):
@@ -58,6 +58,12 @@ class Feature(Shape):
     """When it was made, in epoch ms."""
     credit_schema: list[CreditCost] = absent
     """What each member of a credit system costs."""
+    model_markups: dict[str, dict[str, Number]] = absent
+    """Of an AI credit system, by `provider/model`: its mark-up in percent, and dollars for a million tokens."""
+    provider_markups: dict[str, dict[str, Number]] = absent
+    """Of an AI credit system: the mark-up of a provider's models."""
+    default_markup: Number = absent
+    """Of an AI credit system: the mark-up of the other models."""
     display: Display = absent
     """What its units are called."""
     description: Annotated[str, own] = absent

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 from tollgate.dialects.autumn import shared_paths
 from tollgate.dialects.autumn.check import check
 from tollgate.dialects.autumn.track import batch_track, track
+from tollgate.dialects.autumn.track_tokens import track_tokens
 from tollgate.dialects.fields import BaseParams
 from tollgate.dialects.lotus.routes import READS, WRITES
 from tollgate_cli.servers import ROOT
@@ -62,6 +63,7 @@ def autumn() -> dict[str, Served]:
         *(Served(route, check, "check") for route in CHECKS),
         *(Served(route, track, "track") for route in TRACKS),
         Served("POST /v1/balances.batch_track", batch_track, "track"),
+        Served("POST /v1/balances.track_tokens", track_tokens, "track"),
         *_table("manage", "autumn"),
         Served("POST /v1/events", track, ENTITLEMENTS),
         *_entries(Path(shared_paths.__file__), ENTITLEMENTS, lambda name: vars(shared_paths)[name].load()),

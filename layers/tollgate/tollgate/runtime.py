@@ -23,15 +23,20 @@ if TYPE_CHECKING:
 
     from tollgate.aws.client import Client, Protocol
     from tollgate.aws.credentials import Source
+    from tollgate.domain.token_prices import ModelPrices
+    from tollgate.store.activity import ActivityStore
     from tollgate.store.alert_states import AlertStateStore
     from tollgate.store.history import HistoryStore
     from tollgate.store.idempotency import IdempotencyStore
+    from tollgate.store.log import LogStore
     from tollgate.store.table import Table
     from tollgate.usecases.access import Access
+    from tollgate.usecases.activity import Activity, QueueCounts, StreamActivity
     from tollgate.usecases.api_keys import ApiKeys
     from tollgate.usecases.catalog import Catalogs
     from tollgate.usecases.checks import Checks
     from tollgate.usecases.customers import Customers
+    from tollgate.usecases.denials import Counts, Denials, Denied
     from tollgate.usecases.due_times import Delayed, DueTimes
     from tollgate.usecases.entitlements import Entitlements
     from tollgate.usecases.history import Usage
@@ -131,6 +136,14 @@ def _botocores(service: str) -> Any:
     )
     endpoint = settings().endpoint_url or None
     return botocore.session.get_session().create_client(service, endpoint_url=endpoint, config=config)
+
+
+def aside(run: Callable[[], None]) -> None:
+    """Has a thread make this call, for which nobody waits. Where Lambda stops the container meanwhile, it goes on with
+    the container's next invocation."""
+    import threading
+
+    threading.Thread(target=run, daemon=True).start()
 
 
 @cache
@@ -326,6 +339,17 @@ def due_times() -> DueTimes:
 
 
 @cache
+def model_prices() -> ModelPrices:
+    """What tokens of AI models cost: read from the file beside this one, when first needed."""
+    import json
+    from pathlib import Path
+
+    from tollgate.domain.token_prices import ModelPrices
+
+    return ModelPrices(json.loads(Path(__file__).with_name("model_prices.json").read_bytes()))
+
+
+@cache
 def passing_time() -> PassingTime:
     """The use cases of time that passes by itself."""
     from tollgate.store.customers import CustomerStore
@@ -420,3 +444,77 @@ def usage() -> Usage:
     from tollgate.usecases.history import Usage
 
     return Usage(history(), catalogs(), customers())
+
+
+@cache
+def _minutes() -> ActivityStore:
+    from tollgate.store.activity import ActivityStore
+
+    return ActivityStore(table())
+
+
+@cache
+def _log() -> LogStore:
+    from tollgate.store.log import LogStore
+
+    return LogStore(table(), settings().retention_days)
+
+
+@cache
+def activity() -> Activity:
+    """The use cases that read what happens in an environment."""
+    from tollgate.usecases.activity import Activity
+
+    return Activity(_minutes(), _log(), history(), _queue_counts)
+
+
+@cache
+def stream_activity() -> StreamActivity:
+    """What the stream's consumer leaves for those who look."""
+    from tollgate.usecases.activity import StreamActivity
+
+    return StreamActivity(_minutes(), _log())
+
+
+@cache
+def denials() -> Denials:
+    """The container's count of denials."""
+    from tollgate.usecases.denials import Denials
+
+    return Denials(_write_denials, lambda: clock(), settings().denial_seconds)
+
+
+def _write_denials(counts: Counts) -> Counts:
+    """Runs beside the calls: the table first, whose client is there; the metrics' library is read the first time."""
+    from tollgate.usecases.activity import write_denials
+
+    left = write_denials(_minutes(), counts)
+    for environment in {denied.environment for denied in counts}:
+        own = {denied: count for denied, count in counts.items() if denied.environment is environment}
+        _denials_line(environment.value, own)
+    return left
+
+
+def _denials_line(environment: str, counts: Mapping[Denied, int]) -> None:
+    """One line of metrics: how many, and by feature and reason for whoever searches the logs."""
+    from aws_lambda_powertools.metrics import MetricUnit, single_metric
+
+    by_feature: dict[str, dict[str, int]] = {}
+    for denied, count in counts.items():
+        reasons = by_feature.setdefault(denied.feature_id, {})
+        reasons[denied.reason] = reasons.get(denied.reason, 0) + count
+    with single_metric("Denials", MetricUnit.Count, sum(counts.values())) as line:
+        line.add_dimension("environment", environment)
+        line.add_metadata("denials", by_feature)
+
+
+def _queue_counts() -> QueueCounts:
+    from tollgate.usecases.activity import QueueCounts
+
+    names = ("usage_queue_url", "dead_letter_queue_url", "webhook_dead_letter_queue_url")
+    return QueueCounts(*(_waiting(settings().required(name)) for name in names))
+
+
+def _waiting(url: str) -> int:
+    answer = _queued("get_queue_attributes", QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])
+    return int(answer["Attributes"]["ApproximateNumberOfMessages"])

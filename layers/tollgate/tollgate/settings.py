@@ -52,6 +52,9 @@ class Settings(NamedTuple):
     # TOLLGATE_BROWSER_ORIGINS: the origins, with a comma between them, whose pages may read an answer (management.md
     # 14). Default: none.
     browser_origins: frozenset[str] = frozenset()
+    # TOLLGATE_DENIAL_SECONDS: a container writes the denials that it counts at most once in so many seconds; 0 counts
+    # none. Default: 0.
+    denial_seconds: int = 0
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
@@ -70,6 +73,7 @@ class Settings(NamedTuple):
             persists_free_overage=text("TOLLGATE_PERSIST_FREE_OVERAGE") == "true",
             carries_usages=text("TOLLGATE_CARRY_OVER_USAGES") == "true",
             metric_access_policy=text("METRIC_ACCESS_POLICY") or "all",
+            denial_seconds=int(text("TOLLGATE_DENIAL_SECONDS") or 0),
             browser_origins=frozenset(filter(None, text("TOLLGATE_BROWSER_ORIGINS", "").split(","))),
         )
 

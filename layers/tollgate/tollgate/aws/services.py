@@ -64,6 +64,10 @@ class Queues(Service):
         """SendMessageBatch: `Successful` and `Failed`."""
         return self._call("SendMessageBatch", request)
 
+    def get_queue_attributes(self, **request: Any) -> Answer:
+        """GetQueueAttributes: `Attributes`."""
+        return self._call("GetQueueAttributes", request)
+
 
 class Bus(Service):
     """EventBridge."""

@@ -19,7 +19,7 @@ class Scope(StrEnum):
 
 class ApiKey(NamedTuple):
     """A key as it is stored: `digest` is its SHA-256, `hint` its first and last characters, by which people recognise
-    it. `created_at` is epoch ms.
+    it. `created_at` is epoch ms, as `expires_at` is, from which on the key opens nothing (None: it does not expire).
     """
 
     id: str
@@ -29,6 +29,11 @@ class ApiKey(NamedTuple):
     name: str
     hint: str
     created_at: int
+    expires_at: int | None = None
+
+    def is_expired(self, now: int) -> bool:
+        """Whether the key opens nothing any more at `now` (epoch ms)."""
+        return self.expires_at is not None and self.expires_at <= now
 
 
 class Caller(NamedTuple):

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from tollgate.domain.errors import InvalidInput, NotFound
 
 MAX_SCHEMA = 100
+MARKUPS = ("model_markups", "provider_markups", "default_markup")
 
 
 class FeatureType(StrEnum):
@@ -19,11 +20,17 @@ class FeatureType(StrEnum):
     METERED = "metered"
     CREDIT_SYSTEM = "credit_system"
     STATIC = "static"
+    AI_CREDIT_SYSTEM = "ai_credit_system"
 
     @property
     def is_flag(self) -> bool:
         """Whether the feature is only held or not, with nothing to count: boolean and static features."""
         return self in (FeatureType.BOOLEAN, FeatureType.STATIC)
+
+    @property
+    def is_credits(self) -> bool:
+        """Whether its units are credits: of other features, or of the tokens of AI models."""
+        return self in (FeatureType.CREDIT_SYSTEM, FeatureType.AI_CREDIT_SYSTEM)
 
 
 class Feature(NamedTuple):
@@ -32,6 +39,7 @@ class Feature(NamedTuple):
     - `consumable`: its usage resets; else it is allocated, as seats are.
     - `event_names`: the events that are a use of it.
     - `credit_schema`: of a credit system, each member feature with the cost of one unit, in units of the credit system.
+    - An AI credit system has mark-ups and prices of its own in `extra` (`domain.token_prices`).
     - `display`: how its units are named. `extra`: fields that only other dialects show (management.md 2).
     - `created_at`: epoch ms.
     """
@@ -105,6 +113,10 @@ def checked_feature(feature: Feature, features: Mapping[str, Feature]) -> Featur
     Source: management.md 2 (features.create). A member of a credit system is a metered feature, named once, with a cost
     above zero.
     """
+    if feature.type is not FeatureType.AI_CREDIT_SYSTEM:
+        for name in MARKUPS:
+            if feature.extra.get(name):
+                raise InvalidInput(name, "is for AI credit systems only")
     if feature.type is not FeatureType.CREDIT_SYSTEM:
         if feature.credit_schema:
             raise InvalidInput("credit_schema", "is for credit systems only")

@@ -56,7 +56,7 @@ class Entry(NamedTuple):
 
     A use that changed several balances has one entry for each of them; all but one of these are a `part`. `item` and
     `version` name the write that recorded the entry: the item, by balance key and kind, and its version after the
-    write. `value` is in units of the feature, `at` in epoch ms.
+    write. `value` is in units of the feature, `at` in epoch ms. `key_id`: the API key of the call that used it.
     """
 
     use_id: str
@@ -70,6 +70,7 @@ class Entry(NamedTuple):
     part: bool = False
     item: str = ""
     version: int = 0
+    key_id: str = ""
 
     @property
     def identity(self) -> tuple[int, str, str, str]:
@@ -109,6 +110,7 @@ def entries_of(change: Change) -> list[Entry]:
             used.part,
             item,
             write.version,
+            used.key_id,
         )
         for used in change.uses
     ]

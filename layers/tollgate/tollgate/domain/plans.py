@@ -57,6 +57,13 @@ class PlanItem:
     scoped: bool = False
 
     @property
+    def grants_as(self) -> tuple[object, ...]:
+        """What two items of a plan must not have in common: the feature, the interval, the kind of entity, and how it is
+        paid (management.md 3 (plans.create))."""
+        resets = self.resets if self.resets and self.resets.nominal_ms else None
+        return (self.feature_id, resets, self.entity_feature_id, self.price and self.price.billing_method)
+
+    @property
     def resets(self) -> Reset | None:
         """Its reset period; a price's own, where the item names none."""
         if self.reset is None and self.price and self.price.interval and self.price.interval is not Interval.ONE_OFF:

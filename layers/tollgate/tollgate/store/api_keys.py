@@ -8,7 +8,7 @@ from tollgate.domain.api_keys import ApiKey
 from tollgate.domain.environments import Environment
 from tollgate.domain.errors import NotFound
 from tollgate.store import keys
-from tollgate.store.codecs.api_keys import decode_api_key, encode_api_key
+from tollgate.store.codecs.api_keys import decode_api_key, decode_key_use, encode_api_key, encode_key_use
 from tollgate.store.table import Refused, Table, put_new
 
 
@@ -57,3 +57,12 @@ class ApiKeyStore:
             )
         except Refused as refused:
             raise NotFound("key", key_id) from refused
+
+    def used(self, env: Environment, key_id: str, at: int) -> None:
+        """Records that a key was used at `at` (epoch ms). Raises Unavailable."""
+        item = {**keys.key_use(env, key_id), **encode_key_use(at)}
+        self._table.repeated(self._table.client.put_item, TableName=self._table.name, Item=item)
+
+    def uses(self, env: Environment) -> dict[str, int]:
+        """When each of the environment's keys was used last (epoch ms), by the key's id; also of some that were revoked."""
+        return {item["sk"]["S"]: decode_key_use(item) for item in self._table.query(keys.key_uses(env))}

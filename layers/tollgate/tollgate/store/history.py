@@ -26,7 +26,7 @@ from decimal import Decimal
 from functools import partial
 from itertools import chain
 from threading import Lock
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from tollgate.domain.environments import CustomerRef, Environment
 from tollgate.domain.errors import InvalidRequest, Unavailable
@@ -48,16 +48,12 @@ from tollgate.domain.history import (
 )
 from tollgate.domain.ids import is_id
 from tollgate.store import keys
+from tollgate.store.batches import THREADS, put_and_delete
 from tollgate.store.codecs.history import SumState, decode_entry, decode_sum, encode_entry, encode_sum
 from tollgate.store.table import Item, Refused, Table
 
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb.type_defs import WriteRequestTypeDef
-
 SHARDS = 8
-_PUTS = 25  # in one BatchWriteItem
 _PAGE = 200  # entries in the first answer, which are often enough; later answers are as large as DynamoDB makes them
-THREADS = 4
 _WRITERS = 16  # requests of one batch of the stream at a time
 _NAMESPACE = uuid.UUID("d7a1f3e0-3c56-5f0c-8a0f-0d0c3a7d9b51")
 _DAY_SECONDS = 86_400
@@ -115,24 +111,12 @@ class HistoryStore:
         """Writes entries, each with the time at which it was recorded (epoch ms). May be repeated. Raises
         Unavailable.
         """
-        puts: dict[tuple[str, str], WriteRequestTypeDef] = {}
+        puts: dict[tuple[str, str], Item | None] = {}
         for env, entry, at in entries:
             sk, stored = _sort_key(entry), encode_entry(entry, self._ttl(at))
             for pk in (keys.history(CustomerRef(env, entry.customer_id)), _all(env, entry.at, sk)):
-                item: Item = {"pk": {"S": pk}, "sk": {"S": sk}, **stored}
-                puts[pk, sk] = {"PutRequest": {"Item": item}}
-        requests = list(puts.values())
-        batches = [requests[start : start + _PUTS] for start in range(0, len(requests), _PUTS)]
-        with ThreadPoolExecutor(_WRITERS) as threads:
-            list(threads.map(self._put, batches))
-
-    def _put(self, left: list[WriteRequestTypeDef]) -> None:
-        for _ in self._table.tries():
-            answer = self._table.repeated(self._table.client.batch_write_item, RequestItems={self._table.name: left})
-            left = list(answer.get("UnprocessedItems", {}).get(self._table.name, ()))  # type: ignore[arg-type]
-            if not left:
-                return
-        raise Unavailable("The database did not take the history in time: try again")
+                puts[pk, sk] = stored
+        put_and_delete(self._table, puts, at_once=_WRITERS)
 
     def add(
         self, env: Environment, lines: Mapping[SumKey, Sequence[Addition]], at: int, *, overtaken: bool = False

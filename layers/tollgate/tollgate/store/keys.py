@@ -7,11 +7,16 @@
 | entity | same | `ENTITY#<entity>` |
 | balance | same | `BALANCE#<feature>#<entity, or nothing>` |
 | ungranted use | same | `USE#<feature>#<entity, or nothing>` |
+| large change | same | `CHANGE#<id>` |
 | history, of a customer | `<env>#history#<customer>` | `<at, 14 digits>#<use>#<feature>#<customer>#<part, or none>` |
 | history, of all | `<env>#events#<year-month>#<shard>` | same |
 | hourly sum | `<env>#hours#<date>#<shard>` | `<customer>#<feature>#<entity>#<hour, ms, 14 digits>#<item>` |
 | daily sum | `<env>#days#<year-month>#<shard>` | same |
 | alert state | `<env>#watch#<customer>` | `<feature>#<entity, or nothing>` |
+| log, of a customer | `<env>#log#<customer>` | `<at, 14 digits>#<id>` |
+| alerts that were told, of all | `<env>#alerts` | same |
+| balance near its limit | `<env>#near#<percent>` | `<customer>#<feature>#<entity, or nothing>` |
+| a minute's activity | `<env>#minutes#<date>` | `<minute, ms, 14 digits>` |
 | customer, in its list | `<env>#customers` | `<created, ms, 14 digits>#<customer>` |
 | customers with an e-mail | `<env>#email#<digest>` | same |
 | customers with an entity | `<env>#entity#<entity>` | same |
@@ -26,6 +31,7 @@
 | plan version | same | `PLAN#<plan>#<version, six digits>` |
 | API key, by its hash | `KEY#<sha256>` | `KEY` |
 | API key, in its list | `KEYS#<env>` | `<key id>` |
+| last use of an API key | `USED#<env>` | `<key id>` |
 """
 
 from __future__ import annotations
@@ -38,6 +44,8 @@ from tollgate.domain.environments import CustomerRef, Environment
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
 
+    from tollgate.store.table import Item
+
     Key = dict[str, AttributeValueTypeDef]
 
 CUSTOMER = "CUSTOMER"
@@ -46,6 +54,7 @@ ENTITY = "ENTITY#"
 LOCK = "LOCK"
 BALANCE = "BALANCE#"
 USE = "USE#"
+LARGE_CHANGE = "CHANGE#"
 FEATURE = "FEATURE#"
 PLAN = "PLAN#"
 
@@ -89,6 +98,16 @@ def ungranted_use(customer: CustomerRef, key: BalanceKey) -> Key:
     return _key(customer_partition(customer), f"{USE}{key.feature_id}#{key.entity_id}")
 
 
+def large_change(partition: str, id: str) -> Key:
+    """The key of the record of a change that is larger than one transaction, in its customer's partition."""
+    return _key(partition, LARGE_CHANGE + id)
+
+
+def change_id(record: Item) -> str:
+    """The id of the large change that this record is of."""
+    return str(record["sk"]["S"].removeprefix(LARGE_CHANGE))
+
+
 def history(customer: CustomerRef) -> str:
     """The partition of a customer's history."""
     return f"{customer.environment.value}#history#{customer.id}"
@@ -97,6 +116,31 @@ def history(customer: CustomerRef) -> str:
 def alert_states(customer: CustomerRef) -> str:
     """The partition of a customer's alert states."""
     return f"{customer.environment.value}#watch#{customer.id}"
+
+
+def log(customer: CustomerRef) -> str:
+    """The partition of a customer's log."""
+    return f"{customer.environment.value}#log#{customer.id}"
+
+
+def told_alerts(env: Environment) -> str:
+    """The partition of the alerts that an environment was told of."""
+    return f"{env.value}#alerts"
+
+
+def near_limit(env: Environment, level: int) -> str:
+    """The partition of the balances that are used up by at least `level` percent, and by less than the next level."""
+    return f"{env.value}#near#{level}"
+
+
+def minute(env: Environment, date: str, at: int) -> Key:
+    """The key of the activity of the minute that starts at `at` (epoch ms), on this date (`YYYY-MM-DD`, UTC)."""
+    return _key(minutes(env, date), f"{at:014d}")
+
+
+def minutes(env: Environment, date: str) -> str:
+    """The partition of a day's activity by minute."""
+    return f"{env.value}#minutes#{date}"
 
 
 def all_history(env: Environment, month: str, shard: int) -> str:
@@ -217,6 +261,16 @@ def api_key_partition(env: Environment) -> str:
 def api_key_listing(env: Environment, key_id: str) -> Key:
     """The key of an API key's entry in the list."""
     return _key(api_key_partition(env), key_id)
+
+
+def key_uses(env: Environment) -> str:
+    """The partition of when an environment's API keys were used last: the authorizer may write here and nowhere else."""
+    return f"USED#{env.value}"
+
+
+def key_use(env: Environment, key_id: str) -> Key:
+    """The key of when an API key was used last."""
+    return _key(key_uses(env), key_id)
 
 
 def webhooks(env: Environment) -> str:

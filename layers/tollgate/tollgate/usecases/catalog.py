@@ -8,7 +8,7 @@ from dataclasses import replace
 from tollgate.domain.customers import Customer, Holdings, Subscription
 from tollgate.domain.environments import Environment
 from tollgate.domain.errors import AlreadyExists, Conflict, InvalidInput, InvalidRequest, Unavailable
-from tollgate.domain.features import Catalog, Feature, FeatureType, checked_feature, feature_of
+from tollgate.domain.features import MARKUPS, Catalog, Feature, checked_feature, feature_of
 from tollgate.domain.plans import MAX_ITEMS, Plan, checked_plan
 from tollgate.domain.subscriptions import attach
 from tollgate.store.features import FeatureStore
@@ -45,7 +45,7 @@ class Catalogs:
         """Creates a feature. Raises AlreadyExists; for a credit system also InvalidInput, or NotFound for an unknown
         member.
         """
-        if feature.type is FeatureType.CREDIT_SYSTEM:
+        if feature.type.is_credits or any(feature.extra.get(name) for name in MARKUPS):
             checked_feature(feature, self._features.all(env))
         self._features.add(env, feature)
         return feature
@@ -102,6 +102,25 @@ class Catalogs:
             others = [other for other in self.automatic_plans(env) if other.id != plan.id]
             check_automatic((*others, plan), catalog, plan.created_at)
 
+    def check(self, env: Environment, features: Iterable[Feature], plans: Iterable[Plan], now: int) -> None:
+        """Checks features and plans that are to be made or changed, all together, as making and changing each of them will.
+
+        Raises what these raise. Changes nothing.
+        """
+        features, plans = list(features), list(plans)
+        held = self._features.all(env)
+        known = {**held, **{feature.id: feature for feature in features}}
+        for feature in features:
+            if feature.id in held and held[feature.id].type is not feature.type:
+                raise InvalidInput("type", "cannot be changed")
+            checked_feature(feature, known)
+        for plan in plans:
+            checked_plan(plan, known)
+        newest = {**{plan.id: plan for plan in self._plans.all(env)}, **{plan.id: plan for plan in plans}}
+        automatic = [plan for plan in newest.values() if plan.auto_enable and not plan.archived]
+        if any(plan.auto_enable for plan in plans):
+            check_automatic(automatic, Catalog(known), now)
+
     def automatic_plans(self, env: Environment) -> list[Plan]:
         """The plans that every new customer gets."""
         return [plan for plan in self._plans.all(env) if plan.auto_enable and not plan.archived]
@@ -132,7 +151,9 @@ class Catalogs:
         """One version of a plan; without a version, the newest. Raises NotFound."""
         return self._plans.get(env, plan_id, version)
 
-    def update_plan(self, env: Environment, plan_id: str, change: Callable[[Plan], Plan], now: int) -> Plan:
+    def update_plan(
+        self, env: Environment, plan_id: str, change: Callable[[Plan], Plan], now: int, *, in_place: bool = False
+    ) -> Plan:
         """Changes a plan as `edit_plan` does; a change of `archived` is made to all its versions.
 
         Raises NotFound, or what `edit_plan` raises.
@@ -142,11 +163,30 @@ class Catalogs:
         if archived != old.archived:
             for version in self._plans.versions(env, plan_id):
                 self._plans.replace(env, replace(version, archived=archived))
-        return self.edit_plan(env, plan_id, change, now)
+        return self.edit_plan(env, plan_id, change, now, in_place=in_place)
 
-    def edit_plan(self, env: Environment, plan_id: str, change: Callable[[Plan], Plan], now: int) -> Plan:
+    def edit_versions(
+        self, env: Environment, plan_id: str, change: Callable[[Plan], Plan], version: int | None = None
+    ) -> Plan:
+        """Changes one version of a plan (None: each) in place: for who subscribes from now on. The last of them.
+
+        Raises NotFound, or what `create_plan` raises.
+        """
+        versions = self._plans.versions(env, plan_id) if version is None else [self._plans.get(env, plan_id, version)]
+        changed = [change(old) for old in versions]
+        for new in changed:
+            self._check_plan(env, new)
+        for old, new in zip(versions, changed, strict=True):
+            if new != old:
+                self._plans.replace(env, new)
+        return changed[-1]
+
+    def edit_plan(
+        self, env: Environment, plan_id: str, change: Callable[[Plan], Plan], now: int, *, in_place: bool = False
+    ) -> Plan:
         """Changes a plan's newest version: in place, unless a customer has subscribed to it and its items, price or trial
-        change. Then it becomes a new version.
+        change. Then it becomes a new version; with `in_place` it does not, and the change is for who subscribes from now
+        on.
 
         Several callers may do so at once. Raises NotFound, what `change` or `create_plan` raises, or Unavailable under
         constant contention.
@@ -156,7 +196,7 @@ class Catalogs:
             new = change(old)
             if new == old:
                 return old
-            versioned = makes_version(old, new)
+            versioned = makes_version(old, new) and not in_place
             if versioned:
                 new = replace(new, version=old.version + 1, created_at=now, in_use=False)
             self._check_plan(env, new)

@@ -6,7 +6,7 @@ that the event is a use of.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -109,6 +109,12 @@ class _Hearing(NamedTuple):
     def features(self, event: UsageEvent) -> Sequence[Feature]:
         return self.by_name[event.name]
 
+    def payers(self, event: UsageEvent) -> set[str]:
+        """The features of which a balance may pay for the event: those that it is a use of, and their credit pools."""
+        return {
+            id for f in self.features(event) for id in (f.id, *(pool.feature_id for pool in self.catalog.pools(f.id)))
+        }
+
 
 class _DecidedEvents(NamedTuple):
     """The decision on several events, and, of COUNT_UNIQUE, the periods that have counted each of their values now."""
@@ -169,9 +175,16 @@ class UsageEvents:
             pass
         return True
 
-    def count_waiting(self, customer: CustomerRef, now: int) -> None:
+    def count_waiting(
+        self,
+        customer: CustomerRef,
+        now: int,
+        new: Set[str] | None = None,
+        in_time: Callable[[], None] = lambda: None,
+    ) -> None:
         """Counts the events that wait for this customer and are a use of a feature that it holds; the others keep
-        waiting.
+        waiting. With `new`, only those that a balance of one of these features may pay for are looked at. `in_time` is
+        called before each, and may raise.
 
         Raises Unavailable; what was counted before stays counted.
         """
@@ -179,7 +192,10 @@ class UsageEvents:
         while page := self._store.waiting(customer, after, _PAGE):
             catalog = self._ledger.features.catalog(customer.environment, fresh=True)
             for waiting in page:
-                self._count_waiting(customer, waiting, _Hearing.of([waiting.event], catalog), now)
+                hearing = _Hearing.of([waiting.event], catalog)
+                if new is None or new & hearing.payers(waiting.event):
+                    in_time()
+                    self._count_waiting(customer, waiting, hearing, now)
             after = position(page)
 
     def _count_waiting(self, customer: CustomerRef, waiting: Waiting, hearing: _Hearing, now: int) -> None:

@@ -7,10 +7,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from tollgate.dialects.autumn.catalog import FreeTrialParams, PlanItemParams
+from tollgate.dialects.autumn.catalog import FreeTrialParams, PlanItemParams, different
 from tollgate.dialects.autumn.cursors import Page, PageRequest, each_customer
 from tollgate.dialects.autumn.customers import is_purchase, page_json, purchase_json, subscription_json
 from tollgate.dialects.autumn.fields import Cursor, Id, Number, Params, Start, Text, Time, Whole
+from tollgate.dialects.autumn.versions import FLAGS, PLANS, translated, version_of
 from tollgate.dialects.http import Answer, Request
 from tollgate.domain.customers import Holdings, Subscription
 from tollgate.domain.errors import InvalidInput
@@ -137,7 +138,7 @@ def _terms(params: AttachParams, plan: Plan) -> Terms:
     return Terms(
         entity_id=params.entity_id,
         quantities=_quantities(params.feature_quantities),
-        items=tuple(item.item() for item in customize.items) if customize and customize.items is not None else None,
+        items=different(item.item() for item in customize.items) if customize and customize.items is not None else None,
         starts_at=params.starts_at,
         backdate=True,
         ends_at=params.ends_at,
@@ -200,9 +201,23 @@ def update(customers: Customers, request: Request) -> Answer:
 
 
 def list_subscriptions(catalogs: Catalogs, customers: Customers, request: Request) -> Answer:
-    """`subscriptions.list`: a page of one customer's subscriptions or of all; active and scheduled ones unless told."""
-    page = _page(catalogs, customers, request, purchases=False)
-    return Answer(page_json(page, lambda item: subscription_json(item[1], item[0].time(request.now)) | _listed(*item)))
+    """`subscriptions.list`: a page of one customer's subscriptions or of all; active and scheduled ones unless told. Before
+    2.1 what was paid once is among them, and each has the shape that it has in the customer."""
+    version = version_of(request.headers.get("x-api-version"))
+    page = _page(catalogs, customers, request, purchases=False if version >= FLAGS else None)
+    plans = {}
+    if version < PLANS:
+        plans = {
+            plan.id: {"name": plan.name, "group": plan.group} for plan in catalogs.plans(request.caller.environment)
+        }
+
+    def shown(holdings: Holdings, s: Subscription) -> dict[str, Any]:
+        at = holdings.time(request.now)
+        own = {"_product": plans[s.plan_id]} if s.plan_id in plans else {}
+        newest = subscription_json(s, at) | own | {"_trialing": s.trialing(at), "_listed": _listed(holdings, s)}
+        return translated(version, "listed_subscription", newest | newest["_listed"])
+
+    return Answer(page_json(page, lambda item: shown(*item)))
 
 
 def list_purchases(catalogs: Catalogs, customers: Customers, request: Request) -> Answer:
@@ -217,8 +232,9 @@ def list_purchases(catalogs: Catalogs, customers: Customers, request: Request) -
 
 
 def _page(
-    catalogs: Catalogs, customers: Customers, request: Request, *, purchases: bool
+    catalogs: Catalogs, customers: Customers, request: Request, *, purchases: bool | None
 ) -> Page[tuple[Holdings, Subscription]]:
+    """A page of subscriptions: of those that are `purchases`, or are not; None: of all."""
     params = ListSubscriptionsParams.of(request.body)
     statuses = params.statuses or ["active", "scheduled"]
     env = request.caller.environment
@@ -230,7 +246,7 @@ def _page(
         for s in sorted(held, key=lambda s: f"{s.created_at:014d}#{s.id}"):
             if params.entity_id is not None and s.entity_id != params.entity_id:
                 continue
-            if is_purchase(s, catalog) is not purchases:
+            if purchases not in (None, is_purchase(s, catalog)):
                 continue
             if s.status(at) in statuses and params.plan_id in (None, s.plan_id):
                 yield f"{s.created_at:014d}#{s.id}", (holdings, s)

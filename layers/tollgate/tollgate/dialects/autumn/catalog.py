@@ -15,7 +15,7 @@ from tollgate.dialects.autumn.display import item_display, price_display
 from tollgate.dialects.autumn.features import feature_json
 from tollgate.dialects.autumn.fields import Id, IntervalName, Number, Params, Properties, Text, Whole
 from tollgate.dialects.autumn.products import product_json, scenario_of
-from tollgate.dialects.autumn.versions import PLANS, translated, version_of
+from tollgate.dialects.autumn.versions import FLAGS, PLANS, translated, version_of
 from tollgate.dialects.http import Answer, Request
 from tollgate.domain.controls import NO_CONTROLS
 from tollgate.domain.environments import Environment
@@ -31,6 +31,11 @@ from tollgate.usecases.catalog import Catalogs
 from tollgate.usecases.customers import Customers
 
 AGGREGATIONS = Literal["COUNT", "SUM", "AVG", "COUNT_UNIQUE", "LATEST", "SUM_WITH_MULTIPLIER", "MAX", "WEIGHTED_SUM"]
+
+
+Markup = Annotated[Number, Field(ge=-100, le=1_000_000)]
+Cost = Annotated[Number, Field(ge=0, le=1_000_000_000)]
+KINDS = Literal["boolean", "metered", "credit_system", "static", "ai_credit_system"]
 
 
 class Display(Params):
@@ -107,10 +112,23 @@ class MeterParams(Params):
     reset_usage: Literal["BILLING_PERIOD", "NEVER"] | None = None
 
 
+class ModelMarkupParams(Params):
+    """What an AI credit system takes for one model: a mark-up in percent, and dollars for a million tokens in place of the
+    published prices."""
+
+    markup: Markup | None = None
+    input_cost: Cost | None = None
+    output_cost: Cost | None = None
+
+
+class ProviderMarkupParams(Params):
+    """What an AI credit system adds to the models of one provider, in percent."""
+
+    markup: Markup
+
+
 class FeatureFields(Params):
     """The fields that `features.create` and `features.update` share."""
-
-    later: ClassVar[tuple[str, ...]] = ("model_markups", "provider_markups", "default_markup")
 
     name: Text | None = None
     consumable: bool | None = None
@@ -126,6 +144,9 @@ class FeatureFields(Params):
     group: GroupParams | None = None
     alert_settings: AlertSettingsParams | None = None
     meter: MeterParams | None = None
+    model_markups: Annotated[dict[Text, ModelMarkupParams], Field(max_length=200)] | None = None
+    provider_markups: Annotated[dict[Text, ProviderMarkupParams], Field(max_length=100)] | None = None
+    default_markup: Markup | None = None
 
     def applied(self, old: Feature) -> Feature:
         """The old feature with the fields that this request names. One that is only kept and shown goes where it is null."""
@@ -156,6 +177,9 @@ _EXTRA = {
     "group",
     "alert_settings",
     "meter",
+    "model_markups",
+    "provider_markups",
+    "default_markup",
 }
 
 
@@ -164,16 +188,16 @@ class CreateFeatureParams(FeatureFields):
 
     feature_id: Id
     name: Text
-    type: Literal["boolean", "metered", "credit_system", "static"]
+    type: KINDS
 
 
 class UpdateFeatureParams(FeatureFields):
     """The body of `features.update`: fields that are absent stay."""
 
-    later = (*FeatureFields.later, "new_feature_id")
+    later = ("new_feature_id",)
 
     feature_id: Id
-    type: Literal["boolean", "metered", "credit_system", "static"] | None = None
+    type: KINDS | None = None
     archived: bool | None = None
 
 
@@ -336,7 +360,7 @@ class PlanFields(Params):
             add_on=old.add_on if self.add_on is None else self.add_on,
             auto_enable=old.auto_enable if self.auto_enable is None else self.auto_enable,
             price=(self.price.price() if self.price else None) if "price" in named else old.price,
-            items=old.items if self.items is None else _different(item.item() for item in self.items),
+            items=old.items if self.items is None else different(item.item() for item in self.items),
             free_trial=(self.free_trial.trial() if self.free_trial else None)
             if "free_trial" in named
             else old.free_trial,
@@ -346,19 +370,17 @@ class PlanFields(Params):
         )
 
 
-def _different(items: Iterable[PlanItem]) -> tuple[PlanItem, ...]:
+def different(items: Iterable[PlanItem]) -> tuple[PlanItem, ...]:
     """The items. Raises InvalidInput where two grant the same: of one feature, in one interval, to one kind of entity, and
     paid in the same way."""
     found = tuple(items)
-    seen = set()
+    seen: set[tuple[object, ...]] = set()
     for index, item in enumerate(found):
-        resets = item.resets if item.resets and item.resets.nominal_ms else None
-        same = (item.feature_id, resets, item.entity_feature_id, item.price and item.price.billing_method)
-        if same in seen:
+        if item.grants_as in seen:
             raise InvalidInput(
                 f"items[{index}]", f"there is an item of feature {item.feature_id} and its interval already"
             )
-        seen.add(same)
+        seen.add(item.grants_as)
     return found
 
 
@@ -376,6 +398,9 @@ class UpdatePlanParams(PlanFields):
 
     plan_id: Id
     archived: bool | None = None
+    version: Whole | None = None
+    disable_version: bool | None = None
+    all_versions: bool | None = None
 
 
 class FeatureParams(Params):
@@ -402,6 +427,7 @@ class ListPlansParams(Params):
 
     customer_id: Id | None = None
     include_archived: bool | None = None
+    all_versions: bool | None = None
 
 
 class DeletePlanParams(Params):
@@ -425,7 +451,7 @@ def create_feature(catalogs: Catalogs, request: Request) -> Answer:
 def new_feature(params: CreateFeatureParams, now: int) -> Feature:
     """A feature that is made now (epoch ms), before what the request says of it is applied."""
     kind = FeatureType(params.type)
-    consumable = kind is FeatureType.CREDIT_SYSTEM if params.consumable is None else params.consumable
+    consumable = kind.is_credits if params.consumable is None else params.consumable
     return Feature(params.feature_id, params.name, kind, consumable, created_at=now)
 
 
@@ -437,10 +463,13 @@ def get_feature(catalogs: Catalogs, request: Request) -> Answer:
 
 
 def list_features(catalogs: Catalogs, request: Request) -> Answer:
-    """`features.list`: all of the environment; archived ones only where they are asked for."""
+    """`features.list`: all of the environment; archived ones only where they are asked for. To version 2.1, which `atmn`
+    speaks and which knows no static feature, one is boolean (management.md 13)."""
     params = ListFeaturesParams.of(request.body)
     env = request.caller.environment
     features = [f for f in catalogs.features(env) if params.include_archived or not f.archived]
+    if version_of(request.headers.get("x-api-version")) == FLAGS:
+        features = [f._replace(type=FeatureType.BOOLEAN) if f.type is FeatureType.STATIC else f for f in features]
     return Answer({"list": [managed_feature_json(feature, env) for feature in features]})
 
 
@@ -480,10 +509,11 @@ def get_plan(catalogs: Catalogs, request: Request) -> Answer:
 
 
 def list_plans(catalogs: Catalogs, customers: Customers, request: Request) -> Answer:
-    """`plans.list`: the newest version of each; archived ones only where they are asked for."""
+    """`plans.list`: the newest version of each, or every one; archived ones only where they are asked for."""
     params = ListPlansParams.of(request.body)
     env = request.caller.environment
-    plans = [plan for plan in catalogs.plans(env) if params.include_archived or not plan.archived]
+    known = catalogs.plan_versions(env) if params.all_versions else catalogs.plans(env)
+    plans = [plan for plan in known if params.include_archived or not plan.archived]
     if params.customer_id is None:
         return Answer({"list": [shown_plan(catalogs, request, plan) for plan in plans]})
     holdings = customers.get_or_nothing(request.customer(params.customer_id))
@@ -522,7 +552,8 @@ def _eligibility_json(offer: Offer, now: int) -> dict[str, Any]:
 
 def update_plan(catalogs: Catalogs, request: Request) -> Answer:
     """`plans.update`: changes the newest version; where customers have it and its items, price or trial change, makes a
-    new one. Raises NotFound or InvalidInput.
+    new one, unless `disable_version` says not to. An older `version` is changed in place, with `all_versions` every one
+    is. Raises NotFound or InvalidInput.
     """
     params = UpdatePlanParams.of(request.body)
 
@@ -530,8 +561,14 @@ def update_plan(catalogs: Catalogs, request: Request) -> Answer:
         new = params.applied(old)
         return new if params.archived is None else replace(new, archived=params.archived)
 
-    env = request.caller.environment
-    return Answer(shown_plan(catalogs, request, catalogs.update_plan(env, params.plan_id, change, request.now)))
+    env, id = request.caller.environment, params.plan_id
+    if params.all_versions and (params.disable_version or params.version is not None):
+        raise InvalidInput("all_versions", "goes without version and disable_version")
+    if params.all_versions or params.version not in (None, catalogs.plan(env, id).version):
+        plan = catalogs.edit_versions(env, id, change, params.version)
+    else:
+        plan = catalogs.update_plan(env, id, change, request.now, in_place=bool(params.disable_version))
+    return Answer(shown_plan(catalogs, request, plan))
 
 
 def delete_plan(catalogs: Catalogs, request: Request) -> Answer:

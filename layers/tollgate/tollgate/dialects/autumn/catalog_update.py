@@ -1,11 +1,17 @@
 """`catalog.preview_update` and `catalog.update`: a whole catalog at once, as Autumn's command line pushes it from a file.
 
-Both work out the same changes; the second makes them, one after another: features first, then plans, then what is no
-longer wanted. Each change is whole by itself. If one fails, those before it stay, and the same push goes on from there.
+Both work out the same changes, and check them all together; the second makes them, one after another: features first,
+then plans, then what is no longer wanted. Each change is whole by itself. If one fails all the same, those before it stay,
+and the same push goes on from there.
+
+The command line's file cannot say all that a catalog holds. What it cannot say (that a feature is static, which it takes
+for boolean, and its value; a soft limit; an item that is switched off; a rollover without a maximum, which it writes as
+one of 0) stays as it is.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Annotated, Any, NamedTuple
 
@@ -14,27 +20,53 @@ from pydantic import Field
 from tollgate.dialects.autumn.catalog import (
     CreateFeatureParams,
     CreatePlanParams,
+    PlanItemParams,
     managed_feature_json,
     new_feature,
     plan_json,
 )
-from tollgate.dialects.autumn.fields import Id, Params
+from tollgate.dialects.autumn.fields import Id, Params, Whole
 from tollgate.dialects.http import Answer, Request
 from tollgate.domain.environments import Environment
-from tollgate.domain.errors import Conflict
-from tollgate.domain.features import Feature
-from tollgate.domain.plans import Plan
+from tollgate.domain.errors import Conflict, InvalidInput
+from tollgate.domain.features import Feature, FeatureType
+from tollgate.domain.plans import Plan, PlanItem
 from tollgate.usecases.catalog import Catalogs, makes_version
 
 
 class CatalogPlanParams(CreatePlanParams):
-    """A plan as the catalog is to hold it."""
+    """A plan as the catalog is to hold it. `version`: which version of it is meant, the newest unless told; an older one
+    is changed in place, as is any with `disable_version`, and every one with `all_versions`."""
 
     archived: bool | None = None
+    version: Whole | None = None
+    disable_version: bool | None = None
+    all_versions: bool | None = None
 
     def applied(self, old: Plan) -> Plan:
         """The old plan as the request says; archived only where it says so."""
-        return replace(super().applied(old), archived=bool(self.archived))
+        new = super().applied(old)
+        items = new.items
+        if self.items is not None:
+            items = tuple(_kept(named, item, old.items) for named, item in zip(self.items, items, strict=True))
+        return replace(new, items=items, archived=bool(self.archived))
+
+
+def _kept(named: PlanItemParams, item: PlanItem, held: Iterable[PlanItem]) -> PlanItem:
+    """The item with what the request does not say of it as the plan has it."""
+    if item.rollover is not None and item.rollover.max == 0 and item.rollover.max_percentage is None:
+        item = replace(item, rollover=item.rollover._replace(max=None))
+    same = next((old for old in held if old.grants_as == item.grants_as), None)
+    if same is None:
+        return item
+    said = named.model_fields_set
+    if same.static_value is not None and "static_value" not in said:
+        return same
+    return replace(
+        item,
+        soft_limit=item.soft_limit if "is_soft_limit" in said else same.soft_limit,
+        enabled=item.enabled if "is_enabled" in said else same.enabled,
+    )
 
 
 class CatalogParams(Params):
@@ -65,7 +97,12 @@ class FeatureChange(NamedTuple):
     def applied(self, old: Feature) -> Feature:
         """The feature as it is wanted; one that is named is not archived."""
         assert self.wanted is not None
-        return self.wanted.applied(old._replace(archived=False))
+        new = self.wanted.applied(old._replace(archived=False))
+        if old.type is FeatureType.STATIC and self.wanted.type in ("boolean", "metered"):  # what atmn takes it for
+            return new._replace(consumable=old.consumable)
+        if self.old is not None and self.wanted.type != old.type:
+            raise InvalidInput("type", "cannot be changed")
+        return new
 
     @property
     def action(self) -> str:
@@ -87,6 +124,14 @@ class PlanChange(NamedTuple):
     wanted: CatalogPlanParams | None
     skipped: bool = False
     will_archive: bool = False
+    newest: bool = True
+
+    @property
+    def in_place(self) -> bool:
+        """Whether it makes no new version in any case."""
+        return self.wanted is not None and bool(
+            self.wanted.disable_version or self.wanted.all_versions or not self.newest
+        )
 
     @property
     def action(self) -> str:
@@ -102,7 +147,7 @@ class PlanChange(NamedTuple):
     @property
     def versionable(self) -> bool:
         """Whether it makes a new version."""
-        changes = self.old is not None and self.wanted is not None and not self.skipped
+        changes = self.old is not None and self.wanted is not None and not self.skipped and not self.in_place
         return changes and makes_version(self.old, self.wanted.applied(self.old))  # type: ignore[arg-type, union-attr]
 
 
@@ -151,7 +196,7 @@ def preview(catalogs: Catalogs, request: Request) -> Answer:
 def update(catalogs: Catalogs, request: Request) -> Answer:
     """`catalog.update`: makes the catalog what the request says. Raises what making, changing and deleting one raises."""
     env, changes = request.caller.environment, _changes(catalogs, request)
-    for feature in changes.features:
+    for feature in sorted(changes.features, key=_after_its_members):
         _change_feature(catalogs, env, feature, request.now)
     for plan in changes.plans:
         _change_plan(catalogs, env, plan, request.now)
@@ -175,14 +220,22 @@ def _changes(catalogs: Catalogs, request: Request) -> _Changes:
     features = {feature.id: feature for feature in catalogs.features(env)}
     plans = {plan.id: plan for plan in catalogs.plans(env)}
     no_features, no_plans = set(params.skip_feature_ids or ()), set(params.skip_plan_ids or ())
+    versions = {(plan.id, plan.version): plan for plan in catalogs.plan_versions(env)}
     feature_changes = [
         FeatureChange(named.feature_id, features.get(named.feature_id), named, named.feature_id in no_features)
         for named in params.features or ()
     ]
     plan_changes = [
-        PlanChange(named.plan_id, plans.get(named.plan_id), named, named.plan_id in no_plans)
+        PlanChange(
+            named.plan_id,
+            versions.get((named.plan_id, named.version or 0), plans.get(named.plan_id)),
+            named,
+            named.plan_id in no_plans,
+            newest=(named.plan_id, named.version) not in versions or plans[named.plan_id].version == named.version,
+        )
         for named in params.plans or ()
     ]
+    _check(catalogs, request, _Changes(feature_changes, plan_changes))
     if params.skip_deletions is not False:
         return _Changes(feature_changes, plan_changes)
     stay = {change.id for change in plan_changes} | no_plans
@@ -201,6 +254,26 @@ def _changes(catalogs: Catalogs, request: Request) -> _Changes:
     return _Changes(feature_changes, plan_changes)
 
 
+def _check(catalogs: Catalogs, request: Request, changes: _Changes) -> None:
+    """Raises what making one of the changes would, with all of them made."""
+    features = [
+        change.applied(change.old or new_feature(change.wanted, request.now))
+        for change in changes.features
+        if change.wanted is not None and not change.skipped
+    ]
+    plans = [
+        change.wanted.applied(change.old or Plan(change.id, change.wanted.name, created_at=request.now))
+        for change in changes.plans
+        if change.wanted is not None and not change.skipped and change.newest
+    ]
+    catalogs.check(request.caller.environment, features, plans, request.now)
+
+
+def _after_its_members(change: FeatureChange) -> bool:
+    """The sort key that has credit systems made after their members."""
+    return change.wanted is not None and change.wanted.type == "credit_system"
+
+
 def _change_feature(catalogs: Catalogs, env: Environment, change: FeatureChange, now: int) -> None:
     if change.action == "create":
         assert change.wanted is not None
@@ -214,8 +287,13 @@ def _change_plan(catalogs: Catalogs, env: Environment, change: PlanChange, now: 
         catalogs.delete_plan(env, change.id, all_versions=True)
     elif change.wanted is not None and change.action == "created":
         catalogs.create_plan(env, change.wanted.applied(Plan(change.id, change.wanted.name, created_at=now)))
+    elif change.wanted is not None and change.wanted.all_versions and not change.skipped:
+        catalogs.edit_versions(env, change.id, change.wanted.applied)
     elif change.wanted is not None and change.action == "updated":
-        catalogs.update_plan(env, change.id, change.wanted.applied, now)
+        if change.newest:
+            catalogs.update_plan(env, change.id, change.wanted.applied, now, in_place=change.in_place)
+        else:
+            catalogs.edit_versions(env, change.id, change.wanted.applied, change.wanted.version)
 
 
 def _remove_feature(catalogs: Catalogs, env: Environment, feature_id: str) -> None:

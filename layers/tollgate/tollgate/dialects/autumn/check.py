@@ -25,6 +25,7 @@ from tollgate.dialects.field_rules import id_rule, number_rule, properties_rule,
 from tollgate.dialects.http import Answer, Request
 from tollgate.domain.api_keys import Scope
 from tollgate.domain.decisions import Overage
+from tollgate.domain.environments import Environment
 from tollgate.domain.errors import InvalidInput, InvalidRequest
 from tollgate.domain.features import Catalog
 from tollgate.domain.use_records import NO_PROPERTIES
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from tollgate.usecases.idempotency import Idempotency
     from tollgate.usecases.reservations import Reservations
 
+Denied = Callable[[Environment, str, str], None]
 _ONE = Decimal(1)
 
 
@@ -152,6 +154,7 @@ class CheckUseCases(NamedTuple):
     catalogs: Callable[[], Catalogs]
     customers: Callable[[], Customers]
     reservations: Callable[[], Reservations]
+    denied: Denied = lambda *_: None  # is told of each denial: the environment, the feature and the reason
 
 
 def check(use_cases: CheckUseCases, request: Request) -> Answer:
@@ -189,6 +192,8 @@ def check(use_cases: CheckUseCases, request: Request) -> Answer:
             outcome = _lock(use_cases.reservations(), request, params)
         else:
             outcome = _track(use_cases, request, params) if sends else _check(use_cases, request, params)
+        if not outcome.allowed:
+            use_cases.denied(request.caller.environment, outcome.feature.id, str(outcome.reason))
         catalog = use_cases.features.catalog(request.caller.environment)
         outcome = waiting_shown(
             outcome, params.required, catalog, request.customer(params.customer_id), use_cases.customers
@@ -205,6 +210,8 @@ def check(use_cases: CheckUseCases, request: Request) -> Answer:
         return with_customer(version_made, request, use_cases.customers, named, run)
 
     keys = () if sends else header_key(request)  # a use takes its keys with it
+    if request.caller.scope is not Scope.SECRET:
+        keys = ()  # a publishable key writes nothing, so nothing remembers its calls
     return use_cases.idempotency().guarded(request.caller.environment, keys, request.now, call) if keys else call()
 
 

@@ -84,18 +84,18 @@ def list_events(usage: Usage, request: Request) -> Answer:
     params = ListParams.of(request.body)
     query = _query(usage, request, params, None)
     if version < CURSORS:
-        limit, offset = _bounded(params.limit, 100, 1, 1000, "limit"), _bounded(params.offset, 0, 0, 10**9, "offset")
+        limit, offset = bounded(params.limit, 100, 1, 1000, "limit"), bounded(params.offset, 0, 0, 10**9, "offset")
         every = usage.all(request.caller.environment, query)
-        shown = _entries_json(usage, request, every[offset : offset + limit])
+        shown = entries_json(usage, request, every[offset : offset + limit])
         more = offset + limit < len(every)
         return Answer({"list": shown, "total": len(every), "has_more": more, "offset": offset, "limit": limit})
-    limit = _bounded(params.limit, 50, 1, MAX_PAGE, "limit")
+    limit = bounded(params.limit, 50, 1, MAX_PAGE, "limit")
     found = usage.page(request.caller.environment, query, _position(params.start_cursor), limit)
     cursor = None if found.position is None else base64.urlsafe_b64encode(found.position.encode()).decode()
-    return Answer({"list": _entries_json(usage, request, found.entries), "next_cursor": cursor})
+    return Answer({"list": entries_json(usage, request, found.entries), "next_cursor": cursor})
 
 
-def _entries_json(usage: Usage, request: Request, entries: Sequence[Entry]) -> list[dict[str, Any]]:
+def entries_json(usage: Usage, request: Request, entries: Sequence[Entry]) -> list[dict[str, Any]]:
     """The uses of a page. The catalog is read only where it tells why something does not reset."""
     asks = any(taken.reset is None for entry in entries for taken in entry.deductions)
     features = usage.catalog(request.caller.environment).features if asks else {}
@@ -113,7 +113,7 @@ def aggregate_events(usage: Usage, request: Request) -> Answer:
     size = Bin(params.bin_size or ("hour" if params.range == "24h" else "day"))
     zone = _zone(params.timezone)
     group_of, by_entry = _grouping(params)
-    most = _bounded(params.max_groups, 9, 1, 250, "max_groups")
+    most = bounded(params.max_groups, 9, 1, 250, "max_groups")
     env = request.caller.environment
     found = usage.series(env, query, SeriesOptions(size, zone, params.measure == "count", group_of, by_entry, most))
     entries: list[Entry] = []
@@ -238,7 +238,8 @@ def _ids(given: str | list[str] | None) -> list[str]:
     return [given] if isinstance(given, str) else list(dict.fromkeys(given))
 
 
-def _bounded(value: int | None, default: int, least: int, most: int, field: str) -> int:
+def bounded(value: int | None, default: int, least: int, most: int, field: str) -> int:
+    """The value, or the default where there is none. Raises InvalidInput where it is out of bounds."""
     if value is None:
         return default
     if not least <= value <= most:

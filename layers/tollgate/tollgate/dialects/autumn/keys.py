@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from tollgate.dialects.autumn.fields import Id, Params, Text
+from tollgate.dialects.autumn.fields import Id, Params, Text, Time
 from tollgate.dialects.http import Answer, Request
 from tollgate.domain.api_keys import ApiKey, Scope
 from tollgate.usecases.api_keys import ApiKeys
 
 
 class CreateKeyParams(Params):
-    """The body of `keys.create`."""
+    """The body of `keys.create`. `expires_at` is epoch ms."""
 
     name: Text | None = None
     scope: Literal["secret", "publishable"] | None = None
+    expires_at: Time | None = None
 
 
 class RevokeKeyParams(Params):
@@ -24,16 +25,18 @@ class RevokeKeyParams(Params):
 
 
 def create_key(api_keys: ApiKeys, request: Request) -> Answer:
-    """`keys.create`: the only answer that ever shows the key's text."""
+    """`keys.create`: the only answer that ever shows the key's text. Raises InvalidInput for an expiry that is over."""
     params = CreateKeyParams.of(request.body)
     scope = Scope(params.scope or Scope.SECRET)
-    key, text = api_keys.create(request.caller.environment, scope, params.name or "", request.now)
+    key, text = api_keys.create(request.caller.environment, scope, params.name or "", request.now, params.expires_at)
     return Answer({**key_json(key), "key": text})
 
 
 def list_keys(api_keys: ApiKeys, request: Request) -> Answer:
-    """`keys.list`: all keys of the environment, without their texts."""
-    return Answer({"list": [key_json(key) for key in api_keys.list(request.caller.environment)]})
+    """`keys.list`: all keys of the environment, without their texts, and when each was used last."""
+    env = request.caller.environment
+    uses = api_keys.uses(env)
+    return Answer({"list": [{**key_json(key), "last_used_at": uses.get(key.id)} for key in api_keys.list(env)]})
 
 
 def revoke_key(api_keys: ApiKeys, request: Request) -> Answer:
@@ -51,4 +54,5 @@ def key_json(key: ApiKey) -> dict[str, Any]:
         "env": key.environment.value,
         "hint": key.hint,
         "created_at": key.created_at,
+        "expires_at": key.expires_at,
     }

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, Field
 
 from tollgate.dialects.autumn import customers as current
-from tollgate.dialects.autumn.catalog import FreeTrialParams, managed_feature_json
+from tollgate.dialects.autumn.catalog import FreeTrialParams, different, managed_feature_json
 from tollgate.dialects.autumn.fields import CustomerData, Id, Number, Params, Text, Whole
 from tollgate.dialects.autumn.products import product_json, scenario_of
 from tollgate.dialects.http import Answer, Request
@@ -267,16 +267,20 @@ def create_product(catalogs: Catalogs, request: Request) -> Answer:
 
 
 def update_product(catalogs: Catalogs, request: Request, product_id: str) -> Answer:
-    """`POST /v1/products/{id}`: makes a new version of the plan. Raises NotFound or InvalidInput."""
+    """`POST /v1/products/{id}`: makes a new version of the plan where customers have it, unless the query says
+    `disable_version=true`. Raises NotFound or InvalidInput."""
     params = ProductParams.of({"id": product_id, **_body(request)})
     env = request.caller.environment
-    plan = catalogs.update_plan(env, product_id, lambda old: _applied(params, old), request.now)
+    in_place = request.query.get("disable_version") == ["true"]
+    plan = catalogs.update_plan(env, product_id, lambda old: _applied(params, old), request.now, in_place=in_place)
     return Answer(product_json(plan, env, catalogs.catalog(env)))
 
 
 def delete_product(catalogs: Catalogs, request: Request, product_id: str) -> Answer:
-    """`DELETE /v1/products/{id}`: deletes the plan's newest version, or archives it where it has been subscribed to."""
-    catalogs.delete_plan(request.caller.environment, product_id)
+    """`DELETE /v1/products/{id}`: deletes the plan's newest version (every one where the query says `all_versions=true`),
+    or archives it where it has been subscribed to."""
+    every = request.query.get("all_versions") == ["true"]
+    catalogs.delete_plan(request.caller.environment, product_id, all_versions=every)
     return Answer({"success": True})
 
 
@@ -332,7 +336,7 @@ def _applied(params: ProductParams, old: Plan) -> Plan:
 
     items, price = old.items, old.price
     if params.items is not None:
-        items = tuple(_item(item) for item in params.items if item.feature_id is not None)
+        items = different(_item(item) for item in params.items if item.feature_id is not None)
         bases = [item for item in params.items if item.feature_id is None and item.price is not None]
         price = _base(bases[0]) if bases else None
     return replace(

@@ -23,9 +23,17 @@ from tollgate.dialects.autumn.requests import (
 from tollgate.dialects.autumn.versions import NEWEST, Version, translated, version_of
 from tollgate.dialects.http import Answer, Request
 from tollgate.dialects.queue import messages
-from tollgate.domain.decisions import Overage
+from tollgate.domain.decisions import Overage, Reason
 from tollgate.domain.environments import Environment
-from tollgate.domain.errors import WAS_COUNTED, InvalidInput, InvalidRequest, OutcomeUnknown, Unavailable
+from tollgate.domain.errors import (
+    WAS_COUNTED,
+    InsufficientBalance,
+    InvalidInput,
+    InvalidRequest,
+    OutcomeUnknown,
+    Unavailable,
+    UsageLimitExceeded,
+)
 from tollgate.domain.idempotency import KEPT_MS, IdempotencyKey
 from tollgate.usecases.commands import IN_FUTURE, Outcome, UseCommand
 from tollgate.usecases.features import FeatureCache
@@ -50,6 +58,7 @@ class TrackUseCases(NamedTuple):
     idempotency: Idempotency
     customers: Callable[[], Customers]
     send: Send
+    denied: Callable[[Environment, str, str], None] = lambda *_: None  # is told of each use that was rejected
 
 
 class TrackParams(Params):
@@ -103,6 +112,11 @@ def track(use_cases: TrackUseCases, request: Request) -> Answer:
     version = version_of(request.headers.get("x-api-version"))
     request.caller.require_secret("track usage")
     params = TrackParams.of(_lifted(version, request.body)).checked(request)
+    return tracked(use_cases, request, version, params)
+
+
+def tracked(use_cases: TrackUseCases, request: Request, version: Version, params: TrackParams) -> Answer:
+    """The answer to a track that was checked. Raises as `track` does."""
     value = _ONE if params.value is None else params.value
     answer: dict[str, Any] = {
         "customer_id": params.customer_id,
@@ -134,7 +148,12 @@ def track(use_cases: TrackUseCases, request: Request) -> Answer:
         )
         if params.event_name is not None:
             return use_cases.tracking.track_event(request.caller, params.event_name, use, request.now)
-        return [use_cases.tracking.track(request.caller, use, request.now)]
+        try:
+            return [use_cases.tracking.track(request.caller, use, request.now)]
+        except (InsufficientBalance, UsageLimitExceeded) as refused:
+            reason = Reason.USAGE_LIMIT if isinstance(refused, UsageLimitExceeded) else Reason.BALANCE_EXHAUSTED
+            use_cases.denied(request.caller.environment, use.feature_id, reason.value)
+            raise
 
     named = NamedCustomer(
         params.customer_id,

@@ -287,7 +287,7 @@ def lookup_key(feature: Feature) -> str:
 
 def feature_type(feature: Feature) -> str:
     """Flexprice's word for the type: a credit system is metered too (management.md 10)."""
-    return "metered" if feature.type is FeatureType.CREDIT_SYSTEM else feature.type.value
+    return "metered" if feature.type.is_credits else feature.type.value
 
 
 def feature_json(feature: Feature, env: Environment) -> dict[str, Any]:

@@ -23,6 +23,10 @@ Policy = Literal["all", "any"]
 MetricAccessPolicy)."""
 
 METRIC, FEATURE = "metric_", "feature_"
+Denied = Callable[[Environment, str, str], None]
+"""Is told of each access that is denied: the environment, the feature, and NO_ACCESS."""
+
+NO_ACCESS = "no_access"
 
 
 class MetricParams(Filtered):
@@ -39,7 +43,7 @@ class FeatureParams(Filtered):
     feature_id: Text
 
 
-def metric_access(access: Access, policy: Policy, request: Request) -> Answer:
+def metric_access(access: Access, policy: Policy, denied: Denied, request: Request) -> Answer:
     """`GET /api/metric_access/`: whether something is left of a metric, and what each subscription leaves of it.
 
     Usage and limits are in units of the metric. Raises Invalid for an unknown customer or metric.
@@ -67,10 +71,12 @@ def metric_access(access: Access, policy: Policy, request: Request) -> Answer:
             for subscription, allowance in found
         ],
     }
+    if not body["access"]:
+        denied(env, feature.id, NO_ACCESS)
     return Answer(body)
 
 
-def feature_access(access: Access, request: Request) -> Answer:
+def feature_access(access: Access, denied: Denied, request: Request) -> Answer:
     """`GET /api/feature_access/`: whether any subscription has a feature. Raises Invalid for what is unknown."""
     params = FeatureParams.of(request)
     env = request.caller.environment
@@ -96,6 +102,8 @@ def feature_access(access: Access, request: Request) -> Answer:
         "feature": feature_json(env, feature),
         "access_per_subscription": rows,
     }
+    if not body["access"]:
+        denied(env, feature.id, NO_ACCESS)
     return Answer(body)
 
 

@@ -20,6 +20,7 @@
 | `deductions` | array | `[grant, feature, plan or null, units of the grant, reset or null, entity or null]` |
 | `part` | bool | absent where this is the use's first item |
 | `item`, `version` | string, number | the item whose write told of it, and its version |
+| `key` | string | the id of the API key that used it; absent where it is not known |
 
 A reset is `[interval, count, the next reset after the use (ms) or null]`. The customer, feature, entity and time of a
 sum are in its item's key.
@@ -72,6 +73,7 @@ def encode_entry(entry: Entry, ttl: int) -> Item:
             "part": entry.part or None,
             "item": entry.item,
             "version": entry.version,
+            "key": entry.key_id or None,
         }
     )
     return {"data": {"S": dumps(data)}, "ttl": {"N": str(ttl)}, **ENTRY.mark}
@@ -96,6 +98,7 @@ def decode_entry(item: Item) -> Entry:
         get("part", False),
         get("item", ""),
         get("version", 0),
+        get("key", ""),
     )
 
 

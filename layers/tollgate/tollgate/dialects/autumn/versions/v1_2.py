@@ -120,7 +120,7 @@ def _interval(reset: dict[str, Any] | None) -> dict[str, Any]:
 def _feature(feature_id: str, balance: dict[str, Any]) -> dict[str, Any]:
     feature = balance.get("feature") or {"name": feature_id, "type": "metered", "consumable": True}
     kind = feature["type"]
-    if kind in ("metered", "credit_system"):
+    if kind in ("metered", "credit_system", "ai_credit_system"):
         kind = "single_use" if feature["consumable"] else "continuous_use"
     elif kind == "boolean":
         kind = "static"
@@ -132,6 +132,11 @@ def _feature(feature_id: str, balance: dict[str, Any]) -> dict[str, Any]:
 
 def _credit_schema(schema: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{"feature_id": member["metered_feature_id"], "credit_amount": member["credit_cost"]} for member in schema]
+
+
+def listed_subscription(held: dict[str, Any]) -> dict[str, Any]:
+    """One of `subscriptions.list`: a product as in the customer, and whose it is."""
+    return {**_product(held), **held["_listed"]}
 
 
 def _product(held: dict[str, Any]) -> dict[str, Any]:
