@@ -290,7 +290,7 @@ class BalanceStore:
         balances were written since they were read, and the conditions of `extra_writes` hold. Costs twice the units of
         single writes.
 
-        More than one transaction takes is a large change, which costs about four times the units of single writes.
+        More than one transaction takes is a large change, which costs about twice as much again.
 
         Returns the id of the uses; None where a condition did not hold. Raises DuplicateRequest where an idempotency
         key is in use, InvalidRequest where there are a hundred writes that are no balances, Unavailable or

@@ -154,7 +154,7 @@ class LargeChanges:
         except OutcomeUnknown as error:
             claim.staged |= new
             raise Unavailable("The database did not answer in time: nothing was changed, try again") from error
-        except (Unavailable, Refused):
+        except Exception:
             claim.staged |= new
             raise
         claim.staged |= {sk: made for number, (sk, made) in enumerate(new.items()) if number not in refused}

@@ -82,7 +82,10 @@ class AttachParams(Params):
 class UpdateParams(Params):
     """The body of `billing.update`. The subscription is named by its id, or by its plan and entity."""
 
-    later = ("customize", "version", "free_trial", "billing_cycle_anchor")
+    later = (
+        *("customize", "version", "free_trial", "billing_cycle_anchor"),
+        *("carry_over_usages", "recalculate_balances", "license_quantities"),
+    )
 
     customer_id: Id
     plan_id: Id | None = None

@@ -130,6 +130,9 @@ class ProviderMarkupParams(Params):
 class FeatureFields(Params):
     """The fields that `features.create` and `features.update` share."""
 
+    later: ClassVar[tuple[str, ...]] = ("combine",)
+    nothing: ClassVar[tuple[Any, ...]] = (*Params.nothing, "sum")
+
     name: Text | None = None
     consumable: bool | None = None
     event_names: Annotated[list[Id], Field(max_length=50)] | None = None
@@ -194,7 +197,7 @@ class CreateFeatureParams(FeatureFields):
 class UpdateFeatureParams(FeatureFields):
     """The body of `features.update`: fields that are absent stay."""
 
-    later = ("new_feature_id",)
+    later = (*FeatureFields.later, "new_feature_id")
 
     feature_id: Id
     type: KINDS | None = None
@@ -267,7 +270,7 @@ class RolloverParams(Params):
 class PlanItemParams(Params):
     """What a plan grants of one feature."""
 
-    later = ("pooled", "expiry")
+    later = ("pooled", "expiry", "feature_override")
 
     feature_id: Id
     included: Number | None = None
@@ -320,6 +323,7 @@ class FreeTrialParams(Params):
     duration_length: Whole | None = None
     duration_type: Literal["day", "week", "month", "year"] | None = None
     card_required: bool | None = None
+    on_end: Literal["bill"] | None = None
     length: Whole | None = None
     duration: Literal["day", "week", "month", "year"] | None = None
 
@@ -330,6 +334,12 @@ class FreeTrialParams(Params):
             raise InvalidInput("free_trial.duration_length", "must be 1 to 1000")
         kind = self.duration_type or self.duration or "day"
         return FreeTrial(length, Interval(kind), bool(self.card_required))
+
+
+class PlanConfigParams(Params):
+    """What else Autumn lets a plan say. Nothing is ever past due here."""
+
+    later = ("anchor_to_month_start",)
 
 
 class PlanFields(Params):
@@ -347,6 +357,7 @@ class PlanFields(Params):
     items: list[PlanItemParams] | None = None
     free_trial: FreeTrialParams | None = None
     billing_controls: ControlsParams | None = None
+    config: PlanConfigParams | None = None
     metadata: Properties | None = None
 
     def applied(self, old: Plan) -> Plan:
@@ -394,7 +405,11 @@ class CreatePlanParams(PlanFields):
 class UpdatePlanParams(PlanFields):
     """The body of `plans.update`: fields that are absent stay."""
 
-    later = (*PlanFields.later, "new_plan_id", "migration")
+    later = (
+        *PlanFields.later,
+        *("new_plan_id", "migration", "base_plan_id", "is_default"),
+        *("update_variant_ids", "update_license_parents"),
+    )
 
     plan_id: Id
     archived: bool | None = None
