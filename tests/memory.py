@@ -372,6 +372,8 @@ def _normal(value: Any) -> Any:
         return {"SS": sorted(content)}
     if kind in ("S", "BOOL", "NULL"):
         return value
+    if kind == "M":
+        return {"M": {name: _normal(part) for name, part in content.items()}}
     raise NotImplementedError(f"Nothing here keeps values of the type {kind}")
 
 
@@ -390,6 +392,8 @@ def _value_size(value: Any) -> int:
         return (len(content.strip("-0").replace(".", "")) + 1) // 2 + 1
     if kind == "SS":
         return sum(len(text.encode()) for text in content)
+    if kind == "M":
+        return 3 + _size(content) + len(content)
     return len(content) if kind == "B" else 1
 
 

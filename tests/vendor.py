@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import datetime
+import re
 import types
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from enum import Enum
+from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
 from pydantic import BaseModel
+from typing_extensions import TypeAliasType
 
+from tests.vendor_sdk import Known
+from tollgate.dialects.fields import BaseParams
+from tollgate_cli.openapi.document import JSON
 from tollgate_cli.openapi.json_schemas import REFS
 
 Schema = Mapping[str, Any]
@@ -19,12 +25,55 @@ NEVER: Schema = {"type": "null"}
 NOT_HERE, NOT_THEIRS, TYPE, REQUIRED = "not here", "not theirs", "type", "required"
 
 
+WORDS = {NOT_THEIRS: "ours alone", TYPE: "another type", REQUIRED: "required here"}
+"""How a page of differences says each kind but the first."""
+
+
 class Difference(NamedTuple):
     """One field of one of our schemas, and how it differs."""
 
     schema: str
     field: str
     kind: str
+
+
+def operations(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """A document's operations by `METHOD /path`, with `{}` for what is named in the path."""
+    return {
+        f"{method.upper()} {re.sub(r'{[^}]+}', '{}', path)}": operation
+        for path, item in document["paths"].items()
+        for method, operation in item.items()
+    }
+
+
+def route_differences(operation: Schema, known: Known, document: Mapping[str, Any]) -> Iterator[Difference]:
+    """Those of one route: of its body, and of what it answers when it succeeds."""
+    components = document["components"]["schemas"]
+    if "requestBody" in operation:
+        body = operation["requestBody"]["content"][JSON]["schema"]
+        yield from differences(body, known.body, components, answers=False)
+    for status, answer in operation["responses"].items():
+        if status.startswith("2") and "content" in answer:
+            yield from differences(answer["content"][JSON]["schema"], known.answer, components, answers=True)
+
+
+def word(each: Difference, models: Mapping[str, type[BaseParams]]) -> str:
+    """How a page of differences says it; `models` are those of our requests."""
+    if each.kind != NOT_HERE:
+        return WORDS[each.kind]
+    if each.schema not in models:
+        return "not answered"
+    return "refused" if each.field in models[each.schema].later else "ignored"
+
+
+def listed(page: Path) -> Iterator[tuple[str, str, str]]:
+    """What a page of differences lists, each with a reason: the schema, the field, and how it differs."""
+    for line in page.read_text().splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if len(cells) == 4 and cells[0].startswith("`"):
+            assert cells[3], line
+            for field in re.findall(r"`(\w+)`", cells[1]):
+                yield cells[0].strip("`"), field, cells[2]
 
 
 def differences(schema: Schema, model: Any, components: Mapping[str, Schema], *, answers: bool) -> Iterator[Difference]:
@@ -93,7 +142,11 @@ def _kinds(schema: Schema, components: Mapping[str, Schema]) -> set[str]:
 
 
 def _bare_type(theirs: Any) -> Any:
-    """The model in an annotation: without what may be absent or null."""
+    """The model in an annotation: without what may be absent or null, and without another name for it."""
+    if isinstance(theirs, TypeAliasType):
+        return _bare_type(theirs.__value__)
+    if isinstance(get_origin(theirs), TypeAliasType):
+        return _bare_type(get_origin(theirs).__value__[get_args(theirs)])
     if get_origin(theirs) is Annotated:
         return _bare_type(get_args(theirs)[0])
     if get_origin(theirs) in (Union, types.UnionType):

@@ -81,7 +81,8 @@ def _is_told(record: Mapping[str, Any]) -> bool:
 
 
 def _is_new_balance(record: Mapping[str, Any]) -> bool:
-    return record["eventName"] == "INSERT" and _sk(record).startswith(keys.BALANCE)
+    made = "made" in record["dynamodb"].get("OldImage", {})  # by a large change
+    return (record["eventName"] == "INSERT" or made) and _sk(record).startswith(keys.BALANCE)
 
 
 def _sk(record: Mapping[str, Any]) -> str:

@@ -31,6 +31,7 @@ from tollgate.store import keys
 from tollgate.store.codecs.api_keys import decode_api_key
 from tollgate.store.codecs.balances import decode_balance
 from tollgate.store.customers import CustomerStore
+from tollgate.store.large_changes import LargeChanges
 from tollgate.store.locks import decode_lock
 from tollgate.store.table import Item, Refused, Table
 
@@ -163,7 +164,7 @@ def _of_customer(table: Table, customer: CustomerRef) -> list[Item]:
     """A customer's items and the reservations that they hold, as of one instant."""
     before = None
     for _ in table.tries(READINGS):
-        found = table.query(keys.customer_partition(customer))
+        found = _standing(table, table.query(keys.customer_partition(customer)))
         found += table.get_all([keys.lock(customer.environment, digest) for digest in sorted(_holds(found))])
         lines = sorted(map(line_of, found))
         if lines == before:
@@ -175,6 +176,15 @@ def _of_customer(table: Table, customer: CustomerRef) -> list[Item]:
     )
 
 
+def _standing(table: Table, items: list[Item]) -> list[Item]:
+    """The items without what large changes have staged on them."""
+    items = [item for item in items if not item["sk"]["S"].startswith(keys.LARGE_CHANGE)]
+    return [
+        {name: value for name, value in item.items() if name != "change"}
+        for item in LargeChanges(table).standing(items)
+    ]
+
+
 def _holds(items: Iterable[Item]) -> set[str]:
     """The reservations that balances hold something of, by the digests of their lock ids."""
     balances = (decode_balance(item).balance for item in items if item["sk"]["S"].startswith(keys.BALANCE))
@@ -184,7 +194,8 @@ def _holds(items: Iterable[Item]) -> set[str]:
 def _is_held(table: Table, env: Environment, lock: Lock) -> bool:
     """Whether a balance holds something of a reservation now: of one that has lapsed, none does."""
     reservation = lock.reservation
-    items = table.query(keys.customer_partition(CustomerRef(env, reservation.customer_id)), keys.BALANCE)
+    own = keys.customer_partition(CustomerRef(env, reservation.customer_id))
+    items = _standing(table, table.query(own, keys.BALANCE))
     return reservation.id in _holds(items)
 
 

@@ -3,17 +3,15 @@ with its reason, in docs/openapi/flexprice-differences.md."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from typing import Any
+
+import flexprice
 
 from tests.conftest import ROOT
-from tests.flexprice_models import Known, routes
-from tests.vendor import NOT_HERE, NOT_THEIRS, REQUIRED, TYPE, Difference, differences
-from tollgate_cli.openapi import FLEXPRICE, document
-from tollgate_cli.openapi.document import JSON
+from tests.vendor import listed, operations, route_differences, word
+from tests.vendor_sdk import routes
+from tollgate_cli.openapi import FLEXPRICE, document, served
 from tollgate_cli.openapi.json_schemas import request_models
-from tollgate_cli.openapi.served import flexprice
 
 PAGE = ROOT / "docs" / "openapi" / "flexprice-differences.md"
 NOT_IN_THE_SDK = {
@@ -21,63 +19,31 @@ NOT_IN_THE_SDK = {
     *(f"GET /v1/{noun}" for noun in ("addons", "customers", "entitlements", "features", "plans", "subscriptions")),
     *("GET /v1/features/{}", "GET /v1/meters", "GET /v1/meters/{}"),
 }
-WORDS = {NOT_THEIRS: "ours alone", TYPE: "another type", REQUIRED: "required here"}
 DOCUMENT = document(FLEXPRICE, ())
-OPERATIONS = {
-    f"{method.upper()} {re.sub(r'{[^}]+}', '{}', path)}": operation
-    for path, item in DOCUMENT["paths"].items()
-    for method, operation in item.items()
-}
+OPERATIONS = operations(DOCUMENT)
+SDK = routes(flexprice)
 MODELS = request_models(
-    [each.model for each in flexprice().values()] + [each.body for each in FLEXPRICE.operations.values()]
+    [each.model for each in served.flexprice().values()] + [each.body for each in FLEXPRICE.operations.values()]
 )
 
 
 def found() -> Iterator[tuple[str, str, str]]:
     """Each difference: the schema, the field, and how it differs in the page's words."""
     for route, operation in OPERATIONS.items():
-        known = routes().get(route)
+        known = SDK.get(route)
         if known is not None:
-            for each in _of(operation, known):
-                yield each.schema, each.field, _word(each)
-
-
-def _of(operation: dict[str, Any], known: Known) -> Iterator[Difference]:
-    components = DOCUMENT["components"]["schemas"]
-    if "requestBody" in operation:
-        body = operation["requestBody"]["content"][JSON]["schema"]
-        yield from differences(body, known.body, components, answers=False)
-    for status, answer in operation["responses"].items():
-        if status.startswith("2") and "content" in answer:
-            yield from differences(answer["content"][JSON]["schema"], known.answer, components, answers=True)
-
-
-def _word(each: Difference) -> str:
-    if each.kind != NOT_HERE:
-        return WORDS[each.kind]
-    if each.schema not in MODELS:
-        return "not answered"
-    return "refused" if each.field in MODELS[each.schema].later else "ignored"
-
-
-def listed() -> Iterator[tuple[str, str, str]]:
-    """Those of the page's table."""
-    for line in PAGE.read_text().splitlines():
-        cells = [cell.strip() for cell in line.strip("|").split("|")]
-        if len(cells) == 4 and cells[0].startswith("`"):
-            assert cells[3], line
-            for field in re.findall(r"`(\w+)`", cells[1]):
-                yield cells[0].strip("`"), field, cells[2]
+            for each in route_differences(operation, known, DOCUMENT):
+                yield each.schema, each.field, word(each, MODELS)
 
 
 def test_the_sdk_knows_each_route_but_for_those_that_are_named() -> None:
-    assert {route for route in OPERATIONS if route not in routes()} == NOT_IN_THE_SDK
+    assert {route for route in OPERATIONS if route not in SDK} == NOT_IN_THE_SDK
 
 
 def test_each_difference_is_listed_with_its_reason() -> None:
-    assert sorted(set(found())) == sorted(set(listed()))
+    assert sorted(set(found())) == sorted(set(listed(PAGE)))
 
 
 def test_no_difference_is_listed_twice() -> None:
-    every = list(listed())
+    every = list(listed(PAGE))
     assert len(every) == len(set(every))

@@ -139,3 +139,26 @@ def test_a_catalog_is_pushed(app: Project, own: Stack) -> None:
     (item,) = Api(own.url, own.live_secret_key).call("plans.get", {"plan_id": "team"})["items"]
     assert (item["feature_id"], item["included"]) == ("calls", 1000)
     assert "Already in sync" in app.run("--prod", "push", "--yes").stdout
+
+
+def test_what_was_pulled_and_is_pushed_changes_nothing(app: Project, own: Stack) -> None:
+    """Though the file cannot say it all: a static feature and its value, a soft limit, a rollover without a maximum."""
+    api = Api(own.url, own.secret_key)
+    api.call("features.create", {"feature_id": "region", "name": "Region", "type": "static"})
+    items = [
+        {"feature_id": "region", "static_value": "eu"},
+        {"feature_id": "messages", "included": 10, "reset": {"interval": "month"}, "is_soft_limit": True},
+        {
+            "feature_id": "messages",
+            "included": 5,
+            "reset": {"interval": "day"},
+            "rollover": {"expiry_duration_type": "month", "expiry_duration_length": 2},
+        },
+    ]
+    api.call("plans.create", {"plan_id": "kept", "name": "Kept", "items": items})
+    before = api.call("plans.list", {}), api.call("features.list", {})
+    pulled = app.run("pull")
+    assert pulled.returncode == 0, pulled.stderr
+    pushed = app.run("push", "--yes")
+    assert pushed.returncode == 0, pushed.stdout + pushed.stderr
+    assert (api.call("plans.list", {}), api.call("features.list", {})) == before

@@ -524,3 +524,37 @@ class TestPlans:
         for version in (V20, V21):
             (held,) = shop.shown(customer, version, expand=["subscriptions.plan"])["subscriptions"]
             assert held["plan"] == shop.call("plans.get", {"plan_id": held["plan_id"]}, version)
+
+
+class TestListedSubscriptions:
+    """autumn.md 1.4: an older list shows what the customer shows."""
+
+    @pytest.mark.parametrize("once", [False, True])
+    def test_before_flags_they_are_as_in_the_customer(self, shop: Shop, once: bool) -> None:
+        interval = "one_off" if once else "month"
+        id = shop.customer({"feature_id": "calls", "included": 5}, price={"amount": 5, "interval": interval})
+        (listed,) = shop.call("subscriptions.list", {"customer_id": id}, V20)["list"]
+        (shown,) = shop.call("customers.get", {"customer_id": id}, V20)["subscriptions"]
+        own = {name: listed.pop(name) for name in ("id", "customer_id", "entity_id", "created_at")}
+        assert own["customer_id"] == id
+        assert listed == shown
+
+    @pytest.mark.parametrize("once", [False, True])
+    def test_before_plans_they_are_products(self, shop: Shop, once: bool) -> None:
+        interval = "one_off" if once else "month"
+        id = shop.customer({"feature_id": "calls", "included": 5}, price={"amount": 5, "interval": interval})
+        (listed,) = shop.call("subscriptions.list", {"customer_id": id}, V12)["list"]
+        (shown,) = shop.call("customers.get", {"customer_id": id}, V12)["products"]
+        own = {name: listed.pop(name) for name in ("customer_id", "entity_id", "created_at")}
+        assert own["customer_id"] == id
+        assert listed == {name: shown[name] for name in listed}
+        assert set(shown) - set(listed) <= {"version", "items"}
+
+    @pytest.mark.parametrize("version", [V12, V20, V21])
+    def test_those_that_have_ended_are_listed_where_they_are_asked_for(self, shop: Shop, version: str) -> None:
+        id = shop.customer({"feature_id": "calls", "included": 5}, price={"amount": 5, "interval": "month"})
+        (held,) = shop.call("subscriptions.list", {"customer_id": id})["list"]
+        change = {"customer_id": id, "plan_id": held["plan_id"], "cancel_action": "cancel_immediately"}
+        shop.call("billing.update", change)
+        asked = {"customer_id": id, "statuses": ["expired"]}
+        assert [one["status"] for one in shop.call("subscriptions.list", asked, version)["list"]] == ["expired"]

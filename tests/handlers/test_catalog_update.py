@@ -167,7 +167,7 @@ def as_a_file_says_it(plan: dict[str, Any], **changed: Any) -> dict[str, Any]:
     """A plan as atmn writes and reads it: some fields of an item it does not know, and a maximum it always has."""
     unknown = ("static_value", "is_soft_limit", "is_enabled")
     items = [{name: value for name, value in item.items() if name not in unknown} for item in plan["items"]]
-    items = [{"included": 0, "reset": {"interval": "one_off"}, **item} for item in items]
+    items = [{"included": 0, **item} for item in items]
     for item in items:
         if "rollover" in item:
             item["rollover"] = {**item["rollover"], "max": item["rollover"].get("max") or 0}
@@ -180,8 +180,9 @@ def stored(here: Here, plan_id: str, version: int | None = None) -> dict[str, An
 
 def test_what_a_file_cannot_say_stays(kept: Here) -> None:
     before = stored(kept, "kept")
-    taken_for_metered = {**REGION, "type": "metered", "consumable": True}
-    body = {"features": [taken_for_metered], "plans": [as_a_file_says_it(KEPT)]}
+    _, listed = kept.call("manage", "POST /v1/features.list", {}, headers={"x-api-version": "2.1.0"})
+    assert {"region": "boolean"}.items() <= {feature["id"]: feature["type"] for feature in listed["list"]}.items()
+    body = {"features": [{**REGION, "type": "boolean"}], "plans": [as_a_file_says_it(KEPT)]}
     assert preview(kept, body) == {"region": "none", "kept": "none"}
     push(kept, {**body, "plans": [as_a_file_says_it(KEPT, name="Kept on")]})
     assert stored(kept, "kept") == {**before, "name": "Kept on"}

@@ -34,6 +34,7 @@ from tollgate.store.codecs import (
     features,
     history,
     idempotency,
+    large_changes,
     log,
     near_limits,
     plans,
@@ -125,6 +126,7 @@ def _ttl(item: Item) -> int:
 
 def _read_balance(item: Item) -> Value:
     stored: Any = balances.decode_balance(item)._asdict()
+    assert stored.pop("change") == "", "what a large change has staged is no layout of a balance's own"
     return (FullBalance(**stored, use=use_records.decode_use_record(item)),)
 
 
@@ -248,6 +250,13 @@ KINDS = [
         lambda item: (*reservations.decode_lock(item), _ttl(item), reservations.decode_finalized(item)),
         _write_lock,
         lambda reservation, *_: keys.lock(SANDBOX, reservation.id),
+    ),
+    Kind(
+        "change",
+        large_changes.LARGE_CHANGE,
+        (str, int),
+        large_changes.decode_large_change,
+        large_changes.encode_large_change,
     ),
     Kind(
         "due",

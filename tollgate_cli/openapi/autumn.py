@@ -243,7 +243,10 @@ OPERATIONS: dict[str, Operation] = {
         (WRONG, CONTRADICTS, *missing("customer", "entity", "plan", "feature", "subscription")),
     ),
     "POST /v1/subscriptions.list": Operation(
-        "List subscriptions", answers.SubscriptionPage, (WRONG, *missing("customer"))
+        "List subscriptions",
+        answers.SubscriptionPage,
+        (WRONG, *missing("customer")),
+        older={"2.0": older.SubscriptionPageV2, "1.4": older.SubscriptionPageV1},
     ),
     "POST /v1/purchases.list": Operation("List purchases", answers.PurchasePage, (WRONG, *missing("customer"))),
     # history

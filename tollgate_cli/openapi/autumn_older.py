@@ -230,6 +230,21 @@ class SubscriptionV2(Shape):
     """The plan in full, where `expand` asks for it."""
 
 
+class ListedSubscriptionV2(SubscriptionV2):
+    """A subscription in a list of many, in 2.0, and whose it is. What was paid once is one too."""
+
+    id: str
+    """Its id."""
+    status: Literal["active", "scheduled", "expired"]  # type: ignore[assignment]
+    """Whether it runs, is to start, or has ended."""
+    customer_id: str
+    """The customer."""
+    entity_id: str | None
+    """The entity that holds it; null: the customer itself."""
+    created_at: Millis
+    """When it was made, in epoch ms."""
+
+
 class _HeldV2(Shape):
     billing_controls: BillingControls
     """The limits and alerts in force."""
@@ -491,6 +506,19 @@ class HeldProductV1(Shape):
     """Its subscription."""
 
 
+class ListedProductV1(HeldProductV1):
+    """A product that a customer has in a list of many, in 1.2, and whose it is."""
+
+    status: Literal["active", "scheduled", "trialing", "expired"]  # type: ignore[assignment]
+    """Whether it runs, is to start, is in its trial, or has ended."""
+    customer_id: str
+    """The customer."""
+    entity_id: str | None
+    """The entity that holds it; null: the customer itself."""
+    created_at: Millis
+    """When it was made, in epoch ms."""
+
+
 class CustomerV1(_Profile):
     """A customer in 1.2."""
 
@@ -551,6 +579,8 @@ class EntityOrEntitiesV1(RootModel[EntityV1 | list[EntityV1]]):
 
 
 CustomerPageV2 = paged("CustomerPageV2", CustomerV2, "A page of customers, in 2.0.")
+SubscriptionPageV2 = paged("SubscriptionPageV2", ListedSubscriptionV2, "A page of subscriptions, in 2.0.")
+SubscriptionPageV1 = paged("SubscriptionPageV1", ListedProductV1, "A page of products that customers have, in 1.2.")
 CustomerPageV1 = paged("CustomerPageV1", CustomerV1, "A page of customers, in 1.2.")
 EntityPageV2 = paged("EntityPageV2", EntityV2, "A page of entities, in 2.0.")
 EntityPageV1 = paged("EntityPageV1", EntityV1, "A page of entities, in 1.2.")

@@ -7,6 +7,7 @@ from tollgate_cli.openapi.check_body import CheckBody
 FIELDS: dict[str, str] = {
     "FinalizeParams.action": "`confirm`: what was held, or `override_value` of it, is used. `release`: nothing is.",
     "ListParams.limit": "At most so many on a page: 50 unless told, up to 5,000. Below version 2.3: 100, up to 1,000.",
+    "PlanFields.config": "What else is said of the plan.",
     "UsageLimitParams.limit": "At most so many units of the feature in each interval; 0 is none.",
     "UsageLimitParams.interval": "The window of time.",
     "UsageLimitParams.filter": "Which uses count; all unless told.",
@@ -147,6 +148,7 @@ FIELDS: dict[str, str] = {
     "bin_size": "How long a span of time is: an hour for a range of `24h`, else a day, unless told.",
     "cancel_action": "Cancel it, at once or at the end of its cycle, or take that back.",
     "cancel_immediately": "At once, not at the end of the cycle.",
+    "on_end": "What follows the trial: `bill`, as no plan comes back by itself.",
     "card_required": "Kept and shown; no card is ever asked for here.",
     "carry_over_balances": "Whether what was left of the plan that is replaced goes over to the new one.",
     "carry_over_usages": "Whether what was used of the plan that is replaced is deducted from the new one.",

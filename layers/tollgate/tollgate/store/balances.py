@@ -12,6 +12,9 @@ An id that may have been applied is never sent again.
                                                                                 transaction, with idempotency keys
     fence       fence < f                                                       fence = f
 
+Where a commit is more than one transaction takes, it becomes a large change (`store.large_changes`). No write but its
+own touches a balance on which one is staged: such a balance is never fresh, and `replace` and `commit` compare `change`.
+
 A lost answer is resolved by a fence: after this write, no deduction with an older id can be applied.
 
     us      -- spend id=7 --x (answer lost)      -- fence f=9 -->  image: slot of 7 holds 7      applied, once
@@ -29,17 +32,17 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tollgate.domain.balances import Balance, BalanceKey
 from tollgate.domain.environments import CustomerRef
-from tollgate.domain.errors import WAS_COUNTED, DuplicateRequest, InvalidRequest, NotFound, OutcomeUnknown, Unavailable
+from tollgate.domain.errors import WAS_COUNTED, DuplicateRequest, NotFound, OutcomeUnknown, Unavailable
 from tollgate.domain.ids import id_text, id_time, time_ordered_id
 from tollgate.domain.use_records import UseRecord
 from tollgate.store import keys
-from tollgate.store.codecs.balances import StoredBalance, decode_balance, slot_number, state_update
+from tollgate.store.codecs.balances import StoredBalance, decode_balance, slot_number, state_attributes, state_update
 from tollgate.store.codecs.test_clocks import decode_frozen_time
 from tollgate.store.codecs.use_records import encode_use_record
 from tollgate.store.table import Busy, Lost, Refused, Table
@@ -49,12 +52,13 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
     from tollgate.store.keys import Key
+    from tollgate.store.large_changes import LargeChanges
     from tollgate.store.table import Item
 
+MOST_IN_ONE = 8  # writes that always fit one transaction
 REQUEST_LIFETIME_MS = 60_000  # no request takes effect later: a function runs 20 s; the rest allows for clock skew
 FENCE_TRIES = 2
 TURNS = 16
-MAX_WRITES = 100  # in one transaction
 
 
 class Applied(NamedTuple):
@@ -123,13 +127,14 @@ class BalanceStore:
         if len(balance_keys) == 1 and not entity_id:
             (balance_key,) = balance_keys
             item = self._table.get(keys.balance(customer, balance_key))
-            return {balance_key: decode_balance(item)} if item else {}
+            return {stored.balance.key: stored for stored in self._decoded((item,) if item else ())}
         wanted = [keys.balance(customer, balance_key) for balance_key in balance_keys]
         if entity_id:
             wanted.append(keys.entity(customer, entity_id))
         items = self._table.get_all(wanted)
-        found = [decode_balance(item) for item in items if item["sk"]["S"].startswith(keys.BALANCE)]
-        if entity_id and len(found) == len(items):
+        balances = [item for item in items if item["sk"]["S"].startswith(keys.BALANCE)]
+        found = self._decoded(balances)
+        if entity_id and len(balances) == len(items):
             if not self.has_customer(customer):
                 raise NotFound("customer", customer.id)
             raise NotFound("entity", entity_id)
@@ -138,7 +143,26 @@ class BalanceStore:
     def of_feature(self, customer: CustomerRef, feature_id: str) -> dict[BalanceKey, StoredBalance]:
         """The customer's own balance of a feature and those of all its entities, in one Query."""
         items = self._table.query(keys.customer_partition(customer), f"{keys.BALANCE}{feature_id}#")
-        return {stored.balance.key: stored for stored in map(decode_balance, items)}
+        return {stored.balance.key: stored for stored in self._decoded(items)}
+
+    def _decoded(self, items: Sequence[Item]) -> list[StoredBalance]:
+        """The balances that these items hold, as they stand."""
+        if any("change" in item for item in items):
+            items = self._large_changes().standing(items)
+        return [decode_balance(item) for item in items]
+
+    def _large_changes(self) -> LargeChanges:
+        from tollgate.store.large_changes import LargeChanges  # few calls have need of it
+
+        return LargeChanges(self._table, self._clock)
+
+    def writable(self, customer: CustomerRef, balances: Iterable[StoredBalance]) -> bool:
+        """Whether no large change is staged on these balances. One that was decided or given up is brought to its end,
+        so that the balances may be written once they are read again."""
+        staged = [stored.balance.key for stored in balances if stored.change]
+        if staged:
+            self._large_changes().resolve([keys.balance(customer, key) for key in staged])
+        return not staged
 
     def has_customer(self, customer: CustomerRef) -> bool:
         """Whether the customer exists: one read, needed only where it has no balance."""
@@ -220,8 +244,8 @@ class BalanceStore:
             update = state_update(balance)
             return {
                 "UpdateExpression": f"SET {update.sets}, event = :event, {slot} = :id{update.removes}",
-                "ConditionExpression": "version = :version AND fence < :id",
-                "ExpressionAttributeNames": update.names,
+                "ConditionExpression": "version = :version AND fence < :id AND attribute_not_exists(#change)",
+                "ExpressionAttributeNames": {**update.names, "#change": "change"},
                 "ExpressionAttributeValues": {
                     **update.values,
                     ":version": {"N": str(stored.version)},
@@ -237,6 +261,8 @@ class BalanceStore:
 
         One write unit for each KB. A lost answer does no harm: sent again, it is refused. Raises Unavailable.
         """
+        if not self.writable(customer, (stored,)):
+            return False
         update = state_update(balance)
         try:
             self._table.repeated(
@@ -244,8 +270,8 @@ class BalanceStore:
                 TableName=self._table.name,
                 Key=keys.balance(customer, balance.key),
                 UpdateExpression=f"SET {update.sets}{update.removes}",
-                ConditionExpression="version = :version",
-                ExpressionAttributeNames=update.names,
+                ConditionExpression="version = :version AND attribute_not_exists(#change)",
+                ExpressionAttributeNames={**update.names, "#change": "change"},
                 ExpressionAttributeValues={**update.values, ":version": {"N": str(stored.version)}},
             )
         except Refused:
@@ -264,10 +290,14 @@ class BalanceStore:
         balances were written since they were read, and the conditions of `extra_writes` hold. Costs twice the units of
         single writes.
 
+        More than one transaction takes is a large change, which costs about twice as much again.
+
         Returns the id of the uses; None where a condition did not hold. Raises DuplicateRequest where an idempotency
-        key is in use, InvalidRequest where there are too many writes for one transaction, Unavailable or
+        key is in use, InvalidRequest where there are a hundred writes that are no balances, Unavailable or
         OutcomeUnknown.
         """
+        if not self.writable(customer, [*(write.stored for write in writes), *unchanged]):
+            return None
         id = id_text(self.new_id())
         updates = [{"Update": self._update_of(customer, write, id)} for write in writes]
         checks = [
@@ -282,15 +312,45 @@ class BalanceStore:
             for stored in unchanged
         ]
         transaction: list[Any] = [*idempotency, *updates, *checks, *extra_writes]
-        if len(transaction) > MAX_WRITES:
-            raise InvalidRequest(f"This would change {len(transaction)} balances at once: at most {MAX_WRITES}")
         try:
-            self._table.transact(transaction, id)
+            if len(transaction) > MOST_IN_ONE and self._too_large(transaction):
+                self._commit_large(customer, id, (writes, unchanged), [*idempotency, *extra_writes])
+            else:
+                self._table.transact(transaction, id)
         except Refused as refused:
             if any(number < len(idempotency) for number in refused.failed):
                 raise DuplicateRequest() from refused
             return None
         return id
+
+    @staticmethod
+    def _too_large(transaction: Sequence[TransactWriteItemTypeDef]) -> bool:
+        from tollgate.store.large_changes import too_large
+
+        return too_large(transaction)
+
+    def _commit_large(
+        self,
+        customer: CustomerRef,
+        id: str,
+        balances: tuple[Sequence[Replacement], Sequence[StoredBalance]],
+        others: Sequence[TransactWriteItemTypeDef],
+    ) -> None:
+        """Writes these balances (those that change, and those that must not) as a large change. Raises Refused."""
+        from tollgate.store.large_changes import staged_balance
+
+        changed, unchanged = balances
+        staged = []
+        for write in changed:
+            record: Item = {"event": {"S": encode_use_record(write.record.with_id(id))}} if write.record else {}
+            staged.append(staged_balance(customer, write.stored, {**state_attributes(write.balance), **record}))
+        staged += [staged_balance(customer, stored, None, stays=True) for stored in unchanged]
+        changes = self._large_changes()
+        claim = changes.claim(customer)
+        try:
+            changes.write(claim, staged, others)
+        finally:
+            changes.give_up(claim)
 
     def ungranted_use(
         self, customer: CustomerRef, key: BalanceKey, record: UseRecord, now: int
@@ -324,8 +384,8 @@ class BalanceStore:
             "TableName": self._table.name,
             "Key": keys.balance(customer, write.balance.key),
             "UpdateExpression": f"SET {update.sets}{', event = :event' if record else ''}{update.removes}",
-            "ConditionExpression": "version = :version",
-            "ExpressionAttributeNames": update.names,
+            "ConditionExpression": "version = :version AND attribute_not_exists(#change)",
+            "ExpressionAttributeNames": {**update.names, "#change": "change"},
             "ExpressionAttributeValues": {
                 **update.values,
                 ":version": {"N": str(write.stored.version)},
@@ -366,7 +426,7 @@ class BalanceStore:
             except Busy as error:
                 last: Exception = error
             except Refused as refused:
-                stored = decode_balance(refused.item) if refused.item else None
+                stored = self._standing(refused.item)
                 if stored is None or stored.fence < id:
                     return Declined(stored)
                 id, last = self._id_after(stored.fence), refused
@@ -412,9 +472,13 @@ class BalanceStore:
                 "The database's answer was lost and it cannot be asked now: the use was counted once at most"
             ) from error
         try:
-            return decode_balance(item) if item else None
+            return self._standing(item)
         except Unavailable as error:
             raise OutcomeUnknown(f"The database's answer was lost, and its balance cannot be read: {error}") from error
+
+    def _standing(self, item: Item | None) -> StoredBalance | None:
+        """The balance that a refused write found, as it stands."""
+        return next(iter(self._decoded((item,))), None) if item else None
 
     def _id_after(self, id: bytes) -> bytes:
         """A new id that is later than `id`, even where this clock is behind the one that made it."""

@@ -6,16 +6,16 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tollgate.domain.balances import BalanceKey
 from tollgate.domain.customers import Customer, Entity, Holdings, Subscription
 from tollgate.domain.environments import CustomerRef, Environment
-from tollgate.domain.errors import InvalidRequest, NotFound
+from tollgate.domain.errors import NotFound
 from tollgate.store import keys
-from tollgate.store.codecs.balances import StoredBalance, decode_balance, new_item, state_update
+from tollgate.store.codecs.balances import StoredBalance, decode_balance, new_item, state_attributes, state_update
 from tollgate.store.codecs.customers import (
     decode_customer,
     decode_entity,
@@ -27,10 +27,13 @@ from tollgate.store.codecs.customers import (
     encode_subscription,
 )
 from tollgate.store.codecs.reservations import decode_lock
+from tollgate.store.large_changes import Claim, LargeChanges, Staged, staged_balance, too_large
 from tollgate.store.table import Item, Refused, Table, delete_existing, put_existing, put_new
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
+
+    from tollgate.store.keys import Key
 
 MAX_WRITES = 100  # in one transaction
 TURNS = 24
@@ -38,11 +41,17 @@ TURNS = 24
 
 @dataclass(frozen=True, slots=True)
 class StoredHoldings:
-    """A customer's holdings as they were read, with the versions that the next write is conditional on."""
+    """A customer's holdings as they were read, with the versions that the next write is conditional on.
+
+    - `claim`: the large change that writes them, where they are more than one transaction takes.
+    - `in_change`: the keys of balances that other large changes have staged, or have yet to make, and which changes.
+    """
 
     holdings: Holdings
     version: int
     balances: dict[BalanceKey, StoredBalance]
+    claim: Claim | None = None
+    in_change: tuple[tuple[Key, str], ...] = ()
 
 
 class CustomerStore:
@@ -55,16 +64,40 @@ class CustomerStore:
     def __init__(self, table: Table, clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000) -> None:
         self._table = table
         self._clock = clock
+        self._large_changes = LargeChanges(table, clock)
 
     def turns(self) -> Iterator[int]:
         """Counts the attempts of a read, a decision and a write, with a pause before each but the first."""
         return self._table.tries(TURNS)
 
-    def get(self, customer: CustomerRef) -> StoredHoldings:
-        """All that the customer holds, in one Query. Raises NotFound."""
-        return self._parsed(self._table.query(keys.customer_partition(customer)), customer.id)
+    def readings(self, customer: CustomerRef) -> Generator[StoredHoldings]:
+        """What the customer holds, read anew for each attempt to change it, with a pause before each but the first. What
+        a large change has staged is kept from one attempt to the next, and given up when the attempts are over. Raises
+        NotFound."""
+        claim = Claim(keys.customer_partition(customer))
+        try:
+            for _ in self.turns():
+                if claim.closed:  # somebody took it for given up
+                    claim.begin()
+                yield self.get(customer, claim)
+        finally:
+            if claim.opened:
+                self._large_changes.give_up(claim)
 
-    def _parsed(self, items: Iterable[Item], customer_id: str) -> StoredHoldings:
+    def get(self, customer: CustomerRef, claim: Claim | None = None) -> StoredHoldings:
+        """All that the customer holds, in one Query. Raises NotFound."""
+        return self._parsed(self._table.query(keys.customer_partition(customer)), customer.id, claim)
+
+    def _parsed(self, items: Sequence[Item], customer_id: str, claim: Claim | None = None) -> StoredHoldings:
+        in_change: tuple[tuple[Key, str], ...] = ()
+        if any("change" in item for item in items):
+            own = claim.id if claim else ""
+            in_change = tuple(
+                ({"pk": item["pk"], "sk": item["sk"]}, item["change"]["S"])
+                for item in items
+                if "change" in item and item["change"]["S"] != own
+            )
+            items = self._large_changes.standing(items, claim)
         customer: tuple[Customer, int] | None = None
         entities: dict[str, Entity] = {}
         subscriptions: dict[str, Subscription] = {}
@@ -85,7 +118,8 @@ class CustomerStore:
         if customer is None:
             raise NotFound("customer", customer_id)
         states = {key: stored.balance for key, stored in balances.items()}
-        return StoredHoldings(Holdings(customer[0], entities, subscriptions, states), customer[1], balances)
+        holdings = Holdings(customer[0], entities, subscriptions, states)
+        return StoredHoldings(holdings, customer[1], balances, claim, in_change)
 
     def profile(self, customer: CustomerRef) -> Customer | None:
         """The customer alone, in one GetItem; None where there is none."""
@@ -113,16 +147,21 @@ class CustomerStore:
         return [decode_listed_customer(item) for item in items]
 
     def add(self, env: Environment, holdings: Holdings) -> None:
-        """Stores a new customer with all that it holds, in one transaction. Raises Refused where the customer
-        exists.
-        """
-        self._commit(env, None, holdings)
+        """Stores a new customer with all that it holds. Raises Refused where the customer exists."""
+        try:
+            self._commit(env, None, holdings)
+        except Refused:
+            own = CustomerRef(env, holdings.customer.id)
+            self._large_changes.resolve(keys.balance(own, key) for key in holdings.balances)  # one that broke off
+            raise
 
     def change(self, env: Environment, before: StoredHoldings, after: Holdings) -> None:
         """Writes what differs between `before` and `after`, in one transaction.
 
+        More than one transaction takes is a large change (`store.large_changes`).
+
         Raises Refused where the customer or a written balance was changed since `before` was read, InvalidRequest where
-        there are more writes than one transaction takes, Unavailable or OutcomeUnknown.
+        a hundred things that are no balances change at once, Unavailable or OutcomeUnknown.
         """
         self._commit(env, before, after)
 
@@ -178,7 +217,8 @@ class CustomerStore:
 
     def _locks(self, customer: CustomerRef, items: Iterable[Item]) -> list[Item]:
         """The records of the reservations that hold units of a customer's balances."""
-        balances = (decode_balance(item).balance for item in items if item["sk"]["S"].startswith(keys.BALANCE))
+        held = (item for item in items if item["sk"]["S"].startswith(keys.BALANCE))
+        balances = (decode_balance(item).balance for item in self._large_changes.standing(held))
         digests = {hold.id for balance in balances for hold in balance.holds}
         found = self._table.get_all([keys.lock(customer.environment, digest) for digest in sorted(digests)])
         return [item for item in found if decode_lock(item)[0].customer_id == customer.id]
@@ -203,11 +243,37 @@ class CustomerStore:
                 writes.append(self._put(item, new=id not in old.entities))
         gone = old.entities.keys() - after.entities.keys()
         writes += [delete_existing(self._table.name, keys.entity(CustomerRef(env, customer_id), id)) for id in gone]
+        balances, staged = self._balance_writes(CustomerRef(env, customer_id), before, after)
+        claim = before.claim if before else None
+        if before and before.in_change:
+            self._large_changes.resolve(key for key, _ in before.in_change)
+            if claim and any(other < claim.id for _, other in before.in_change):  # one of two must make way
+                self._large_changes.give_up(claim)
+            raise Refused(None)
+        if not (claim and claim.opened) and not too_large([*writes, *balances]):
+            self._table.transact([*writes, *balances], str(uuid.uuid4()))
+        elif claim:
+            self._large_changes.write(claim, staged, writes)
+        else:
+            claim = Claim(keys.customer_partition(own))
+            try:
+                self._large_changes.write(claim, staged, writes)
+            finally:
+                self._large_changes.give_up(claim)
+
+    def _balance_writes(
+        self, customer: CustomerRef, before: StoredHoldings | None, after: Holdings
+    ) -> tuple[list[TransactWriteItemTypeDef], list[Staged]]:
+        """What makes of the balances what they are afterwards: as writes of one transaction, and for a large change."""
+        writes: list[TransactWriteItemTypeDef] = []
+        staged: list[Staged] = []
+        held = before.balances if before else {}
         for balance_key, balance in after.balances.items():
-            stored = before.balances.get(balance_key) if before else None
-            key = keys.balance(CustomerRef(env, customer_id), balance_key)
+            stored = held.get(balance_key)
+            key = keys.balance(customer, balance_key)
             if stored is None:
                 writes.append(put_new(self._table.name, new_item(key, balance, self._clock())))
+                staged.append(Staged(key, None, state_attributes(balance)))
             elif stored.balance != balance:
                 update = state_update(balance)
                 writes.append(
@@ -216,26 +282,26 @@ class CustomerStore:
                             "TableName": self._table.name,
                             "Key": key,
                             "UpdateExpression": f"SET {update.sets}{update.removes}",
-                            "ConditionExpression": "version = :version",
-                            "ExpressionAttributeNames": update.names,
+                            "ConditionExpression": "version = :version AND attribute_not_exists(#change)",
+                            "ExpressionAttributeNames": {**update.names, "#change": "change"},
                             "ExpressionAttributeValues": {**update.values, ":version": {"N": str(stored.version)}},
                         }
                     }
                 )
-        if before:
-            for balance_key in old.balances.keys() - after.balances.keys():
-                delete: TransactWriteItemTypeDef = {
-                    "Delete": {
-                        "TableName": self._table.name,
-                        "Key": keys.balance(CustomerRef(env, customer_id), balance_key),
-                        "ConditionExpression": "version = :version",
-                        "ExpressionAttributeValues": {":version": {"N": str(before.balances[balance_key].version)}},
-                    }
+                staged.append(staged_balance(customer, stored, state_attributes(balance)))
+        for balance_key in held.keys() - after.balances.keys():
+            stored = held[balance_key]
+            delete: TransactWriteItemTypeDef = {
+                "Delete": {
+                    "TableName": self._table.name,
+                    "Key": keys.balance(customer, balance_key),
+                    "ConditionExpression": "version = :version",
+                    "ExpressionAttributeValues": {":version": {"N": str(stored.version)}},
                 }
-                writes.append(delete)
-        if len(writes) > MAX_WRITES:
-            raise InvalidRequest(f"This would change {len(writes)} things of a customer at once: at most {MAX_WRITES}")
-        self._table.transact(writes, str(uuid.uuid4()))
+            }
+            writes.append(delete)
+            staged.append(staged_balance(customer, stored, None))
+        return writes, staged
 
     def _put(self, item: Item, *, new: bool) -> TransactWriteItemTypeDef:
         return (put_new if new else put_existing)(self._table.name, item)

@@ -7,6 +7,7 @@
 | entity | same | `ENTITY#<entity>` |
 | balance | same | `BALANCE#<feature>#<entity, or nothing>` |
 | ungranted use | same | `USE#<feature>#<entity, or nothing>` |
+| large change | same | `CHANGE#<id>` |
 | history, of a customer | `<env>#history#<customer>` | `<at, 14 digits>#<use>#<feature>#<customer>#<part, or none>` |
 | history, of all | `<env>#events#<year-month>#<shard>` | same |
 | hourly sum | `<env>#hours#<date>#<shard>` | `<customer>#<feature>#<entity>#<hour, ms, 14 digits>#<item>` |
@@ -41,6 +42,8 @@ from tollgate.domain.environments import CustomerRef, Environment
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
 
+    from tollgate.store.table import Item
+
     Key = dict[str, AttributeValueTypeDef]
 
 CUSTOMER = "CUSTOMER"
@@ -49,6 +52,7 @@ ENTITY = "ENTITY#"
 LOCK = "LOCK"
 BALANCE = "BALANCE#"
 USE = "USE#"
+LARGE_CHANGE = "CHANGE#"
 FEATURE = "FEATURE#"
 PLAN = "PLAN#"
 
@@ -85,6 +89,16 @@ def balance(customer: CustomerRef, key: BalanceKey) -> Key:
 def ungranted_use(customer: CustomerRef, key: BalanceKey) -> Key:
     """The key of the item that holds the last ungranted use of a feature by a customer or an entity."""
     return _key(customer_partition(customer), f"{USE}{key.feature_id}#{key.entity_id}")
+
+
+def large_change(partition: str, id: str) -> Key:
+    """The key of the record of a change that is larger than one transaction, in its customer's partition."""
+    return _key(partition, LARGE_CHANGE + id)
+
+
+def change_id(record: Item) -> str:
+    """The id of the large change that this record is of."""
+    return str(record["sk"]["S"].removeprefix(LARGE_CHANGE))
 
 
 def history(customer: CustomerRef) -> str:

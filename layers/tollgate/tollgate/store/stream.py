@@ -18,7 +18,7 @@ from tollgate.domain.recorded_writes import NAMESPACE, PassedTime, RecordedLock,
 from tollgate.domain.reservations import HELD
 from tollgate.domain.use_records import UseRecord
 from tollgate.store import keys
-from tollgate.store.codecs.balances import NO_ID, SLOTS, decode_balance
+from tollgate.store.codecs.balances import NO_ID, SLOTS, as_it_was, decode_balance
 from tollgate.store.codecs.reservations import decode_finalized
 from tollgate.store.codecs.use_records import UNGRANTED_USE, decode_use_record
 from tollgate.store.locks import decode_lock
@@ -45,11 +45,17 @@ def change_of(record: Mapping[str, Any]) -> Change | None:
     if kind not in (keys.BALANCE, keys.USE):
         return None
     new, old = recorded.get("NewImage"), recorded.get("OldImage")
+    if new is not None and "change" in new:
+        return None  # a large change was staged on it: it stands as it was
+    if old is not None and "change" in old:
+        old = None if "made" in old else as_it_was(old)
+        if new is not None and old is not None and _state(old) == _state(new):
+            return None  # what was staged was undone, or kept it from being changed
     item = new or old
     if item is None or (new is None and kind == keys.USE):
         return None
     used = new is not None and (old is None or old.get("event") != new.get("event"))
-    event = decode_use_record(new) if used else None
+    event = decode_use_record(new) if used and new is not None else None
     before = after = None
     if kind == keys.BALANCE:
         if new is not None and old is not None and old["version"] == new["version"]:
@@ -88,6 +94,11 @@ def _balances(old: Item | None, new: Item | None) -> tuple[Balance | None, Balan
 
 def _decoded(image: Item) -> Balance:
     return decode_balance({**image, **_NO_IDS}).balance
+
+
+def _state(image: Item) -> Item:
+    """What an image says besides the number of its write and the layout's."""
+    return {name: value for name, value in image.items() if name not in ("version", "v")}
 
 
 def _without_numbers(image: Item) -> Item:
@@ -159,7 +170,8 @@ def new_holders(records: Sequence[Mapping[str, Any]]) -> dict[CustomerRef, set[s
     found: dict[CustomerRef, set[str]] = {}
     for record in records:
         key = record["dynamodb"]["Keys"]
-        if record["eventName"] == "INSERT" and key["sk"]["S"].startswith(keys.BALANCE):
+        old = record["dynamodb"].get("OldImage", {})
+        if (record["eventName"] == "INSERT" or "made" in old) and key["sk"]["S"].startswith(keys.BALANCE):
             environment, _, customer_id = key["pk"]["S"].split("#")
             feature_id = key["sk"]["S"].removeprefix(keys.BALANCE).partition("#")[0]
             found.setdefault(CustomerRef(Environment(environment), customer_id), set()).add(feature_id)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from tollgate.aws.client import Answered
 from tollgate.aws.connections import NoAnswer, NotSent
-from tollgate.domain.errors import OutcomeUnknown, Unavailable
+from tollgate.domain.errors import InvalidRequest, OutcomeUnknown, Unavailable
 from tollgate.store.dynamodb import DynamoDB
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ _BUSY = {
     "ReplicatedWriteConflictException",
     "LimitExceededException",
 }
+_TOO_LARGE = "maximum allowed size"  # in what DynamoDB says of an item of more than 400 KB
 _BUSY_REASONS = {"TransactionConflict", "ProvisionedThroughputExceeded", "ThrottlingError"}
 
 
@@ -92,7 +93,8 @@ class Table:
         self._failures = _Failures.of(client)
 
     def send_once(self, operation: Callable[..., Answer], **request: Any) -> Answer:
-        """Sends one request, once. Raises Refused, Busy or Lost; any other error is a defect and is raised as it is."""
+        """Sends one request, once. Raises Refused, Busy or Lost, or InvalidRequest where an item would be larger than
+        DynamoDB takes; any other error is a defect and is raised as it is."""
         try:
             return operation(**request)
         except self._failures.answered as error:
@@ -245,13 +247,21 @@ def _outcome(response: Mapping[str, Any], message: str) -> Exception | None:
     code = response["Error"]["Code"]
     if code == "ConditionalCheckFailedException":
         return Refused(response.get("Item"))
+    if code == "ValidationException" and _TOO_LARGE in message:
+        return _too_large()
     if code == "TransactionCanceledException":
         reasons = [reason.get("Code") for reason in response.get("CancellationReasons", [])]
         failed = tuple(number for number, reason in enumerate(reasons) if reason == "ConditionalCheckFailed")
         if failed:
             return Refused(None, failed)
+        if any(_TOO_LARGE in (reason.get("Message") or "") for reason in response.get("CancellationReasons", [])):
+            return _too_large()
         return Busy(message) if _BUSY_REASONS.intersection(reasons) else None
     if code in _BUSY:
         return Busy(message)
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     return Lost(message) if status >= 500 or status == 408 else None
+
+
+def _too_large() -> InvalidRequest:
+    return InvalidRequest("This is more than one balance, plan or customer can hold (400 KB): nothing was changed")

@@ -32,6 +32,7 @@ from tollgate.store.codecs.usage_events import (
     encode_unique_value,
     encode_waiting_event,
 )
+from tollgate.store.large_changes import LargeChanges
 from tollgate.store.table import Item, Refused, Table, delete_existing
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ class UsageEventStore:
 
     def __init__(self, table: Table) -> None:
         self._table = table
+        self._large_changes = LargeChanges(table)
 
     def read(self, customer: CustomerRef, balance_keys: Collection[BalanceKey], values: Collection[Value]) -> EventRead:
         """All that an event may change, read consistently in one request for up to 100 items. Raises Unavailable."""
@@ -96,8 +98,9 @@ class UsageEventStore:
             if sk == keys.CUSTOMER:
                 profile = item
             elif sk.startswith(keys.BALANCE):
-                balance = decode_balance(item)
-                stored[balance.balance.key] = balance
+                for one in self._large_changes.standing((item,)):
+                    balance = decode_balance(one)
+                    stored[balance.balance.key] = balance
             else:
                 counted_in[item["pk"]["S"]] = item
         by_value = {v: counted_in[pk] for v in values if (pk := keys.unique(env, v.digest)["pk"]["S"]) in counted_in}

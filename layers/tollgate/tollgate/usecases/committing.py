@@ -75,9 +75,9 @@ class Committer:
             or as_of(read.stored[key].balance, read.now) != balance
             or len(balance.holds) != len(read.stored[key].balance.holds)
         ]
-        order = list(drawn)
+        order = {key: number for number, key in enumerate(drawn)}
         writes: list[Replacement] = []
-        for key in sorted(changed, key=lambda key: order.index(key) if key in drawn else len(order)):
+        for key in sorted(changed, key=lambda key: order.get(key, len(order))):
             part = any(write.record for write in writes)
             record = call.record(key, drawn[key], read.now, part=part) if key in drawn else None
             writes.append(Replacement(read.stored[key], decision.balances[key], record))
@@ -91,6 +91,8 @@ class Committer:
         """Writes one balance without a transaction. Where the fast path's write gives the same state it is taken: it
         succeeds whatever else was used since the balance was read, as long as there is enough."""
         assert write.record is not None
+        if not self.store.writable(customer, (write.stored,)):
+            return False
         amount = write.record.drawn
         fast = fast_path(write.stored.balance, amount, Overage.REJECT, now, alone=False)
         if fast is not None and as_of(fast, now) == write.balance:
@@ -173,13 +175,10 @@ def depended_on(
 ) -> list[StoredBalance]:
     """The balances whose overage a shared spend limit counted, where a use made more of it: they must not change before
     it is written."""
-    found = []
-    for key in stored:
-        customers = stored.get(BalanceKey(key.feature_id))
-        limited = customers.balance.limits.spend if customers else None
-        overdrawn = any(
-            grant.overdrawn for k in changed if k.feature_id == key.feature_id for grant in balances[k].grants
-        )
-        if limited and overdrawn and key not in changed:
-            found.append(stored[key])
-    return found
+    limited = {key.feature_id for key in stored if not key.entity_id and stored[key].balance.limits.spend}
+    overdrawn = {
+        key.feature_id
+        for key in changed
+        if key.feature_id in limited and any(grant.overdrawn for grant in balances[key].grants)
+    }
+    return [stored[key] for key in stored.keys() - set(changed) if key.feature_id in overdrawn] if overdrawn else []

@@ -7,6 +7,7 @@ meanwhile.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
@@ -170,7 +171,10 @@ class Customers:
         try:
             self._store.add(env, holdings)
         except Refused:
-            return self.get(CustomerRef(env, customer.id))
+            try:
+                return self.get(CustomerRef(env, customer.id))
+            except NotFound:  # what another creation has left stood in the way
+                raise Unavailable("The customer was being created: nothing was changed, try again") from None
         return holdings
 
     def _filled(self, env: Environment, found: Holdings, customer: Customer, now: int) -> Holdings:
@@ -240,16 +244,16 @@ class Customers:
         Raises what `turn` raises, NotFound, or Unavailable under constant contention.
         """
         catalog = self._catalogs.catalog(customer.environment)
-        for _ in self._store.turns():
-            before = self._store.get(customer)
-            after = turn(before.holdings, catalog, before.holdings.time(now))
-            if after == before.holdings:
+        with closing(self._store.readings(customer)) as readings:
+            for before in readings:
+                after = turn(before.holdings, catalog, before.holdings.time(now))
+                if after == before.holdings:
+                    return after
+                try:
+                    self._store.change(customer.environment, before, after)
+                except Refused:
+                    continue
                 return after
-            try:
-                self._store.change(customer.environment, before, after)
-            except Refused:
-                continue
-            return after
         raise Unavailable("The customer is being changed too often: nothing was changed, try again")
 
     # -------------------------------------------------------------- entities

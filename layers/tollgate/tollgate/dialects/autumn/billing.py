@@ -11,6 +11,7 @@ from tollgate.dialects.autumn.catalog import FreeTrialParams, PlanItemParams, di
 from tollgate.dialects.autumn.cursors import Page, PageRequest, each_customer
 from tollgate.dialects.autumn.customers import is_purchase, page_json, purchase_json, subscription_json
 from tollgate.dialects.autumn.fields import Cursor, Id, Number, Params, Start, Text, Time, Whole
+from tollgate.dialects.autumn.versions import FLAGS, PLANS, translated, version_of
 from tollgate.dialects.http import Answer, Request
 from tollgate.domain.customers import Holdings, Subscription
 from tollgate.domain.errors import InvalidInput
@@ -81,7 +82,10 @@ class AttachParams(Params):
 class UpdateParams(Params):
     """The body of `billing.update`. The subscription is named by its id, or by its plan and entity."""
 
-    later = ("customize", "version", "free_trial", "billing_cycle_anchor")
+    later = (
+        *("customize", "version", "free_trial", "billing_cycle_anchor"),
+        *("carry_over_usages", "recalculate_balances", "license_quantities"),
+    )
 
     customer_id: Id
     plan_id: Id | None = None
@@ -200,9 +204,23 @@ def update(customers: Customers, request: Request) -> Answer:
 
 
 def list_subscriptions(catalogs: Catalogs, customers: Customers, request: Request) -> Answer:
-    """`subscriptions.list`: a page of one customer's subscriptions or of all; active and scheduled ones unless told."""
-    page = _page(catalogs, customers, request, purchases=False)
-    return Answer(page_json(page, lambda item: subscription_json(item[1], item[0].time(request.now)) | _listed(*item)))
+    """`subscriptions.list`: a page of one customer's subscriptions or of all; active and scheduled ones unless told. Before
+    2.1 what was paid once is among them, and each has the shape that it has in the customer."""
+    version = version_of(request.headers.get("x-api-version"))
+    page = _page(catalogs, customers, request, purchases=False if version >= FLAGS else None)
+    plans = {}
+    if version < PLANS:
+        plans = {
+            plan.id: {"name": plan.name, "group": plan.group} for plan in catalogs.plans(request.caller.environment)
+        }
+
+    def shown(holdings: Holdings, s: Subscription) -> dict[str, Any]:
+        at = holdings.time(request.now)
+        own = {"_product": plans[s.plan_id]} if s.plan_id in plans else {}
+        newest = subscription_json(s, at) | own | {"_trialing": s.trialing(at), "_listed": _listed(holdings, s)}
+        return translated(version, "listed_subscription", newest | newest["_listed"])
+
+    return Answer(page_json(page, lambda item: shown(*item)))
 
 
 def list_purchases(catalogs: Catalogs, customers: Customers, request: Request) -> Answer:
@@ -217,8 +235,9 @@ def list_purchases(catalogs: Catalogs, customers: Customers, request: Request) -
 
 
 def _page(
-    catalogs: Catalogs, customers: Customers, request: Request, *, purchases: bool
+    catalogs: Catalogs, customers: Customers, request: Request, *, purchases: bool | None
 ) -> Page[tuple[Holdings, Subscription]]:
+    """A page of subscriptions: of those that are `purchases`, or are not; None: of all."""
     params = ListSubscriptionsParams.of(request.body)
     statuses = params.statuses or ["active", "scheduled"]
     env = request.caller.environment
@@ -230,7 +249,7 @@ def _page(
         for s in sorted(held, key=lambda s: f"{s.created_at:014d}#{s.id}"):
             if params.entity_id is not None and s.entity_id != params.entity_id:
                 continue
-            if is_purchase(s, catalog) is not purchases:
+            if purchases not in (None, is_purchase(s, catalog)):
                 continue
             if s.status(at) in statuses and params.plan_id in (None, s.plan_id):
                 yield f"{s.created_at:014d}#{s.id}", (holdings, s)

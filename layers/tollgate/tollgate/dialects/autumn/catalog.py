@@ -15,7 +15,7 @@ from tollgate.dialects.autumn.display import item_display, price_display
 from tollgate.dialects.autumn.features import feature_json
 from tollgate.dialects.autumn.fields import Id, IntervalName, Number, Params, Properties, Text, Whole
 from tollgate.dialects.autumn.products import product_json, scenario_of
-from tollgate.dialects.autumn.versions import PLANS, translated, version_of
+from tollgate.dialects.autumn.versions import FLAGS, PLANS, translated, version_of
 from tollgate.dialects.http import Answer, Request
 from tollgate.domain.controls import NO_CONTROLS
 from tollgate.domain.environments import Environment
@@ -130,6 +130,9 @@ class ProviderMarkupParams(Params):
 class FeatureFields(Params):
     """The fields that `features.create` and `features.update` share."""
 
+    later: ClassVar[tuple[str, ...]] = ("combine",)
+    nothing: ClassVar[tuple[Any, ...]] = (*Params.nothing, "sum")
+
     name: Text | None = None
     consumable: bool | None = None
     event_names: Annotated[list[Id], Field(max_length=50)] | None = None
@@ -194,7 +197,7 @@ class CreateFeatureParams(FeatureFields):
 class UpdateFeatureParams(FeatureFields):
     """The body of `features.update`: fields that are absent stay."""
 
-    later = ("new_feature_id",)
+    later = (*FeatureFields.later, "new_feature_id")
 
     feature_id: Id
     type: KINDS | None = None
@@ -267,7 +270,7 @@ class RolloverParams(Params):
 class PlanItemParams(Params):
     """What a plan grants of one feature."""
 
-    later = ("pooled", "expiry")
+    later = ("pooled", "expiry", "feature_override")
 
     feature_id: Id
     included: Number | None = None
@@ -320,6 +323,7 @@ class FreeTrialParams(Params):
     duration_length: Whole | None = None
     duration_type: Literal["day", "week", "month", "year"] | None = None
     card_required: bool | None = None
+    on_end: Literal["bill"] | None = None
     length: Whole | None = None
     duration: Literal["day", "week", "month", "year"] | None = None
 
@@ -330,6 +334,12 @@ class FreeTrialParams(Params):
             raise InvalidInput("free_trial.duration_length", "must be 1 to 1000")
         kind = self.duration_type or self.duration or "day"
         return FreeTrial(length, Interval(kind), bool(self.card_required))
+
+
+class PlanConfigParams(Params):
+    """What else Autumn lets a plan say. Nothing is ever past due here."""
+
+    later = ("anchor_to_month_start",)
 
 
 class PlanFields(Params):
@@ -347,6 +357,7 @@ class PlanFields(Params):
     items: list[PlanItemParams] | None = None
     free_trial: FreeTrialParams | None = None
     billing_controls: ControlsParams | None = None
+    config: PlanConfigParams | None = None
     metadata: Properties | None = None
 
     def applied(self, old: Plan) -> Plan:
@@ -394,7 +405,11 @@ class CreatePlanParams(PlanFields):
 class UpdatePlanParams(PlanFields):
     """The body of `plans.update`: fields that are absent stay."""
 
-    later = (*PlanFields.later, "new_plan_id", "migration")
+    later = (
+        *PlanFields.later,
+        *("new_plan_id", "migration", "base_plan_id", "is_default"),
+        *("update_variant_ids", "update_license_parents"),
+    )
 
     plan_id: Id
     archived: bool | None = None
@@ -463,10 +478,13 @@ def get_feature(catalogs: Catalogs, request: Request) -> Answer:
 
 
 def list_features(catalogs: Catalogs, request: Request) -> Answer:
-    """`features.list`: all of the environment; archived ones only where they are asked for."""
+    """`features.list`: all of the environment; archived ones only where they are asked for. To version 2.1, which `atmn`
+    speaks and which knows no static feature, one is boolean (management.md 13)."""
     params = ListFeaturesParams.of(request.body)
     env = request.caller.environment
     features = [f for f in catalogs.features(env) if params.include_archived or not f.archived]
+    if version_of(request.headers.get("x-api-version")) == FLAGS:
+        features = [f._replace(type=FeatureType.BOOLEAN) if f.type is FeatureType.STATIC else f for f in features]
     return Answer({"list": [managed_feature_json(feature, env) for feature in features]})
 
 

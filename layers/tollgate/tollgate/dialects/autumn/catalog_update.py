@@ -5,7 +5,7 @@ then plans, then what is no longer wanted. Each change is whole by itself. If on
 and the same push goes on from there.
 
 The command line's file cannot say all that a catalog holds. What it cannot say (that a feature is static, which it takes
-for metered, and its value; a soft limit; an item that is switched off; a rollover without a maximum, which it writes as
+for boolean, and its value; a soft limit; an item that is switched off; a rollover without a maximum, which it writes as
 one of 0) stays as it is.
 """
 
@@ -98,7 +98,7 @@ class FeatureChange(NamedTuple):
         """The feature as it is wanted; one that is named is not archived."""
         assert self.wanted is not None
         new = self.wanted.applied(old._replace(archived=False))
-        if (old.type, self.wanted.type) == (FeatureType.STATIC, "metered"):  # what atmn takes it for
+        if old.type is FeatureType.STATIC and self.wanted.type in ("boolean", "metered"):  # what atmn takes it for
             return new._replace(consumable=old.consumable)
         if self.old is not None and self.wanted.type != old.type:
             raise InvalidInput("type", "cannot be changed")

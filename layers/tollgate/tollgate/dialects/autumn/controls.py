@@ -69,6 +69,8 @@ class UsageLimitParams(Params):
 class UsageAlertParams(Params):
     """A threshold: an alert is sent when usage, or what remains, crosses it."""
 
+    later = ("filter",)
+
     threshold: Number
     threshold_type: Literal["usage", "usage_percentage", "remaining", "remaining_percentage"]
     feature_id: Id | None = None

@@ -116,6 +116,8 @@ class PlanFilter(Params):
 class ListCustomersParams(Params):
     """The body of `customers.list`."""
 
+    later = ("created_at_range", "processors")
+
     start_cursor: Cursor | None = None
     limit: Annotated[Whole, Field(ge=1, le=200)] | None = None
     plans: list[PlanFilter] | None = None
@@ -160,6 +162,8 @@ class UpdateEntityParams(Params):
 
 class ListEntitiesParams(Params):
     """The body of `entities.list`."""
+
+    later = ("processors",)
 
     start_cursor: Cursor | None = None
     limit: Annotated[Whole, Field(ge=1, le=200)] | None = None

@@ -44,7 +44,7 @@ class Params(BaseParams):
     """A request's body in Autumn's words."""
 
     refusal = "{name} is not supported yet"
-    nothing = (None, False, [])
+    nothing = (None, False, [], {})
 
     @classmethod
     def of(cls, body: Any) -> Self:
@@ -59,6 +59,8 @@ class Params(BaseParams):
 
 class CustomerData(Params):
     """What a customer made on the way is called (below 2.1)."""
+
+    later = ("auto_enable_plan_id", "billing_controls")
 
     name: Text | None = None
     email: Text | None = None

@@ -18,6 +18,7 @@
 | `fence` | B | 16 bytes: no deduction with an id at or below it can be applied any more |
 | `s0` … `s7` | B | 16 bytes: the id of the last deduction of each slot |
 | `v` | N | the layout's version |
+| `change`, `next`, `fresh_then`, `gone`, `made` | | what a large change has staged (`store.large_changes`) |
 
 The fast path changes `headroom`, `ceiling` and `spent`, counts `version` and sets `event` and a slot, of items that it
 has not read: these attributes (and `fresh_until` and `fence`, which it compares) mean the same in every version
@@ -83,6 +84,7 @@ if TYPE_CHECKING:
 BALANCE = Layout("balance", 1)
 SLOTS = 8
 NO_ID = bytes(16)
+STAGED = ("change", "next", "fresh_then", "gone", "made")  # of an item that a large change has staged
 MARKS = {  # as stored: the field
     "governed": "counted_by_customer",
     "clocked": "has_test_clock",
@@ -97,12 +99,14 @@ class StoredBalance(NamedTuple):
 
     - `version`: the number of its last write. `fence`: no deduction with an id at or below it can be applied.
     - `slots`: the ids of the last deductions (16 bytes each).
+    - `change`: the large change that is staged on it (`store.large_changes`): it cannot be written; empty: none is.
     """
 
     balance: Balance
     version: int
     fence: bytes
     slots: tuple[bytes, ...]
+    change: str = ""
 
     def slot_of(self, id: bytes) -> bytes:
         """The id in the slot that a deduction with this id would use."""
@@ -137,16 +141,31 @@ def decode_balance(item: Item) -> StoredBalance:
         tuple(grant_of(grant) for grant in loads(item["left"]["S"])) if "left" in item else (),
     )
     slots = tuple(_bytes(item[f"s{n}"]["B"]) for n in range(SLOTS))
-    return StoredBalance(balance, int(item["version"]["N"]), _bytes(item["fence"]["B"]), slots)
+    change = item["change"]["S"] if "change" in item else ""
+    return StoredBalance(balance, int(item["version"]["N"]), _bytes(item["fence"]["B"]), slots, change)
 
 
 def new_item(key: Item, balance: Balance, version: int = 1) -> Item:
     """The whole item of a new balance. `version` must be later than that of any earlier item with this key, so that a
     balance that is created again never repeats a version.
     """
-    slots: Item = {f"s{n}": {"B": NO_ID} for n in range(SLOTS)}
-    state: Item = {name: value for name, value in state_values(balance).items() if value is not None}
-    return {**key, **state, "version": {"N": str(version)}, "fence": {"B": NO_ID}, **slots}
+    return {**key, **state_attributes(balance), "version": {"N": str(version)}, **no_writes()}
+
+
+def no_writes() -> Item:
+    """The attributes that make writes safe, of a balance that no use has written."""
+    return {"fence": {"B": NO_ID}, **{f"s{n}": {"B": NO_ID} for n in range(SLOTS)}}
+
+
+def as_it_was(item: Item) -> Item:
+    """A balance item without what a large change has staged on it (`store.large_changes`)."""
+    kept = {name: value for name, value in item.items() if name not in STAGED}
+    return {**kept, "fresh_until": item["fresh_then"]}
+
+
+def state_attributes(balance: Balance) -> Item:
+    """The attributes that hold a balance's state, without those that must be absent."""
+    return {name: value for name, value in state_values(balance).items() if value is not None}
 
 
 def state_values(balance: Balance) -> dict[str, AttributeValueTypeDef | None]:
@@ -166,6 +185,9 @@ def state_values(balance: Balance) -> dict[str, AttributeValueTypeDef | None]:
         "holds": {"S": dumps(_holds_json(balance.holds))} if balance.holds else None,
         **BALANCE.mark,
     }
+
+
+STATE = tuple(state_values(Balance(BalanceKey(""))))  # the names of all attributes that hold a balance's state
 
 
 class Update(NamedTuple):

@@ -134,6 +134,11 @@ def _credit_schema(schema: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{"feature_id": member["metered_feature_id"], "credit_amount": member["credit_cost"]} for member in schema]
 
 
+def listed_subscription(held: dict[str, Any]) -> dict[str, Any]:
+    """One of `subscriptions.list`: a product as in the customer, and whose it is."""
+    return {**_product(held), **held["_listed"]}
+
+
 def _product(held: dict[str, Any]) -> dict[str, Any]:
     status = held["status"]
     if status == "active" and held.get("_trialing"):

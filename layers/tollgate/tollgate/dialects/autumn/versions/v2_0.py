@@ -50,6 +50,11 @@ def customer(answer: dict[str, Any]) -> dict[str, Any]:
 entity = customer
 
 
+def listed_subscription(new: dict[str, Any]) -> dict[str, Any]:
+    """One of `subscriptions.list`: as in the customer, and whose it is."""
+    return {"id": new["id"], **_subscription(new), **new["_listed"], "_listed": new["_listed"]}
+
+
 def _subscription(new: dict[str, Any]) -> dict[str, Any]:
     kept = (
         "plan plan_id add_on status past_due canceled_at expires_at trial_ends_at started_at current_period_start "

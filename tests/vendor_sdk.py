@@ -1,4 +1,5 @@
-"""What Flexprice's own SDK knows of each route: the model of its body and that of its answer, made from their OpenAPI."""
+"""What a vendor's own SDK, made by Speakeasy from their OpenAPI, knows of each route: the model of its body and that of
+its answer."""
 
 from __future__ import annotations
 
@@ -6,13 +7,11 @@ import re
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
-import flexprice
-from flexprice import models
 from pydantic import BaseModel
 
-FOLDER = Path(flexprice.__file__).parent
 _CALL = re.compile(
     r'_build_request\(\s*method="(?P<method>[A-Z]+)",\s*path="(?P<path>[^"]+)"(?P<rest>.*?)(?=\n    (?:async )?def |\Z)',
     re.S,
@@ -31,10 +30,11 @@ class Known(NamedTuple):
 
 
 @cache
-def routes() -> dict[str, Known]:
+def routes(sdk: ModuleType) -> dict[str, Known]:
     """By `METHOD /v1/path`, with `{}` for what is named in it."""
+    assert sdk.__file__
     found = {}
-    for path in sorted(FOLDER.glob("*.py")):
+    for path in sorted(Path(sdk.__file__).parent.glob("*.py")):
         text = path.read_text()
         starts = [match.start() for match in re.finditer(r"\n    (?:async )?def ", text)] + [len(text)]
         for start, end in pairwise(starts):
@@ -42,13 +42,15 @@ def routes() -> dict[str, Known]:
             call = _CALL.search(part)
             if call is None or "_build_request_async" in part:
                 continue
-            route = f"{call['method']} /v1{re.sub(r'{[^}]+}', '{}', call['path'])}"
+            named = re.sub(r"{[^}]+}", "{}", call["path"].removeprefix("/v1"))
             bodies = list(_BODY.finditer(part))  # where it stands in a request with a path, it comes last
-            found[route] = Known(_model(bodies[-1] if bodies else None), _model(_ANSWER.search(part)))
+            found[f"{call['method']} /v1{named}"] = Known(
+                _model(sdk, bodies[-1] if bodies else None), _model(sdk, _ANSWER.search(part))
+            )
     return found
 
 
-def _model(match: re.Match[str] | None) -> Any:
+def _model(sdk: ModuleType, match: re.Match[str] | None) -> Any:
     if match is None:
         return None
-    return getattr(models, match["type"].removeprefix("models."), match["type"])
+    return getattr(sdk.models, match["type"].removeprefix("models."), match["type"])
