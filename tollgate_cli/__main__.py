@@ -14,10 +14,25 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from tollgate.domain.environments import Environment
-from tollgate_cli import agents, dead, deploy, ends, moving, output, pages, profiles, servers, shells, stack, webhooks
+from tollgate_cli import (
+    agents,
+    dead,
+    deploy,
+    ends,
+    moving,
+    output,
+    pages,
+    profiles,
+    servers,
+    shadow,
+    shells,
+    stack,
+    webhooks,
+)
 from tollgate_cli import demo as demonstration
 from tollgate_cli.api import Api
 from tollgate_cli.catalog import commands as catalog
+from tollgate_cli.importing import commands as importing
 from tollgate_cli.nouns import customers, events, keys, sold, usage
 from tollgate_cli.nouns import profiles as profile_commands
 from tollgate_cli.options import AsJson, AsLines
@@ -30,6 +45,7 @@ SECTIONS = {
     "For agents": ("mcp",),
     "Local stack": ("stack", "demo"),
     "A stack in AWS": ("deploy", "dead-letters"),
+    "Moving in": ("import", "shadow"),
     "Moving out, and back": ("export", "restore"),
     "Working on Tollgate, and shells": ("openapi", "tools", "completion"),
 }
@@ -38,11 +54,12 @@ They work on the local stack. For one in AWS, name a profile
 (`tollgate profiles add`) with --profile or TOLLGATE_PROFILE, or set:
   TOLLGATE_URL          the API's address, and
                         TOLLGATE_SECRET_KEY or TOLLGATE_LIVE_SECRET_KEY
-  TOLLGATE_TABLE        the output TableName, for `export`, `restore`, and
-                        `keys` while there is no first one
+  TOLLGATE_TABLE        the output TableName, for `import`, `export`,
+                        `restore`, and `keys` while there is no first one
   TOLLGATE_STACK        the stack's name, for `dead-letters` and settings
 
-Exit codes: 0 done, 1 failed, 2 wrong input, 3 a check says no.
+Exit codes: 0 done, 1 failed, 2 wrong input, 3 a check says no,
+or `import` and `shadow` find a difference.
 To write to live, a command must say --env live.
 
 Examples:
@@ -105,6 +122,8 @@ for name, group in {
     app.add_typer(group, name=name)
 app.command("check")(usage.check)
 app.command("track")(usage.track)
+app.command("import")(importing.import_customers)
+app.command("shadow")(shadow.shadow)
 app.command("completion")(shells.completion)
 app.command("mcp")(agents.mcp)
 dead_app = _group("dead-letters", "What was given up on, in the stack TOLLGATE_STACK or the local one.")

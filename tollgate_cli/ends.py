@@ -16,11 +16,19 @@ from tollgate_cli.api import ApiError
 from tollgate_cli.catalog.changes import ChangeError
 from tollgate_cli.catalog.file import FileError
 from tollgate_cli.errors import CommandError, Ends, line
+from tollgate_cli.importing.catalog import CatalogConflict
+from tollgate_cli.importing.client import SourceError
+from tollgate_cli.importing.journal import JournalError
+from tollgate_cli.importing.run import WrongEnvironment
 
 _USAGE_ERROR: Any = typer.BadParameter.__bases__[0]
 _FAILURES = (
     ApiError,
+    CatalogConflict,
     ChangeError,
+    JournalError,
+    SourceError,
+    WrongEnvironment,
     moving.MovingError,
     TollgateError,
     ConnectionError,

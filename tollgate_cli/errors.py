@@ -23,7 +23,7 @@ MEANINGS = {
     Ends.DONE: "done",
     Ends.FAILED: "it failed: no answer, an error of the service, or something is left; the last line says why",
     Ends.WRONG: "what was typed or set is wrong: an option, an id, a key, a profile, a file. Nothing was changed",
-    Ends.DENIED: "a check says no",
+    Ends.DENIED: "a check says no; `import` and `shadow`: something is not as it was, or differs",
     Ends.STOPPED: "stopped with Ctrl-C",
 }
 

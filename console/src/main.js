@@ -12,6 +12,7 @@ import { Plans } from "./pages/plans.js";
 import { Features } from "./pages/features.js";
 import { Events } from "./pages/events.js";
 import { Keys } from "./pages/keys.js";
+import { Api } from "./pages/api.js";
 
 const PAGES = [
   ["", "Overview"],
@@ -22,6 +23,7 @@ const PAGES = [
   ["features", "Features"],
   ["events", "Events"],
   ["keys", "Keys"],
+  ["api", "API"],
 ];
 
 /** @param {import("./router.js").Place} at */
@@ -34,6 +36,7 @@ function pageOf({ path, query }) {
   if (name === "features") return html`<${Features} />`;
   if (name === "events") return html`<${Events} query=${query} />`;
   if (name === "keys") return html`<${Keys} />`;
+  if (name === "api") return html`<${Api} />`;
   return html`<${Overview} />`;
 }
 

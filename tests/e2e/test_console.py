@@ -458,6 +458,7 @@ def test_a_key_is_shown_once_and_revoked(tab: Tab) -> None:
     form.get_by_label("Scope").select_option("publishable")
     form.get_by_role("button", name="Create").click()
     expect(form.get_by_label("The new key")).to_contain_text("am_pk_")
+    expect(page.get_by_role("table", name="Keys")).to_contain_text("not yet")
     tab.check()
     page.on("dialog", lambda dialog: dialog.accept())
     page.get_by_role("button", name=f"Revoke {name}").click()
@@ -484,8 +485,49 @@ def test_the_overview_adds_up_what_was_used(tab: Tab, shop: Shop) -> None:
     page.get_by_role("button", name="Live: off").click()
     expect(page.get_by_role("table", name="Events")).to_contain_text("storage")  # the history has it now
     page = tab.open("", "Overview")
-    expect(page.get_by_role("figure").filter(has_text="Storage")).to_contain_text("in")
+    units = page.get_by_role("region", name="Units of each feature")
+    expect(units.get_by_role("figure").filter(has_text="Storage")).to_contain_text("in")
     expect(page.locator("canvas").first).to_be_visible()
+    tab.check()
+
+
+def test_the_overview_tells_of_denials_limits_that_are_near_and_alerts(tab: Tab, shop: Shop) -> None:
+    id = shop.customer(monthly(50))
+    shop.track(id, 50)
+    assert not shop.may(id, 1)
+    page = tab.open("", "Overview")
+    page.get_by_role("button", name="Live: off").click()
+    expect(page.get_by_role("table", name="Denials")).to_contain_text("balance exhausted")
+    near = page.get_by_role("table", name="Near a limit").get_by_role("row").filter(has_text=id)
+    expect(near).to_contain_text("0 of 50")
+    expect(page.get_by_role("table", name="Latest alerts").get_by_role("row").filter(has_text=id)).to_be_visible()
+    expect(page.get_by_text("dead letter")).to_be_visible()
+    page.get_by_role("button", name="Live: on").click()
+    tab.ready()
+    tab.check()
+    near.get_by_role("link", name="Why").click()
+    expect(page.get_by_role("region", name="Answer")).to_contain_text("Denied")
+
+
+def test_a_customers_page_tells_what_happened_and_who_did_it(tab: Tab, shop: Shop) -> None:
+    plan = shop.plan(monthly(10), plan_id=new("plan"), group=new("group"))
+    id = shop.customer()
+    shop.api.call("billing.attach", {"customer_id": id, "plan_id": plan})
+    shop.track(id, 4)
+    page = tab.open(f"customers/{id}", id)
+    page.get_by_role("button", name="Live: off").click()
+    table = page.get_by_role("table", name="What happened")
+    for told in ("billing.attach", "subscription started", "balance granted", "usage recorded", "key_"):
+        expect(table).to_contain_text(told)
+    tab.check()
+
+
+def test_the_api_page_has_every_route_with_its_example(tab: Tab) -> None:
+    page = tab.open("api", "API")
+    page.get_by_role("searchbox", name="Route").fill("near_limit")
+    page.get_by_text("POST /v1/balances.list_near_limit").click()
+    expect(page.get_by_label("POST /v1/balances.list_near_limit with curl")).to_contain_text("curl -s")
+    expect(page.get_by_label("The answer to POST /v1/balances.list_near_limit")).to_contain_text("percent_used")
     tab.check()
 
 

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from tests.conftest import wait_for
 from tests.e2e.fixture import Shop, monthly, new, per_entity, rolling
+from tests.e2e.moving_in import Target, moved_in
 from tollgate_cli import stack as local
 from tollgate_cli.__main__ import app
 from tollgate_cli.servers import free_port
@@ -89,6 +90,32 @@ def test_an_environment_moves_to_another_stack(
     wait_for(lambda: listed(live, customer)[0] == 5, 60, "the use after the move")
     wait_for(lambda: listed(there, customer) == listed(live, customer), 60, "the same history")
     assert there.left(customer, entity="e1") == live.left(customer, entity="e1")
+
+
+def test_a_customer_moves_in_from_autumn(live: Shop, stack: Stack, other: Stack, tmp_path: Path) -> None:
+    """By Autumn's API, from one deployed stack to another: it is answered the same there."""
+    live.fill()
+    shares = per_entity(monthly(7))
+    customer = live.customer(monthly(100, **rolling(max=50)), shares, entities=1, name="Ünïcode", metadata={"a": [1]})
+    live.api.call("balances.create", {"customer_id": customer, "feature_id": "messages", "included_grant": 2.5})
+    live.track(customer, 12.25)
+    live.track(customer, 3, entity_id="e1")
+    there = Shop(other, other.live_secret_key)
+    assert there.raw("customers.get", {"customer_id": customer}).status_code == 404
+    target = Target(other.url, other.live_secret_key, other.table)
+    done = moved_in("autumn", stack.url, stack.live_secret_key, target, tmp_path, customer)
+    assert done.told == [], done.printed
+    assert (
+        there.raw("customers.get", {"customer_id": customer}).json()["balances"]
+        == (live.raw("customers.get", {"customer_id": customer}).json()["balances"])
+    )
+    for shop in (live, there):
+        assert shop.track(customer, 5).balance.remaining == 107 + 2.5 - 15.25 - 5
+    wrong = Target(other.url, other.secret_key, other.table)
+    refused = moved_in("autumn", stack.url, stack.live_secret_key, wrong, tmp_path, customer)
+    assert (refused.code, "the key is one of sandbox, not of live" in refused.printed) == (1, True)
+    refused = moved_in("autumn", stack.url, stack.secret_key, target, tmp_path / "wrong", customer)
+    assert (refused.code, "the key of Autumn is one of sandbox, not of live" in refused.printed) == (1, True)
 
 
 def test_what_cannot_be_is_told_in_a_line(stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

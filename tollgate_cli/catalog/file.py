@@ -136,7 +136,7 @@ def _features(bodies: list[Body]) -> tuple[dict[str, domain.Feature], list[Probl
             problems.append(Problem((*path, "feature_id"), f"{body['feature_id']} is in the file already"))
             continue
         try:
-            params = CreateFeatureParams.of(_body(body))
+            params = CreateFeatureParams.of(body_to_create(body))
             feature = params.applied(new_feature(params, 0))._replace(archived=bool(body.get("archived")))
         except TollgateError as error:
             problems.append(_misfit(path, body, error))
@@ -159,7 +159,7 @@ def _plans(bodies: list[Body], features: Mapping[str, domain.Feature]) -> tuple[
             problems.append(Problem((*path, "plan_id"), f"{body['plan_id']} is in the file already"))
             continue
         try:
-            params = CreatePlanParams.of(_body(body))
+            params = CreatePlanParams.of(body_to_create(body))
             plan = params.applied(Plan(params.plan_id, params.name, archived=bool(body.get("archived"))))
             found[plan.id] = checked_plan(plan, features)
         except TollgateError as error:
@@ -175,8 +175,8 @@ def _together(plans: Mapping[str, Plan], features: Mapping[str, domain.Feature])
         yield Problem(("plans",), f"{error} ({', '.join(plan.id for plan in automatic)})")
 
 
-def _body(body: Body) -> Body:
-    """What the call that creates it takes."""
+def body_to_create(body: Body) -> Body:
+    """What the call that creates a feature or plan takes of what a file says of it."""
     return {name: value for name, value in body.items() if name != "archived" and value is not None}
 
 

@@ -109,10 +109,10 @@ def _price(shown: Mapping[str, Any] | None) -> Body | None:
         return None
     said = {
         "amount": shown.get("amount"),
-        "tiers": [_fields(tier, "to", "amount", "flat_amount") for tier in shown.get("tiers", ())] or None,
+        "tiers": [_fields(tier, "to", "amount", "flat_amount") for tier in shown.get("tiers") or ()] or None,
         "tier_behavior": shown.get("tier_behavior"),
         "interval": shown["interval"],
-        "interval_count": _unless(1, shown["interval_count"]),
+        "interval_count": _unless(1, shown.get("interval_count")),
         "billing_units": _unless(1, shown.get("billing_units")),
         "billing_method": shown.get("billing_method"),
         "max_purchase": shown.get("max_purchase"),
@@ -130,7 +130,7 @@ def _trial(shown: Mapping[str, Any] | None) -> Body | None:
     if shown is None:
         return None
     trial = _fields(shown, "duration_length", "duration_type")
-    return trial | ({"card_required": True} if shown["card_required"] else {})
+    return trial | ({"card_required": True} if shown.get("card_required") else {})
 
 
 def _meter(shown: Mapping[str, Any] | None) -> Body | None:

@@ -14,12 +14,12 @@ export function Customer({ id }) {
   const { data, error, reload } = useAnswers({
     customer: ["customers.get", { customer_id: id, expand: EXPAND }],
     plans: ["plans.list", { customer_id: id }],
-    events: ["events.list", { customer_id: id, limit: 20 }],
+    log: ["customers.list_log", { customer_id: id, limit: 25 }],
     locks: ["balances.list_locks", { customer_id: id }],
   });
   const live = useLive(reload);
   if (!data) return html`<${Head} title=${id} /><${Problem} error=${error} retry=${reload} />${!error && html`<p class="wait" role="status">Reading …</p>`}`;
-  const { customer, plans, events, locks } = data;
+  const { customer, plans, log, locks } = data;
   return html`
     <${Head} title=${customer.name || customer.id}>
       <p class="quiet">${customer.id}${customer.email && ` · ${customer.email}`} · since <${When} at=${customer.created_at} /></p>
@@ -37,7 +37,7 @@ export function Customer({ id }) {
     <${Reservations} locks=${locks.list} changed=${reload} />
     <${Limits} key=${JSON.stringify(customer.billing_controls)} customer=${customer} changed=${reload} />
     <${UsageByDay} customer=${customer} />
-    <${Latest} id=${id} events=${events.list} />
+    <${Log} id=${id} entries=${log.list} />
     ${customer.env === "sandbox" && html`<${Clock} id=${id} changed=${reload} />`}`;
 }
 
@@ -216,18 +216,19 @@ function Reservations({ locks, changed }) {
   <//>`;
 }
 
-/** @param {{ id: string, events: any[] }} props */
-const Latest = ({ id, events }) => html`<${Part} title="Latest uses" aside=${html`<a href=${link(["events"], { customer: id })}>All of them</a>`}>
-  <${Table} label="Latest uses" empty="Nothing was used yet." columns=${["When", "Feature", "Amount", "Entity", "Properties"]} rows=${events.map(eventCells)} />
+/** What happened, the newest first. @param {{ id: string, entries: any[] }} props */
+const Log = ({ id, entries }) => html`<${Part} title="What happened" aside=${html`<a href=${link(["events"], { customer: id })}>All uses</a>`}>
+  <${Table} label="What happened" empty="Nothing yet." columns=${["When", "What", "Of", "Amount", "By", "More"]} rows=${entries.map(logCells)} />
 <//>`;
 
-/** @param {any} event */
-const eventCells = (event) => [
-  html`<${When} at=${event.timestamp} />`,
-  event.feature_id,
-  number(event.value),
-  event.entity_id,
-  Object.keys(event.properties ?? {}).length > 0 ? html`<code>${JSON.stringify(event.properties)}</code>` : null,
+/** @param {any} entry */
+const logCells = (entry) => [
+  html`<${When} at=${entry.timestamp} />`,
+  entry.type === "api.called" ? html`<code>${entry.call}</code>` : words(entry.type.replace(".", " ")),
+  [entry.feature_id, entry.subscription?.plan_id ?? entry.plan_id, entry.entity_id].filter(Boolean).join(", "),
+  entry.value === undefined || entry.value === null ? null : number(entry.value),
+  entry.key_id ? html`<code>${entry.key_id}</code>` : null,
+  entry.grant?.plan_id ?? (Object.keys(entry.properties ?? {}).length > 0 ? html`<code>${JSON.stringify(entry.properties)}</code>` : null),
 ];
 
 /** @param {{ id: string, changed: () => void }} props */

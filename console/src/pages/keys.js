@@ -20,12 +20,14 @@ export function Keys() {
   return html`
     <${Head} title="Keys" />
     <${Problem} error=${error} retry=${reload} />
-    <${Table} label="Keys" busy=${busy} empty="There are none." columns=${["Key", "Name", "Scope", "Since", ""]}
+    <${Table} label="Keys" busy=${busy} empty="There are none." columns=${["Key", "Name", "Scope", "Since", "Last used", "Expires", ""]}
       rows=${(data?.keys.list ?? []).map((/** @type {any} */ key) => [
         html`<code>${key.hint}</code>`,
         key.name,
         html`<${Tag} kind="plain">${key.scope}<//>`,
         html`<${When} at=${key.created_at} />`,
+        key.last_used_at ? html`<${When} at=${key.last_used_at} relative />` : html`<span class="quiet">not yet</span>`,
+        key.expires_at ? html`<${When} at=${key.expires_at} relative />` : null,
         html`<span class="actions"><button type="button" class="small danger" aria-label=${`Revoke ${key.name || key.id}`} onClick=${() => revoke(key)}>Revoke</button></span>`,
       ])} />
     <${Part} title="New key">

@@ -50,7 +50,13 @@ def id_text(id: bytes) -> str:
 _LOTUS = uuid.UUID("0f3c1c1e-2a0e-5b43-8a54-5f1d3c0f7a10")
 
 
+_IN_LOTUS_FORM = re.compile(r"(?:metric|feature)_([0-9a-f]{32})").fullmatch
+
+
 def lotus_ids(environment: str, feature_id: str) -> tuple[str, str]:
-    """A feature's metric id and feature id in Lotus's form: one UUIDv5 of environment and feature (management.md 2)."""
+    """A feature's metric id and feature id in Lotus's form: one UUIDv5 of environment and feature (management.md 2). One
+    that was brought in from Lotus has its id there as its own, and keeps it."""
+    if own := _IN_LOTUS_FORM(feature_id):
+        return f"metric_{own[1]}", f"feature_{own[1]}"
     digest = uuid.uuid5(_LOTUS, f"{environment}\n{feature_id}").hex
     return f"metric_{digest}", f"feature_{digest}"

@@ -21,6 +21,7 @@ from tollgate.domain.ids import lotus_ids
 from tollgate.domain.plans import Plan
 
 _PLANS = uuid.UUID("b2d1b7a6-54f0-5c3f-9a57-7f2b1f0c9e35")
+_PLAN = re.compile(r"plan_[0-9a-f]{32}").fullmatch
 _HEX = re.compile(r"[0-9a-f]{32}").fullmatch
 _of_feature = lru_cache(4096)(lotus_ids)
 
@@ -36,8 +37,8 @@ def feature_id_of(env: Environment, feature_id: str) -> str:
 
 
 def plan_id(env: Environment, plan: str) -> str:
-    """The id of a plan."""
-    return _derived_id("plan", env, plan)
+    """The id of a plan; of one that was brought in from Lotus, the one that it had there."""
+    return plan if _PLAN(plan) else _derived_id("plan", env, plan)
 
 
 def version_id(env: Environment, plan: str, version: int) -> str:

@@ -1,0 +1,46 @@
+"""`tollgate import` and `tollgate shadow` as they are typed, between two services over HTTP."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from tests.e2e.moving_in import Target, moved_in
+from tests.handlers.conftest import a_place
+from tests.http_service import served, tollgate
+from tests.vendor_services import AutumnService, autumn_customer, service
+from tollgate.domain.api_keys import Scope
+from tollgate.domain.environments import Environment
+from tollgate_cli import stack
+from tollgate_cli.__main__ import app
+
+KEY = "am_sk_live_old"
+
+
+def test_import_and_then_shadow(tmp_path: Path) -> None:
+    autumn = AutumnService(autumn_customer, 3)
+    with a_place(()) as here:
+        _, key = here.service.api_keys.create(Environment.LIVE, Scope.SECRET, "moving", 0)
+        with service(autumn.routes(), KEY) as (url, calls), served(tollgate({key: "live"})) as own:
+            target = Target(own, key, here.service.table)
+            done = moved_in("autumn", url, KEY, target, tmp_path / "in", more="--no-checks")
+            assert (done.code, done.told) == (3, []), done.printed  # the catalog alone has what cannot be carried
+            wrong = moved_in("autumn", url, "am_sk_test_old", target, tmp_path / "wrong")
+            assert "the key of Autumn is one of sandbox, not of live" in wrong.printed
+            trace = tmp_path / "trace.jsonl"
+            checks = [{"customer_id": "customer-00001", "feature_id": "messages", "send_event": True}]
+            trace.write_text("".join(f"{json.dumps(check)}\n" for check in checks))
+            before = len(calls)
+            words = ["shadow", "--trace", str(trace), "--from", url, "--key-env", "OLD", "--env", "live", "--verdict"]
+            variables = {"OLD": KEY, "TOLLGATE_URL": own, "TOLLGATE_LIVE_SECRET_KEY": key, "COLUMNS": "80"}
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(stack, "environment_table", lambda: here.service.table)
+                alike = CliRunner().invoke(app, words, env=variables)
+                assert (alike.exit_code, "all were answered alike" in alike.output) == (0, True), alike.output
+                assert all("send_event" not in (call.body or {}) for call in calls[before:])
+                trace.write_text('{"customer_id": "c"}\n')
+                wrong_line = CliRunner().invoke(app, words, env=variables)
+                assert "trace.jsonl:1: feature_id" in str(wrong_line.exception)
