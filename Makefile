@@ -103,20 +103,20 @@ deploy: tools  ## build and deploy to the AWS account of your credentials: make 
 
 clean: ## stop the stack; remove environments, build output and local state
 	@if [ -x $(BIN)/python ]; then $(RUN) stack down; fi
-	rm -rf .venv .venv-sam .venv-emulator .venv-runtime .venv-checkov .venv-lotus .venv-flexprice .venv-peers .venv-prices .venv-schemathesis .venv-generated .venv-site tests/clients/node_modules console/node_modules site/node_modules .cache .aws-sam .local .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-sam .venv-emulator .venv-runtime .venv-checkov .venv-lotus .venv-flexprice .venv-peers .venv-prices .venv-schemathesis .venv-generated .venv-moto .venv-site tests/clients/node_modules console/node_modules site/node_modules .cache .aws-sam .local .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 COMPILE = $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-header
 
 lock: .venv/.ready  ## compile the lock files anew, to current releases
 	$(COMPILE) pyproject.toml -o layers/tollgate/requirements.txt
 	$(COMPILE) pyproject.toml --extra cli requirements/dev.in -o requirements/dev.txt
-	for r in uv sam checkov emulator runtime lotus flexprice peers prices schemathesis generated site; do $(COMPILE) requirements/$$r.in -o requirements/$$r.txt || exit 1; done
+	for r in uv sam checkov emulator runtime lotus flexprice peers prices schemathesis generated site moto; do $(COMPILE) requirements/$$r.in -o requirements/$$r.txt || exit 1; done
 	for p in tests/clients console functions/reference site; do $(NPM) $$p update --package-lock-only || exit 1; done
 
 tools: .venv/.ready .venv-sam/.ready .venv-emulator/.ready .venv-lotus/.ready console/node_modules/.ready
 
 # What the tests alone run: AWS's runtime, clients that need other dependencies, and those in JavaScript.
-clients: .venv-site/.ready site/node_modules/.ready .venv-runtime/.ready .venv-flexprice/.ready .venv-prices/.ready .venv-schemathesis/.ready .venv-generated/.ready tests/clients/node_modules/.ready
+clients: .venv-site/.ready site/node_modules/.ready .venv-runtime/.ready .venv-flexprice/.ready .venv-prices/.ready .venv-schemathesis/.ready .venv-generated/.ready .venv-moto/.ready tests/clients/node_modules/.ready
 
 # pip installs the locked uv, uv installs the rest (a tenth of the time) and the checkout itself, as it lies here.
 .venv/.ready: requirements/uv.txt requirements/dev.txt pyproject.toml

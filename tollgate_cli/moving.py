@@ -30,8 +30,8 @@ from tollgate.domain.reservations import HELD, Lock
 from tollgate.store import keys
 from tollgate.store.codecs.api_keys import decode_api_key
 from tollgate.store.codecs.balances import decode_balance
-from tollgate.store.customers import CustomerStore
 from tollgate.store.large_changes import LargeChanges
+from tollgate.store.listing import Listing
 from tollgate.store.locks import decode_lock
 from tollgate.store.table import Item, Refused, Table
 
@@ -154,10 +154,11 @@ def _everything(table: Table, env: Environment) -> Iterator[Item]:
 
 def _customers(table: Table, env: Environment) -> Iterator[list[CustomerRef]]:
     """All customers, a page at a time."""
-    store, position = CustomerStore(table), ""
-    while page := store.page(env, position, _PAGE):
-        yield [CustomerRef(env, customer_id) for _, customer_id in page]
-        position = page[-1][0]
+    listing, position, more = Listing(table), "", True
+    while more:
+        page, more = listing.page(env, position, _PAGE)
+        yield [CustomerRef(env, one.customer_id) for one in page]
+        position = page[-1].position if page else position
 
 
 def _of_customer(table: Table, customer: CustomerRef) -> list[Item]:

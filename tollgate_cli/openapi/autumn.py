@@ -242,6 +242,18 @@ OPERATIONS: dict[str, Operation] = {
         answers.Attached,
         (WRONG, CONTRADICTS, *missing("customer", "entity", "plan", "feature", "subscription")),
     ),
+    "POST /v1/billing.preview_attach": Operation(
+        "Show what attaching a plan would change",
+        answers.PreviewAttach,
+        (WRONG, CONTRADICTS, AlreadyAttached("x"), IN_THE_WAY, *missing("customer", "entity", "plan", "feature")),
+        "Changes nothing. No amounts are due here: they are 0, and prices are the catalog's.",
+    ),
+    "POST /v1/billing.preview_update": Operation(
+        "Show what changing or canceling a subscription would change",
+        answers.PreviewUpdate,
+        (WRONG, CONTRADICTS, *missing("customer", "entity", "plan", "feature", "subscription")),
+        "Changes nothing. No amounts are due here: they are 0, and prices are the catalog's.",
+    ),
     "POST /v1/subscriptions.list": Operation(
         "List subscriptions",
         answers.SubscriptionPage,

@@ -394,6 +394,65 @@ class Attached(Shape):
     """Always null: no money moves here."""
 
 
+class PreviewedQuantity(Shape):
+    """How many units of a prepaid feature are bought."""
+
+    feature_id: str
+    """The feature."""
+    quantity: Number
+    """So many units, the included ones among them."""
+
+
+class PreviewedPlan(Shape):
+    """A plan that a change touches."""
+
+    plan_id: str
+    """The plan."""
+    feature_quantities: list[PreviewedQuantity]
+    """What is bought of it."""
+    effective_at: Millis | None
+    """When it takes effect, in epoch ms; null: at once."""
+    canceled_at: Millis | None
+    """When it was canceled."""
+    expires_at: Millis | None
+    """When it ends."""
+
+
+class Preview(Shape):
+    """What a change of plans would do. No amounts are due here."""
+
+    customer_id: str
+    """The customer."""
+    line_items: list[dict[str, Any]]
+    """Always empty."""
+    subtotal: Literal[0]
+    """Always 0."""
+    total: Literal[0]
+    """Always 0."""
+    currency: Literal["usd"]
+    """Always the same."""
+    incoming: list[PreviewedPlan]
+    """What starts, goes on after all, or is bought in another quantity."""
+    outgoing: list[PreviewedPlan]
+    """What ends, never starts, or was bought in another quantity."""
+
+
+class PreviewAttach(Preview):
+    """What attaching a plan would do."""
+
+    redirect_to_checkout: Literal[False]
+    """Always false: there is no checkout."""
+    checkout_type: None
+    """Always null."""
+
+
+class PreviewUpdate(Preview):
+    """What changing a subscription would do."""
+
+    intent: Literal["update_quantity", "cancel_immediately", "cancel_end_of_cycle", "uncancel", "none"]
+    """What was asked for; `none` where nothing would change."""
+
+
 class TestClock(Shape):
     """The customer's own time."""
 

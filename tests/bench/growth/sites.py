@@ -88,7 +88,7 @@ class Axis(NamedTuple):
     - `call`: what is measured. `grows`: what the sizes count.
     - `made`: fills the site so large, and gives what is measured.
     - `bound`: what holds at every size, as requests, read units and write units; None: it is not bounded.
-    - `sizes`: those of `make growth`; a test takes the second. `held`: whether the bound holds today, so that a test
+    - `sizes`: those of `make growth`; a test takes the second, or 200. `held`: whether the bound holds today, so that a test
       may ask for it.
     """
 

@@ -58,6 +58,7 @@ class Terms:
     parent_id: str | None = None
     filters: tuple[tuple[str, str], ...] = ()  # only uses whose properties have these values count
     extra: Mapping[str, Any] = field(default_factory=dict)
+    removes: tuple[str, ...] = ()  # ids of plans that end when it starts
 
     @property
     def changes_plan(self) -> bool:

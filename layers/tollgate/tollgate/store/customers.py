@@ -6,29 +6,32 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from tollgate.domain.balances import BalanceKey
 from tollgate.domain.customers import Customer, Entity, Holdings, Subscription
 from tollgate.domain.environments import CustomerRef, Environment
 from tollgate.domain.errors import NotFound
-from tollgate.store import keys
+from tollgate.store import keys, listing
 from tollgate.store.codecs.balances import StoredBalance, decode_balance, new_item, state_attributes, state_update
 from tollgate.store.codecs.customers import (
     decode_customer,
     decode_entity,
-    decode_listed_customer,
     decode_subscription,
     encode_customer,
     encode_entity,
-    encode_listed_customer,
     encode_subscription,
 )
+from tollgate.store.codecs.listing import ListedCustomer
 from tollgate.store.codecs.reservations import decode_lock
 from tollgate.store.large_changes import Claim, LargeChanges, Staged, staged_balance, too_large
-from tollgate.store.table import Item, Refused, Table, delete_existing, put_existing, put_new
+from tollgate.store.listing import Listing
+from tollgate.store.table import MAX_BATCH, Item, Refused, Table, delete_existing, put_existing, put_new
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
 
 MAX_WRITES = 100  # in one transaction
 TURNS = 24
+READERS = 8  # requests at a time for a page of a list
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,7 @@ class StoredHoldings:
     balances: dict[BalanceKey, StoredBalance]
     claim: Claim | None = None
     in_change: tuple[tuple[Key, str], ...] = ()
+    listed: int = 0  # the version with which its entry in the list was written; 0: it has no index yet
 
 
 class CustomerStore:
@@ -62,9 +67,10 @@ class CustomerStore:
     """
 
     def __init__(self, table: Table, clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000) -> None:
-        self._table = table
+        self._table = self.table = table
         self._clock = clock
         self._large_changes = LargeChanges(table, clock)
+        self.listing = Listing(table)
 
     def turns(self) -> Iterator[int]:
         """Counts the attempts of a read, a decision and a write, with a pause before each but the first."""
@@ -99,6 +105,7 @@ class CustomerStore:
             )
             items = self._large_changes.standing(items, claim)
         customer: tuple[Customer, int] | None = None
+        listed = 0
         entities: dict[str, Entity] = {}
         subscriptions: dict[str, Subscription] = {}
         balances: dict[BalanceKey, StoredBalance] = {}
@@ -106,6 +113,7 @@ class CustomerStore:
             sk = item["sk"]["S"]
             if sk == keys.CUSTOMER:
                 customer = decode_customer(item)
+                listed = int(item["listed"]["N"]) if "listed" in item else 0
             elif sk.startswith(keys.ENTITY):
                 entity = decode_entity(item)
                 entities[entity.id] = entity
@@ -119,7 +127,7 @@ class CustomerStore:
             raise NotFound("customer", customer_id)
         states = {key: stored.balance for key, stored in balances.items()}
         holdings = Holdings(customer[0], entities, subscriptions, states)
-        return StoredHoldings(holdings, customer[1], balances, claim, in_change)
+        return StoredHoldings(holdings, customer[1], balances, claim, in_change, listed)
 
     def profile(self, customer: CustomerRef) -> Customer | None:
         """The customer alone, in one GetItem; None where there is none."""
@@ -141,10 +149,34 @@ class CustomerStore:
         items = self._table.query(keys.customer_partition(customer), keys.SUBSCRIPTION)
         return {subscription.id: subscription for subscription in map(decode_subscription, items)}
 
-    def page(self, env: Environment, after: str, limit: int, *, newest_first: bool = False) -> list[tuple[str, str]]:
-        """Up to `limit` customers that follow a position, in order of creation: pairs of position and customer id."""
-        items = self._table.page(keys.customer_list(env), after, limit, newest_first=newest_first)
-        return [decode_listed_customer(item) for item in items]
+    def read_listed(self, env: Environment, entries: Sequence[ListedCustomer]) -> list[Holdings]:
+        """What these customers of the list hold, in order; without those that are gone. One request for each 100 of their
+        items, several at a time; one Query for a customer whose entry does not name them all.
+        """
+        wanted: list[keys.Key] = []
+        for entry in entries:
+            if entry.facts is not None and entry.facts.parts is not None:
+                customer = CustomerRef(env, entry.customer_id)
+                wanted += [keys.part(customer, name) for name in (keys.CUSTOMER, *entry.facts.parts)]
+        chunks = [wanted[start : start + MAX_BATCH] for start in range(0, len(wanted), MAX_BATCH)]
+        found: dict[str, list[Item]] = defaultdict(list)
+        with ThreadPoolExecutor(READERS) as threads:
+            for item in chain.from_iterable(threads.map(self._table.get_all, chunks)):
+                found[item["pk"]["S"]].append(item)
+            read = list(threads.map(lambda entry: self._listed(env, entry, found), entries))
+        return [holdings for holdings in read if holdings is not None]
+
+    def _listed(self, env: Environment, entry: ListedCustomer, found: Mapping[str, list[Item]]) -> Holdings | None:
+        """A customer from what was read of it; read again where its entry is not of what was read."""
+        customer = CustomerRef(env, entry.customer_id)
+        try:
+            if items := found.get(keys.customer_partition(customer)):
+                read = self._parsed(items, customer.id)
+                if read.listed == entry.version:
+                    return read.holdings
+            return self.get(customer).holdings
+        except NotFound:
+            return None
 
     def add(self, env: Environment, holdings: Holdings) -> None:
         """Stores a new customer with all that it holds. Raises Refused where the customer exists."""
@@ -197,7 +229,8 @@ class CustomerStore:
         ref = CustomerRef(env, customer.id)
         own = [item for item in self._table.query(keys.customer_partition(ref)) if item["sk"]["S"] != keys.CUSTOMER]
         items = [*self._locks(ref, own), *self._table.query(keys.waiting_partition(ref)), *own]
-        deletes = [delete_existing(self._table.name, {"pk": item["pk"], "sk": item["sk"]}) for item in items]
+        deletes = listing.removals(self._table, env, before.holdings) if before.listed else []
+        deletes += [delete_existing(self._table.name, {"pk": item["pk"], "sk": item["sk"]}) for item in items]
         last: list[TransactWriteItemTypeDef] = [
             {
                 "Delete": {
@@ -225,10 +258,11 @@ class CustomerStore:
 
     def _commit(self, env: Environment, before: StoredHoldings | None, after: Holdings) -> None:
         customer_id = after.customer.id
-        writes = [self._customer_write(env, before, after.customer)]
-        if before is None:
-            listed = keys.listed_customer(env, after.customer.created_at, customer_id)
-            writes.append(put_new(self._table.name, {**listed, **encode_listed_customer()}))
+        version, listed = (before.version + 1, before.listed) if before else (1, 0)
+        known = before.holdings if before and listed else None
+        index, is_listed = listing.changes(self._table, env, known, after, version)
+        listed = version if is_listed else listed
+        writes = [self._customer_write(env, before, after.customer, listed), *index]
         old = before.holdings if before else Holdings(after.customer)
         for id, subscription in after.subscriptions.items():
             if subscription != old.subscriptions.get(id):
@@ -307,10 +341,11 @@ class CustomerStore:
         return (put_new if new else put_existing)(self._table.name, item)
 
     def _customer_write(
-        self, env: Environment, before: StoredHoldings | None, customer: Customer
+        self, env: Environment, before: StoredHoldings | None, customer: Customer, listed: int
     ) -> TransactWriteItemTypeDef:
         version = before.version if before else 0
         item: Item = {**keys.customer(CustomerRef(env, customer.id)), **encode_customer(customer, version + 1)}
+        item["listed"] = {"N": str(listed)}
         if before is None:
             return put_new(self._table.name, item)
         return {

@@ -18,6 +18,8 @@
 | balance near its limit | `<env>#near#<percent>` | `<customer>#<feature>#<entity, or nothing>` |
 | a minute's activity | `<env>#minutes#<date>` | `<minute, ms, 14 digits>` |
 | customer, in its list | `<env>#customers` | `<created, ms, 14 digits>#<customer>` |
+| customers with an e-mail | `<env>#email#<digest>` | same |
+| customers with an entity | `<env>#entity#<entity>` | same |
 | reservation | `<env>#lock#<digest of the lock id>` | `LOCK` |
 | idempotency key | `<env>#once#<sha256>` | `ONCE` |
 | a value that COUNT_UNIQUE has counted | `<env>#unique#<sha256>` | `UNIQUE` |
@@ -64,6 +66,11 @@ def _key(pk: str, sk: str) -> Key:
 def customer_partition(customer: CustomerRef) -> str:
     """The partition of a customer, and of its subscriptions, entities, balances and ungranted uses."""
     return f"{customer.environment.value}#customer#{customer.id}"
+
+
+def part(customer: CustomerRef, sort_key: str) -> Key:
+    """The key of one of a customer's items, by its sort key."""
+    return _key(customer_partition(customer), sort_key)
 
 
 def customer(customer: CustomerRef) -> Key:
@@ -159,6 +166,26 @@ def customer_list(env: Environment) -> str:
 def listed_customer(env: Environment, created_at: int, customer_id: str) -> Key:
     """The key of a customer's entry in the list, which is sorted by time of creation (epoch ms)."""
     return _key(customer_list(env), f"{created_at:014d}#{customer_id}")
+
+
+def email_partition(env: Environment, digest: str) -> str:
+    """The partition of the customers with one e-mail address, by its digest."""
+    return f"{env.value}#email#{digest}"
+
+
+def email_index(env: Environment, digest: str, created_at: int, customer_id: str) -> Key:
+    """The key of a customer under its e-mail address; they are sorted by time of creation (epoch ms)."""
+    return _key(email_partition(env, digest), f"{created_at:014d}#{customer_id}")
+
+
+def entity_partition(env: Environment, entity_id: str) -> str:
+    """The partition of the customers that have an entity of one id."""
+    return f"{env.value}#entity#{entity_id}"
+
+
+def entity_index(env: Environment, entity_id: str, created_at: int, customer_id: str) -> Key:
+    """The key of a customer under the id of its entity; they are sorted by time of creation (epoch ms)."""
+    return _key(entity_partition(env, entity_id), f"{created_at:014d}#{customer_id}")
 
 
 def lock(env: Environment, digest: str) -> Key:

@@ -41,6 +41,11 @@ class Catalogs:
         self._features = features
         self._plans = plans
 
+    @property
+    def stores(self) -> tuple[FeatureStore, PlanStore]:
+        """Where features and plans are stored."""
+        return self._features, self._plans
+
     def create_feature(self, env: Environment, feature: Feature) -> Feature:
         """Creates a feature. Raises AlreadyExists; for a credit system also InvalidInput, or NotFound for an unknown
         member.

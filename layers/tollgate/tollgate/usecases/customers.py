@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from decimal import Decimal
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from tollgate.domain import manual_balances
@@ -31,6 +32,7 @@ from tollgate.domain.subscriptions import (
     update_quantities,
     without_waiting_automatic,
 )
+from tollgate.store.codecs.listing import Facts, ListedCustomer, ListedSubscription
 from tollgate.store.customers import CustomerStore
 from tollgate.store.table import Refused
 from tollgate.usecases.catalog import Catalogs
@@ -39,7 +41,9 @@ from tollgate.usecases.ids import new_id
 if TYPE_CHECKING:
     from tollgate.usecases.passing_time import PassingTime
 
-PAGE = 200  # customers in one Query of their list
+PAGE = 200  # customers that are read side by side
+
+__all__ = ["Customers", "Facts", "ListedCustomer", "ListedSubscription"]
 
 Turn = Callable[[Holdings, Catalog, int], Holdings]
 """Changes holdings, with the environment's catalog, at the customer's time (epoch ms)."""
@@ -89,9 +93,9 @@ class Customers:
         passing_time: Callable[[], PassingTime] | None = None,
     ) -> None:
         """`passing_time` makes what tells of the time that a test clock passes; None: nothing is told of it."""
-        self._store = store
-        self._catalogs = catalogs
-        self._defaults = defaults
+        self._store = self.store = store
+        self._catalogs = self.catalogs = catalogs
+        self._defaults = self.defaults = defaults
         self._passing_time = passing_time
 
     def get(self, customer: CustomerRef) -> Holdings:
@@ -106,20 +110,28 @@ class Customers:
             return Holdings(Customer(customer.id))
 
     def page(
-        self, env: Environment, position: str, limit: int, *, newest_first: bool = False
-    ) -> list[tuple[str, CustomerRef]]:
-        """Up to `limit` customers that follow a position (empty: from the first), in order of creation, each with its
-        position.
+        self, env: Environment, position: str, limit: int | None, *, newest_first: bool = False
+    ) -> tuple[list[ListedCustomer], bool]:
+        """Up to `limit` customers that follow a position (empty: from the first), in order of creation, or as many as one
+        request gives (about 3,000); and whether more follow.
         """
-        found = self._store.page(env, position, limit, newest_first=newest_first)
-        return [(at, CustomerRef(env, id)) for at, id in found]
+        return self._store.listing.page(env, position, limit, newest_first=newest_first)
 
-    def refs(self, env: Environment, *, newest_first: bool = False) -> Iterator[CustomerRef]:
-        """Every customer of the environment in order of creation: one Query for each 200."""
-        position = ""
-        while page := self.page(env, position, PAGE, newest_first=newest_first):
-            yield from (customer for _, customer in page)
-            position = page[-1][0]
+    def listed(self, env: Environment, *, newest_first: bool = False) -> Iterator[ListedCustomer]:
+        """Every customer of the environment in order of creation: one Query for each 1 MB of their list."""
+        position, more = "", True
+        while more:
+            page, more = self.page(env, position, None, newest_first=newest_first)
+            yield from page
+            position = page[-1].position if page else position
+
+    def read(self, env: Environment, entries: Iterable[ListedCustomer]) -> Iterator[Holdings]:
+        """All that these customers have, in order; those that are gone are left out. About one request for each 100 of
+        their items.
+        """
+        rest = iter(entries)
+        while chunk := list(islice(rest, PAGE)):
+            yield from self._store.read_listed(env, chunk)
 
     def each(self, customers: Iterable[CustomerRef]) -> Iterator[Holdings]:
         """All that these customers have, in order; those that do not exist are left out. One Query for each."""
@@ -129,17 +141,30 @@ class Customers:
             except NotFound:
                 continue
 
+    def with_email(self, env: Environment, email: str) -> Iterator[Holdings]:
+        """The customers with exactly this e-mail address: a Query of the index, and one for each of them. Those that have
+        no index yet are read too.
+        """
+        ids = dict.fromkeys([*self._store.listing.with_email(env, email), *self._store.listing.unindexed(env)])
+        found = self.each(CustomerRef(env, id) for id in ids)
+        return (holdings for holdings in found if holdings.customer.email == email)
+
     def with_entity(self, env: Environment, customer_id: str | None, entity_id: str) -> Holdings:
-        """The holdings of the customer that has this entity. Without a customer id, all customers are searched. Raises
-        NotFound.
+        """The holdings of the customer that has this entity; without a customer id, of the oldest that has one: a Query of
+        the index, and one of the customer. Raises NotFound.
         """
         if customer_id is not None:
             holdings = self.get(CustomerRef(env, customer_id))
             holdings.entity(entity_id)
             return holdings
-        for holdings in self.each(self.refs(env)):
-            if entity_id in holdings.entities:
-                return holdings
+        indexes: tuple[Callable[[], list[str]], ...] = (
+            lambda: self._store.listing.with_entity(env, entity_id),
+            lambda: self._store.listing.unindexed(env),
+        )
+        for ids in indexes:
+            for holdings in self.each(CustomerRef(env, id) for id in ids()):
+                if entity_id in holdings.entities:
+                    return holdings
         raise NotFound("entity", entity_id)
 
     def get_or_create(
@@ -313,7 +338,10 @@ class Customers:
         automatic = self._catalogs.automatic_plans(env)
 
         def turn(held: Holdings, catalog: Catalog, at: int) -> Holdings:
-            after = attach(without_waiting_automatic(held, catalog, at), plan, catalog, id, at, terms)
+            bare = _without_plans(without_waiting_automatic(held, catalog, at), catalog, terms, at)
+            after = attach(bare, plan, catalog, id, at, terms)
+            if terms.removes and id in after.subscriptions and after.subscriptions[id].started_at > at:
+                raise InvalidInput("remove_plan_ids", "is for a plan that starts at once")
             return self._with_automatic(env, held, after, automatic, at)
 
         after = self.change(customer, turn, now)
@@ -407,6 +435,17 @@ class Customers:
             lambda held, catalog, at: manual_balances.delete(held, catalog, which, at, recalculate=recalculate),
             now,
         )
+
+
+def _without_plans(holdings: Holdings, catalog: Catalog, terms: Terms, now: int) -> Holdings:
+    """The holdings with the plans ended that an attach names to go. Raises InvalidInput for one that is not active."""
+    for plan_id in terms.removes:
+        held = [s for s in holdings.active(now, terms.entity_id) if s.plan_id == plan_id]
+        if not held:
+            raise InvalidInput("remove_plan_ids", f"names {plan_id}, which is not active")
+        for subscription in held:
+            holdings = cancel(holdings, catalog, subscription.id, now, at_end=False)
+    return holdings
 
 
 def _subscription_id(holdings: Holdings, which: SubscriptionFilter, now: int) -> str:

@@ -1,8 +1,9 @@
-"""`billing.attach`, `billing.update` and `subscriptions.list` (management.md 6, 7): requests in, answers out."""
+"""`billing.attach`, `billing.update`, their previews, and `subscriptions.list` (management.md 6, 7, 18): requests in,
+answers out."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -10,16 +11,18 @@ from pydantic import Field
 from tollgate.dialects.autumn.catalog import FreeTrialParams, PlanItemParams, different
 from tollgate.dialects.autumn.cursors import Page, PageRequest, each_customer
 from tollgate.dialects.autumn.customers import is_purchase, page_json, purchase_json, subscription_json
-from tollgate.dialects.autumn.fields import Cursor, Id, Number, Params, Start, Text, Time, Whole
+from tollgate.dialects.autumn.fields import Cursor, Id, IntervalName, Number, Params, Start, Text, Time, Whole
 from tollgate.dialects.autumn.versions import FLAGS, PLANS, translated, version_of
 from tollgate.dialects.http import Answer, Request
 from tollgate.domain.customers import Holdings, Subscription
 from tollgate.domain.errors import InvalidInput
+from tollgate.domain.periods import Interval, Reset
 from tollgate.domain.plan_grants import Carried, CarryOver
-from tollgate.domain.plans import FreeTrial, Plan
+from tollgate.domain.plans import FreeTrial, Plan, PlanItem
 from tollgate.domain.subscriptions import Terms
 from tollgate.usecases.catalog import Catalogs
 from tollgate.usecases.customers import Customers, SubscriptionFilter, SubscriptionUpdate
+from tollgate.usecases.previews import Changed, Preview, preview
 
 
 class QuantityParams(Params):
@@ -29,13 +32,54 @@ class QuantityParams(Params):
     quantity: Number | None = None
 
 
+class ItemFilterParams(Params):
+    """Which items of a plan are meant: those for which all of this is so."""
+
+    feature_id: Id | None = None
+    billing_method: Literal["prepaid", "usage_based"] | None = None
+    interval: IntervalName | None = None
+    interval_count: Whole | None = None
+    included: Number | None = None
+
+    def picks(self, item: PlanItem) -> bool:
+        """Whether an item is meant. An item's interval is its reset's; without one, its price's, else `one_off`."""
+        price = item.price
+        every = item.reset or (Reset(price.interval, price.interval_count) if price and price.interval else None)
+        interval = Interval.ONE_OFF if every is None else every.interval
+        return (
+            self.feature_id in (None, item.feature_id)
+            and self.billing_method in (None, price.billing_method if price else None)
+            and self.interval in (None, interval.value)
+            and self.interval_count in (None, 1 if every is None else every.count)
+            and self.included in (None, item.included)
+        )
+
+
 class CustomizeParams(Params):
     """What of the plan is to differ for this one subscription."""
 
-    later = ("add_items", "remove_items", "price", "billing_controls", "upsert_licenses")
+    later = ("price", "billing_controls", "upsert_licenses")
 
     items: Annotated[list[PlanItemParams], Field(max_length=90)] | None = None
+    add_items: Annotated[list[PlanItemParams], Field(max_length=90)] | None = None
+    remove_items: Annotated[list[ItemFilterParams], Field(max_length=90)] | None = None
     free_trial: FreeTrialParams | None = None
+
+    def of_plan(self, plan: Plan) -> tuple[PlanItem, ...] | None:
+        """The items in place of the plan's; None: they are the plan's. Raises InvalidInput for a filter that picks none."""
+        if self.items is not None:
+            if self.add_items or self.remove_items:
+                raise InvalidInput("customize.items", "cannot be given with add_items or remove_items")
+            return different(item.item() for item in self.items)
+        if not self.add_items and not self.remove_items:
+            return None
+        left = plan.items
+        for number, filter in enumerate(self.remove_items or ()):
+            kept = tuple(item for item in left if not filter.picks(item))
+            if len(kept) == len(left):
+                raise InvalidInput(f"customize.remove_items.{number}", f"picks no item of plan {plan.id}")
+            left = kept
+        return different((*left, *(item.item() for item in self.add_items or ())))
 
 
 class CarryParams(Params):
@@ -60,10 +104,11 @@ class FilterParams(Params):
 class AttachParams(Params):
     """The body of `billing.attach`. Times are epoch ms."""
 
-    later = ("remove_plan_ids", "license_quantities")
+    later = ("license_quantities",)
 
     customer_id: Id
     plan_id: Id
+    remove_plan_ids: Annotated[list[Id], Field(max_length=20)] | None = None
     entity_id: Id | None = None
     version: Whole | None = None
     subscription_id: Id | None = None
@@ -112,20 +157,7 @@ def attach(catalogs: Catalogs, customers: Customers, request: Request) -> Answer
     Raises NotFound, InvalidInput, or InvalidRequest where the plan cannot be attached.
     """
     params = AttachParams.of(request.body)
-    env = request.caller.environment
-    plan = catalogs.plan(env, params.plan_id, params.version)
-    features = catalogs.catalog(env)
-    for carry in (params.carry_over_usages, params.carry_over_balances):
-        for feature_id in (carry and carry.feature_ids) or ():
-            features.feature(feature_id)
-    customers.attach(
-        request.customer(params.customer_id),
-        params.plan_id,
-        params.version,
-        request.now,
-        _terms(params, plan),
-        params.subscription_id,
-    )
+    _attach(catalogs, params, request)(customers)
     return Answer(
         {
             "customer_id": params.customer_id,
@@ -135,13 +167,61 @@ def attach(catalogs: Catalogs, customers: Customers, request: Request) -> Answer
     )
 
 
+def preview_attach(catalogs: Catalogs, customers: Customers, request: Request) -> Answer:
+    """`billing.preview_attach`: what `billing.attach` would do with the same body. Changes nothing, and raises the same."""
+    params = AttachParams.of(request.body)
+    found = preview(customers, _attach(catalogs, params, request), request.now)
+    shown = {"redirect_to_checkout": False, "checkout_type": None}
+    return Answer(_preview_json(params.customer_id, found) | shown)
+
+
+def _attach(catalogs: Catalogs, params: AttachParams, request: Request) -> Callable[[Customers], object]:
+    """What an attach does to customers. Raises NotFound for a plan or a feature that it names."""
+    env = request.caller.environment
+    plan = catalogs.plan(env, params.plan_id, params.version)
+    features = catalogs.catalog(env)
+    for carry in (params.carry_over_usages, params.carry_over_balances):
+        for feature_id in (carry and carry.feature_ids) or ():
+            features.feature(feature_id)
+    terms = _terms(params, plan)
+    customer = request.customer(params.customer_id)
+    return lambda customers: customers.attach(
+        customer, params.plan_id, params.version, request.now, terms, params.subscription_id
+    )
+
+
+def _preview_json(customer_id: str, found: Preview | None) -> dict[str, Any]:
+    """What would change. No money is due here: there are no amounts, and the plans' prices are the catalog's."""
+    return {
+        "customer_id": customer_id,
+        "line_items": [],
+        "subtotal": 0,
+        "total": 0,
+        "currency": "usd",
+        "incoming": [] if found is None else [_changed_json(one) for one in found.incoming],
+        "outgoing": [] if found is None else [_changed_json(one) for one in found.outgoing],
+    }
+
+
+def _changed_json(changed: Changed) -> dict[str, Any]:
+    s = changed.subscription
+    return {
+        "plan_id": s.plan_id,
+        "feature_quantities": [{"feature_id": id, "quantity": quantity} for id, quantity in s.quantities.items()],
+        "effective_at": changed.at,
+        "canceled_at": s.canceled_at,
+        "expires_at": s.expires_at,
+    }
+
+
 def _terms(params: AttachParams, plan: Plan) -> Terms:
     customize = params.customize
     anchor = params.billing_cycle_anchor
     return Terms(
         entity_id=params.entity_id,
         quantities=_quantities(params.feature_quantities),
-        items=different(item.item() for item in customize.items) if customize and customize.items is not None else None,
+        items=customize.of_plan(plan) if customize else None,
+        removes=tuple(params.remove_plan_ids or ()),
         starts_at=params.starts_at,
         backdate=True,
         ends_at=params.ends_at,
@@ -185,15 +265,7 @@ def update(customers: Customers, request: Request) -> Answer:
     Raises NotFound, InvalidInput where the body asks for no change, or InvalidRequest where it cannot be made.
     """
     params = UpdateParams.of(request.body)
-    quantities = _quantities(params.feature_quantities)
-    if not quantities and params.cancel_action is None:
-        raise InvalidInput("", "Either cancel_action or feature_quantities must be provided")
-    customers.update_subscription(
-        request.customer(params.customer_id),
-        SubscriptionFilter(params.subscription_id, params.plan_id, params.entity_id),
-        SubscriptionUpdate(params.cancel_action, quantities, needs_cycle=True),
-        request.now,
-    )
+    _update(params, request)(customers)
     return Answer(
         {
             "customer_id": params.customer_id,
@@ -201,6 +273,25 @@ def update(customers: Customers, request: Request) -> Answer:
             "payment_url": None,
         }
     )
+
+
+def preview_update(customers: Customers, request: Request) -> Answer:
+    """`billing.preview_update`: what `billing.update` would do with the same body. Changes nothing, and raises the same."""
+    params = UpdateParams.of(request.body)
+    found = preview(customers, _update(params, request), request.now)
+    intent = params.cancel_action or "update_quantity"
+    return Answer(_preview_json(params.customer_id, found) | {"intent": intent if found else "none"})
+
+
+def _update(params: UpdateParams, request: Request) -> Callable[[Customers], object]:
+    """What an update does to customers. Raises InvalidInput where the body asks for no change."""
+    quantities = _quantities(params.feature_quantities)
+    if not quantities and params.cancel_action is None:
+        raise InvalidInput("", "Either cancel_action or feature_quantities must be provided")
+    customer = request.customer(params.customer_id)
+    which = SubscriptionFilter(params.subscription_id, params.plan_id, params.entity_id)
+    change = SubscriptionUpdate(params.cancel_action, quantities, needs_cycle=True)
+    return lambda customers: customers.update_subscription(customer, which, change, request.now)
 
 
 def list_subscriptions(catalogs: Catalogs, customers: Customers, request: Request) -> Answer:

@@ -14,17 +14,19 @@ from tollgate.domain.customers import Holdings
 from tollgate.domain.environments import CustomerRef, Environment
 from tollgate.domain.errors import InvalidInput
 from tollgate.exact_json import dumps, loads
-from tollgate.usecases.customers import Customers
+from tollgate.usecases.customers import Customers, Facts, ListedCustomer
 
 T = TypeVar("T")
 
 ItemsOf = Callable[[Holdings], Iterable[tuple[str, T]]]
 """The items that one customer adds to a list, in order. A key sorts each among the items of the same customer."""
 
-_AT_ONCE = 50
-MOST_LOOKED_AT = (
-    300  # customers that one page looks through: a filter that few match gives short pages, never a timeout
-)
+May = Callable[[ListedCustomer, Facts], bool]
+"""Whether a customer of the list, with these facts, may add items; where it may not, it is not read."""
+
+MOST_LOOKED_AT = 300  # customers that are read for one page
+MOST_PAGES = 4  # of the list of customers that are read for one page: a filter that few match gives short pages
+_FIRST = 400  # customers of the list in the first request of a filter
 
 
 class Page(NamedTuple, Generic[T]):
@@ -43,10 +45,14 @@ class PageRequest(NamedTuple):
     newest_first: bool = False  # the order of customers, by their creation; else the oldest comes first
 
 
-def each_customer(customers: Customers, env: Environment, asked: PageRequest, items_of: ItemsOf[T]) -> Page[T]:
+def each_customer(
+    customers: Customers, env: Environment, asked: PageRequest, items_of: ItemsOf[T], may: May | None = None
+) -> Page[T]:
     """One page of the items of one customer, or of all customers in order of creation.
 
-    Raises NotFound for an unknown customer, and InvalidInput for a cursor that no list gave out.
+    `may`: leaves customers out by what the list itself says of them. A page takes one Query of the list (with a filter,
+    up to MOST_PAGES), and one request for each 100 items of the customers that it shows. Raises NotFound for an unknown
+    customer, and InvalidInput for a cursor that no list gave out.
     """
     customer_id, cursor, limit, newest_first = asked
     position, after = _decoded(cursor)
@@ -56,26 +62,29 @@ def each_customer(customers: Customers, env: Environment, asked: PageRequest, it
         return _cut([("", key, item) for key, item in items_of(holdings) if key > after], limit)
     if position and after:  # the rest of the customer that the last page ended in
         last = CustomerRef(env, position.partition("#")[2])
-        found += [(position, key, item) for key, item in _of(customers, last, items_of) if key > after]
-    looked_at = 0
-    while len(found) <= limit:
-        if looked_at >= MOST_LOOKED_AT:
-            return Page([item for _, _, item in found], _encoded(position, ""))
-        page = customers.page(env, position, _AT_ONCE, newest_first=newest_first)
-        if not page:
+        rest = (one for holdings in customers.each([last]) for one in items_of(holdings))
+        found += [(position, key, item) for key, item in rest if key > after]
+    read, more = 0, True
+    for number in range(MOST_PAGES):
+        if not more or len(found) > limit:
             break
-        for at, customer in page:
-            looked_at += 1
-            position = at
-            found += [(at, key, item) for key, item in _of(customers, customer, items_of)]
-            if len(found) > limit:
-                break
+        size = limit + 1 if may is None else _FIRST if number == 0 else None
+        listed, more = customers.page(env, position, size, newest_first=newest_first)
+        wanted = [one for one in listed if may is None or one.facts is None or may(one, one.facts)]
+        while wanted and len(found) <= limit:
+            if read >= MOST_LOOKED_AT:
+                return Page([item for _, _, item in found], _encoded(position, ""))
+            chunk, wanted = wanted[: limit + 1 - len(found)], wanted[limit + 1 - len(found) :]
+            read += len(chunk)
+            position = chunk[-1].position
+            at = {one.customer_id: one.position for one in chunk}
+            for holdings in customers.read(env, chunk):
+                found += [(at[holdings.customer.id], key, item) for key, item in items_of(holdings)]
+        if not wanted and listed:
+            position = listed[-1].position
+    if more and len(found) <= limit:
+        return Page([item for _, _, item in found], _encoded(position, ""))
     return _cut(found, limit)
-
-
-def _of(customers: Customers, customer: CustomerRef, items_of: ItemsOf[T]) -> list[tuple[str, T]]:
-    """The items of one customer; none where it was deleted after it was listed."""
-    return [item for holdings in customers.each([customer]) for item in items_of(holdings)]
 
 
 def _cut(found: list[tuple[str, str, T]], limit: int) -> Page[T]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
@@ -28,7 +28,7 @@ from tollgate.domain.plan_changes import cost_of, trials_used
 from tollgate.domain.plans import Plan
 from tollgate.domain.waiting_shares import with_waiting_shares
 from tollgate.usecases.catalog import Catalogs
-from tollgate.usecases.customers import Customers
+from tollgate.usecases.customers import Customers, Facts, ListedCustomer, ListedSubscription
 
 T = TypeVar("T")
 _LATEST = 10**15 - 1  # epoch ms: later than any time
@@ -224,7 +224,15 @@ def list_customers(catalogs: Catalogs, customers: Customers, request: Request) -
             yield "", holdings
 
     asked = PageRequest(None, params.start_cursor, params.limit or 50, newest_first=params.sort_order != "asc")
-    page = each_customer(customers, env, asked, found)
+    words = (params.search or "").lower()
+
+    def may(listed: ListedCustomer, facts: Facts) -> bool:
+        text = f"{listed.customer_id} {facts.name or ''} {facts.email or ''}".lower()
+        at = facts.time(request.now)
+        return words in text and _held(facts.subscriptions, None, params.plans, params.subscription_status, at)
+
+    filtered = bool(words or params.plans is not None or params.subscription_status)
+    page = each_customer(customers, env, asked, found, may if filtered else None)
     return Answer(page_json(page, lambda holdings: shown_customer(catalogs, holdings, view)))
 
 
@@ -295,8 +303,15 @@ def list_entities(catalogs: Catalogs, customers: Customers, request: Request) ->
             if _matches(holdings, entity.id, params.plans, params.subscription_status, request.now):
                 yield _newest_first(entity), (holdings, entity)
 
+    def may(_: ListedCustomer, facts: Facts) -> bool:
+        if facts.parts is not None and not any(part.startswith("ENTITY#") for part in facts.parts):
+            return False
+        at, owners = facts.time(request.now), {s.entity_id for s in facts.subscriptions if s.entity_id}
+        wanted = params.plans, params.subscription_status
+        return wanted == (None, None) or any(_held(facts.subscriptions, id, *wanted, at) for id in owners)
+
     asked = PageRequest(params.customer_id, params.start_cursor, params.limit or 50, newest_first=True)
-    page = each_customer(customers, env, asked, found)
+    page = each_customer(customers, env, asked, found, may)
     return Answer(page_json(page, lambda item: shown_entity(catalogs, *item, view)))
 
 
@@ -340,6 +355,15 @@ def _view(catalogs: Catalogs, request: Request, expand: list[str] | None) -> Cus
         names |= {"balances.feature"}
     env = request.caller.environment
     return CustomerView(catalogs.catalog(env), env, request.now, version, names)
+
+
+def all_shown(catalogs: Catalogs, request: Request, found: Sequence[Holdings]) -> list[dict[str, Any]]:
+    """Customers as `customers.get` answers them, with nothing expanded; their plans are read once."""
+    view = _view(catalogs, request, None)
+    if view.version < PLANS:
+        plans = catalogs.plans_of(view.env, [s for holdings in found for s in holdings.subscriptions.values()])
+        view = view._replace(plans=plans)
+    return [translated(view.version, "customer", customer_json(holdings, view)) for holdings in found]
 
 
 def shown_customer(catalogs: Catalogs, holdings: Holdings, view: CustomerView) -> dict[str, Any]:
@@ -519,10 +543,19 @@ def _matches(
     holdings: Holdings, entity_id: str | None, plans: list[PlanFilter] | None, status: str | None, now: int
 ) -> bool:
     """Whether a customer (or entity) has a subscription of the plans and the status asked for."""
+    return _held(holdings.subscriptions.values(), entity_id, plans, status, holdings.time(now))
+
+
+def _held(
+    subscriptions: Iterable[Subscription | ListedSubscription],
+    entity_id: str | None,
+    plans: list[PlanFilter] | None,
+    status: str | None,
+    at: int,
+) -> bool:
     if plans is None and status is None:
         return True
-    at = holdings.time(now)
-    held = [s for s in holdings.subscriptions.values() if s.entity_id == entity_id and s.status(at) != "expired"]
+    held = [s for s in subscriptions if s.entity_id == entity_id and s.status(at) != "expired"]
     return any(
         (status is None or s.status(at) == status)
         and (

@@ -198,8 +198,8 @@ def list_customers(catalogs: Catalogs, customers: Customers, request: Request) -
     """`GET /v1/customers`: newest first, paged by `limit` (50 unless told) and `offset`."""
     limit, offset = _whole(request, "limit", 50, 200), _whole(request, "offset", 0, 1_000_000)
     env = request.caller.environment
-    listed = list(customers.refs(env, newest_first=True))
-    shown = [get_customer(catalogs, customers, request, each.id).body for each in listed[offset : offset + limit]]
+    listed = list(customers.listed(env, newest_first=True))
+    shown = current.all_shown(catalogs, request, list(customers.read(env, listed[offset : offset + limit])))
     return Answer({"list": shown, "total": len(listed), "limit": limit, "offset": offset})
 
 

@@ -97,7 +97,7 @@ def delete_customer(customers: Customers, request: Request, customer_id: str) ->
 
 
 def search_customers(customers: Customers, request: Request) -> Answer:
-    """`GET /v1/customers`, `POST …/search`: those that match all filters. Without ids it reads the whole environment."""
+    """`GET /v1/customers`, `POST …/search`: those that match all filters. Without ids or an e-mail it reads the whole environment."""
     params = SearchCustomersParams.asked(request)
     env = request.caller.environment
     ids = [*(params.customer_ids or ()), *(params.external_ids or ())]
@@ -106,7 +106,7 @@ def search_customers(customers: Customers, request: Request) -> Answer:
     wanted = params.metadata or {}
     found = [
         (holdings.customer.created_at, holdings.customer)
-        for holdings in named_customers(customers, env, ids)
+        for holdings in _asked(customers, env, ids, params.email)
         if among(holdings.customer.email or "", [params.email] if params.email else None)
         and wanted.items() <= (texts(dict(holdings.customer.metadata)) or {}).items()
         and params.has_status(archived=False)
@@ -114,10 +114,14 @@ def search_customers(customers: Customers, request: Request) -> Answer:
     return params.page(found, lambda customer: customer_json(customer, env))
 
 
+def _asked(customers: Customers, env: Environment, ids: list[str], email: str | None) -> Iterator[Holdings]:
+    return customers.with_email(env, email) if email and not ids else named_customers(customers, env, ids)
+
+
 def named_customers(customers: Customers, env: Environment, ids: list[str]) -> Iterator[Holdings]:
     """The customers of these ids that exist, each once; without ids, all of the environment. Raises InvalidInput."""
     if not ids:
-        return customers.each(customers.refs(env))
+        return customers.read(env, customers.listed(env))
     return customers.each(CustomerRef(env, checked_id(id, "id")) for id in dict.fromkeys(ids))
 
 

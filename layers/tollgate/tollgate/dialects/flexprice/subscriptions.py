@@ -8,7 +8,7 @@ subscription with any other id is searched for among all customers.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
@@ -38,7 +38,7 @@ from tollgate.domain.plan_grants import ALL_USAGES
 from tollgate.domain.plans import FreeTrial, Plan, PlanItem
 from tollgate.domain.subscriptions import Terms
 from tollgate.usecases.catalog import Catalogs
-from tollgate.usecases.customers import Customers, SubscriptionFilter, SubscriptionUpdate
+from tollgate.usecases.customers import Customers, ListedCustomer, SubscriptionFilter, SubscriptionUpdate
 from tollgate.usecases.ids import new_id
 
 BillingPeriod = Literal["MONTHLY", "ANNUAL", "WEEKLY", "DAILY", "QUARTERLY", "HALF_YEARLY"]
@@ -273,7 +273,7 @@ def search(catalogs: Catalogs, customers: Customers, request: Request) -> Answer
     statuses = params.subscription_status or (None if asked else ["active", "trialing"])
     found = [
         (s.created_at, (holdings, s))
-        for holdings in named_customers(customers, env, [id for id in named if id])
+        for holdings in _who_may_hold(customers, env, [id for id in named if id], params)
         for s in holdings.subscriptions.values()
         if s.parent_id is None
         and params.has_status(archived=False)
@@ -292,6 +292,23 @@ def search(catalogs: Catalogs, customers: Customers, request: Request) -> Answer
         return subscription_json(holdings, s, plan, env, holdings.time(request.now))
 
     return params.page(found, shown)
+
+
+def _who_may_hold(
+    customers: Customers, env: Environment, named: list[str], params: SearchSubscriptionsParams
+) -> Iterator[Holdings]:
+    """The customers that are named; else those that hold the plan and one of the subscriptions asked for, as their list
+    says."""
+    if named:
+        return named_customers(customers, env, named)
+    plan_id, ids = params.plan_id, params.subscription_ids
+
+    def may(listed: ListedCustomer) -> bool:
+        return listed.facts is None or any(
+            among(s.plan_id, [plan_id] if plan_id else None) and among(s.id, ids) for s in listed.facts.subscriptions
+        )
+
+    return customers.read(env, filter(may, customers.listed(env)))
 
 
 def of_customer(catalogs: Catalogs, customers: Customers, request: Request, external_id: str) -> Answer:
@@ -356,7 +373,10 @@ def associations(catalogs: Catalogs, customers: Customers, request: Request, id:
 def found(customers: Customers, env: Environment, id: str) -> tuple[Holdings, Subscription]:
     """The subscription of that id, with all that its customer has. Raises NotFound."""
     own = _OWN_ID(id)
-    for holdings in named_customers(customers, env, [own[1]] if own else []):
+    may_hold = (
+        one for one in customers.listed(env) if one.facts is None or any(s.id == id for s in one.facts.subscriptions)
+    )
+    for holdings in named_customers(customers, env, [own[1]]) if own else customers.read(env, may_hold):
         if id in holdings.subscriptions:
             return holdings, holdings.subscriptions[id]
     raise NotFound("subscription", id)

@@ -120,7 +120,7 @@ def get(customers: Customers, access: Access, request: Request, customer_id: str
 def list_customers(customers: Customers, access: Access, request: Request) -> Answer:
     """All customers of the environment, oldest first."""
     env = request.caller.environment
-    read = [(holdings, _plans(access, request, holdings)) for holdings in customers.each(customers.refs(env))]
+    read = [(holdings, _plans(access, request, holdings)) for holdings in customers.read(env, customers.listed(env))]
     return Answer([customer_json(request, holdings, plans) for holdings, plans in read])
 
 

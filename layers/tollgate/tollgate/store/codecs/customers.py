@@ -1,9 +1,10 @@
-"""Customers, their entities and their subscriptions, and a customer's entry in the list of all.
+"""Customers, their entities and their subscriptions.
 
 | attribute | type | of | holds |
 |---|---|---|---|
 | `data` | S | customer, entity, subscription | JSON, below |
 | `version` | N | customer | counts the changes of what the customer holds |
+| `listed` | N | customer | the version with which its entry in the list was written; absent or 0: it has none with facts |
 | `told` | SS | subscription | what the clock did to it and is told: `<what>@<ms>`; absent until then, and after each change |
 | `v` | N | all | the layout's version |
 
@@ -49,7 +50,6 @@ from tollgate.store.table import Item
 
 ENTITY = Layout("entity", 1)
 SUBSCRIPTION = Layout("subscription", 1)
-LISTED_CUSTOMER = Layout("customer's entry in the list", 1)
 
 
 def encode_customer(customer: Customer, version: int) -> Item:
@@ -173,15 +173,3 @@ def decode_subscription(item: Item) -> Subscription:
         Ending(*get("before_change")) if get("before_change") else None,
         get("automatic", False),
     )
-
-
-def encode_listed_customer() -> Item:
-    """The attributes of an entry in the list. The customer's id and time of creation are in its key."""
-    return LISTED_CUSTOMER.mark
-
-
-def decode_listed_customer(item: Item) -> tuple[str, str]:
-    """A customer's position in the list, and its id."""
-    LISTED_CUSTOMER.version_of(item)
-    position = item["sk"]["S"]
-    return position, position.partition("#")[2]
