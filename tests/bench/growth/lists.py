@@ -26,7 +26,10 @@ AUTUMN = {"x-api-version": "2.1"}
 
 
 def customers(site: Site, number: int) -> None:
-    """So many customers with one plan each; the last one is on a plan of its own and has an entity."""
+    """So many customers with one plan each; the last one is on a plan of its own and has an entity. A site gets them once."""
+    if "customers" in site.filled:
+        return
+    site.filled["customers"] = number
     here, now = site.service, clock()
     for plan in ("everybody", "rare"):
         here.catalogs.create_plan(SANDBOX, Plan(plan, plan, items=(item(1000),)))
@@ -82,7 +85,11 @@ def offset(site: Site, number: int) -> Work:
 
 
 def history(site: Site, number: int, *, days: int = 30) -> tuple[int, int]:
-    """So many uses of one customer, spread evenly over the days before today; the range [start, end) of them."""
+    """So many uses of one customer, spread evenly over the days before today; the range [start, end) of them.
+    A site gets them once."""
+    if "uses" in site.filled:
+        start, end = site.filled["uses"]
+        return start, end
     here, now = site.service, clock()
     here.customer("c1", [item(10**6)], now)
     end = now - now % DAY
@@ -101,6 +108,7 @@ def history(site: Site, number: int, *, days: int = 30) -> tuple[int, int]:
 
     site.each(write, range(0, number, 500))
     store.add(SANDBOX, additions(uses), now)
+    site.filled["uses"] = start, end
     return start, end
 
 

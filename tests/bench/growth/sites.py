@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
 from tests.conftest import Spent
@@ -38,12 +38,13 @@ class Work(NamedTuple):
 @dataclass(frozen=True)
 class Site:
     """The handlers by function name, and the use cases over the same table. `client`: the one that the handlers use.
-    `at_once`: how many threads may fill the table."""
+    `at_once`: how many threads may fill the table. `filled`: what it has, by what grows, where axes share it."""
 
     handlers: Mapping[str, Handler]
     service: Service
     client: Any
     at_once: int = 1
+    filled: dict[str, Any] = field(default_factory=dict)
 
     def http(self, function: str, route: str, body: Any = None, **more: Any) -> Work:
         """A call of a handler with a secret key of the sandbox, which must succeed. `more`: headers, query."""
