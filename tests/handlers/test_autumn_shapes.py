@@ -6,6 +6,7 @@ Rules: autumn.md 1.5, 2.5.
 from __future__ import annotations
 
 import itertools
+import time
 from typing import Any
 
 import pytest
@@ -558,3 +559,14 @@ class TestListedSubscriptions:
         shop.call("billing.update", change)
         asked = {"customer_id": id, "statuses": ["expired"]}
         assert [one["status"] for one in shop.call("subscriptions.list", asked, version)["list"]] == ["expired"]
+
+
+def test_an_expired_balance_is_listed_until_its_end_is_told(shop: Shop) -> None:
+    """autumn.md 1.2.4: nothing reads the stream here, so nothing tells of it."""
+    id = shop.customer({"feature_id": "calls", "included": 5})
+    ends = int(time.time() * 1000) + 500
+    own = {"customer_id": id, "feature_id": "calls", "included_grant": 7, "balance_id": "own", "expires_at": ends}
+    shop.call("balances.create", own)
+    time.sleep(max(0, ends / 1000 - time.time()) + 0.01)
+    listed = shop.call("balances.list", {"customer_id": id, "statuses": ["expired"]})["list"]
+    assert [(one["id"], one["status"]) for one in listed] == [("own", "expired")]

@@ -194,8 +194,9 @@ def _listed_json(holdings: Holdings, status: str, line: Line, catalog: Catalog, 
 
 
 def _grants(holdings: Holdings, now: int, *, each: bool) -> Iterator[tuple[str, str, Shown]]:
-    """Every grant, with a key that sorts it and its status; an expired one is listed as it last stood, until
-    its item is next written. The shares of a plan's item have one key, but for where `each` is listed."""
+    """Every grant, with a key that sorts it and its status; an expired one is listed as it last stood, until its item is
+    next written: when its end is told, at the latest. The shares of a plan's item have one key, but for where `each` is
+    listed."""
     at = holdings.time(now)
     for balance_key, balance in holdings.balances.items():
         for stored in apply_spent(balance):
