@@ -39,7 +39,8 @@ def one(provider, model, at, t):
                   output_tokens=o + ao + r, output_audio_tokens=ao, output_reasoning_tokens=r)
     when = datetime.fromtimestamp(at / 1000, timezone.utc)
     try:
-        return str(calc_price(usage, model, provider_id=provider, genai_request_timestamp=when).total_price)
+        priced = calc_price(usage, model, provider_id=provider, genai_request_timestamp=when)
+        return str(priced.input_price + priced.output_price)  # without a fee for the call itself
     except LookupError:
         return None  # a model whose own id its rule does not find
 print(json.dumps([one(*each) for each in json.load(sys.stdin)]))
