@@ -143,6 +143,7 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def root(
+    context: typer.Context,
     profile: Annotated[
         str | None, typer.Option("--profile", "-p", metavar="NAME", autocompletion=profiles.names, help="The profile.")
     ] = None,
@@ -150,7 +151,9 @@ def root(
 ) -> None:
     """Nothing by itself: what follows says what is done."""
     if profile is not None:
+        before = {name: text for name, text in os.environ.items() if name == profiles.VARIABLE}
         os.environ[profiles.VARIABLE] = profile
+        context.call_on_close(lambda: (os.environ.pop(profiles.VARIABLE, None), os.environ.update(before)))
 
 
 @stack_app.command("build")

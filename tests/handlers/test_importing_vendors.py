@@ -58,7 +58,7 @@ def test_failures_of_the_network_leave_no_trace(here: Here, tmp_path: Path) -> N
         told = run(here, "autumn", url, tmp_path, checks=False)
     assert [each for each in told if each.customer] == []
     assert {each.feature for each in told} == {"credits", "models"}
-    assert len(here.service.customers.page(LIVE, "", 100)) == 30
+    assert len(list(here.service.customers.listed(LIVE))) == 30
     assert all((call.method == "POST" and ".list" in call.path) or call.path.endswith(".get") for call in calls)
     one = held(here, "customer-00007", LIVE)
     assert (one.customer.name, one.customer.created_at) == ("Kunde №7", NOW - 200 * DAY + 7)
@@ -163,7 +163,7 @@ def test_it_can_be_interrupted_at_any_point(
         else:
             raise AssertionError("it never ends")
     assert [each for each in told if each.customer] == []
-    assert len(here.service.customers.page(LIVE, "", 100)) == 8
+    assert len(list(here.service.customers.listed(LIVE))) == 8
     assert {
         balance.grants[0].used for balance in held(here, "customer-00007", LIVE).balances.values() if not balance.flag
     } == {

@@ -46,7 +46,7 @@ from tollgate.store.codecs import (
     webhooks,
 )
 from tollgate.store.codecs.layout import Layout
-from tollgate.store.listing import INDEX
+from tollgate.store.listing import INDEX, indexed_customer
 
 ROOT = Path(__file__).parent
 SANDBOX = Environment.SANDBOX
@@ -245,7 +245,17 @@ KINDS = [
         lambda item: listing.decode_listed_customer(item)[2:],
         listing.encode_listed_customer,
     ),
-    *(Kind(name, INDEX, (), lambda _: (), lambda: INDEX.mark) for name in ("email", "entity")),
+    *(
+        Kind(
+            name,
+            INDEX,
+            (str,),
+            lambda item: (indexed_customer(item),),
+            lambda _: INDEX.mark,
+            lambda customer_id: keys.email_index(SANDBOX, "digest", 1_767_225_600_000, customer_id),
+        )
+        for name in ("email", "entity")
+    ),
     Kind(
         "lock",
         reservations.LOCK,

@@ -76,7 +76,7 @@ def test_a_profile_is_added_listed_used_and_removed(
     assert listed == {"name": "sandbox", "environment": "sandbox", "url": server.url, "key": "$MY_KEY"}
     for words in (("keys", "list", "--profile", "sandbox"), ("--profile", "sandbox", "keys", "list")):
         assert run(*words, capsys=capsys)[0] == 0
-        monkeypatch.delenv(profiles.VARIABLE, raising=False)
+        assert profiles.VARIABLE not in os.environ
     assert [path for path, _ in server.asked] == ["/v1/keys.list", "/v1/keys.list"]
     assert run("profiles", "remove", "sandbox", capsys=capsys)[0] == 0
     code, _, err = run("keys", "list", "--profile", "sandbox", capsys=capsys)
