@@ -23,10 +23,12 @@ from rich.text import Text
 from tollgate.domain.environments import Environment
 from tollgate.domain.errors import InvalidInput
 from tollgate.exact_json import dumps, loads
+from tollgate_cli import output
 from tollgate_cli.importing.client import SourceError
 from tollgate_cli.importing.commands import AT_ONCE, DIFFERENT, Env, From, KeyEnv, Rate, Vendor, opened, progress
 from tollgate_cli.importing.run import Sides
 from tollgate_cli.importing.source import Question
+from tollgate_cli.options import AsJson
 
 MOST_SHOWN = 20
 _LONGEST = 1_000_000  # of a line
@@ -94,6 +96,7 @@ def shadow(  # noqa: PLR0913 - each is an option of the command
     ] = False,
     rate: Rate = None,
     report_to: Annotated[Path | None, typer.Option("--report", help="A file for what differed, as JSON.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Ask two services the same checks, and compare.
 
@@ -107,7 +110,10 @@ def shadow(  # noqa: PLR0913 - each is an option of the command
             found.setdefault(key, Answers()).add(there, here, _VERDICT if verdict else ())
             told("Asking", number, total)
     differed = sum(bool(each.differed) for each in found.values())
-    _show(found, total)
+    if as_json:
+        output.document(_differing(found, total))
+    else:
+        _show(found, total)
     if report_to is not None:
         _report(report_to, found, total)
     raise typer.Exit(DIFFERENT if differed else 0)
@@ -171,13 +177,17 @@ def _told(answer: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {dumps(value)}" for name, value in answer.items())
 
 
-def _report(path: Path, found: Found, total: int) -> None:
+def _differing(found: Found, total: int) -> dict[str, Any]:
     each = [
         {"customer": customer, "feature": feature, "entity": entity or None, **vars(answers)}
         for (customer, feature, entity), answers in sorted(found.items())
         if answers.differed
     ]
-    text = simplejson.dumps({"checks": total, "differ": each}, use_decimal=True, indent=2)
+    return {"checks": total, "differ": each}
+
+
+def _report(path: Path, found: Found, total: int) -> None:
+    text = simplejson.dumps(_differing(found, total), use_decimal=True, indent=2)
     try:
         path.write_text(text + "\n")
     except OSError as error:

@@ -28,6 +28,9 @@ def test_import_and_then_shadow(tmp_path: Path) -> None:
             target = Target(own, key, here.service.table)
             done = moved_in("autumn", url, KEY, target, tmp_path / "in", more="--no-checks")
             assert (done.code, done.told) == (3, []), done.printed  # the catalog alone has what cannot be carried
+            again = moved_in("autumn", url, KEY, target, tmp_path / "in", more="--no-checks --json")
+            told = json.loads(again.printed)
+            assert (told["customers"]["compared"], told["report"][-5:]) == (3, ".json")
             wrong = moved_in("autumn", url, "am_sk_test_old", target, tmp_path / "wrong")
             assert "the key of Autumn is one of sandbox, not of live" in wrong.printed
             trace = tmp_path / "trace.jsonl"
@@ -40,6 +43,8 @@ def test_import_and_then_shadow(tmp_path: Path) -> None:
                 patch.setattr(stack, "environment_table", lambda: here.service.table)
                 alike = CliRunner().invoke(app, words, env=variables)
                 assert (alike.exit_code, "all were answered alike" in alike.output) == (0, True), alike.output
+                as_json = CliRunner().invoke(app, [*words, "--json"], env=variables)
+                assert json.loads(as_json.stdout) == {"checks": 1, "differ": []}
                 assert all("send_event" not in (call.body or {}) for call in calls[before:])
                 trace.write_text('{"customer_id": "c"}\n')
                 wrong_line = CliRunner().invoke(app, words, env=variables)

@@ -158,7 +158,8 @@ def _turn(change: Change) -> int:
         return 2 if change.new["type"] == "credit_system" else 1
     if change.new is None:
         return 4
-    return 5 if change.new.get("auto_enable") and not change.new.get("archived") else 3
+    leaves = change.old is not None and change.new.get("archived")
+    return 5 if change.new.get("auto_enable") and not leaves else 3
 
 
 def _pruned(there: Catalog, wanted: Catalog, prune: Sequence[str]) -> tuple[set[tuple[Kind, str]], list[str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -53,7 +53,12 @@ class Target:
 
     def foreseen(self, changes: Changes, there: Catalog) -> Changes:
         """The changes with what only the environment knows: new versions, who stays on the old ones, what is archived."""
-        return replace(changes, each=[self._foreseen(change, there) for change in changes.each])
+        made = [
+            {name: value for name, value in change.body.items() if name != "archived"}
+            for change in changes.each
+            if (change.kind, change.action) == ("feature", Action.CREATE)
+        ]
+        return replace(changes, each=[self._foreseen(change, there, made) for change in changes.each])
 
     def apply(self, change: Change) -> None:
         """Makes one change, if its feature or plan is still what it was.
@@ -74,7 +79,8 @@ class Target:
         else:
             self._remove(change)
 
-    def _foreseen(self, change: Change, there: Catalog) -> Change:
+    def _foreseen(self, change: Change, there: Catalog, made: Sequence[Body]) -> Change:
+        """The change, where features are `made` before it."""
         if change.action is Action.CREATE:
             return change
         if change.action is Action.REMOVE:
@@ -87,7 +93,7 @@ class Target:
             "name": there.plans[change.id]["name"],
             "archived": bool(there.plans[change.id].get("archived")),
         }
-        (foreseen,) = self.api.exact("catalog.preview_update", {"features": [], "plans": [named]})["plan_changes"]
+        (foreseen,) = self.api.exact("catalog.preview_update", {"features": made, "plans": [named]})["plan_changes"]
         if not foreseen["versionable"]:
             return change
         version = self.api.exact("plans.get", {"plan_id": change.id})["version"]

@@ -22,13 +22,14 @@ from tollgate.domain.environments import Environment
 from tollgate.runtime import clock
 from tollgate.store.api_keys import ApiKeyStore
 from tollgate.store.table import Table
-from tollgate_cli import profiles, stack
+from tollgate_cli import output, profiles, stack
 from tollgate_cli.catalog.commands import connected
 from tollgate_cli.importing import autumn, flexprice, lotus, report
 from tollgate_cli.importing.client import SourceError
 from tollgate_cli.importing.journal import Journal
 from tollgate_cli.importing.run import Import, Options, Sides, WrongEnvironment
 from tollgate_cli.importing.source import Source
+from tollgate_cli.options import AsJson
 
 DIFFERENT = 3
 """The exit code that says that something is not as it was."""
@@ -76,6 +77,7 @@ def import_customers(  # noqa: PLR0913 - each is an option of the command
         Path("tollgate-import-report")
     ),
     rate: Rate = None,
+    as_json: AsJson = False,
 ) -> None:
     """Bring in what another service holds, and compare.
 
@@ -92,12 +94,16 @@ def import_customers(  # noqa: PLR0913 - each is an option of the command
             work = Import(sides, kept, options, told, clock)
             work.run()
         about = _about(vendor, url, options, sides, kept, round(time.monotonic() - begun, 1)) | work.sizes()
-        report.show(console, about, kept)
+        if not as_json:
+            report.show(console, about, kept)
         try:
             paths = report.write(report_to, about, kept)
         except OSError as error:
             raise SourceError(f"{report_to}: {error.strerror}: the report could not be written") from error
-        console.print(Text(f"The report: {paths[0]} and {paths[1]}"))
+        if as_json:
+            output.document({**about, "report": str(paths[0])})
+        else:
+            console.print(Text(f"The report: {paths[0]} and {paths[1]}"))
         raise typer.Exit(DIFFERENT if about["differences"] else 0)
 
 
