@@ -105,6 +105,24 @@ def test_a_write_that_fails_ends_no_counting() -> None:
     assert container.total == 2
 
 
+def test_a_broken_write_is_tried_no_more_often_than_another() -> None:
+    container = Container()
+    tried: list[int] = []
+
+    def fail(_: Counts) -> Counts:
+        tried.append(container.now)
+        raise RuntimeError
+
+    container.denials._write = fail
+    container.meanwhile = [lambda: container.deny(100)]
+    container.deny()
+    for _ in range(2):
+        with pytest.raises(RuntimeError):
+            container.run()
+        container.deny()
+    assert [at - MINUTE for at in tried] == [0, 10_000]
+
+
 def test_denials_stand_in_the_minute_in_which_they_were() -> None:
     container = Container()
     container.now = MINUTE + 59_999
