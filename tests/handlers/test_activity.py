@@ -21,6 +21,7 @@ from tests.service import NOW
 from tollgate import runtime
 from tollgate.domain.api_keys import Scope
 from tollgate.domain.environments import Environment
+from tollgate.domain.errors import Unavailable
 
 MONTH = {"feature_id": "messages", "included": 100, "reset": {"interval": "month"}}
 
@@ -276,6 +277,19 @@ def test_a_call_that_is_refused_is_not_in_the_log(shop: Shop) -> None:
     before = shop("customers.list_log", customer_id=id)
     assert shop("billing.attach", customer_id=id, plan_id="nothing") == (404, "product_not_found")
     assert shop("customers.list_log", customer_id=id) == before
+
+
+def test_a_change_that_cannot_be_logged_is_answered_as_done(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A caller who is told that nothing was changed would make it again."""
+    id = shop.customer()
+
+    def broken(*_: Any) -> None:
+        raise Unavailable("The table is busy")
+
+    monkeypatch.setattr(sys.modules["functions.manage.app"]._activity, "note_call", broken)
+    grant = {"customer_id": id, "feature_id": "messages", "included_grant": 5}
+    assert shop("balances.create", **grant) == {"success": True}
+    assert shop("balances.check", customer_id=id, feature_id="messages")["balance"]["granted"] == 105
 
 
 def test_a_customer_without_a_log_is_unknown(shop: Shop) -> None:
