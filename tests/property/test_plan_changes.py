@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tests.unit.scenario import CATALOG, DAY, MONTH, NOW, d, lifetime, monthly, rolling, seats
+from tests.unit.scenario import CATALOG, DAY, HOUR, MONTH, NOW, d, lifetime, monthly, rolling, seats
 from tollgate.domain.balances import BalanceKey, as_of
 from tollgate.domain.customers import Customer, Entity, Holdings, linked
 from tollgate.domain.decisions import Overage, UseRequest, use
@@ -343,6 +343,42 @@ def test_a_hold_that_is_released_leaves_no_trace(
     with_it.finalize(keep=False)
     for days in (0, 1, 7, 20):
         assert units(with_it, with_it.now + days * DAY) == units(without, without.now + days * DAY)
+
+
+HOURS = st.integers(0, 23)
+SOON = st.tuples(
+    st.sampled_from(WITHIN),
+    st.just(0) | HOURS,
+    st.none() | HOURS,
+    st.sampled_from(CARRY),
+    st.none() | st.integers(1, 100),
+)
+
+
+@given(st.lists(SOON, min_size=1, max_size=4), st.lists(HOURS, min_size=2, max_size=3).map(sorted))
+@example([(PLANS[3], 0, 20, None, 40), (PLANS[2], 2, None, CARRY[2], None)], [3, 21])
+def test_time_does_the_same_however_often_somebody_looks(
+    order: list[tuple[Plan, int, int | None, CarryOver | None, int | None]], looks: list[int]
+) -> None:
+    """management.md 6: what is brought over may end before anybody has looked, and what is held of it with it."""
+    life = Life()
+    for plan, begins, lasting, carry, held in order:
+        starts_at = life.now + begins * HOUR if begins else None
+        ends_at = None if lasting is None else (starts_at or life.now) + lasting * HOUR
+        terms = Terms(starts_at=starts_at, ends_at=ends_at, carry_over=carry, free_trial=plan.free_trial)
+        before = life.holdings
+        try:
+            life.attach(plan, terms)
+        except TollgateError:
+            life.holdings = before
+        if held is not None and life.running():
+            life.made += 1
+            life.hold(held)
+    for balance in life.holdings.balances.values():
+        looked_at = balance
+        for hours in looks:
+            looked_at = as_of(looked_at, life.now + hours * HOUR)
+        assert looked_at == as_of(balance, life.now + looks[-1] * HOUR)
 
 
 @given(st.lists(st.tuples(steps, st.integers(0, 5)), max_size=14))

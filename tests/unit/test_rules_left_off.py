@@ -9,6 +9,7 @@ import pytest
 
 from tests.unit.scenario import (
     DAY,
+    HOUR,
     NOW,
     Scenario,
     consumable,
@@ -329,6 +330,22 @@ def test_a_hold_that_outlives_the_period_of_its_plan_is_gone() -> None:
     customer.later(3_600_000 - 1)
     customer.confirm(0)
     assert customer.remaining() == 110
+
+
+@pytest.mark.parametrize("looked_at", [True, False])
+def test_a_hold_of_what_was_brought_over_ends_with_it(looked_at: bool) -> None:
+    customer = Reserving()
+    customer.attach(monthly(100), plan="a", ends_at=NOW + 20 * HOUR)
+    customer.lock(40)
+    customer.attach(monthly(30), plan="b", starts_at=NOW + 2 * HOUR, carry_over=BALANCES)
+    customer.now = NOW + 3 * HOUR
+    if looked_at:
+        customer.track(0)
+    customer.now = NOW + 21 * HOUR
+    customer.track(25)
+    assert customer.remaining() == 5
+    customer.now = NOW + 25 * HOUR  # the hold's time is over
+    assert customer.remaining() == 5
 
 
 @pytest.mark.parametrize("change", ["a plan", "a reset", "a cancellation"])

@@ -24,7 +24,7 @@ from tollgate.domain.drawing import (
     with_usage_counted,
 )
 from tollgate.domain.grants import FOREVER, Grant, deduction_order, renewed
-from tollgate.domain.handovers import State, handed_over, moments, pruned
+from tollgate.domain.handovers import State, handed_over, next_handover, pruned
 from tollgate.domain.holds import Hold, Part, forgotten, held_rollovers, uncounted, undo
 from tollgate.domain.limits import NO_LIMITS, Limits, Window
 from tollgate.domain.quantities import ZERO
@@ -143,7 +143,7 @@ def as_of(balance: Balance, now: int) -> Balance:
 
 def _passed(balance: Balance, now: int) -> Balance:
     """Grants, usage limits and holds as time alone changes them up to `now`. Nothing of the balance may be spent."""
-    for moment in moments(balance.grants, now):
+    while (moment := next_handover(balance.grants, now)) is not None:
         balance = _handed_over(_renewed(balance, moment - 1), moment)
     balance = _renewed(balance, now)
     if balance.left_off:

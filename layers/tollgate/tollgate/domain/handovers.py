@@ -42,11 +42,11 @@ class State(NamedTuple):
     holds: tuple[Hold, ...]
 
 
-def moments(grants: Iterable[Grant], now: int) -> list[int]:
-    """The instants (epoch ms) up to `now` at which one of these grants starts or ends."""
-    return sorted(
-        {at for grant in grants for at in (grant.starts_at, grant.expires_at) if at is not None and at <= now}
-    )
+def next_handover(grants: Iterable[Grant], now: int) -> int | None:
+    """The first instant (epoch ms) up to `now` at which one of these grants starts or ends; None: there is none. What a
+    handover brings over may end by `now` too: this is to be asked again after each."""
+    found = (at for grant in grants for at in (grant.starts_at, grant.expires_at) if at is not None and at <= now)
+    return min(found, default=None)
 
 
 def handed_over(state: State, moment: int, *, allocated: bool) -> State:
