@@ -58,12 +58,7 @@ def listed(shop: Shop, customer: str) -> list[float]:
 def test_an_environment_moves_to_another_stack(
     live: Shop, stack: Stack, other: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for id, consumable in (("messages", True), ("users", False)):
-        feature = {"feature_id": id, "name": id, "type": "metered", "consumable": consumable}
-        made = live.raw("features.create", feature)
-        if made.status_code == 409:  # another test has made it, as it may be
-            made = live.raw("features.update", {"feature_id": id, "consumable": consumable})
-        assert made.status_code == 200, made.text
+    live.fill()
     shares = per_entity(monthly(7))
     customer = live.customer(monthly(100, **rolling(max=50)), shares, entities=1)
     run = new("run")

@@ -96,7 +96,7 @@ def test_the_page_needs_no_key_and_the_api_still_does(browser: httpx.Client) -> 
 def test_a_call_is_made_from_the_page(stack: Stack, live: Shop) -> None:
     """The example that the page shows, sent with the key that was typed in; and nothing that its policy forbids."""
     live.api.call("customers.get_or_create", {"customer_id": "ada"})
-    live.raw("features.create", {"feature_id": "messages", "name": "Messages", "type": "metered"})  # or it is there
+    live.fill()
     with running(*script("reference.mjs", stack.url)) as page:
         told = page("try", "#/balances/balances_check", stack.live_secret_key)
     assert told["documents"] == [dialect.title for dialect in openapi.DIALECTS]
