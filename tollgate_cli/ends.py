@@ -84,7 +84,8 @@ def _usage(error: Any) -> str:
     message = line(error.format_message())
     if error.ctx is None:
         return message
-    return f"{message.rstrip('.')}. `{error.ctx.command_path} --help` shows what it takes"
+    ending = "" if message.endswith("?") else "."
+    return f"{message.rstrip('.')}{ending} `{error.ctx.command_path} --help` shows what it takes"
 
 
 def _end(text: str, code: int, name: str = "tollgate: ") -> int:

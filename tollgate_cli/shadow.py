@@ -16,9 +16,6 @@ from typing import Annotated, Any
 import simplejson
 import typer
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from tollgate.domain.environments import Environment
 from tollgate.domain.errors import InvalidInput
@@ -29,11 +26,10 @@ from tollgate_cli.importing.commands import AT_ONCE, DIFFERENT, Env, From, KeyEn
 from tollgate_cli.importing.run import Sides
 from tollgate_cli.importing.source import Question
 from tollgate_cli.options import AsJson
+from tollgate_cli.output import add, console, table
 
 MOST_SHOWN = 20
 _LONGEST = 1_000_000  # of a line
-
-console = Console()
 
 
 class TraceError(SourceError):
@@ -163,11 +159,11 @@ def _show(found: Found, total: int) -> None:
     if not different:
         console.print(f"{total} checks, and all were answered alike.")
         return
-    table = Table("customer", "feature", "entity", "differed", "there", "here")
+    shown = table("customer", "feature", "entity", "differed", "there", "here")
     for (customer, feature, entity), each in different[:MOST_SHOWN]:
         share = f"{each.differed} of {each.asked}"
-        table.add_row(*map(Text, (customer, feature, entity, share, _told(each.there), _told(each.here))))
-    console.print(table)
+        add(shown, customer, feature, entity, share, _told(each.there), _told(each.here))
+    console.print(shown)
     if len(different) > MOST_SHOWN:
         console.print(f"and {len(different) - MOST_SHOWN} more: --report writes them all")
     console.print(f"{total} checks; answers differ for {len(different)} of {len(found)} customers and features.")

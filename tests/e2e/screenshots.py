@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from tests.conftest import ROOT
 from tests.e2e.browser import browser
 from tollgate_cli import stack
@@ -12,29 +14,49 @@ CUSTOMER = "acme"
 PAGES = {
     "customer": (f"#/customers/{CUSTOMER}", "light", 1000),
     "why": (f"#/why?customer={CUSTOMER}&feature=messages&amount=700&go=1", "light", 1200),
-    "overview": ("#/", "dark", 620),
+    "overview": ("#/", "dark", 1160),
 }
+OTHERS = (("globex", 15, 4), ("initech", 12, 2), ("hooli", 5, 9))
+"""Customers of the plan that all get: the messages that they have left, and the checks that count which follow."""
 
 
 def fill(api: Api) -> None:
-    """A customer who is worth looking at."""
+    """A customer who is worth looking at, and others of whom the overview has something to tell."""
     api.call("customers.get_or_create", {"customer_id": CUSTOMER, "name": "Acme Robotics", "email": "ops@acme.example"})
     for plan in ("pro", "token-pack"):
         try:
             api.call("billing.attach", {"customer_id": CUSTOMER, "plan_id": plan})
         except ApiError as error:  # it is there from the last time
-            if "plan_already_attached" not in str(error):
+            if error.status != 409:
                 raise
     who = {"customer_id": CUSTOMER, "async": False}
     for feature, left in (("messages", 480), ("llm_tokens", 96_500)):
         api.call("balances.update", {"customer_id": CUSTOMER, "feature_id": feature, "remaining": left})
         api.call("balances.track", {**who, "feature_id": feature, "value": left // 8, "properties": {"model": "large"}})
+    for id, remaining, checks in OTHERS:
+        api.call("customers.get_or_create", {"customer_id": id})
+        api.call("balances.update", {"customer_id": id, "feature_id": "messages", "remaining": remaining})
+        asked = {"customer_id": id, "feature_id": "messages", "required_balance": 1, "send_event": True}
+        for _ in range(checks):
+            api.call("balances.check", asked)
+
+
+def wait_for_the_consumer(api: Api) -> None:
+    """Returns when what was done is among the latest alerts: the overview has it then."""
+    last = OTHERS[-1][0]
+    deadline = time.monotonic() + 60
+    while last not in {alert["customer_id"] for alert in api.call("alerts.list", {})["list"]}:
+        if time.monotonic() > deadline:
+            raise TimeoutError("the stream's consumer tells nothing")
+        time.sleep(0.5)
 
 
 def take() -> None:
     """Takes the pictures."""
     running = stack.current()
-    fill(Api(running.url, running.secret_key))
+    api = Api(running.url, running.secret_key)
+    fill(api)
+    wait_for_the_consumer(api)
     FOLDER.mkdir(exist_ok=True)
     with browser() as chromium:
         for name, (place, scheme, height) in PAGES.items():

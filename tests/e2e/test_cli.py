@@ -60,6 +60,9 @@ def test_a_key_is_created_listed_and_revoked(
     assert httpx.post(f"{stack.url}/v1/check", json=check, headers=headers, timeout=30, trust_env=False).is_success
     assert "shop" in run(app, ["keys", "list"], env={"COLUMNS": "200"}).output
     assert key not in run(app, ["keys", "list"]).output
+    listed = [json.loads(line) for line in run(app, ["keys", "list", "--json"]).output.splitlines()]
+    told = next(each for each in listed if each["id"] == key_id)
+    assert told.keys() == {"id", "name", "scope", "env", "hint", "created_at", "expires_at", "last_used_at"}
     assert run(app, ["keys", "revoke", key_id]).exit_code == 0
     refused = run(app, ["keys", "revoke", key_id])
     assert isinstance(refused.exception, CommandError)

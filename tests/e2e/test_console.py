@@ -6,7 +6,9 @@ What it shows is the API's; these tests read the page.
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
 from collections.abc import Iterator
 from typing import Any
 
@@ -529,6 +531,33 @@ def test_the_api_page_has_every_route_with_its_example(tab: Tab) -> None:
     expect(page.get_by_label("POST /v1/balances.list_near_limit with curl")).to_contain_text("curl -s")
     expect(page.get_by_label("The answer to POST /v1/balances.list_near_limit")).to_contain_text("percent_used")
     tab.check()
+
+
+@pytest.mark.parametrize(
+    ("dialect", "route"),
+    [
+        ("tollgate", "POST /v1/keys.list"),  # it takes no body
+        ("autumn", "POST /v1/plans.list"),
+        ("flexprice", "POST /v1/plans/search"),
+        ("lotus", "GET /api/plans/"),
+    ],
+)
+def test_what_the_api_page_shows_can_be_run(fresh: Tab, shop: Shop, stack: Stack, dialect: str, route: str) -> None:
+    assert shop
+    page = fresh.sign_in(stack.secret_key).open("api", "API")
+    page.get_by_label("Dialect").select_option(dialect)
+    page.get_by_text(route, exact=True).click()
+    shown = page.get_by_label(f"{route} with curl").inner_text()
+    answered = subprocess.run(
+        ["bash", "-c", shown],
+        env=os.environ | {"TOLLGATE_SECRET_KEY": stack.secret_key, "no_proxy": "*"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    answer = json.loads(answered.stdout)
+    assert answer if isinstance(answer, list) else answer.get("list") or answer.get("items"), answered.stdout
 
 
 # ------------------------------------------------------------------ all of it, as a new user would

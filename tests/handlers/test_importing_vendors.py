@@ -18,6 +18,7 @@ from tollgate.domain.environments import Environment
 from tollgate_cli.importing import client
 from tollgate_cli.importing.journal import Journal, Told
 from tollgate_cli.importing.run import Import, Options, Sides
+from tollgate_cli.importing.source import Misread
 
 LIVE = Environment.LIVE
 KEY = "am_sk_live_secret"
@@ -170,3 +171,17 @@ def test_it_can_be_interrupted_at_any_point(
         Decimal("1.75"),
         Decimal(1),
     }
+
+
+@pytest.mark.parametrize("start", [{}, {"start_date": None}, {"start_date": "0001-01-01T00:00:00Z"}])
+def test_a_subscription_without_a_start_is_not_taken_for_one_of_1970(start: dict[str, Any]) -> None:
+    subscription = {"id": "s", "plan_id": "p", "billing_plan": {"plan_id": "p"}, **start}
+    routes: dict[str, Any] = {
+        "POST /v1/subscriptions/search": lambda _: {"items": [subscription]},
+        "GET /api/subscriptions/": lambda _: [subscription],
+    }
+    customers = {"customers": [{"external_id": "c", "customer_id": "c"}]}
+    with service(routes, KEY) as (url, _):
+        for vendor in ("flexprice", "lotus"):
+            with pytest.raises(Misread, match="start_date"):
+                READERS[vendor](url, KEY, None, 1).record("c", customers, NOW)

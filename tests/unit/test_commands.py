@@ -236,7 +236,20 @@ def test_a_reader_who_leaves_early_hears_nothing_more(server: Answering) -> None
 
 def test_letters_that_the_terminal_cannot_show_are_written_out(server: Answering) -> None:
     server.content = json.dumps(
-        EMPTY | {"list": [{"id": "ü\x1b[31m", "scope": "", "name": "", "hint": "", "created_at": 0}]}
+        EMPTY
+        | {
+            "list": [
+                {
+                    "id": "ü\x1b[31m",
+                    "scope": "",
+                    "name": "",
+                    "hint": "",
+                    "created_at": 0,
+                    "last_used_at": None,
+                    "expires_at": None,
+                }
+            ]
+        }
     ).encode()
     done = command(server, "keys", "list", PYTHONIOENCODING="ascii")
     out, err = done.communicate(timeout=30)
@@ -272,6 +285,21 @@ def commands() -> Iterator[tuple[str, Any]]:
     for name, group in COMMAND.commands.items():
         inner = getattr(group, "commands", None)
         yield from ((f"{name} {child}", each) for child, each in inner.items()) if inner else [(name, group)]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("customer",), "Did you mean 'customers'? `tollgate --help` shows what it takes"),
+        (("plans", "get"), "Missing argument 'plan'. `tollgate plans get --help` shows what it takes"),
+    ],
+)
+def test_what_was_typed_wrong_is_told_in_a_line_of_whole_sentences(
+    words: tuple[str, ...], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = run(*words, capsys=capsys)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.endswith(f"{told}\n")
 
 
 def test_every_command_that_tells_something_tells_it_as_json_too() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from tollgate.dialects.autumn.customers import id_of_email
 from tollgate.domain.environments import Environment
 from tollgate_cli.catalog.shapes import Body, body_of_feature, body_of_plan
-from tollgate_cli.importing.client import Client, Refusal
+from tollgate_cli.importing.client import Client, Refusal, if_there
 from tollgate_cli.importing.records import (
     CustomerRecord,
     EntityRecord,
@@ -83,12 +83,9 @@ class Autumn:
         return found
 
     def _earlier(self, plan_id: str, version: int) -> Shown | None:
-        try:
-            plan: Shown = self.client.post("/v1/plans.get", {"plan_id": plan_id, "version": version})
-        except Refusal as refusal:
-            if refusal.status == 404:
-                return None
-            raise
+        plan: Shown | None = if_there(
+            lambda: self.client.post("/v1/plans.get", {"plan_id": plan_id, "version": version})
+        )
         return plan
 
     def page(self, kind: str, cursor: str) -> Page:
@@ -103,12 +100,9 @@ class Autumn:
 
     def entries(self, customer_id: str) -> Entries | None:
         """The lists of one customer."""
-        try:
-            customer = self.client.post("/v1/customers.get", {"customer_id": customer_id})
-        except Refusal as refusal:
-            if refusal.status == 404:
-                return None
-            raise
+        customer = if_there(lambda: self.client.post("/v1/customers.get", {"customer_id": customer_id}))
+        if customer is None:
+            return None
         found: dict[str, Sequence[Shown]] = {"customers": [customer]}
         for kind in self.kinds[:-1]:
             found[kind] = list(self._all(kind, {"customer_id": customer_id, **_wanted(kind)}))
@@ -178,12 +172,9 @@ class Autumn:
         if all("plan_version" in entry or self._versions.get(str(entry.get("plan_id")), 1) == 1 for entry in held):
             return {}
         asked = {"customer_id": customer_id, "expand": ["subscriptions.plan"]}
-        try:
-            shown = self.client.post("/v1/customers.get", asked)
-        except Refusal as refusal:
-            if refusal.status == 404:  # one without an id cannot be asked for
-                return {}
-            raise
+        shown = if_there(lambda: self.client.post("/v1/customers.get", asked))
+        if shown is None:  # one without an id cannot be asked for
+            return {}
         return {
             entry["id"]: int(entry["plan"]["version"])
             for entry in shown.get("subscriptions") or ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
@@ -186,6 +186,16 @@ def _retry_after(answer: httpx.Response) -> float | None:
             return None
         seconds = ((at if at.tzinfo else at.replace(tzinfo=UTC)) - datetime.now(UTC)).total_seconds()
     return min(_LONGEST_ASKED, max(0.0, seconds)) if seconds == seconds else None
+
+
+def if_there(read: Callable[[], Any]) -> Any:
+    """What a call answers; None where the service says that there is no such thing (404). Raises SourceError."""
+    try:
+        return read()
+    except Refusal as refusal:
+        if refusal.status == 404:
+            return None
+        raise
 
 
 def part(id: str) -> str:

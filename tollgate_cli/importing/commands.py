@@ -13,7 +13,6 @@ from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
@@ -30,6 +29,7 @@ from tollgate_cli.importing.journal import Journal
 from tollgate_cli.importing.run import Import, Options, Sides, WrongEnvironment
 from tollgate_cli.importing.source import Source
 from tollgate_cli.options import AsJson
+from tollgate_cli.output import console, errors
 
 DIFFERENT = 3
 """The exit code that says that something is not as it was."""
@@ -50,9 +50,6 @@ _READERS: dict[Vendor, Callable[[str, str, float | None, int], Source]] = {
 }
 _RATES = {Vendor.AUTUMN: autumn.RATE, Vendor.FLEXPRICE: flexprice.RATE, Vendor.LOTUS: lotus.RATE}
 AT_ONCE = 8
-
-console = Console()
-errors = Console(stderr=True)
 
 From = Annotated[str, typer.Option("--from", metavar="URL", help="The address of the service that is left.")]
 KeyEnv = Annotated[str, typer.Option(metavar="NAME", help="The environment variable that holds its secret key.")]

@@ -6,14 +6,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from tollgate.dialects.fields import iso_ms
 from tollgate.dialects.flexprice.periods import reset_of
 from tollgate.domain.environments import Environment
 from tollgate.domain.quantities import ZERO, number_of
 from tollgate_cli.catalog.shapes import Body
-from tollgate_cli.importing.client import Client, Refusal, part
+from tollgate_cli.importing.client import Client, Refusal, if_there, part
 from tollgate_cli.importing.records import CustomerRecord, GrantRecord, Note, SubscriptionRecord
-from tollgate_cli.importing.source import Entries, Misread, Page, PlanVersion, Question, Shown, SourceCatalog, field_of
+from tollgate_cli.importing.source import (
+    Entries,
+    Misread,
+    Page,
+    PlanVersion,
+    Question,
+    Shown,
+    SourceCatalog,
+    field_of,
+    instant_of,
+    time_of,
+)
 
 RATE = 20.0
 """Calls a second. Its documents name no limit: a 429 slows it down."""
@@ -68,7 +78,7 @@ class Flexprice:
             items.setdefault(str(owner), []).append(entitlement)
         for shown, is_addon in owners:
             body = _plan(shown, is_addon, items.get(shown["id"], ()), self._features, found.notes)
-            found.plans.append(PlanVersion(body, 1, _time(shown.get("created_at")) or 0))
+            found.plans.append(PlanVersion(body, 1, time_of(shown.get("created_at")) or 0))
         return found
 
     def page(self, kind: str, cursor: str) -> Page:
@@ -83,12 +93,8 @@ class Flexprice:
 
     def entries(self, customer_id: str) -> Entries | None:
         """The customer alone."""
-        try:
-            return {"customers": [self.client.get(f"/v1/customers/external/{part(customer_id)}")]}
-        except Refusal as refusal:
-            if refusal.status == 404:
-                return None
-            raise
+        shown = if_there(lambda: self.client.get(f"/v1/customers/external/{part(customer_id)}"))
+        return None if shown is None else {"customers": [shown]}
 
     def record(self, customer_id: str, entries: Entries, read_at: int) -> CustomerRecord:
         """The customer, with its subscriptions, their add-ons, and what was used of each."""
@@ -120,7 +126,7 @@ class Flexprice:
             name=shown.get("name"),
             email=shown.get("email") or None,
             metadata=shown.get("metadata") or {},
-            created_at=_time(shown.get("created_at")),
+            created_at=time_of(shown.get("created_at")),
             subscriptions=tuple(sorted(subscriptions, key=lambda s: s.id)),
             grants=tuple(grants),
             notes=tuple(notes),
@@ -210,16 +216,6 @@ class Flexprice:
 def _base(url: str) -> str:
     """The address without `/v1`, with which Flexprice's SDKs name it."""
     return url.rstrip("/").removesuffix("/v1")
-
-
-def _time(text: Any) -> int | None:
-    """A time in epoch ms. Go's zero time is none."""
-    if not text or str(text).startswith("0001-"):
-        return None
-    try:
-        return iso_ms(str(text))
-    except ValueError:
-        raise Misread(f"{text} is no time") from None
 
 
 def _amount(value: Any) -> Decimal:
@@ -348,39 +344,39 @@ def _item(shown: Shown, plan_id: str, features: Mapping[str, str], notes: list[N
 def _subscription(shown: Shown, notes: list[Note]) -> SubscriptionRecord:
     id = str(field_of(shown, "id", "subscriptions/search"))
     period = reset_of(str(shown.get("billing_period") or ""))
-    start, end = _time(shown.get("current_period_start")), _time(shown.get("current_period_end"))
+    start, end = time_of(shown.get("current_period_start")), time_of(shown.get("current_period_end"))
     if shown.get("pause_status") not in (None, "none", ""):
         notes.append(Note(what=f"subscription {id}", reason="it is paused: there are no pauses here, and it goes on"))
-    ends = _time(shown.get("cancel_at")) or _time(shown.get("end_date"))
+    ends = time_of(shown.get("cancel_at")) or time_of(shown.get("end_date"))
     extra = {name: shown[name] for name in ("currency", "lookup_key", "metadata", "billing_cycle") if shown.get(name)}
     return SubscriptionRecord(
         id=id,
         plan_id=str(shown["plan_id"]),
-        started_at=field_of({"start_date": _time(shown.get("start_date"))}, "start_date", "subscriptions/search") or 0,
-        created_at=_time(shown.get("created_at")),
-        canceled_at=_time(shown.get("cancelled_at"))
-        or (_time(shown.get("updated_at")) if shown.get("cancel_at_period_end") else None),
+        started_at=instant_of(shown, "start_date", "subscriptions/search"),
+        created_at=time_of(shown.get("created_at")),
+        canceled_at=time_of(shown.get("cancelled_at"))
+        or (time_of(shown.get("updated_at")) if shown.get("cancel_at_period_end") else None),
         expires_at=ends,
-        trial_ends_at=_time(shown.get("trial_end")),
+        trial_ends_at=time_of(shown.get("trial_end")),
         period=None if start is None or end is None else (start, end),
         cycle=None
         if period is None
         else (period.interval.value, period.count * int(shown.get("billing_period_count") or 1)),
-        anchor=_time(shown.get("billing_anchor")),
+        anchor=time_of(shown.get("billing_anchor")),
         stacks=True,
         extra=extra,
     )
 
 
 def _association(shown: Shown, parent: SubscriptionRecord) -> SubscriptionRecord:
-    started_at = _time(shown.get("start_date")) or parent.started_at
+    started_at = time_of(shown.get("start_date")) or parent.started_at
     return SubscriptionRecord(
         id=str(shown["id"]),
         plan_id=str(shown["addon_id"]),
         started_at=started_at,
-        created_at=_time(shown.get("created_at")),
-        canceled_at=_time(shown.get("cancelled_at")),
-        expires_at=_time(shown.get("end_date")),
+        created_at=time_of(shown.get("created_at")),
+        canceled_at=time_of(shown.get("cancelled_at")),
+        expires_at=time_of(shown.get("end_date")),
         cycle=parent.cycle,
         anchor=parent.anchor,
         parent_id=parent.id,
@@ -432,7 +428,7 @@ def _grants(
                     unlimited=limit is None and not flag,
                     used=used,
                     reset=(reset.interval.value, reset.count) if reset and not flag else None,
-                    next_reset_at=_time(shown.get("next_usage_reset_at")) if reset else None,
+                    next_reset_at=time_of(shown.get("next_usage_reset_at")) if reset else None,
                     created_at=owner.created_at,
                 )
             )

@@ -8,14 +8,24 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from tollgate.dialects.fields import iso_ms
 from tollgate.dialects.lotus.ids import subscription_of
 from tollgate.domain.environments import Environment
 from tollgate.domain.quantities import ZERO, number_of
 from tollgate_cli.catalog.shapes import Body
-from tollgate_cli.importing.client import Client, Refusal, part
+from tollgate_cli.importing.client import Client, Refusal, if_there, part
 from tollgate_cli.importing.records import CustomerRecord, GrantRecord, Note, SubscriptionRecord
-from tollgate_cli.importing.source import Entries, Misread, Page, PlanVersion, Question, Shown, SourceCatalog, field_of
+from tollgate_cli.importing.source import (
+    Entries,
+    Misread,
+    Page,
+    PlanVersion,
+    Question,
+    Shown,
+    SourceCatalog,
+    field_of,
+    instant_of,
+    time_of,
+)
 
 RATE = 20.0
 """Calls a second. Its documents name no limit: a 429 slows it down."""
@@ -74,7 +84,7 @@ class Lotus:
                     body["price"] = {"amount": version["flat_rate"], "interval": interval, "interval_count": count}
                 if plan.get("status") == "archived":
                     body["archived"] = True
-                found.plans.append(PlanVersion(body, number, _time(version.get("created_on")) or 0))
+                found.plans.append(PlanVersion(body, number, time_of(version.get("created_on")) or 0))
         found.features = list(features.values())
         return found
 
@@ -86,12 +96,8 @@ class Lotus:
 
     def entries(self, customer_id: str) -> Entries | None:
         """The customer alone."""
-        try:
-            return {"customers": [self.client.get(f"/api/customers/{part(customer_id)}/")]}
-        except Refusal as refusal:
-            if refusal.status == 404:
-                return None
-            raise
+        shown = if_there(lambda: self.client.get(f"/api/customers/{part(customer_id)}/"))
+        return None if shown is None else {"customers": [shown]}
 
     def record(self, customer_id: str, entries: Entries, read_at: int) -> CustomerRecord:
         """The customer, its subscriptions, and what each of them leaves of each metric of its plan."""
@@ -191,15 +197,6 @@ class Lotus:
 
 def _number(version: Any) -> int:
     return version if isinstance(version, int) else int(version) if str(version).isdecimal() else 0
-
-
-def _time(text: Any) -> int | None:
-    if not text:
-        return None
-    try:
-        return iso_ms(str(text))
-    except ValueError:
-        raise Misread(f"{text} is no time") from None
 
 
 def _amount(value: Any) -> Decimal:
@@ -323,8 +320,8 @@ def _metric(id: str, metric: Shown, notes: list[Note]) -> Body:
 
 def _subscription(entry: Shown) -> SubscriptionRecord:
     plan = field_of(entry, "billing_plan", "subscriptions")
-    start = _time(entry.get("start_date"))
-    end = None if str(entry.get("end_date") or _NO_END).startswith(_NO_END) else _time(entry["end_date"])
+    start = instant_of(entry, "start_date", "subscriptions")
+    end = None if str(entry.get("end_date") or _NO_END).startswith(_NO_END) else time_of(entry["end_date"])
     renews = bool(entry.get("auto_renew"))
     filters = tuple(sorted((f["property_name"], str(f["value"])) for f in entry.get("subscription_filters") or ()))
     id = str(entry.get("subscription_id") or _made_id(entry))
@@ -333,10 +330,10 @@ def _subscription(entry: Shown) -> SubscriptionRecord:
         id=own[1] if own else id,
         plan_id=str(plan["plan_id"]),
         version=_number(plan.get("version")) or None,
-        started_at=start or 0,
+        started_at=start,
         canceled_at=start if not renews and end is not None else None,
         expires_at=None if renews else end,
-        period=None if start is None or end is None else (start, end),
+        period=None if end is None else (start, end),
         filters=filters,
         stacks=True,
         extra={"is_new": bool(entry.get("is_new", True)), "metadata": entry.get("metadata") or {}},
@@ -351,7 +348,7 @@ def _made_id(entry: Shown) -> str:
 def _is_of(held: Shown, made: SubscriptionRecord) -> bool:
     """Whether an access is that of a subscription: of the same plan and filters, from the same day."""
     filters = tuple(sorted((f["property_name"], str(f["value"])) for f in held.get("subscription_filters") or ()))
-    return (str(held["plan"]["plan_id"]), filters, _time(held.get("start_date"))) == (
+    return (str(held["plan"]["plan_id"]), filters, time_of(held.get("start_date"))) == (
         made.plan_id,
         made.filters,
         made.started_at,

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
+from tollgate.dialects.fields import iso_ms
 from tollgate.domain.environments import Environment
 from tollgate_cli.catalog.shapes import Body
 from tollgate_cli.importing.client import Client, SourceError
@@ -90,9 +91,27 @@ class Misread(SourceError):
     """An answer is not as the vendor's documents say."""
 
 
+def time_of(text: Any) -> int | None:
+    """A time that an answer holds as text, in epoch ms; None for none, which Go's zero time is too. Raises Misread."""
+    if not text or str(text).startswith("0001-"):
+        return None
+    try:
+        return iso_ms(str(text))
+    except ValueError:
+        raise Misread(f"{text} is no time") from None
+
+
 def field_of(shown: Any, name: str, where: str) -> Any:
     """A field that an answer must have. Raises Misread, which names it."""
     try:
         return shown[name]
     except (KeyError, TypeError, IndexError):
         raise Misread(f"{where}: {name} is missing in the answer") from None
+
+
+def instant_of(shown: Any, name: str, where: str) -> int:
+    """A time that an answer must have, in epoch ms. Raises Misread, which names it."""
+    found = time_of(field_of(shown, name, where))
+    if found is None:
+        raise Misread(f"{where}: {name} is no time")
+    return found

@@ -9,10 +9,12 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
+from tollgate.dialects.autumn.keys import key_json, listed_json
 from tollgate.domain.api_keys import Scope
 from tollgate.domain.environments import Environment
 from tollgate.domain.errors import TollgateError
 from tollgate.runtime import clock
+from tollgate.usecases.api_keys import ApiKeys
 from tollgate_cli import output, stack
 from tollgate_cli.errors import told, wrong
 from tollgate_cli.options import Many, One, gathered
@@ -37,7 +39,7 @@ def create(
     made: Mapping[str, Any]
     if _on_the_table(how.profile):
         key, text = _keys().create(how.env or Environment.SANDBOX, scope, name, clock())
-        made = _shown(key) | {"key": text}
+        made = key_json(key) | {"key": text}
     else:
         api = how.api(writes=True)
         with told(api.url):
@@ -55,7 +57,7 @@ def create(
 def list_keys(how: Many) -> None:
     """List the environment's keys, oldest first."""
     if _on_the_table(how.profile):
-        found = [_shown(key) for key in _keys().list(how.env or Environment.SANDBOX)]
+        found = listed_json(_keys(), how.env or Environment.SANDBOX)
         url = "the table"
     else:
         api = how.api()
@@ -66,9 +68,10 @@ def list_keys(how: Many) -> None:
         output.lines(found)
         return
     with told(url):
-        shown = table("id", "scope", "name", "key", "created")
+        shown = table("id", "scope", "name", "key", "created", "used", "expires")
         for key in found:
-            add(shown, key["id"], key["scope"], key["name"], key["hint"], when(key["created_at"])[:10])
+            days = (when(key[name])[:10] for name in ("created_at", "last_used_at", "expires_at"))
+            add(shown, key["id"], key["scope"], key["name"], key["hint"], *days)
         console.print(shown)
 
 
@@ -102,16 +105,5 @@ def _on_the_table(profile: str | None) -> bool:
     return True
 
 
-def _keys() -> Any:
+def _keys() -> ApiKeys:
     return stack.api_keys(stack.environment_table())
-
-
-def _shown(key: Any) -> dict[str, Any]:
-    return {
-        "id": key.id,
-        "name": key.name,
-        "scope": key.scope.value,
-        "env": key.environment.value,
-        "hint": key.hint,
-        "created_at": key.created_at,
-    }

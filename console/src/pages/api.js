@@ -35,15 +35,19 @@ export function Api() {
     <${Problem} error=${error} />
     ${!found && !error && html`<p class="wait" role="status">Reading …</p>`}
     ${found && html`<${Part} title=${`${shown.length} routes`}><ul class="plain">${shown.map(({ method, path, operation }) => html`<li><details>
-      <summary><code>${method} ${path}</code> ${operation.summary}</summary><${Route} method=${method} path=${path} operation=${operation} /></details></li>`)}</ul><//>`}`;
+      <summary><code>${method} ${path}</code> ${operation.summary}</summary><${Route} method=${method} path=${path} operation=${operation} scheme=${found.components.securitySchemes.key} /></details></li>`)}</ul><//>`}`;
 }
 
-/** @param {{ method: string, path: string, operation: any }} props */
-function Route({ method, path, operation }) {
+/** @param {{ method: string, path: string, operation: any, scheme: any }} props `scheme`: where the dialect has its key */
+function Route({ method, path, operation, scheme }) {
   const sent = first(operation.requestBody);
   const [, answer] = Object.entries(operation.responses ?? {}).find(([status]) => status.startsWith("2")) ?? [];
   const answered = first(answer);
-  const curl = `curl -s ${method === "POST" ? "" : `-X ${method} `}"${address}${path}" -H "Authorization: Bearer $TOLLGATE_SECRET_KEY"${sent ? ` \\\n  -d '${JSON.stringify(sent)}'` : ""}`;
+  const key = scheme.type === "apiKey" ? `${scheme.name}: ` : "Authorization: Bearer ";
+  const asked = /** @type {any[]} */ (operation.parameters ?? []).filter((each) => each.in === "query" && each.required && each.example !== undefined);
+  const query = asked.map((each) => `${each.name}=${encodeURIComponent(each.example)}`).join("&");
+  const verb = method === (sent ? "POST" : "GET") ? "" : `-X ${method} `; // what curl makes of it unasked
+  const curl = `curl -s ${verb}"${address}${path}${query && `?${query}`}" -H "${key}$TOLLGATE_SECRET_KEY"${sent ? ` \\\n  -d '${JSON.stringify(sent).replaceAll("'", "'\\''")}'` : ""}`;
   return html`<div class="stack">
     ${operation.description && html`<p>${operation.description}</p>`}
     <${Code} label=${`${method} ${path} with curl`} text=${curl} />

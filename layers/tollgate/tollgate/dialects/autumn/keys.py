@@ -7,6 +7,7 @@ from typing import Any, Literal
 from tollgate.dialects.autumn.fields import Id, Params, Text, Time
 from tollgate.dialects.http import Answer, Request
 from tollgate.domain.api_keys import ApiKey, Scope
+from tollgate.domain.environments import Environment
 from tollgate.usecases.api_keys import ApiKeys
 
 
@@ -34,15 +35,19 @@ def create_key(api_keys: ApiKeys, request: Request) -> Answer:
 
 def list_keys(api_keys: ApiKeys, request: Request) -> Answer:
     """`keys.list`: all keys of the environment, without their texts, and when each was used last."""
-    env = request.caller.environment
-    uses = api_keys.uses(env)
-    return Answer({"list": [{**key_json(key), "last_used_at": uses.get(key.id)} for key in api_keys.list(env)]})
+    return Answer({"list": listed_json(api_keys, request.caller.environment)})
 
 
 def revoke_key(api_keys: ApiKeys, request: Request) -> Answer:
     """`keys.revoke`: forgets a key for good. Raises NotFound."""
     api_keys.revoke(request.caller.environment, RevokeKeyParams.of(request.body).key_id)
     return Answer({"success": True})
+
+
+def listed_json(api_keys: ApiKeys, env: Environment) -> list[dict[str, Any]]:
+    """Each key of an environment as it may be shown, with when it was used last (epoch ms; None: not yet)."""
+    uses = api_keys.uses(env)
+    return [{**key_json(key), "last_used_at": uses.get(key.id)} for key in api_keys.list(env)]
 
 
 def key_json(key: ApiKey) -> dict[str, Any]:
