@@ -15,7 +15,7 @@ from tollgate.dialects.edge import handle
 from tollgate.dialects.flexprice.errors import FLEXPRICE, NotServed
 from tollgate.dialects.http import Answer, Request
 from tollgate.dialects.routing import Match, OnDemand, Route, run, taking
-from tollgate.domain.errors import NotFound, Unavailable
+from tollgate.domain.errors import NotFound
 
 _MODULES = [
     OnDemand(f"tollgate.dialects.autumn.{name}")
@@ -184,10 +184,7 @@ def _manage(request: Request) -> Answer:
     def called(found: Match) -> Answer:
         def call() -> Answer:
             answer = ROUTES[found.template](request, *found.arguments)
-            try:
-                activity.note_call(_activity, request)
-            except Unavailable:  # what was asked for is done all the same, and is answered so
-                runtime.logger().exception("a change is missing in its customer's log")
+            activity.note_call(_activity, request, answer, runtime.defect)
             return answer
 
         return _idempotency.guarded(request.caller.environment, given, request.now, call) if given else call()

@@ -22,6 +22,7 @@ from tollgate import runtime
 from tollgate.domain.api_keys import Scope
 from tollgate.domain.environments import Environment
 from tollgate.domain.errors import Unavailable
+from tollgate.store.log import LogStore
 
 MONTH = {"feature_id": "messages", "included": 100, "reset": {"interval": "month"}}
 
@@ -279,17 +280,45 @@ def test_a_call_that_is_refused_is_not_in_the_log(shop: Shop) -> None:
     assert shop("customers.list_log", customer_id=id) == before
 
 
-def test_a_change_that_cannot_be_logged_is_answered_as_done(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A caller who is told that nothing was changed would make it again."""
+def entity_calls(id: str) -> dict[str, dict[str, Any]]:
+    """Changes of an entity, in turn; those that need no customer's id are without it."""
+    entity = f"e-{id}"
+    return {
+        "entities.create": {"customer_id": id, "entity_id": entity, "feature_id": "seats"},
+        "entities.update": {"entity_id": entity, "billing_controls": {}},
+        "entities.delete": {"entity_id": entity},
+    }
+
+
+def test_a_call_that_does_not_name_its_customer_is_in_its_log(shop: Shop) -> None:
     id = shop.customer()
+    shop("features.create", feature_id="seats", name="Seats", type="metered", consumable=False)
+    for name, body in entity_calls(id).items():
+        assert isinstance(shop(name, **body), dict), name
+    calls = [one["call"] for one in shop("customers.list_log", customer_id=id)["list"] if one["type"] == "api.called"]
+    assert sorted(calls) == sorted([*entity_calls(id), "billing.attach"])
 
-    def broken(*_: Any) -> None:
-        raise Unavailable("The table is busy")
 
-    monkeypatch.setattr(sys.modules["functions.manage.app"]._activity, "note_call", broken)
-    grant = {"customer_id": id, "feature_id": "messages", "included_grant": 5}
-    assert shop("balances.create", **grant) == {"success": True}
-    assert shop("balances.check", customer_id=id, feature_id="messages")["balance"]["granted"] == 105
+def test_a_change_that_was_made_is_answered_so_whatever_becomes_of_its_log(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would else be made again, and its idempotency key be free for that."""
+
+    def broken(*_: object) -> None:
+        raise Unavailable("The database did not answer in time: try again")
+
+    id = shop.customer()
+    shop("features.create", feature_id="seats", name="Seats", type="metered", consumable=False)
+    said: list[str] = []
+    monkeypatch.setattr(LogStore, "add", broken)
+    monkeypatch.setattr(runtime, "defect", said.append)
+    for name, body in entity_calls(id).items():
+        assert isinstance(shop(name, **body), dict), name
+    bought = {"customer_id": id, "feature_id": "messages", "included_grant": 5}
+    headers = {"idempotency-key": f"once-{id}"}
+    tries = [shop.here.call("manage", "POST /v1/balances.create", bought, headers=headers)[0] for _ in range(2)]
+    assert tries == [200, 409]
+    assert len(said) == 4
 
 
 def test_a_customer_without_a_log_is_unknown(shop: Shop) -> None:

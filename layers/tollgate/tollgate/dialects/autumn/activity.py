@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import base64
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from tollgate.dialects.autumn.events import bounded, entry_json
 from tollgate.dialects.autumn.fields import Cursor, Id, Params, Whole
 from tollgate.dialects.http import Answer, Request
-from tollgate.domain.errors import InvalidInput
+from tollgate.domain.errors import InvalidInput, Unavailable
 from tollgate.domain.history import Entry
 from tollgate.domain.near_limits import LEVELS
 from tollgate.exact_json import loads
@@ -136,13 +137,20 @@ def list_log(activity: Activity, catalogs: Catalogs, customers: Customers, reque
     )
 
 
-def note_call(activity: Activity, request: Request) -> None:
-    """Records in the customer's log that a call changed something, and with which API key. Raises Unavailable."""
+def note_call(activity: Activity, request: Request, answer: Answer, defect: Callable[[str], None]) -> None:
+    """Records in the customer's log that a call changed something, and with which API key.
+
+    The call is done: where the log cannot be written, `defect` logs why, and its answer stands (management.md 17.4).
+    """
     name = request.route.removeprefix("POST /v1/")
     if name in CHANGES:
         about = {field: request.body[field] for field in _TOLD if request.body.get(field) is not None}
         detail = {"key_id": request.caller.key_id, **about}
-        activity.note_call(request.customer(request.body["customer_id"]), name, detail, request.now)
+        customer = request.customer(request.body.get("customer_id") or answer.customer_id)
+        try:
+            activity.note_call(customer, name, detail, request.now)
+        except Unavailable:
+            defect(f"{name} is not in its customer's log")
 
 
 def list_near_limit(activity: Activity, request: Request) -> Answer:
