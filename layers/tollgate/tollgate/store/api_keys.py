@@ -9,7 +9,7 @@ from tollgate.domain.environments import Environment
 from tollgate.domain.errors import NotFound
 from tollgate.store import keys
 from tollgate.store.codecs.api_keys import decode_api_key, decode_key_use, encode_api_key, encode_key_use
-from tollgate.store.table import Refused, Table, put_new
+from tollgate.store.table import Refused, Table, delete_existing, put_new
 
 
 class ApiKeyStore:
@@ -42,19 +42,7 @@ class ApiKeyStore:
             raise NotFound("key", key_id)
         item_keys = keys.api_key(decode_api_key(item).digest), listing
         try:
-            self._table.transact(
-                [
-                    {
-                        "Delete": {
-                            "TableName": self._table.name,
-                            "Key": key,
-                            "ConditionExpression": "attribute_exists(pk)",
-                        }
-                    }
-                    for key in item_keys
-                ],
-                str(uuid.uuid4()),
-            )
+            self._table.transact([delete_existing(self._table.name, key) for key in item_keys], str(uuid.uuid4()))
         except Refused as refused:
             raise NotFound("key", key_id) from refused
 

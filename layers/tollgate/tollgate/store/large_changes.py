@@ -75,6 +75,10 @@ def staged_balance(customer: CustomerRef, stored: StoredBalance, after: Item | N
     return Staged(keys.balance(customer, stored.balance.key), stored.version, after, stored.balance.fresh_until, stays)
 
 
+Met = tuple["Item", str]
+"""A balance's item, and the state of the change that is staged on it."""
+
+
 class Claim:
     """A change on its way: its id, and which balances it has staged (by sort key; whether each is a new one)."""
 
@@ -326,10 +330,11 @@ class LargeChanges:
                 TableName=self._table.name,
                 Key=claim.record,
                 UpdateExpression="SET #ttl = :ttl",
+                ConditionExpression="attribute_exists(pk)",
                 ExpressionAttributeNames={"#ttl": "ttl"},
                 ExpressionAttributeValues={":ttl": {"N": str(self._clock() // 1000 + KEPT_SECONDS)}},
             )
-        except (Unavailable, OutcomeUnknown):
+        except (Refused, Unavailable, OutcomeUnknown):  # refused: it is gone with its customer
             return
 
     def _finishing(self, id: str, item: Item) -> Any:
@@ -394,43 +399,47 @@ class LargeChanges:
         itself stands as it was.
         """
         found = list(items)
-        staged = {(item["pk"]["S"], item["change"]["S"]) for item in found if "change" in item}
-        if claim:
-            staged.discard((claim.partition, claim.id))
-        if not staged:
-            return [one for item in found if (one := _as_of(item, OPEN)) is not None]
-        states = self._states(staged)
-        standing = []
-        for item in found:
-            if "change" not in item:
-                standing.append(item)
-                continue
-            at = (item["pk"]["S"], item["change"]["S"])
-            state = OPEN if at not in staged else states.get(at)
-            if state is None:  # finished meanwhile, or undone
-                again = self._table.get({"pk": item["pk"], "sk": item["sk"]})
-                if again is not None and again.get("change") != item["change"]:
-                    standing += self.standing([again], claim)
-                    continue
-                if again is None:
-                    continue
-                state = UNDONE
-            one = _as_of(item, state)
-            if one is not None:
-                standing.append(one)
-        return standing
+        own = (claim.partition, claim.id) if claim else None
+        others = [item for item in found if "change" in item and _change_on(item) != own]
+        met: dict[tuple[str, str], Met | None] = {_at(item): None for item in others}
+        met |= self._met(others)
+        stands = (met.get(_at(item), (item, OPEN)) for item in found)
+        return [one for each in stands if each is not None and (one := _as_of(*each)) is not None]
 
     def resolve(self, wanted: Iterable[Key]) -> None:
         """Finishes or undoes the changes that are staged on these balances, where they were decided or given up; one
         that is on its way is left alone."""
         items = [item for item in self._table.get_all(list(wanted)) if "change" in item]
-        states = self._states({(item["pk"]["S"], item["change"]["S"]) for item in items}, give_up=True)
         writes = []
-        for item in items:
-            state, id = states.get((item["pk"]["S"], item["change"]["S"]), UNDONE), item["change"]["S"]
-            if state != OPEN:
-                writes.append((self._finishing if state == DONE else self._undoing)(id, item))
+        for item, state in self._met(items, give_up=True).values():
+            if "change" in item and state != OPEN:
+                writes.append((self._finishing if state == DONE else self._undoing)(item["change"]["S"], item))
         self._in_parts(None, writes)
+
+    def _met(self, staged: Sequence[Item], *, give_up: bool = False) -> dict[tuple[str, str], Met]:
+        """By key, those of these staged items that are there still, each with the state of its change.
+
+        Where that is over, the item is as it was read afterwards: until then its writer may stage it otherwise.
+        """
+        if not staged:
+            return {}
+        states = self._states({_change_on(item) for item in staged}, give_up=give_up)
+        met: dict[tuple[str, str], Met] = {}
+        over: dict[tuple[str, str], str] = {}
+        for item in staged:
+            state = states.get(_change_on(item), UNDONE)
+            if state == OPEN:
+                met[_at(item)] = item, state
+            else:
+                over[_at(item)] = state
+        before = {_at(item): item["change"] for item in staged}
+        anew = []  # finished or undone meanwhile, and then staged by another change
+        for item in self._table.get_all([{"pk": {"S": pk}, "sk": {"S": sk}} for pk, sk in over]):
+            if item.get("change", before[_at(item)]) == before[_at(item)]:
+                met[_at(item)] = item, over[_at(item)]
+            else:
+                anew.append(item)
+        return met | self._met(anew, give_up=give_up)
 
     def _states(self, changes: set[tuple[str, str]], *, give_up: bool = False) -> dict[tuple[str, str], str]:
         """The states of these changes (partition and id); those whose record is gone are left out. `give_up`: one that
@@ -481,6 +490,15 @@ def _as_of(item: Item, state: str) -> Item | None:
         made = no_writes() if "made" in item else {}
         return {**kept, **made, **item["next"]["M"], "change": item["change"]}
     return None if "made" in item else {**as_it_was(item), "change": item["change"]}
+
+
+def _at(item: Item) -> tuple[str, str]:
+    return item["pk"]["S"], item["sk"]["S"]
+
+
+def _change_on(item: Item) -> tuple[str, str]:
+    """The change that is staged on an item: its partition and id."""
+    return item["pk"]["S"], item["change"]["S"]
 
 
 def _made(made: bool) -> Item:

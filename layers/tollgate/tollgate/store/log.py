@@ -16,6 +16,7 @@ from tollgate.store.batches import put_and_delete
 from tollgate.store.codecs.balances import decode_balance
 from tollgate.store.codecs.log import LogEntry, decode_log_entry, encode_log_entry
 from tollgate.store.codecs.near_limits import decode_near_limit, encode_near_limit
+from tollgate.store.large_changes import LargeChanges
 from tollgate.store.table import Item, Table
 
 ALERTS_KEPT_SECONDS = 30 * 86_400
@@ -56,6 +57,7 @@ class LogStore:
 
     def __init__(self, table: Table, retention_days: int) -> None:
         self._table = table
+        self._large_changes = LargeChanges(table)
         self._kept = retention_days * _DAY_SECONDS
 
     def write(self, entries: Iterable[Logged], moves: Iterable[Moved]) -> None:
@@ -113,7 +115,8 @@ class LogStore:
                 key = keys.balance(CustomerRef(env, customer_id), BalanceKey(feature_id, entity_id))
                 listed[key["pk"]["S"], key["sk"]["S"]] = (item["sk"]["S"], customer_id)
         wanted: list[keys.Key] = [{"pk": {"S": pk}, "sk": {"S": sk}} for pk, sk in listed]
-        found = {(item["pk"]["S"], item["sk"]["S"]): item for item in self._table.get_all(wanted)}
+        standing = self._large_changes.standing(self._table.get_all(wanted))
+        found = {(item["pk"]["S"], item["sk"]["S"]): item for item in standing}
         near = [
             (position, Near(customer_id, decode_balance(found[key]).balance))
             for key, (position, customer_id) in listed.items()

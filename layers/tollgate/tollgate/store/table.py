@@ -161,23 +161,25 @@ class Table:
         return self.repeated(self.client.get_item, TableName=self.name, Key=key, ConsistentRead=True).get("Item")
 
     def get_all(self, wanted: Sequence[Key]) -> list[Item]:
-        """The items that exist among these keys, each read consistently: one request for up to 100 keys. Raises
+        """The items that exist among these keys, each read consistently: one request for each 100 keys. Raises
         Unavailable.
         """
         found: list[Item] = []
-        left = list(wanted)
-        if not left:  # DynamoDB refuses a request without keys
-            return found
+        for start in range(0, len(wanted), MAX_BATCH):
+            found += self._batch(wanted[start : start + MAX_BATCH])
+        return found
+
+    def _batch(self, left: Sequence[Key]) -> list[Item]:
+        found: list[Item] = []
         for _ in self.tries():
             answer = self.repeated(
-                self.client.batch_get_item,
-                RequestItems={self.name: {"Keys": left[:MAX_BATCH], "ConsistentRead": True}},
+                self.client.batch_get_item, RequestItems={self.name: {"Keys": left, "ConsistentRead": True}}
             )
             found += answer["Responses"].get(self.name, [])
             unread = answer.get("UnprocessedKeys", {})
-            left = [*(unread[self.name]["Keys"] if self.name in unread else ()), *left[MAX_BATCH:]]
-            if not left:
+            if self.name not in unread:
                 return found
+            left = unread[self.name]["Keys"]
         raise Unavailable("The database did not answer in time: try again")
 
     def page(self, partition: str, after: str, limit: int, *, newest_first: bool = False) -> list[Item]:

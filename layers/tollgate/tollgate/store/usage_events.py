@@ -91,18 +91,17 @@ class UsageEventStore:
         wanted = [keys.customer(customer), *(keys.balance(customer, key) for key in balance_keys)]
         wanted += [keys.unique(env, value.digest) for value in values]
         profile: Item | None = None
-        stored: dict[BalanceKey, StoredBalance] = {}
+        balances: list[Item] = []
         counted_in: dict[str, Item] = {}
         for item in self._table.get_all(wanted):
             sk = item["sk"]["S"]
             if sk == keys.CUSTOMER:
                 profile = item
             elif sk.startswith(keys.BALANCE):
-                for one in self._large_changes.standing((item,)):
-                    balance = decode_balance(one)
-                    stored[balance.balance.key] = balance
+                balances.append(item)
             else:
                 counted_in[item["pk"]["S"]] = item
+        stored = {one.balance.key: one for one in map(decode_balance, self._large_changes.standing(balances))}
         by_value = {v: counted_in[pk] for v in values if (pk := keys.unique(env, v.digest)["pk"]["S"]) in counted_in}
         frozen = decode_frozen_time(profile) if profile else None
         return EventRead(profile is not None, frozen, stored, by_value)
