@@ -136,7 +136,7 @@ def _autumn(request: Request) -> Answer:
     keys = header_key(request) if request.method != "GET" else ()
 
     def called(found: Match) -> Answer:
-        call = partial(routes[found.template], request, *found.arguments)
+        call = partial(runtime.told_as_done, partial(routes[found.template], request, *found.arguments))
         return idempotency.guarded(request.caller.environment, keys, request.now, call) if keys else call()
 
     return run(routes, request.route, called, NotFound("route", request.path[:100]))

@@ -183,7 +183,7 @@ def _manage(request: Request) -> Answer:
 
     def called(found: Match) -> Answer:
         def call() -> Answer:
-            answer = ROUTES[found.template](request, *found.arguments)
+            answer = runtime.told_as_done(partial(ROUTES[found.template], request, *found.arguments))
             activity.note_call(_activity, request, answer, runtime.defect)
             return answer
 

@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tollgate.domain.errors import OutcomeUnknown, Unavailable
 from tollgate.settings import NotSet, Settings
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from tollgate.usecases.waiting_events import WaitingEvents
     from tollgate.usecases.webhooks import Answer, Deliveries, GivenUp, Webhooks
 
+T = TypeVar("T")
 _SPECIAL = (
     "HTTPS_PROXY",
     "https_proxy",
@@ -144,6 +145,22 @@ def aside(run: Callable[[], None]) -> None:
     import threading
 
     threading.Thread(target=run, daemon=True).start()
+
+
+def told_as_done(call: Callable[[], T]) -> T:
+    """Makes a call that changes something. Where the table fails after it was written to, that is OutcomeUnknown and not
+    Unavailable: nobody is told of what is done that it may be tried again."""
+    before = table().writes
+    try:
+        return call()
+    except OutcomeUnknown:
+        raise
+    except Unavailable as error:
+        if table().writes == before:
+            raise
+        raise OutcomeUnknown(
+            "Something was changed, and then the database did not answer: look whether it was done before trying again"
+        ) from error
 
 
 @cache

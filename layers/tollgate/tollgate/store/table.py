@@ -83,12 +83,16 @@ class _Failures(NamedTuple):
         return cls(boto.ANSWERED, boto.NOT_SENT, boto.NO_ANSWER)
 
 
+_READS = frozenset({"get_item", "batch_get_item", "query", "scan"})
+
+
 class Table:
     """A DynamoDB table with keys `pk` and `sk`, through Tollgate's own client or botocore's."""
 
     def __init__(self, client: DynamoDBClient, name: str, sleep: Callable[[float], None] = time.sleep) -> None:
         self.client = client
         self.name = name
+        self.writes = 0  # requests that changed something, since this was made
         self._sleep = sleep
         self._failures = _Failures.of(client)
 
@@ -96,7 +100,7 @@ class Table:
         """Sends one request, once. Raises Refused, Busy or Lost, or InvalidRequest where an item would be larger than
         DynamoDB takes; any other error is a defect and is raised as it is."""
         try:
-            return operation(**request)
+            answer = operation(**request)
         except self._failures.answered as error:
             outcome = _outcome(error.response, str(error))  # type: ignore[attr-defined]
             if outcome is None:
@@ -106,6 +110,8 @@ class Table:
             raise Busy(str(error)) from error
         except self._failures.no_answer as error:
             raise Lost(str(error)) from error
+        self.writes += operation.__name__ not in _READS
+        return answer
 
     def tries(self, most: int = TRIES) -> Iterator[int]:
         """Counts the tries of one operation, with a growing, jittered pause before each but the first.
