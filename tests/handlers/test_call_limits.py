@@ -18,6 +18,7 @@ from tests.http_events import authorized, http_event
 from tests.service import NOW
 from tests.template.transformed import of_type, transformed
 from tollgate import runtime
+from tollgate.dialects.http import Answer, Request
 from tollgate.domain.environments import Environment
 from tollgate.exact_json import loads
 from tollgate.store.call_counts import CallCountStore
@@ -168,3 +169,8 @@ def test_a_stack_without_limits_counts_nothing() -> None:
         for _ in range(40):
             assert here.call("check", "POST /v1/check", {"customer_id": "free", "feature_id": "messages"})[0] != 429
         assert "#calls#" not in here.contents()
+        assert runtime.limited(_anything) is _anything, "a route that has no limit is itself: nothing runs before it"
+
+
+def _anything(_: Request) -> Answer:
+    raise NotImplementedError
