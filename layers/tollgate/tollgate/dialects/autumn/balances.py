@@ -79,7 +79,7 @@ def line_json(line: Line, feature: Feature | None, entity_id: str) -> dict[str, 
     """One line of a balance's `breakdown`, as the customer or (`entity_id`) an entity sees it, in units of its feature,
     times in ms. `reserved` and `rollovers` are absent where there is none of either."""
     first = line.grants[0]
-    shown = {
+    shown: dict[str, Any] = {
         "object": "balance_breakdown",
         "id": line.id,
         "plan_id": line.plan_id,
