@@ -25,7 +25,11 @@ from tollgate.domain.periods import Interval
 from tollgate.domain.plans import Plan
 from tollgate.domain.subscriptions import Terms
 from tollgate.store import customers, listing
+from tollgate.store.customers import CustomerStore
+from tollgate.store.plans import PlanStore
 from tollgate.usecases.customers import SubscriptionFilter, SubscriptionUpdate
+from tollgate.usecases.entitlements import Entitlements
+from tollgate.usecases.plans import PlanCache
 
 C1 = CustomerRef(SANDBOX, "c1")
 ITEMS = {
@@ -37,6 +41,7 @@ ITEMS = {
     "overage": (pay_per_use(1, 3), replace(pay_per_use(0, 2), entity_feature_id="users")),
     "own seats": (item(3, None, "workflows"), item(5, None, "action1")),
 }
+FEATURE_IDS = tuple(feature.id for feature in FIXTURE)
 CONTROLS = (
     Controls(),
     Controls(
@@ -74,7 +79,11 @@ def test_an_entity_made_from_a_part_is_as_one_made_from_all(asked: Sequence[tupl
 def outcomes(asked: Sequence[tuple[str, Any, Any]]) -> list[Any]:
     """What came of each step, and what the customer then held."""
     client = memory(fresh_url())
-    here = service(client, create_table(client), FIXTURE)
+    return outcomes_of(service(client, create_table(client), FIXTURE), asked)
+
+
+def outcomes_of(here: Service, asked: Sequence[tuple[str, Any, Any]]) -> list[Any]:
+    """The same, with this service."""
     for plan, items in ITEMS.items():
         here.catalogs.create_plan(SANDBOX, Plan(plan.replace(" ", "-"), plan, add_on=True, items=items))
     here.customers.get_or_create(SANDBOX, Customer("c1"), None, NOW)
@@ -110,3 +119,24 @@ def did(here: Service, step: tuple[str, Any, Any], number: int, now: int) -> str
         case "limit", controls, _:
             here.customers.update(C1, lambda customer: replace(customer, controls=controls), now)
     return ""
+
+
+@settings(max_examples=examples(0.3))
+@given(
+    st.lists(steps, min_size=2, max_size=8),
+    st.sets(st.sampled_from([*FEATURE_IDS, "unknown", "messages#e1"]), min_size=1),
+)
+def test_entitlements_to_some_features_are_those_of_all(
+    asked: Sequence[tuple[str, Any, Any]], wanted: set[str]
+) -> None:
+    """flexprice.md 2.1, 2.4: `feature_ids` leaves features out, and changes nothing of the others."""
+    client = memory(fresh_url())
+    here = service(client, create_table(client), FIXTURE)
+    with patch.object(customers, "MOST_PARTS", 0), patch.object(listing, "MOST_PARTS", 0):
+        outcomes_of(here, asked)
+    read = Entitlements(CustomerStore(here.table), here.ledger.features, PlanCache(PlanStore(here.table)))
+    now = NOW + 10**9
+    some, everything = read.of(C1, now, wanted), read.of(C1, now)
+    assert some.usage() == [each for each in everything.usage() if each[0].feature.id in wanted]
+    assert some.holdings.subscriptions == everything.holdings.subscriptions
+    assert len(some.holdings.balances) <= len(everything.holdings.balances)

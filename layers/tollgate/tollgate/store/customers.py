@@ -45,6 +45,7 @@ MAX_WRITES = 100  # in one transaction
 TURNS = 24
 NEAR_TURNS = 4  # of a change of one entity: then all is read, whatever stands in its way
 THINGS_IN_A_UNIT = 8  # of what a customer holds, read together; read by key, each is a unit
+MOST_FEATURES = 8  # that are read one by one
 READERS = 8  # requests at a time for a page of a list
 
 
@@ -140,6 +141,26 @@ class CustomerStore:
             return None
         subscriptions = self._table.query(keys.customer_partition(customer), keys.SUBSCRIPTION)
         return self._parsed([profile, *subscriptions, *self._table.get_all(wanted)], customer.id, claim, extent)
+
+    def of_features(self, customer: CustomerRef, feature_ids: Collection[str]) -> StoredHoldings:
+        """What the customer holds, with at least the balances of these features, those of entities among them. Of a customer
+        who holds much, others are not read: a request for the customer, one for its subscriptions, one for its own balances,
+        and one for each feature of which entities hold some. Raises NotFound.
+        """
+        profile = self._table.get(keys.customer(customer))
+        if profile is None:
+            raise NotFound("customer", customer.id)
+        extent = decode_extent(profile)
+        held = sorted((extent.own | extent.shared).intersection(feature_ids)) if extent else []
+        if extent is None or len(held) > MOST_FEATURES:
+            return self.get(customer)
+        partition = keys.customer_partition(customer)
+        items = [profile, *self._table.query(partition, keys.SUBSCRIPTION)]
+        items += self._table.get_all([keys.balance(customer, BalanceKey(id)) for id in held if id not in extent.shared])
+        for id in held:
+            if id in extent.shared:
+                items += self._table.query(partition, f"{keys.BALANCE}{id}#")
+        return self._parsed(items, customer.id, extent=extent)
 
     def _parsed(
         self, items: Sequence[Item], customer_id: str, claim: Claim | None = None, extent: Extent | None = None
