@@ -4,15 +4,26 @@ network has."""
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.http_service import Answers, Asked, Said, served
 
 DAY = 86_400_000
-NOW = 1_796_000_000_000
+NOW = time.time_ns() // 1_000_000 // 60_000 * 60_000
+"""The minute of the run: what is moved to has the machine's own clock."""
 Route = Callable[[Asked], Any]
+
+
+def next_on(day: int) -> int:
+    """The next instant (epoch ms) at which it is this day of a month (1 to 27, which every month has), a day from now at least."""
+    found = datetime.fromtimestamp(NOW // 1000, UTC) + timedelta(days=1)
+    while found.day != day:
+        found += timedelta(days=1)
+    return int(found.timestamp()) * 1000
 
 
 class Failing:
@@ -117,7 +128,7 @@ def autumn_customer(number: int) -> dict[str, Any]:
     """A customer like many, whose numbers follow from its own."""
     id = f"customer-{number:05d}"
     used = number % 97 / 4
-    reset = {"interval": "month", "interval_count": 1, "resets_at": NOW + (1 + number % 27) * DAY}
+    reset = {"interval": "month", "interval_count": 1, "resets_at": next_on(1 + number % 27)}
     line = {"id": f"ce_{number}", "plan_id": "pro", "included_grant": 100, "prepaid_grant": 0, "usage": used}
     line |= {"remaining": 100 - used, "unlimited": False, "reset": reset, "price": None, "expires_at": None}
     seats = {**line, "id": f"cs_{number}", "included_grant": 2, "usage": number % 3, "remaining": 2 - number % 3}

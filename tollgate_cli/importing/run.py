@@ -263,7 +263,10 @@ class Import:
         known = [
             told.reason
             for told in self._journal.told_of(id)
-            if (told.feature, told.entity) == (feature_id, entity_id) and told.source is None and told.here is None
+            if (told.feature, told.entity) == (feature_id, entity_id)
+            and told.source is None
+            and told.here is None
+            and (feature_id or told.what.split(" ")[0] == what.partition(".")[0].split(" ")[0])
         ]
         if state == states.THERE:
             reason = "a customer of this id was here before the import, and was left as it was"
