@@ -3,7 +3,6 @@ PYTHON ?= python3
 PORT   ?= 4566
 ARGS   ?=
 DOCS_PORT ?= 8000
-SECONDS_EACH ?= 120
 
 BIN := .venv/bin
 RUN := PATH="$(CURDIR)/$(BIN):$(PATH)" $(BIN)/tollgate
@@ -31,7 +30,7 @@ demo: up  ## replay real LLM traffic against the running stack: make demo ARGS="
 # Two at a time, each with servers of its own; the stack is built once, before them.
 test: tools clients .local/dynamodb-local/DynamoDBLocal.jar  ## every test, on the emulators and through the deployed stack
 	$(RUN) stack build
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-fast: .venv/.ready .venv-sam/.ready  ## what needs no servers, with few examples of each property
 	$(BIN)/python -m pytest -n 2 -m "not servers" --hypothesis-profile=fast $(ARGS)
@@ -42,8 +41,8 @@ test-deep: .venv/.ready  ## the property tests with thousands of examples: make 
 mutants: .venv/.ready  ## small defects of the domain that no fast test notices: make mutants ARGS="--sample 80"
 	$(BIN)/python -m tests.mutants $(ARGS)
 
-fuzz: tools clients  ## calls that nobody would make, drawn from the OpenAPI documents: make fuzz SECONDS_EACH=600
-	TOLLGATE_FUZZ_SECONDS=$(SECONDS_EACH) $(BIN)/python -m pytest tests/e2e/test_fuzz.py $(ARGS)
+fuzz: tools clients  ## calls that nobody would make, drawn from the OpenAPI documents: make fuzz ARGS="--minutes 10"
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 soak: .venv/.ready .local/dynamodb-local/DynamoDBLocal.jar  ## production's mix under faults, proved to the unit: make soak ARGS="--operations 1000000"
 	$(BIN)/python -m tests.soak $(ARGS)

@@ -66,9 +66,9 @@ def here() -> Iterator[Here]:
 
 
 @contextmanager
-def a_place(catalog: Sequence[Feature] = FEATURES, url: str = "") -> Iterator[Here]:
+def a_place(catalog: Sequence[Feature] = FEATURES, url: str = "", **variables: str) -> Iterator[Here]:
     """Functions that were just started, over a table that has the features of this catalog and nothing else: of the
-    DynamoDB at this address, else in memory."""
+    DynamoDB at this address, else in memory. `variables` are set in their environment."""
     with pytest.MonkeyPatch.context() as patch, mock_aws():
         client = dynamodb_client(url or fresh_url())
         name = create_table(client)
@@ -92,6 +92,7 @@ def a_place(catalog: Sequence[Feature] = FEATURES, url: str = "") -> Iterator[He
             "TOLLGATE_WEBHOOK_DEAD_LETTER_QUEUE_URL": given_up,
             "TOLLGATE_LOOPBACK_WEBHOOKS": "true",
             "TOLLGATE_BROWSER_ORIGINS": "https://app.example,http://localhost:3000",
+            **variables,
         }.items():
             patch.setenv(variable, value)
         for cached in vars(runtime).values():

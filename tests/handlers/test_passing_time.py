@@ -14,8 +14,10 @@ import pytest
 from tests.handlers.conftest import Here
 from tests.handlers.test_due_times import DAY, HOUR, MINUTE, SCHEDULE, SECOND, Clockwork
 from tests.service import HOURLY, NOW, SANDBOX, item
-from tollgate.domain.customers import Customer
+from tollgate.domain.balances import BalanceKey
+from tollgate.domain.customers import Customer, Entity
 from tollgate.domain.environments import CustomerRef
+from tollgate.domain.features import Feature, FeatureType
 from tollgate.domain.grants import RolloverRule
 from tollgate.domain.periods import Interval, Reset, after, next_boundary
 from tollgate.domain.plans import FreeTrial, Plan, PlanItem
@@ -333,3 +335,21 @@ def test_a_reset_costs_a_due_time_a_read_and_a_write_and_a_use_announces_nothing
     asked.clear()
     passing.run(NOW + DAY + SECOND)
     assert asked == {"due time gone": 1, "read": 1, "write": 1, "due time": 1}  # the last is the next day's
+
+
+def test_seats_move_to_entities_when_a_plan_that_grants_them_there_starts(passing: Passing) -> None:
+    """management.md 5: without anybody's change."""
+    service = passing.here.service
+    service.catalogs.create_feature(SANDBOX, Feature("bots", "Bots", FeatureType.METERED, consumable=False))
+    service.catalogs.create_feature(SANDBOX, Feature("rooms", "Rooms", FeatureType.METERED, consumable=False))
+    passing.subscribe("seats", PlanItem("bots", Decimal(5)))
+    customer = CustomerRef(SANDBOX, "seats")
+    service.customers.create_entity(customer, Entity("room", "rooms"), passing.now)
+    service.use("seats", 2, feature="bots", now=passing.now)
+    shares = (PlanItem("bots", Decimal(3), entity_feature_id="rooms"),)
+    service.catalogs.create_plan(SANDBOX, Plan("shares", "shares", items=shares))
+    service.customers.attach(customer, "shares", None, passing.now, Terms(starts_at=NOW + DAY))
+    passing.run(NOW + DAY + SECOND)
+    held = service.customers.get(customer).balances
+    assert [grant.used for grant in held[BalanceKey("bots", "room")].grants] == [2]
+    assert held[BalanceKey("bots")].left_off == ()

@@ -217,6 +217,7 @@ def test_seats_in_use_are_the_entities_that_exist(order: list[tuple[object, ...]
             live = as_of(balance, life.now + days * DAY).live_grants if balance else ()
             if live:
                 assert sum(grant.used for grant in live) == len(life.holdings.entities)
+                assert not any(g.overdrawn for g in live) or not any(g.remaining > 0 for g in live)
 
 
 @given(orders, st.integers(1, 700))

@@ -11,6 +11,7 @@ import pytest
 
 from tests.unit.scenario import (
     CATALOG,
+    DAY,
     REJECT,
     Scenario,
     consumable,
@@ -19,11 +20,13 @@ from tests.unit.scenario import (
     monthly,
     ms,
     per_entity,
+    prepaid,
+    price,
     seats,
     unlimited,
 )
 from tollgate.domain.balances import ENTITIES, BalanceKey
-from tollgate.domain.customers import Customer, Entity, Holdings
+from tollgate.domain.customers import Customer, Entity, Holdings, with_seats_moved
 from tollgate.domain.errors import AlreadyExists, LimitReached, NotFound
 from tollgate.domain.grants import Grant
 from tollgate.domain.views import Shown
@@ -239,3 +242,44 @@ def test_seats_in_use_stay_in_use_when_what_counts_them_is_deleted() -> None:
     customer.create("second", 1, "users")
     customer.delete("first", "users")
     assert customer.gru("users") == (1, 0, 3)
+
+
+class TestSeatsInUse:
+    """management.md 5, invariants.md 12."""
+
+    def test_what_is_left_of_seats_does_not_depend_on_which_grant_came_first(self) -> None:
+        customer = Scenario(seats(2), entities=5)
+        customer.attach(seats(4), add_on=True)
+        assert customer.gru("users") == (6, 1, 5)
+        assert not customer.may(2, "users")
+        customer.create("more", 10, "users")
+        assert customer.gru("users") == (16, 11, 5)
+
+    def test_nor_on_an_add_on_that_starts_by_the_clock(self) -> None:
+        customer = Scenario(seats(2), entities=5)
+        customer.attach(seats(4), add_on=True, starts_at=customer.now + DAY)
+        assert customer.gru("users")[1:] == (0, 5)
+        customer.later(DAY)
+        assert customer.gru("users") == (6, 1, 5)
+
+    def test_what_is_bought_anew_takes_what_another_grant_was_overdrawn_by(self) -> None:
+        customer = Scenario(seats(2), entities=5)
+        id = customer.attach(prepaid(0, 1, "users"), add_on=True)
+        assert customer.gru("users") == (3, 0, 5)
+        customer.quantity(id, 4, "users")
+        assert customer.gru("users") == (6, 1, 5)
+
+    @pytest.mark.parametrize("by_the_clock", [False, True])
+    def test_seats_that_are_granted_to_entities_instead_are_counted_there_and_back(self, by_the_clock: bool) -> None:
+        customer = Scenario(seats(5, "workflows"), entities=2)
+        customer.entity("w1", "workflows")
+        customer.track(2, "workflows")
+        starts_at = customer.now + DAY if by_the_clock else None
+        id = customer.attach(per_entity(seats(3, "workflows")), price=price(9), starts_at=starts_at)
+        if by_the_clock:
+            customer.later(DAY)
+            customer.holdings = with_seats_moved(customer.holdings, customer.now)
+        assert customer.gru("workflows") == (6, 3, 3)
+        customer.cancel(id, at_end=False)
+        customer.attach(seats(5, "workflows"))
+        assert customer.gru("workflows") == (5, 2, 3)

@@ -28,7 +28,7 @@ from tollgate.domain.handovers import State, handed_over, next_handover, pruned
 from tollgate.domain.holds import Hold, Part, forgotten, held_rollovers, uncounted, undo
 from tollgate.domain.limits import NO_LIMITS, Limits, Window
 from tollgate.domain.quantities import ZERO
-from tollgate.domain.seats import kept_together
+from tollgate.domain.seats import kept_together, spread
 
 UNBOUNDED = (
     Decimal(10) ** 17
@@ -181,6 +181,8 @@ def with_other_grants(balance: Balance, grants: tuple[Grant, ...], now: int) -> 
     left_off = balance.left_off
     if balance.allocated and grants and left_off:
         grants, left_off = kept_together(left_off, grants), ()
+    if balance.allocated:
+        grants = spread(balance.grants, grants)
     return recomputed(_passed(balance._replace(grants=grants, left_off=left_off), now))
 
 

@@ -182,20 +182,29 @@ def with_grants(
         new = new_balance(key, catalog)
         old = as_of(balances.get(key) or new, now)._replace(allocated=new.allocated)
         if old.allocated and not old.grants and not old.left_off and not key.entity_id:
-            grants = placed(grants, holdings.count_of(key.feature_id))
+            grants = placed(grants, holdings.count_of(key.feature_id) - _left_to_entities(balances, key, now))
         balances[key] = with_other_grants(old, grants, now)
         if len(balances[key].grants) > MAX_GRANTS:
             raise InvalidRequest(f"A balance can hold at most {MAX_GRANTS} grants of feature {key.feature_id}")
-    return linked(replace(holdings, balances=_with_seats_moved(balances, now)), catalog, now)
+    return linked(with_seats_moved(replace(holdings, balances=balances), now), catalog, now)
 
 
-def _with_seats_moved(balances: Mapping[BalanceKey, Balance], now: int) -> Mapping[BalanceKey, Balance]:
-    """The balances with the use of seats that nothing grants any more at its own level counted at the other one: a
-    customer's by its entities' shares, an entity's by the customer's grants."""
-    loose = [key for key, b in balances.items() if b.allocated and b.left_off and not b.grants]
-    if not loose:
-        return balances
-    moved = dict(balances)
+def _left_to_entities(balances: Mapping[BalanceKey, Balance], key: BalanceKey, now: int) -> Decimal:
+    """The use of a customer's seats that is left off in its entities' balances, and will be moved from there."""
+    others = (b for k, b in balances.items() if k.feature_id == key.feature_id and k.entity_id and b.allocated)
+    ended = (current for current in (as_of(b, now) for b in others) if not current.grants)
+    return sum((grant.used for current in ended for grant in current.left_off), ZERO)
+
+
+def with_seats_moved(holdings: Holdings, now: int) -> Holdings:
+    """The holdings with the use of seats that nothing grants any more at its own level counted at the other one: a
+    customer's by its entities' shares, an entity's by the customer's grants. The same holdings where there is none."""
+    moved = dict(holdings.balances)
+    for key, balance in holdings.balances.items():
+        if balance.allocated and (balance.left_off or any(g.changes_at <= now for g in balance.grants)):
+            moved[key] = as_of(balance, now)
+    loose = [key for key, b in moved.items() if b.allocated and b.left_off and not b.grants]
+    found_takers = False
     for key in sorted(loose):
         if key.entity_id:
             found = [BalanceKey(key.feature_id)] if BalanceKey(key.feature_id) in moved else []
@@ -212,7 +221,8 @@ def _with_seats_moved(balances: Mapping[BalanceKey, Balance], now: int) -> Mappi
             left -= part
         if takers:
             moved[key] = recomputed(as_of(moved[key], now)._replace(left_off=()))
-    return moved
+            found_takers = True
+    return replace(holdings, balances=moved) if found_takers else holdings
 
 
 def new_balance(key: BalanceKey, catalog: Catalog) -> Balance:

@@ -27,7 +27,7 @@ from tollgate.domain.holds import Heir, Hold, held_of, held_rollovers, inherited
 from tollgate.domain.limits import NO_LIMITS
 from tollgate.domain.periods import sooner
 from tollgate.domain.quantities import ZERO
-from tollgate.domain.seats import kept_together
+from tollgate.domain.seats import kept_together, spread
 
 MAX_LEFT_OFF = 50  # grants of one balance: those that ended last
 
@@ -104,7 +104,8 @@ def _seats_handed_over(state: State, ended: Grants, moment: int) -> State:
     """The use of seats moves to the grants that there are; while there is none, it is left off."""
     after = tuple(grant for grant in (renewed(grant, moment) for grant in state.grants) if grant is not None)
     if after:
-        return State(kept_together((*state.left_off, *ended, *state.grants), after), (), state.holds)
+        before = (*state.left_off, *ended, *state.grants)
+        return State(spread(before, kept_together(before, after)), (), state.holds)
     over = tuple(_record(grant) for grant in ended if grant.used > 0)
     return state._replace(left_off=(*state.left_off, *over))
 

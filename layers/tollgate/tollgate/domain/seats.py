@@ -16,6 +16,7 @@ from tollgate.domain.drawing import (
     draw_overage,
     overage_cap,
     overage_room,
+    pay_back_overage,
     push,
     started,
     with_usage_counted,
@@ -67,3 +68,19 @@ def kept_together(before: Grants, after: Grants) -> Grants:
     ordered = tuple(sorted(after, key=deduction_order))
     counting = {grant.id for grant in before if started(grant)}
     return with_usage_counted(ordered, placed(ordered, loose), ZERO, lambda grant: grant.id in counting)
+
+
+def spread(before: Grants, after: Grants) -> Grants:
+    """`after`, where one of its grants is new or holds more than in `before`: what others are overdrawn by is counted by
+    the grants that have room. So what is left does not depend on which grant came first."""
+    sizes = {grant.id: grant.total for grant in before if started(grant)}
+    live = [grant for grant in after if started(grant)]
+    if not any(grant.total > sizes.get(grant.id, ZERO) for grant in live) or any(grant.unlimited for grant in live):
+        return after
+    over = sum((grant.overdrawn for grant in live), ZERO)
+    moves = min(over, sum((max(ZERO, grant.remaining) for grant in live), ZERO))
+    if moves <= 0:
+        return after
+    ordered = tuple(sorted(after, key=deduction_order))
+    freed, _ = pay_back_overage(ordered, moves, started)
+    return with_usage_counted(ordered, placed(freed, moves), ZERO, started)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tollgate.domain import manual_balances
 from tollgate.domain.controls import Controls
-from tollgate.domain.customers import Customer, Entity, Holdings, Subscription, linked
+from tollgate.domain.customers import Customer, Entity, Holdings, Subscription, linked, with_seats_moved
 from tollgate.domain.entities import add_entity, remove_entity
 from tollgate.domain.environments import CustomerRef, Environment
 from tollgate.domain.errors import AlreadyExists, Forbidden, InvalidInput, InvalidRequest, NotFound, Unavailable
@@ -255,7 +255,7 @@ class Customers:
             if frozen_time < (holdings.customer.frozen_time or holdings.customer.created_at):
                 raise InvalidInput("frozen_time", "must not be earlier than the customer's time")
             moved = replace(holdings.customer, frozen_time=frozen_time)
-            return linked(replace(holdings, customer=moved), catalog, frozen_time)
+            return linked(with_seats_moved(replace(holdings, customer=moved), frozen_time), catalog, frozen_time)
 
         before = self.get(customer).time(now)
         after = self.change(customer, turn, now)

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 from tollgate.domain.balances import BalanceKey, as_of
+from tollgate.domain.customers import with_seats_moved
 from tollgate.domain.environments import CustomerRef
 from tollgate.domain.errors import NotFound, Unavailable
 from tollgate.domain.passing_time import is_due, passed
 from tollgate.store.balances import BalanceStore
 from tollgate.store.codecs.balances import StoredBalance
 from tollgate.store.customers import CustomerStore, StoredHoldings
+from tollgate.store.table import Refused
 
 _AT_ONCE = 8
 Balances = Iterable[tuple[BalanceKey, StoredBalance]]
@@ -41,6 +44,8 @@ class PassingTime:
             return
         if stored.holdings.customer.frozen_time is None:
             self._pass(customer, stored, (at - 1, at), max(at, now))
+            if with_seats_moved(stored.holdings, max(at, now)) is not stored.holdings:
+                self._move_seats(customer, max(at, now))
 
     def move(self, customer: CustomerRef, after: int, until: int) -> None:
         """Has it told what the test clock of a customer has passed, when it was moved. Raises Unavailable."""
@@ -57,6 +62,20 @@ class PassingTime:
             return
         with ThreadPoolExecutor(_AT_ONCE) as threads:
             list(threads.map(lambda one: self._write(customer, [one], until), due))
+
+    def _move_seats(self, customer: CustomerRef, until: int) -> None:
+        """Counts seats where they are granted since a plan has started (management.md 5)."""
+        with closing(self._customers.readings(customer)) as readings:
+            for before in readings:
+                after = with_seats_moved(before.holdings, until)
+                if after is before.holdings:
+                    return
+                try:
+                    self._customers.change(customer.environment, before, after)
+                except Refused:
+                    continue
+                return
+        raise Unavailable("The customer is being changed too often: try again")
 
     def _write(self, customer: CustomerRef, due: Balances, until: int) -> None:
         for key, stored in due:
