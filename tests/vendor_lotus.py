@@ -88,7 +88,7 @@ class LotusService:
 
     def _access(self, asked: Asked) -> Any:
         (id,) = asked.query["metric_id"]
-        rows = [
+        accesses = [
             {
                 "subscription": {
                     "start_date": _start(held),
@@ -103,7 +103,7 @@ class LotusService:
             for held in self._held(asked)
             if held.status == "active" and id in PLANS[held.plan][held.version]
         ]
-        return {"customer": {}, "access": True, "metric": _metric(id), "access_per_subscription": rows}
+        return {"customer": {}, "access": True, "metric": _metric(id), "access_per_subscription": accesses}
 
 
 def _customer(owner: Owner) -> dict[str, Any]:
