@@ -7,14 +7,13 @@ from itertools import groupby
 
 import pytest
 
-from tests.bench.growth.axes import AXES
+from tests.bench.growth.axes import AXES, SHARED
 from tests.bench.growth.entities import grants, holds
 from tests.bench.growth.sites import Axis, Site
 from tests.handlers.conftest import a_place
 from tests.service import FIXTURE
 from tollgate import runtime
 
-SHARED = ("customers", "uses", "entities with shares")  # a site is filled with them once
 HELD = [axis for axis in AXES if axis.held]
 SITES = [
     list(axes)
