@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 from functools import partial
@@ -37,7 +38,7 @@ def test_entities_made_at_once_take_a_seat_each(here: Service, monkeypatch: pyte
     def use() -> str:
         return str(here.use("c1", 1, entity="e0").allowed)
 
-    calls = [partial(make, f"e{number % 8 + 1}") for number in range(12)]
+    calls: list[Callable[[], str]] = [partial(make, f"e{number % 8 + 1}") for number in range(12)]
     told = at_once([*calls, use, use, use], 6)
     held = here.held("c1")
     entities = here.customers.get(C1).entities
