@@ -13,14 +13,15 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import groupby
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from rich.console import Console
 from rich.table import Table
 
 from tests.bench.__main__ import bare_update
-from tests.bench.growth.axes import AXES
+from tests.bench.growth.axes import AXES, SHARED
 from tests.bench.growth.sites import Axis, Cost, Site
 from tests.bench.timing import ratios
 from tests.conftest import create_table, dynamodb_client
@@ -39,7 +40,7 @@ class Measured(NamedTuple):
 
     size: int
     cost: Cost
-    cpu: float
+    cpu: float | None
 
 
 @contextmanager
@@ -80,13 +81,20 @@ def a_site(url: str) -> Iterator[Site]:
         runtime.client = made
 
 
-def measured(axis: Axis, size: int, url: str, rounds: int) -> Measured:
-    """What the call of an axis costs at one size, on tables of its own: its units on the one in this process, which charges
-    as DynamoDB does, and its CPU on DynamoDB Local."""
-    with a_site(fresh_url()) as site:
-        cost = site.cost(axis.made(site, size))
+def costs(axes: Sequence[Axis]) -> Iterator[tuple[Axis, int, Cost]]:
+    """What the calls of these axes cost at each of their sizes, on the table in this process, which charges as DynamoDB
+    does. Axes that grow with the same are measured on one table, which is filled once."""
+    for _, together in groupby(axes, lambda axis: (axis.grows, axis.sizes) if axis.grows in SHARED else axis):
+        several = list(together)
+        for size in several[0].sizes:
+            with a_site(fresh_url()) as site:
+                yield from ((axis, size, site.cost(axis.made(site, size))) for axis in several)
+
+
+def measured(axis: Axis, size: int, cost: Cost, url: str, rounds: int) -> Measured:
+    """That, with the CPU that the call takes on DynamoDB Local; without rounds it is not measured."""
     if not rounds:
-        return Measured(size, cost, 0.0)
+        return Measured(size, cost, None)
     with a_site(url) as site:
         call = axis.made(site, size).call
         return Measured(size, cost, ratios(bare_update(url, site.service.table.name), call, rounds, 3).cpu_ratio)
@@ -104,7 +112,7 @@ def line_of(axis: Axis, found: Sequence[Measured]) -> list[str]:
         told([one.cost.requests for one in found]),
         told([one.cost.read_units for one in found]),
         told([one.cost.write_units for one in found]),
-        told([one.cpu for one in found]),
+        told([one.cpu for one in found if one.cpu is not None]) or "not measured",
         told([one.cost.answer / 1024 for one in found]),
     ]
 
@@ -113,7 +121,8 @@ def cells(axis: Axis, one: Measured) -> list[str]:
     """One size as cells."""
     requests, reads, writes, answer = one.cost
     return [
-        f"{one.size:,} {axis.grows}", f"{requests}", f"{reads:g}", f"{writes:g}", f"{one.cpu:.1f}", f"{answer / 1024:.1f}",
+        f"{one.size:,} {axis.grows}", f"{requests}", f"{reads:g}", f"{writes:g}",
+        "" if one.cpu is None else f"{one.cpu:.1f}", f"{answer / 1024:.1f}",
     ]  # fmt: skip
 
 
@@ -138,10 +147,12 @@ def main() -> None:
     console = Console()
     report = Table("call", "at", "requests", "read", "write", "CPU", "KB", title="What calls cost as things grow")
     with tempfile.TemporaryDirectory() as scratch, dynamodb_local(Path(scratch) / "dynamodb.log") as server:
-        for axis in AXES:
-            if asked.only not in f"{axis.call} {axis.grows}":
-                continue
-            found: list[Any] = [measured(axis, size, server.url, asked.rounds) for size in axis.sizes]
+        axes = [axis for axis in AXES if asked.only in f"{axis.call} {axis.grows}"]
+        by_axis: dict[Axis, list[tuple[int, Cost]]] = {axis: [] for axis in axes}
+        for axis, size, cost in costs(axes):
+            by_axis[axis].append((size, cost))
+        for axis, sizes in by_axis.items():
+            found = [measured(axis, size, cost, server.url, asked.rounds) for size, cost in sizes]
             lines.append(line_of(axis, found))
             for number, one in enumerate(found):
                 report.add_row(axis.call if not number else "", *cells(axis, one), end_section=number == len(found) - 1)

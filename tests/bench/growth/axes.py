@@ -6,4 +6,5 @@ from tests.bench.growth.entities import ENTITIES
 from tests.bench.growth.lists import LISTS
 from tests.bench.growth.sites import Axis
 
+SHARED = ("customers", "uses", "entities with shares")  # what a table is filled with once, for all axes that grow so
 AXES: tuple[Axis, ...] = (*LISTS, *ENTITIES)
