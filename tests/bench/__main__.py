@@ -204,6 +204,7 @@ def main() -> None:
         "AWS_SECRET_ACCESS_KEY": "test",
         "POWERTOOLS_SERVICE_NAME": "tollgate",
         "TOLLGATE_DENIAL_SECONDS": "10",  # as in template.yaml
+        "POWERTOOLS_METRICS_NAMESPACE": "Tollgate",
         "POWERTOOLS_METRICS_DISABLED": "true",  # the line of metrics would stand between the tables
     }
     with tempfile.TemporaryDirectory() as scratch, dynamodb_local(Path(scratch) / "dynamodb.log") as server:

@@ -64,7 +64,7 @@ def holds(site: Site, number: int) -> Work:
 
 ENTITIES = (
     Axis("`entities.get`", "entities with shares", (10, 100, 1_000), read, (4, 7, 0)),
-    Axis("`entities.create`", "entities with shares", (10, 100, 1_000), made, (7, 6, 11)),
+    Axis("`entities.create`", "entities with shares", (10, 100, 1_000), made, (7, 8, 20)),
     Axis("a use", "grants of its feature", (1, 10, 50), grants, (1, 0, 3)),
     Axis("a use", "open holds", (1, 10, 200), holds, (1, 0, 6)),
 )

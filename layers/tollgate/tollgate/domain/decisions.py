@@ -248,13 +248,14 @@ def spend_scope(feature_id: str, entity_id: str, balances: Balances) -> list[Gra
 
 
 class Check(NamedTuple):
-    """The answer of a check: the feature that answers (itself or a credit pool), what it asks of it, and whether it
-    may.
+    """The answer of a check: the feature that answers (itself or a credit pool), what it asks of it, whether it may, and
+    what that was decided by (autumn.md 2.10).
     """
 
     allowed: bool
     feature_id: str
     required: Decimal
+    reason: Reason
 
 
 def check(request: UseRequest, balances: Balances) -> Check:
@@ -264,27 +265,22 @@ def check(request: UseRequest, balances: Balances) -> Check:
     the first one held; else itself if held, else the first pool in the catalog.
     """
     feature, pools, entity_id, required, _, properties, _ = request
-    held = is_granted(feature.id, entity_id, balances)
-    if held and allows(feature.id, entity_id, required, properties, balances):
-        return Check(True, feature.id, required)
+    own = verdict(feature.id, entity_id, required, properties, balances)
+    held = own is not Reason.NOT_GRANTED
+    if held and own in _ALLOWING:
+        return Check(True, feature.id, required, own)
     owned = [pool for pool in pools if is_granted(pool.feature_id, entity_id, balances)]
     willing = [pool for pool in owned if allows(pool.feature_id, entity_id, required, properties, balances)]
     pool = next(iter(willing or owned or (() if held else pools)), None)
     if pool is None:
-        return Check(False, feature.id, required)
+        return Check(False, feature.id, required, own)
     asked = converted(required, pool.cost)
-    allowed = allows(pool.feature_id, entity_id, asked, properties, balances)
-    if allowed and required >= 0:
+    reason = verdict(pool.feature_id, entity_id, asked, properties, balances)
+    if reason in _ALLOWING and required >= 0:
         windows = limits_of(feature.id, entity_id, balances).windows
-        allowed = not any(w.matches(properties) and w.limit - w.used < required for w in windows)
-    return Check(allowed, pool.feature_id, asked)
-
-
-def reason_of(request: UseRequest, answer: Check, balances: Balances) -> Reason:
-    """Why a check answered as it did: for what the feature that answers says, else for a usage limit of what is asked
-    (autumn.md 2.10)."""
-    reason = verdict(answer.feature_id, request.entity_id, answer.required, request.properties, balances)
-    return Reason.USAGE_LIMIT if reason in _ALLOWING and not answer.allowed else reason
+        if any(w.matches(properties) and w.limit - w.used < required for w in windows):
+            reason = Reason.USAGE_LIMIT
+    return Check(reason in _ALLOWING, pool.feature_id, asked, reason)
 
 
 def allows(

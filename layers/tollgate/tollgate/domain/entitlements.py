@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 from tollgate.domain.balances import as_of
@@ -75,6 +76,7 @@ class Entitled(NamedTuple):
     sources: tuple[EntitlementSource, ...]
 
 
+@lru_cache(4096)
 def entitlement_id(owner_id: str, feature_id: str, number: int = 0) -> str:
     """The lasting id of the `number`-th grant of a feature by a plan (whatever its version) or a subscription."""
     return f"ent_{uuid.uuid5(_IDS, f'{owner_id}#{feature_id}#{number}').hex}"
@@ -142,6 +144,7 @@ def combined(feature: Feature, sources: Iterable[EntitlementSource]) -> Entitlem
     return Entitlement(bool(held), limit, any(source.soft for source in held), _period(held))
 
 
+@lru_cache(256)
 def canonical(reset: Reset | None) -> Reset | None:
     """The period in a form in which periods of equal length are equal: months for intervals that follow the calendar,
     else minutes. None where nothing resets.

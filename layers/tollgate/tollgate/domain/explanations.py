@@ -24,7 +24,6 @@ from tollgate.domain.decisions import (
     is_granted,
     limits_of,
     payable,
-    reason_of,
     sources_of,
     spend_scope,
     use,
@@ -170,7 +169,7 @@ def _allowed(request: UseRequest, balances: Balances, now: int, *, counts: bool)
 
 def _reason(request: UseRequest, answer: Check, balances: Balances, *, allowed: bool) -> Reason:
     if answer.allowed == allowed:
-        return reason_of(request, answer, balances)
+        return answer.reason
     if not has_payer(request, balances):
         return Reason.NOTHING_ASKED
     return Reason.TOGETHER if request.overage is Overage.REJECT else Reason.OVERAGE_BEHAVIOR
@@ -316,7 +315,7 @@ def _change(request: UseRequest, balances: Balances) -> Change | None:
     if not is_granted(feature_id, entity_id, balances):
         feature_id, required = request.feature.id, request.amount  # rather the feature itself than a credit pool
     limits = limits_of(feature_id, entity_id, balances)
-    if reason_of(request, answer, balances) is Reason.USAGE_LIMIT:
+    if answer.reason is Reason.USAGE_LIMIT:
         windows = _short_windows(limits.windows, request, required)
         if not windows:  # it is the member's own limit that a credit pool is held by
             feature_id, required = request.feature.id, request.amount

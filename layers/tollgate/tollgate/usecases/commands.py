@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tollgate.domain.api_keys import Caller
 from tollgate.domain.balances import BalanceKey, Balances
-from tollgate.domain.decisions import Check, Deduction, Overage, Reason, UseRequest, reason_of
+from tollgate.domain.decisions import Check, Deduction, Overage, Reason, UseRequest
 from tollgate.domain.environments import CustomerRef
 from tollgate.domain.errors import InvalidInput
 from tollgate.domain.features import Feature
@@ -117,5 +117,5 @@ def outcome_of(request: UseRequest, answer: Check, balances: Balances, now: int)
         request.feature_ids,
         request.entity_id,
         now=now,
-        reason=None if answer.allowed else reason_of(request, answer, balances),
+        reason=None if answer.allowed else answer.reason,
     )

@@ -9,7 +9,6 @@ from typing import NamedTuple
 from tollgate.domain.api_keys import Caller
 from tollgate.domain.balances import BalanceKey, all_as_of
 from tollgate.domain.decisions import (
-    Check,
     Decision,
     Deduction,
     UseRequest,
@@ -300,7 +299,8 @@ def used(request: UseRequest, decision: Decision, now: int) -> Outcome:
     if moved:
         ranked = (*request.feature_ids[1:], request.feature.id) if request.amount < 0 else request.feature_ids
         feature_id = next(id for id in ranked if id in moved)
-        answer = Check(True, feature_id, converted(request.amount, request.cost(feature_id)))
+        required = converted(request.amount, request.cost(feature_id))
+        answer = answer._replace(allowed=True, feature_id=feature_id, required=required)
     outcome = outcome_of(request, answer, decision.balances, now)
     return outcome._replace(
         allowed=decision.allowed,
