@@ -7,7 +7,7 @@ import time
 from tests.conftest import ROOT
 from tests.e2e.browser import browser
 from tollgate_cli import stack
-from tollgate_cli.api import Api, ApiError
+from tollgate_cli.api import Api
 
 FOLDER = ROOT / "docs" / "pictures"
 CUSTOMER = "acme"
@@ -17,28 +17,32 @@ PAGES = {
     "overview": ("#/", "dark", 1160),
 }
 OTHERS = (("globex", 15, 4), ("initech", 12, 2), ("hooli", 5, 9))
-"""Customers of the plan that all get: the messages that they have left, and the checks that count which follow."""
+"""Customers of the free plan: the messages that they have left, and the checks that count which follow."""
 
 
 def fill(api: Api) -> None:
     """A customer who is worth looking at, and others of whom the overview has something to tell."""
     api.call("customers.get_or_create", {"customer_id": CUSTOMER, "name": "Acme Robotics", "email": "ops@acme.example"})
     for plan in ("pro", "token-pack"):
-        try:
-            api.call("billing.attach", {"customer_id": CUSTOMER, "plan_id": plan})
-        except ApiError as error:  # it is there from the last time
-            if error.status != 409:
-                raise
+        attach(api, CUSTOMER, plan)
     who = {"customer_id": CUSTOMER, "async": False}
     for feature, left in (("messages", 480), ("llm_tokens", 96_500)):
         api.call("balances.update", {"customer_id": CUSTOMER, "feature_id": feature, "remaining": left})
         api.call("balances.track", {**who, "feature_id": feature, "value": left // 8, "properties": {"model": "large"}})
     for id, remaining, checks in OTHERS:
         api.call("customers.get_or_create", {"customer_id": id})
+        attach(api, id, "free")
         api.call("balances.update", {"customer_id": id, "feature_id": "messages", "remaining": remaining})
         asked = {"customer_id": id, "feature_id": "messages", "required_balance": 1, "send_event": True}
         for _ in range(checks):
             api.call("balances.check", asked)
+
+
+def attach(api: Api, customer: str, plan: str) -> None:
+    """The customer is on the plan, since now or since the last time."""
+    held = api.call("customers.get", {"customer_id": customer})["subscriptions"]
+    if plan not in {each["plan_id"] for each in held}:
+        api.call("billing.attach", {"customer_id": customer, "plan_id": plan})
 
 
 def wait_for_the_consumer(api: Api) -> None:
