@@ -1,5 +1,6 @@
 /** Fields that let one choose of what the catalog has. Their list is asked for when they are shown. */
 import { html } from "./html.js";
+import { called } from "./words.js";
 import { Field, Problem, useAnswers } from "./parts.js";
 
 /** @type {Record<string, (feature: any) => boolean>} */
@@ -19,7 +20,7 @@ export function useFeatures(kind) {
 export const FeatureOptions = ({ features, value, none }) => html`
   ${none ? html`<option value="">${none}</option>` : value === "" && html`<option value="">Choose</option>`}
   ${value && !features.some(({ id }) => id === value) && html`<option value=${value}>${value}</option>`}
-  ${features.map(({ id, name }) => html`<option key=${id} value=${id}>${name && name !== id ? `${name} (${id})` : id}</option>`)}`;
+  ${features.map(({ id, name }) => html`<option key=${id} value=${id}>${called(name, id) !== id ? `${name} (${id})` : id}</option>`)}`;
 
 /** @param {{ label: string, name: string, kind: string }} props */
 export function FeatureField({ label, name, kind }) {

@@ -42,3 +42,6 @@ export function period(reset) {
   const count = reset.interval_count ?? 1;
   return count === 1 ? `every ${words(reset.interval)}` : `every ${count} ${words(reset.interval)}s`;
 }
+
+/** What something is called: its name, or its id where that is nothing that can be seen. @param {string | null | undefined} name @param {string} id */
+export const called = (name, id) => name?.trim() || id;

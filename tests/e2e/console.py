@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -71,6 +71,14 @@ class Tab:
         """Waits for what is being read or done."""
         busy = "main:not(:has(.wait, [aria-busy=true], button.main:disabled)) h1"
         self.page.wait_for_selector(busy, timeout=PATIENCE_MS)
+
+    def until(self, done: Callable[[], bool]) -> None:
+        """Waits for what the browser tells, such as a call that is routed."""
+        for _ in range(PATIENCE_MS // 50):
+            if done():
+                return
+            self.page.wait_for_timeout(50)
+        raise TimeoutError("the browser told nothing")
 
     def check(self) -> None:
         """Nothing was complained of. At both widths, in light and dark: axe finds nothing, and nothing is wider than the

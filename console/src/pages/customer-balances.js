@@ -5,7 +5,7 @@ import { least, minus, plus } from "../decimals.js";
 import { html } from "../html.js";
 import { Bar, Countdown, Field, Legend, Opened, Part, Tag, Told, When, typed, useAction } from "../parts.js";
 import { link } from "../router.js";
-import { number, period, words } from "../words.js";
+import { called, number, period, words } from "../words.js";
 
 const MANY = 5; // grants that are shown without being asked for
 
@@ -23,7 +23,7 @@ export function Balances({ customer, changed }) {
     ${balances.length + flags.length === 0 && html`<p class="empty">Nothing is granted.</p>`}
     <ul class="cards">
       ${balances.map((/** @type {any} */ balance) => html`<li class="card" key=${balance.feature_id}><${Balance} id=${customer.id} balance=${balance} /></li>`)}
-      ${flags.map((/** @type {any} */ flag) => html`<li class="card" key=${flag.feature_id}><h3>${flag.feature?.name || flag.feature_id}</h3>
+      ${flags.map((/** @type {any} */ flag) => html`<li class="card" key=${flag.feature_id}><h3>${called(flag.feature?.name, flag.feature_id)}</h3>
         <p><${Tag} kind="good">held<//> ${flag.static_value ?? ""} <span class="quiet">${flag.plan_id ?? "set by hand"}</span></p></li>`)}
     </ul>
     <${Opened} title="Grant units by hand">${() => html`
@@ -64,7 +64,7 @@ function partsOf(of, consumed, left) {
 
 /** @param {{ id: string, balance: any }} props */
 function Balance({ id, balance }) {
-  const name = balance.feature?.name || balance.feature_id;
+  const name = called(balance.feature?.name, balance.feature_id);
   const parts = partsOf(balance, balance.usage, minus(balance.remaining, rolledOf(balance.rollovers).left));
   const lines = balance.breakdown;
   return html`

@@ -2,7 +2,7 @@
 import { Chart, colour } from "../chart.js";
 import { html, useState } from "../html.js";
 import { Field, Part, Problem, Table, typed, useAnswers } from "../parts.js";
-import { number } from "../words.js";
+import { called, number } from "../words.js";
 
 /** @param {{ customer: any }} props */
 export function UsageByDay({ customer }) {
@@ -30,7 +30,7 @@ function Usage({ customer, ids }) {
     ${busy && html`<p class="wait" role="status">Adding up …</p>`}
     ${!busy && used.length === 0 && html`<p class="empty">Nothing was used in 30 days.</p>`}
     ${used.map((id, n) => html`<figure class="chart">
-      <figcaption><span class="dot" style=${{ background: colour(n) }}></span>${customer.balances[id].feature?.name ?? id}: <strong>${number(total[id].sum)}</strong> in ${number(total[id].count)} uses</figcaption>
+      <figcaption><span class="dot" style=${{ background: colour(n) }}></span>${called(customer.balances[id].feature?.name, id)}: <strong>${number(total[id].sum)}</strong> in ${number(total[id].count)} uses</figcaption>
       <${Chart} label=${`${id} by day`} at=${list.map((/** @type {any} */ bin) => bin.period / 1000)} series=${[{ name: id, values: list.map((/** @type {any} */ bin) => Number(bin.values[id] ?? 0)), colour: colour(n) }]} />
     </figure>`)}
     ${property && used.length > 0 && html`<${Table} label=${`By ${property}`} empty="" columns=${[property, ...used]} rows=${groups(list, used)} />`}`;

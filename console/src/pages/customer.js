@@ -7,7 +7,7 @@ import { Balances } from "./customer-balances.js";
 import { Entities } from "./customer-entities.js";
 import { Limits } from "./customer-limits.js";
 import { UsageByDay } from "./customer-usage.js";
-import { number, words } from "../words.js";
+import { called, number, words } from "../words.js";
 
 const EXPAND = ["entities", "subscriptions.plan", "balances.feature", "flags.feature"];
 
@@ -23,7 +23,7 @@ export function Customer({ id }) {
   if (!data) return html`<${Head} title=${id} /><${Problem} error=${error} retry=${reload} />${!error && html`<p class="wait" role="status">Reading …</p>`}`;
   const { customer, plans, log, locks } = data;
   return html`
-    <${Head} title=${customer.name || customer.id}>
+    <${Head} title=${called(customer.name, customer.id)}>
       <p class="quiet">${customer.id}${customer.email && ` · ${customer.email}`} · since <${When} at=${customer.created_at} /></p>
       <p class="actions">
         <a class="button" href=${link(["try"], { customer: id })}>Try it</a>
@@ -68,7 +68,7 @@ function HeldPlans({ customer, plans, changed }) {
   return html`<${Part} title="Plans">
     <${Table} label="Plans" empty="No plan is attached." columns=${["Plan", "Status", "Since", "Period ends", ""]}
       rows=${customer.subscriptions.map((/** @type {any} */ held) => [
-        html`${held.plan?.name || held.plan_id} <span class="quiet">version ${held.plan_version}${held.add_on ? ", add-on" : ""}</span>`,
+        html`${called(held.plan?.name, held.plan_id)} <span class="quiet">version ${held.plan_version}${held.add_on ? ", add-on" : ""}</span>`,
         html`<${Tag} kind=${held.status === "active" ? "good" : "plain"}>${held.status}<//>${held.canceled_at && held.expires_at && html` ends <${When} at=${held.expires_at} relative />`}`,
         html`<${When} at=${held.started_at} />`,
         held.current_period_end && html`<${When} at=${held.current_period_end} />`,
@@ -81,7 +81,7 @@ function HeldPlans({ customer, plans, changed }) {
       <${Field} label="Attach a plan" name="plan_id">${(/** @type {string} */ id) => html`
         <select id=${id} name="plan_id" required onChange=${(/** @type {any} */ event) => choose(event.target.value)}>
           <option value="">Choose a plan</option>
-          ${plans.filter((plan) => !plan.archived).map((plan) => html`<option value=${plan.id}>${plan.name || plan.id}</option>`)}
+          ${plans.filter((plan) => !plan.archived).map((plan) => html`<option value=${plan.id}>${called(plan.name, plan.id)}</option>`)}
         </select>`}<//>
       <${Field} label="When" name="plan_schedule">${(/** @type {string} */ id) => html`
         <select id=${id} name="plan_schedule"><option value="">upgrades now, downgrades later</option><option value="immediate">now</option><option value="end_of_cycle">at the end of the cycle</option></select>`}<//>

@@ -36,7 +36,7 @@ export function Customers({ query }) {
     <${Problem} error=${error} retry=${reload} />
     ${!error && html`
       <${Table} label="Customers" busy=${busy} sorted=${{ by: "Since", order: order === "asc" ? "ascending" : "descending", other }} columns=${["Customer", "Name", "E-mail", "Plans", "Since"]}
-        empty=${search ? `No customer's id, name or e-mail has “${search}” in it.` : "There are no customers yet."}
+        empty=${data?.found.next_cursor ? "None among those that were looked at. The next page looks on." : search ? `No customer's id, name or e-mail has “${search}” in it.` : "There are no customers yet."}
         rows=${list.map((/** @type {any} */ each) => [
           html`<a href=${link(["customers", each.id])}>${each.id}</a>`,
           each.name,

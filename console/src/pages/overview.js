@@ -3,7 +3,7 @@ import { Chart, Key, colour } from "../chart.js";
 import { html } from "../html.js";
 import { Bar, Head, Part, Problem, Table, Tag, When, usedAndLeft, useAnswers, useLive } from "../parts.js";
 import { link } from "../router.js";
-import { number, words } from "../words.js";
+import { called, number, words } from "../words.js";
 
 const MOST = 100; // features in one aggregate
 const SHOWN = 7; // features with a colour of their own in the stack; the others are one
@@ -11,7 +11,7 @@ const SHOWN = 7; // features with a colour of their own in the stack; the others
 export function Overview() {
   const first = useAnswers({ features: ["features.list", {}] });
   if (!first.data) return html`<${Head} title="Overview" /><${Problem} error=${first.error} retry=${first.reload} />${first.busy && html`<p class="wait" role="status">Reading …</p>`}`;
-  const metered = first.data.features.list.filter((/** @type {any} */ feature) => !["boolean", "static"].includes(feature.type)).map((/** @type {any} */ feature) => ({ id: feature.id, name: feature.name || feature.id }));
+  const metered = first.data.features.list.filter((/** @type {any} */ feature) => !["boolean", "static"].includes(feature.type)).map((/** @type {any} */ feature) => ({ id: feature.id, name: called(feature.name, feature.id) }));
   if (metered.length === 0) {
     return html`<${Head} title="Overview" /><ol class="plain">
       <li><a href=${link(["features"])}>Make a feature</a>: what may be had or used.</li>

@@ -4,6 +4,7 @@ import { Json, useBody } from "../editor.js";
 import { html, useState } from "../html.js";
 import { link } from "../router.js";
 import { Field, Head, Part, Problem, Table, Tag, Tick, Told, useAction, useAnswers } from "../parts.js";
+import { called } from "../words.js";
 import { bodyOf } from "../plan-bodies.js";
 import { Holders, Versions } from "./plan-versions.js";
 
@@ -76,7 +77,7 @@ function Item({ at, item, features, change, remove }) {
   const metered = feature && !["boolean", "static"].includes(feature.type);
   return html`<div class="line item">
     <${Field} label=${`Feature ${at + 1}`} name=${`item-${at}`}>${(/** @type {string} */ id) => html`<select id=${id} value=${item.feature_id} onChange=${(/** @type {any} */ event) => change({ feature_id: event.target.value, included: undefined, reset: undefined, unlimited: undefined })}>
-      ${features.map((each) => html`<option value=${each.id}>${each.name || each.id}</option>`)}</select>`}<//>
+      ${features.map((each) => html`<option value=${each.id}>${called(each.name, each.id)}</option>`)}</select>`}<//>
     ${metered && html`<${Field} label="Included" name=${`included-${at}`} inputmode="decimal" value=${item.included ?? ""} onInput=${(/** @type {any} */ event) => change({ included: event.target.value ? Amount.of(event.target.value) : undefined, unlimited: undefined })} />`}
     ${metered && feature.consumable !== false && html`<${Field} label="Resets" name=${`reset-${at}`}>${(/** @type {string} */ id) => html`<select id=${id} value=${item.reset?.interval ?? "one_off"} onChange=${(/** @type {any} */ event) => change({ reset: event.target.value === "one_off" ? undefined : { interval: event.target.value } })}>
       ${INTERVALS.map((each) => html`<option value=${each}>${each === "one_off" ? "never" : `every ${each}`}</option>`)}</select>`}<//>`}
