@@ -159,7 +159,11 @@ OPERATIONS: dict[str, Operation] = {
     ),
     # customers
     "POST /v1/customers.get_or_create": Operation(
-        "Get a customer, or create it", Customer, (WRONG, *missing("plan")), query=(EXPAND,), older=CUSTOMER_OLDER
+        "Get a customer, or create it",
+        Customer,
+        (WRONG, *missing("plan", "feature")),
+        query=(EXPAND,),
+        older=CUSTOMER_OLDER,
     ),
     "POST /v1/customers.get": Operation(
         "Get a customer", Customer, (WRONG, *missing("customer")), query=(EXPAND,), older=CUSTOMER_OLDER
@@ -236,7 +240,14 @@ OPERATIONS: dict[str, Operation] = {
     "POST /v1/billing.attach": Operation(
         "Attach a plan",
         answers.Attached,
-        (WRONG, CONTRADICTS, AlreadyAttached("x"), IN_THE_WAY, *missing("customer", "entity", "plan", "feature")),
+        (
+            WRONG,
+            CONTRADICTS,
+            AlreadyAttached("x"),
+            IN_THE_WAY,
+            *taken("subscription"),
+            *missing("customer", "entity", "plan", "feature"),
+        ),
     ),
     "POST /v1/billing.update": Operation(
         "Change or cancel a subscription",
@@ -246,7 +257,14 @@ OPERATIONS: dict[str, Operation] = {
     "POST /v1/billing.preview_attach": Operation(
         "Show what attaching a plan would change",
         answers.PreviewAttach,
-        (WRONG, CONTRADICTS, AlreadyAttached("x"), IN_THE_WAY, *missing("customer", "entity", "plan", "feature")),
+        (
+            WRONG,
+            CONTRADICTS,
+            AlreadyAttached("x"),
+            IN_THE_WAY,
+            *taken("subscription"),
+            *missing("customer", "entity", "plan", "feature"),
+        ),
         "Changes nothing. No amounts are due here: they are 0, and prices are the catalog's.",
     ),
     "POST /v1/billing.preview_update": Operation(
@@ -328,7 +346,7 @@ OPERATIONS: dict[str, Operation] = {
         older={"2.0": older.OffsetCustomerPageV2, "1.4": older.OffsetCustomerPageV1},
     ),
     "POST /v1/customers": Operation(
-        "Create a customer (1.x)", Customer, (WRONG,), query=(EXPAND,), older=CUSTOMER_OLDER
+        "Create a customer (1.x)", Customer, (WRONG, *missing("plan", "feature")), query=(EXPAND,), older=CUSTOMER_OLDER
     ),
     "POST /v1/customers/list": LIST_CUSTOMERS,
     "GET /v1/customers/{}": Operation(
@@ -337,7 +355,7 @@ OPERATIONS: dict[str, Operation] = {
     "POST /v1/customers/{}": Operation(
         "Change a customer (1.x)",
         Customer,
-        (WRONG, *missing("customer")),
+        (WRONG, *missing("customer", "feature")),
         query=(EXPAND,),
         body=UpdateCustomerParams,
         older=CUSTOMER_OLDER,
@@ -364,7 +382,14 @@ OPERATIONS: dict[str, Operation] = {
     "POST /v1/attach": Operation(
         "Attach a product",
         answers.AttachedProduct,
-        (WRONG, CONTRADICTS, AlreadyAttached("x"), IN_THE_WAY, *missing("plan", "entity", "feature")),
+        (
+            WRONG,
+            CONTRADICTS,
+            AlreadyAttached("x"),
+            IN_THE_WAY,
+            *taken("subscription"),
+            *missing("plan", "entity", "feature"),
+        ),
     ),
     "POST /v1/cancel": Operation(
         "Cancel a product",

@@ -169,8 +169,13 @@ class BalanceLine(Shape):
     """Whose plan grants it."""
     entity_id: Annotated[str | None, own]
     """The entity whose share it is."""
+
+
+class BalanceRow(BalanceLine):
+    """A line of a balance in its breakdown."""
+
     reserved: Annotated[Number, own] = absent
-    """Units of it that reservations hold; absent where they hold none, and in a list of balances."""
+    """Units of it that reservations hold; absent where they hold none."""
     rollovers: Annotated[list[Rollover], own] = absent
     """Unused units of its earlier periods; absent where there are none."""
 
@@ -202,7 +207,7 @@ class Balance(Shape):
     """At most so many units beyond what was granted; null for no limit."""
     next_reset_at: Millis | None
     """When units come back next, in epoch ms."""
-    breakdown: list[BalanceLine]
+    breakdown: list[BalanceRow]
     """Where its units come from."""
     rollovers: list[Rollover] = absent
     """Unused units of earlier periods; absent where no plan lets units roll over."""

@@ -319,6 +319,7 @@ CODES: dict[str, str] = {
     "webhook_not_found": "no webhook has the id.",
     "duplicate_feature_id": "a feature has the id.",
     "duplicate_webhook_id": "a webhook has the id.",
+    "duplicate_subscription_id": "a subscription of the customer has the id.",
     "product_already_exists": "a plan has the id.",
     "entity_already_exists": "an entity of the customer has the id.",
     "lock_already_exists": "a reservation with the lock id still holds units.",
