@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from decimal import Decimal
-from functools import partial
+from functools import partial, update_wrapper
 from typing import Any
 
 import pytest
@@ -182,7 +182,8 @@ def breaking(here: Service, monkeypatch: pytest.MonkeyPatch, at: int, how: str) 
                 raise Lost("applied, but the answer never came")
             return answer
 
-        monkeypatch.setattr(client, name, partial(broken, getattr(client, name)))
+        operation = getattr(client, name)
+        monkeypatch.setattr(client, name, update_wrapper(partial(broken, operation), operation))
     yield sent[0]
     monkeypatch.undo()
     yield sent[0]

@@ -8,6 +8,7 @@ from itertools import groupby
 import pytest
 
 from tests.bench.growth.axes import AXES
+from tests.bench.growth.entities import grants, holds
 from tests.bench.growth.sites import Axis, Site
 from tests.handlers.conftest import a_place
 from tests.service import FIXTURE
@@ -15,7 +16,10 @@ from tollgate import runtime
 
 SHARED = ("customers", "uses", "entities with shares")  # a site is filled with them once
 HELD = [axis for axis in AXES if axis.held]
-SITES = [list(axes) for _, axes in groupby(HELD, lambda axis: axis.grows if axis.grows in SHARED else axis.call)]
+SITES = [
+    list(axes)
+    for _, axes in groupby(HELD, lambda axis: axis.grows if axis.grows in SHARED else f"{axis.call} {axis.grows}")
+]
 
 
 @pytest.mark.parametrize("axes", SITES, ids=[f"{axes[0].call} at {axes[0].grows}" for axes in SITES])
@@ -24,3 +28,11 @@ def test_calls_stay_within_their_bounds(axes: list[Axis]) -> None:
         site = Site(here.handlers, here.service, runtime.client("dynamodb"))
         broken = {axis.call: axis.broken(site.cost(axis.made(site, min(axis.sizes[1], 200)))) for axis in axes}
         assert not any(broken.values()), broken
+
+
+def test_a_use_of_ten_grants_or_beside_five_holds_is_one_write_unit() -> None:
+    for made, number in ((grants, 10), (holds, 5)):
+        with a_place(FIXTURE) as here:
+            site = Site(here.handlers, here.service, runtime.client("dynamodb"))
+            cost = site.cost(made(site, number))
+            assert (cost.requests, cost.read_units, cost.write_units) == (1, 0, 1)

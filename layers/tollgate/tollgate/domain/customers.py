@@ -17,7 +17,7 @@ from tollgate.domain.plans import BasePrice, PlanItem
 from tollgate.domain.quantities import ZERO
 from tollgate.domain.seats import placed
 
-MAX_GRANTS = 50  # of one balance: they make its item about 9 KB; with up to three, a write is one write unit
+MAX_GRANTS = 50  # of one balance: they make its item about 3 KB; with up to ten, a write is one write unit
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,18 +7,20 @@
 | `spent` | N | units deducted since the grants were last computed |
 | `fresh_until` | N | the first instant (ms) at which the item changes by itself; 0: it is never fresh |
 | `version` | N | counts the writes |
-| `rows` | S | JSON array: the grants as they were last computed, in deduction order; below |
-| `left` | S | JSON array: plans' grants that have ended while what was used of them counts; absent where none has |
+| `rows` | S or B | JSON array: the grants as they were last computed, in deduction order; below |
+| `left` | S or B | JSON array: plans' grants that have ended while what was used of them counts; absent where none has |
 | `flag` | BOOL | true where the feature is boolean or static; absent elsewhere |
 | `limits` | S | JSON object: spend and usage limits and alerts, below; absent where there are none |
 | `before` | SS | features that pay before this item; `@`: entities hold balances too; absent where nothing does |
-| `holds` | S | JSON array: what reservations hold of it, below; absent where none does |
+| `holds` | S or B | JSON array: what reservations hold of it, below; absent where none does |
 | `marks` | SS | `governed`, `clocked`, `unpooled`, `allocated`, below; absent where none holds |
 | `event` | S | JSON: the last use (`codecs.use_records`); absent until the first |
 | `fence` | B | 16 bytes: no deduction with an id at or below it can be applied any more |
 | `s0` … `s7` | B | 16 bytes: the id of the last deduction of each slot |
 | `v` | N | the layout's version |
 | `change`, `next`, `fresh_then`, `gone`, `made` | | what a large change has staged (`store.large_changes`) |
+
+`rows`, `left` and `holds` are compressed (B, zlib) from 400 bytes on: each use pays for the whole item, and few use them.
 
 The fast path changes `headroom`, `ceiling` and `spent`, counts `version` and sets `event` and a slot, of items that it
 has not read: these attributes (and `fresh_until` and `fence`, which it compares) mean the same in every version
@@ -74,7 +76,7 @@ from tollgate.domain.periods import Interval
 from tollgate.domain.quantities import ZERO
 from tollgate.exact_json import dumps, loads
 from tollgate.store.codecs.layout import Layout
-from tollgate.store.codecs.values import optional_number, pairs_json, pairs_of, present, reset
+from tollgate.store.codecs.values import optional_number, packed, pairs_json, pairs_of, present, reset, unpacked
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
@@ -125,7 +127,7 @@ def decode_balance(item: Item) -> StoredBalance:
     marks = item["marks"]["SS"] if "marks" in item else ()
     balance = Balance(
         BalanceKey(feature_id, entity_id),
-        tuple(grant_of(grant) for grant in loads(item["rows"]["S"])),
+        tuple(grant_of(grant) for grant in loads(unpacked(item["rows"]))),
         Decimal(item["headroom"]["N"]),
         Decimal(item["ceiling"]["N"]),
         Decimal(item["spent"]["N"]),
@@ -136,9 +138,9 @@ def decode_balance(item: Item) -> StoredBalance:
         "governed" in marks,
         "clocked" in marks,
         "unpooled" in marks,
-        _holds(loads(item["holds"]["S"])) if "holds" in item else (),
+        _holds(loads(unpacked(item["holds"]))) if "holds" in item else (),
         "allocated" in marks,
-        tuple(grant_of(grant) for grant in loads(item["left"]["S"])) if "left" in item else (),
+        tuple(grant_of(grant) for grant in loads(unpacked(item["left"]))) if "left" in item else (),
     )
     slots = tuple(_bytes(item[f"s{n}"]["B"]) for n in range(SLOTS))
     change = item["change"]["S"] if "change" in item else ""
@@ -176,13 +178,13 @@ def state_values(balance: Balance) -> dict[str, AttributeValueTypeDef | None]:
         "ceiling": {"N": str(balance.ceiling)},
         "spent": {"N": str(balance.spent)},
         "fresh_until": {"N": str(balance.fresh_until)},
-        "rows": {"S": dumps([grant_json(grant) for grant in balance.grants])},
-        "left": {"S": dumps([grant_json(grant) for grant in balance.left_off])} if balance.left_off else None,
+        "rows": packed(dumps([grant_json(grant) for grant in balance.grants])),
+        "left": packed(dumps([grant_json(grant) for grant in balance.left_off])) if balance.left_off else None,
         "flag": {"BOOL": True} if balance.flag else None,
         "limits": {"S": dumps(_limits_json(balance.limits))} if balance.limits != NO_LIMITS else None,
         "before": {"SS": sorted(balance.paid_first)} if balance.paid_first else None,
         "marks": {"SS": marks} if marks else None,
-        "holds": {"S": dumps(_holds_json(balance.holds))} if balance.holds else None,
+        "holds": packed(dumps(_holds_json(balance.holds))) if balance.holds else None,
         **BALANCE.mark,
     }
 

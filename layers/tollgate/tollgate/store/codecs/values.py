@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import zlib
+from base64 import b64decode
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tollgate.domain.periods import Interval, Reset
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
+
+PACKED_FROM = 400  # bytes of JSON: shorter ones are seldom what makes an item large
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -53,3 +60,28 @@ def pairs_of(data: Iterable[Any]) -> Pairs:
 def present(full: Mapping[str, Any]) -> dict[str, Any]:
     """The fields that are not None: writing an item costs by its size."""
     return {name: value for name, value in full.items() if value is not None}
+
+
+def packed(text: str) -> AttributeValueTypeDef:
+    """JSON as an attribute that is written with every use of its item, though it does not change: as text (S) where it is
+    short, else compressed (B, zlib).
+    """
+    if len(text) < PACKED_FROM:
+        return {"S": text}
+    return {"B": zlib.compress(text.encode(), 9)}
+
+
+def unpacked(attribute: Mapping[str, Any]) -> str:
+    """The JSON of an attribute that may be compressed. A record of the stream has its bytes in base64.
+
+    Raises KeyError or ValueError where it is no such attribute.
+    """
+    if "S" in attribute:
+        return str(attribute["S"])
+    data = attribute["B"]
+    if isinstance(data, str):
+        data = b64decode(data, validate=True)
+    try:
+        return zlib.decompress(bytes(data)).decode()
+    except zlib.error as error:
+        raise ValueError(f"not compressed JSON: {error}") from error
