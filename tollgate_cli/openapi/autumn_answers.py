@@ -449,7 +449,7 @@ class PreviewAttach(Preview):
 class PreviewUpdate(Preview):
     """What changing a subscription would do."""
 
-    intent: Literal["update_quantity", "cancel_immediately", "cancel_end_of_cycle", "uncancel", "none"]
+    intent: Literal["update_plan", "update_quantity", "cancel_immediately", "cancel_end_of_cycle", "uncancel", "none"]
     """What was asked for; `none` where nothing would change."""
 
 

@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from tollgate.domain.balances import BalanceKey
+from tollgate.domain.controls import Controls
 from tollgate.domain.customers import Ending, Holdings, Subscription, changed_grants, grants_of, linked, with_grants
 from tollgate.domain.errors import AlreadyAttached, AlreadyExists, Conflict, InvalidInput, InvalidRequest, NotFound
 from tollgate.domain.features import Catalog
@@ -28,7 +29,7 @@ from tollgate.domain.plan_changes import (
     running,
 )
 from tollgate.domain.plan_grants import FRESH, CarryOver, granted_by
-from tollgate.domain.plans import PREPAID, FreeTrial, Plan, PlanItem
+from tollgate.domain.plans import PREPAID, BasePrice, FreeTrial, Plan, PlanItem
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +60,13 @@ class Terms:
     filters: tuple[tuple[str, str], ...] = ()  # only uses whose properties have these values count
     extra: Mapping[str, Any] = field(default_factory=dict)
     removes: tuple[str, ...] = ()  # ids of plans that end when it starts
+    price: tuple[BasePrice | None] | None = None  # in place of the plan's own, which may be none
+    controls: Controls | None = None  # in place of the plan's own
 
     @property
     def changes_plan(self) -> bool:
         """Whether they ask for something that a subscription to the same plan would not have."""
-        return self.items is not None or bool(self.quantities)
+        return self.items is not None or bool(self.quantities) or self.price is not None or self.controls is not None
 
 
 NO_TERMS = Terms()
@@ -80,12 +83,18 @@ def attach(
     InvalidRequest where just this is attached already, Conflict where the plan is held with filters that overlap,
     InvalidInput for terms that misfit.
     """
+    if terms.price is not None or terms.controls is not None:
+        plan = replace(
+            plan,
+            price=terms.price[0] if terms.price else plan.price,
+            controls=plan.controls if terms.controls is None else terms.controls,
+        )
     if terms.entity_id is not None:
         holdings.entity(terms.entity_id)
     if subscription_id in holdings.subscriptions:
         raise AlreadyExists("subscription", subscription_id)
     items = plan.items if terms.items is None else tuple(_scoped(item, plan) for item in terms.items)
-    _check_quantities(items, terms.quantities)
+    check_quantities(items, terms.quantities)
     independent = plan.add_on or cost_of(plan.price, items, catalog.features).one_off
     own = Rivalry(plan.id, plan.group, terms.entity_id, independent, terms.stacks, frozenset(terms.filters))
     _check_overlap(holdings, own, now)
@@ -160,8 +169,8 @@ def update_quantities(
     holdings: Holdings, catalog: Catalog, subscription_id: str, quantities: Mapping[str, Decimal], now: int
 ) -> Holdings:
     """The holdings with other bought quantities; what was used stays used."""
-    subscription = _held(holdings, subscription_id, now)
-    _check_quantities(subscription.items, quantities)
+    subscription = held_subscription(holdings, subscription_id, now)
+    check_quantities(subscription.items, quantities)
     changed = replace(subscription, quantities={**subscription.quantities, **quantities})
     by_id = {
         grant.id: grant.prepaid
@@ -177,7 +186,7 @@ def update_quantities(
         )
         for key, grants in grants_of(holdings, now).items()
     }
-    return _with(holdings, catalog, {**holdings.subscriptions, subscription_id: changed}, changes, now)
+    return with_subscriptions(holdings, catalog, {**holdings.subscriptions, subscription_id: changed}, changes, now)
 
 
 def cancel(holdings: Holdings, catalog: Catalog, subscription_id: str, now: int, *, at_end: bool) -> Holdings:
@@ -187,7 +196,7 @@ def cancel(holdings: Holdings, catalog: Catalog, subscription_id: str, now: int,
     What a plan that has not started yet was to replace is as it was before. A plan that was to follow starts when this
     one ends, if it costs nothing; else it never starts.
     """
-    subscription = _held(holdings, subscription_id, now)
+    subscription = held_subscription(holdings, subscription_id, now)
     if subscription.status(now) == "scheduled":
         return _taken_back(holdings, catalog, subscription, now)
     ends_at = now
@@ -233,7 +242,7 @@ def without_waiting_automatic(holdings: Holdings, catalog: Catalog, now: int) ->
         for key, grants in grants_of(holdings, now).items()
     }
     subscriptions = {id: s for id, s in holdings.subscriptions.items() if id not in waiting}
-    return _with(holdings, catalog, subscriptions, changes, now)
+    return with_subscriptions(holdings, catalog, subscriptions, changes, now)
 
 
 def uncancel(holdings: Holdings, catalog: Catalog, subscription_id: str, now: int) -> Holdings:
@@ -241,7 +250,7 @@ def uncancel(holdings: Holdings, catalog: Catalog, subscription_id: str, now: in
 
     Raises InvalidRequest where it was not canceled.
     """
-    subscription = _held(holdings, subscription_id, now)
+    subscription = held_subscription(holdings, subscription_id, now)
     if subscription.canceled_at is None:
         raise InvalidRequest(f"Subscription {subscription_id} is not canceled")
     for other in rivals(holdings, Rivalry.of(subscription, catalog.features), catalog.features, now):
@@ -266,7 +275,8 @@ def _scoped(item: PlanItem, plan: Plan) -> PlanItem:
     return item if item in plan.items else replace(item, scoped=True)
 
 
-def _check_quantities(items: Iterable[PlanItem], quantities: Mapping[str, Decimal]) -> None:
+def check_quantities(items: Iterable[PlanItem], quantities: Mapping[str, Decimal]) -> None:
+    """Raises InvalidInput for units (in all, by feature) of what is not prepaid among these items, or below zero."""
     prepaid = {item.feature_id for item in items if item.price and item.price.billing_method == PREPAID}
     for feature_id, quantity in quantities.items():
         if feature_id not in prepaid:
@@ -275,7 +285,8 @@ def _check_quantities(items: Iterable[PlanItem], quantities: Mapping[str, Decima
             raise InvalidInput("feature_quantities", "must not be negative")
 
 
-def _held(holdings: Holdings, subscription_id: str, now: int) -> Subscription:
+def held_subscription(holdings: Holdings, subscription_id: str, now: int) -> Subscription:
+    """The subscription of that id. Raises NotFound where there is none, or it has ended."""
     found = holdings.subscriptions.get(subscription_id)
     if found is None or found.status(now) == "expired":
         raise NotFound("subscription", subscription_id)
@@ -425,7 +436,7 @@ def _taking_over(
     }
     for key, grants in _waiting(holdings, catalog, subscription, handover).items():
         changes[key] = (*changes.get(key, ()), *grants)
-    return _with(holdings, catalog, subscriptions, changes, now)
+    return with_subscriptions(holdings, catalog, subscriptions, changes, now)
 
 
 def _waiting(
@@ -490,7 +501,7 @@ def _moved(holdings: Holdings, catalog: Catalog, scheduled: Subscription, at: in
         return grant._replace(starts_at=max(at, now), anchor=new.anchor, next_reset_at=new.next_reset_at)
 
     changes = {key: tuple(at_its_time(key, g) for g in grants) for key, grants in grants_of(holdings, now).items()}
-    return _with(holdings, catalog, {**holdings.subscriptions, moved.id: moved}, changes, now)
+    return with_subscriptions(holdings, catalog, {**holdings.subscriptions, moved.id: moved}, changes, now)
 
 
 def _with_subscription(holdings: Holdings, catalog: Catalog, subscription: Subscription, now: int) -> Holdings:
@@ -501,10 +512,12 @@ def _with_subscription(holdings: Holdings, catalog: Catalog, subscription: Subsc
         key: tuple(g._replace(expires_at=expires_at) if g.subscription_id == subscription.id else g for g in grants)
         for key, grants in grants_of(holdings, now).items()
     }
-    return _with(holdings, catalog, {**holdings.subscriptions, subscription.id: subscription}, changes, now)
+    return with_subscriptions(
+        holdings, catalog, {**holdings.subscriptions, subscription.id: subscription}, changes, now
+    )
 
 
-def _with(
+def with_subscriptions(
     holdings: Holdings,
     catalog: Catalog,
     subscriptions: Mapping[str, Subscription],

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tollgate.domain import manual_balances
 from tollgate.domain.controls import Controls
 from tollgate.domain.customers import Customer, Entity, Holdings, Subscription, linked, with_seats_moved
+from tollgate.domain.customizing import Customizing, customize
 from tollgate.domain.entities import add_entity, concerns_no_other, remove_entity
 from tollgate.domain.environments import CustomerRef, Environment
 from tollgate.domain.errors import AlreadyExists, Forbidden, InvalidInput, InvalidRequest, NotFound, Unavailable
@@ -66,6 +67,7 @@ class SubscriptionUpdate(NamedTuple):
     action: str | None = None  # `cancel_immediately`, `cancel_end_of_cycle` or `uncancel`
     quantities: Mapping[str, Decimal] | None = None  # prepaid units, by feature id
     needs_cycle: bool = False
+    customizing: Callable[[Subscription], Customizing] | None = None  # what is to differ of the subscription as it is
 
 
 class PlanDefaults(NamedTuple):
@@ -339,8 +341,13 @@ class Customers:
         plan = self._catalogs.plan(env, plan_id, version)
         if plan.archived and version is None:
             raise InvalidRequest(f"Plan {plan_id} is archived")
-        if terms.items is not None:
-            checked_plan(replace(plan, items=terms.items), self._catalogs.catalog(env).features)
+        if terms.items is not None or terms.controls is not None:
+            own = replace(
+                plan,
+                items=plan.items if terms.items is None else terms.items,
+                controls=plan.controls if terms.controls is None else terms.controls,
+            )
+            checked_plan(own, self._catalogs.catalog(env).features)
         self._catalogs.mark_used(env, plan)
         id = subscription_id or new_id("sub")
         terms = replace(
@@ -381,13 +388,15 @@ class Customers:
 
         Raises NotFound, InvalidInput, or InvalidRequest for `uncancel` of one that was not canceled.
         """
-        action, quantities, needs_cycle = change
+        action, quantities, needs_cycle, customizing = change
         found: list[str] = []
         automatic = self._catalogs.automatic_plans(customer.environment) if action else []
 
         def turn(holdings: Holdings, catalog: Catalog, at: int) -> Holdings:
             id = _subscription_id(holdings, which, at)
             found[:] = [id]
+            if customizing is not None:
+                holdings = self._customized(holdings, catalog, id, customizing, at)
             if quantities:
                 holdings = update_quantities(holdings, catalog, id, quantities, at)
             if action is None:
@@ -407,6 +416,19 @@ class Customers:
             return self._with_automatic(customer.environment, holdings, after, automatic, at)
 
         return self.change(customer, turn, now).subscriptions[found[0]]
+
+    def _customized(
+        self,
+        holdings: Holdings,
+        catalog: Catalog,
+        id: str,
+        customizing: Callable[[Subscription], Customizing],
+        at: int,
+    ) -> Holdings:
+        held = holdings.subscriptions[id]
+        changed = customizing(held).of_subscription(held)
+        checked_plan(Plan(held.plan_id, "", items=changed.items, controls=changed.controls), catalog.features)
+        return customize(holdings, catalog, id, changed, at, keeps_overage=self._defaults.keeps_overage)
 
     # -------------------------------------------------------------- balances
 

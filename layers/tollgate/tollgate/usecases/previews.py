@@ -32,12 +32,13 @@ class Preview(NamedTuple):
 
     @property
     def incoming(self) -> list[Changed]:
-        """The subscriptions that are new, that go on after all, or that change what was bought."""
+        """The subscriptions that are new, that go on after all, or that differ in what was bought, or in what they grant,
+        cost and limit."""
         return [self._changed(s, s.started_at) for s in self.after.subscriptions.values() if self._comes(s)]
 
     @property
     def outgoing(self) -> list[Changed]:
-        """The subscriptions that end, end sooner, never start, or are what they were before a quantity changed."""
+        """The subscriptions that end, end sooner, never start, or are what they were before they differed."""
         return list(self._outgoing())
 
     def _comes(self, after: Subscription) -> bool:
@@ -45,7 +46,7 @@ class Preview(NamedTuple):
         if before is None:
             return after.status(self.now) != "expired"
         goes_on = before.canceled_at is not None and after.canceled_at is None
-        return goes_on or before.quantities != after.quantities
+        return goes_on or _differ(before, after)
 
     def _outgoing(self) -> Iterator[Changed]:
         for id, before in self.before.subscriptions.items():
@@ -54,11 +55,16 @@ class Preview(NamedTuple):
                 yield Changed(before, None)
             elif after.expires_at is not None and after.expires_at != before.expires_at:
                 yield self._changed(after, after.expires_at)
-            elif after.quantities != before.quantities:
+            elif _differ(before, after):
                 yield Changed(before, None)
 
     def _changed(self, subscription: Subscription, at: int) -> Changed:
         return Changed(subscription, at if at > self.now else None)
+
+
+def _differ(before: Subscription, after: Subscription) -> bool:
+    was, is_ = ((s.quantities, s.items, s.price, s.controls) for s in (before, after))
+    return was != is_
 
 
 def preview(customers: Customers, change: Callable[[Customers], object], now: int) -> Preview | None:

@@ -4,17 +4,21 @@ answers out."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Annotated, Any, Literal
+from functools import partial
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from tollgate.dialects.autumn.catalog import FreeTrialParams, PlanItemParams, different
+from tollgate.dialects.autumn.catalog import BasePriceParams, FreeTrialParams, PlanItemParams, different
+from tollgate.dialects.autumn.controls import ControlsParams
 from tollgate.dialects.autumn.cursors import Page, PageRequest, each_customer
 from tollgate.dialects.autumn.customers import is_purchase, page_json, purchase_json, subscription_json
 from tollgate.dialects.autumn.fields import Cursor, Id, IntervalName, Number, Params, Start, Text, Time, Whole
 from tollgate.dialects.autumn.versions import FLAGS, PLANS, translated, version_of
 from tollgate.dialects.http import Answer, Request
+from tollgate.domain.controls import Controls
 from tollgate.domain.customers import Holdings, Subscription
+from tollgate.domain.customizing import Customizing
 from tollgate.domain.errors import InvalidInput
 from tollgate.domain.periods import Interval, Reset
 from tollgate.domain.plan_grants import Carried, CarryOver
@@ -58,28 +62,44 @@ class ItemFilterParams(Params):
 class CustomizeParams(Params):
     """What of the plan is to differ for this one subscription."""
 
-    later = ("price", "billing_controls", "upsert_licenses")
+    later: ClassVar[tuple[str, ...]] = ("upsert_licenses",)
 
+    price: BasePriceParams | None = None
     items: Annotated[list[PlanItemParams], Field(max_length=90)] | None = None
     add_items: Annotated[list[PlanItemParams], Field(max_length=90)] | None = None
     remove_items: Annotated[list[ItemFilterParams], Field(max_length=90)] | None = None
     free_trial: FreeTrialParams | None = None
+    billing_controls: ControlsParams | None = None
 
-    def of_plan(self, plan: Plan) -> tuple[PlanItem, ...] | None:
-        """The items in place of the plan's; None: they are the plan's. Raises InvalidInput for a filter that picks none."""
+    def customizing(self, items: tuple[PlanItem, ...], controls: Controls, plan_id: str) -> Customizing:
+        """What is to differ from these items and controls, and in the price. Raises InvalidInput for a filter that picks
+        none."""
+        return Customizing(
+            self._items(items, plan_id),
+            (self.price.price() if self.price else None,) if "price" in self.model_fields_set else None,
+            self.billing_controls.applied(controls) if self.billing_controls else None,
+        )
+
+    def _items(self, items: tuple[PlanItem, ...], plan_id: str) -> tuple[PlanItem, ...] | None:
         if self.items is not None:
             if self.add_items or self.remove_items:
                 raise InvalidInput("customize.items", "cannot be given with add_items or remove_items")
             return different(item.item() for item in self.items)
         if not self.add_items and not self.remove_items:
             return None
-        left = plan.items
+        left = items
         for number, filter in enumerate(self.remove_items or ()):
             kept = tuple(item for item in left if not filter.picks(item))
             if len(kept) == len(left):
-                raise InvalidInput(f"customize.remove_items.{number}", f"picks no item of plan {plan.id}")
+                raise InvalidInput(f"customize.remove_items.{number}", f"picks no item of plan {plan_id}")
             left = kept
         return different((*left, *(item.item() for item in self.add_items or ())))
+
+
+class UpdateCustomizeParams(CustomizeParams):
+    """What is to differ of a subscription that runs: from what it has, not from the plan."""
+
+    later = (*CustomizeParams.later, "free_trial")
 
 
 class CarryParams(Params):
@@ -128,7 +148,7 @@ class UpdateParams(Params):
     """The body of `billing.update`. The subscription is named by its id, or by its plan and entity."""
 
     later = (
-        *("customize", "version", "free_trial", "billing_cycle_anchor"),
+        *("version", "free_trial", "billing_cycle_anchor"),
         *("carry_over_usages", "recalculate_balances", "license_quantities"),
     )
 
@@ -138,6 +158,7 @@ class UpdateParams(Params):
     subscription_id: Id | None = None
     feature_quantities: Annotated[list[QuantityParams], Field(max_length=100)] | None = None
     cancel_action: Literal["cancel_immediately", "cancel_end_of_cycle", "uncancel"] | None = None
+    customize: UpdateCustomizeParams | None = None
 
 
 class ListSubscriptionsParams(Params):
@@ -215,12 +236,14 @@ def _changed_json(changed: Changed) -> dict[str, Any]:
 
 
 def _terms(params: AttachParams, plan: Plan) -> Terms:
-    customize = params.customize
+    differs = params.customize.customizing(plan.items, plan.controls, plan.id) if params.customize else Customizing()
     anchor = params.billing_cycle_anchor
     return Terms(
         entity_id=params.entity_id,
         quantities=_quantities(params.feature_quantities),
-        items=customize.of_plan(plan) if customize else None,
+        items=differs.items,
+        price=differs.price,
+        controls=differs.controls,
         removes=tuple(params.remove_plan_ids or ()),
         starts_at=params.starts_at,
         backdate=True,
@@ -260,7 +283,8 @@ def _quantities(params: list[QuantityParams] | None) -> dict[str, Any]:
 
 
 def update(customers: Customers, request: Request) -> Answer:
-    """`billing.update`: cancels a subscription, takes the cancellation back, or changes the quantities bought.
+    """`billing.update`: cancels a subscription, takes the cancellation back, or changes the quantities bought or the plan as
+    this customer has it.
 
     Raises NotFound, InvalidInput where the body asks for no change, or InvalidRequest where it cannot be made.
     """
@@ -279,19 +303,31 @@ def preview_update(customers: Customers, request: Request) -> Answer:
     """`billing.preview_update`: what `billing.update` would do with the same body. Changes nothing, and raises the same."""
     params = UpdateParams.of(request.body)
     found = preview(customers, _update(params, request), request.now)
-    intent = params.cancel_action or "update_quantity"
+    intent = params.cancel_action or ("update_plan" if params.customize else "update_quantity")
     return Answer(_preview_json(params.customer_id, found) | {"intent": intent if found else "none"})
 
 
 def _update(params: UpdateParams, request: Request) -> Callable[[Customers], object]:
     """What an update does to customers. Raises InvalidInput where the body asks for no change."""
     quantities = _quantities(params.feature_quantities)
-    if not quantities and params.cancel_action is None:
-        raise InvalidInput("", "Either cancel_action or feature_quantities must be provided")
+    custom = params.customize
+    if not quantities and params.cancel_action is None and custom is None:
+        raise InvalidInput("", "Either cancel_action, feature_quantities or customize must be provided")
     customer = request.customer(params.customer_id)
     which = SubscriptionFilter(params.subscription_id, params.plan_id, params.entity_id)
-    change = SubscriptionUpdate(params.cancel_action, quantities, needs_cycle=True)
+    change = SubscriptionUpdate(
+        params.cancel_action,
+        quantities,
+        needs_cycle=True,
+        customizing=None if custom is None else partial(_differing, custom),
+    )
     return lambda customers: customers.update_subscription(customer, which, change, request.now)
+
+
+def _differing(custom: UpdateCustomizeParams, held: Subscription) -> Customizing:
+    if "free_trial" in custom.model_fields_set:  # null would end the trial that there is
+        raise InvalidInput("customize.free_trial", "is not supported")
+    return custom.customizing(held.items, held.controls, held.plan_id)
 
 
 def list_subscriptions(catalogs: Catalogs, customers: Customers, request: Request) -> Answer:
