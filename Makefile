@@ -9,7 +9,7 @@ RUN := PATH="$(CURDIR)/$(BIN):$(PATH)" $(BIN)/tollgate
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: help run up down demo test test-fast test-deep mutants fuzz soak lint format bench growth screenshots openapi docs docs-serve prices dead-letters redrive deploy clean lock tools clients
+.PHONY: help run up down demo test test-fast test-deep mutants fuzz soak lint format bench costs growth screenshots openapi docs docs-serve prices dead-letters redrive deploy clean lock tools clients
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -89,6 +89,9 @@ redrive: .venv/.ready  ## send every dead letter where it came from
 
 bench: tools .local/dynamodb-local/DynamoDBLocal.jar $(if $(findstring --peers,$(ARGS)),.venv-peers/.ready)  ## what a check costs: requests, units, CPU, wall, import, size
 	$(BIN)/python -m tests.bench $(ARGS)
+
+costs: .venv/.ready .venv-sam/.ready  ## what an idle stack and a million checks cost, from the template and tests/bench/prices.toml
+	$(BIN)/python -m tests.bench.costs
 
 growth: tools .local/dynamodb-local/DynamoDBLocal.jar  ## what calls cost as things grow, at three sizes: make growth ARGS="--only events --rounds 0"
 	$(BIN)/python -m tests.bench.growth $(ARGS)

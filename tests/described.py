@@ -10,6 +10,7 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from tollgate.dialects.autumn.versions import NEWEST, UnknownVersion, version_of
+from tollgate.dialects.paths import path_of
 from tollgate.dialects.routing import match, wide_match
 from tollgate_cli.openapi import DIALECTS
 from tollgate_cli.openapi.document import JSON, Dialect, document
@@ -39,13 +40,13 @@ def found_wrong(function: str, event: Mapping[str, Any], answer: Mapping[str, An
     names: tuple[str, ...] = ("autumn", "tollgate")
     if function in LOTUS:
         names = ("lotus",)
-    elif _is_flexprices(function, event["rawPath"], headers):
+    elif _is_flexprices(function, path_of(event), headers):
         names = ("flexprice",)
     documents = [dialect for dialect in DIALECTS if dialect.name in names]
     method = event["requestContext"]["http"]["method"]
     if method == "OPTIONS":  # a browser's question before a call of the API, and no call
         return ""
-    path = event["rawPath"].rstrip("/") + ("/" if function in LOTUS else "")
+    path = path_of(event).rstrip("/") + ("/" if function in LOTUS else "")
     for dialect in documents:
         templates = [*dialect.operations]
         found = match(templates, f"{method} {path}") or wide_match(templates, f"{method} {path}")

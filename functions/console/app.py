@@ -13,6 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from tollgate.dialects.paths import path_of
+
 SITE = Path(__file__).parent / "site"
 PAGE = "index.html"
 TYPES = {
@@ -39,7 +41,7 @@ def _files() -> dict[str, bytes]:
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Answers one GET of `/console` or of a file under it (payload format 2.0)."""
-    path = event["rawPath"]
+    path = path_of(event)
     given = {name.lower(): value for name, value in event["headers"].items()}
     if path == "/console/":  # the page's links are relative to a place without the slash
         return {"statusCode": 308, "headers": {**_headers(), "location": "../console"}}

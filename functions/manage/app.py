@@ -14,6 +14,7 @@ from tollgate.dialects.autumn.versions import version_of
 from tollgate.dialects.edge import handle
 from tollgate.dialects.flexprice.errors import FLEXPRICE, NotServed
 from tollgate.dialects.http import Answer, Request
+from tollgate.dialects.paths import path_of
 from tollgate.dialects.routing import Match, OnDemand, Route, run, taking
 from tollgate.domain.errors import NotFound
 
@@ -200,6 +201,6 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
 
     The answer is in Flexprice's words where a key came in `x-api-key` on a path that takes either header.
     """
-    if event["rawPath"].startswith(EITHER) and any(name.lower() == "x-api-key" for name in event["headers"]):
+    if path_of(event).startswith(EITHER) and any(name.lower() == "x-api-key" for name in event["headers"]):
         return handle(event, FLEXPRICE, _flexprice_route, runtime.clock, runtime.defect)
     return handle(event, AUTUMN, _route, runtime.clock, runtime.defect)

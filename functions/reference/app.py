@@ -12,6 +12,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from tollgate.dialects.paths import path_of
+
 _SITE = Path(__file__).with_name("site")
 _PAGES: dict[str, dict[str, Any]] = json.loads((_SITE / "pages.json").read_text())  # by path: its file and headers
 _TAKES_GZIP = re.compile(r"\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))").search
@@ -19,7 +21,7 @@ _TAKES_GZIP = re.compile(r"\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))").search
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Answers one GET of API Gateway's (payload format 2.0): the file, or 304 where the caller has it."""
-    page = _PAGES.get(event["rawPath"])
+    page = _PAGES.get(path_of(event))
     if page is None:
         return {"statusCode": 404, "headers": {"content-type": "application/json"}, "body": '{"message":"Not Found"}'}
     sent = {name.lower(): value for name, value in event["headers"].items()}

@@ -70,8 +70,10 @@ class Site:
     def kept(self, name: str, content: bytes) -> str:
         """Adds a file that never changes under its path; what stands for it in the page: its path and integrity."""
         stem, dot, suffix = name.rpartition(".")
-        path = f"/docs/{stem}-{hashlib.sha256(content).hexdigest()[:16]}{dot}{suffix}"
-        self.add(path, content, FOR_A_YEAR)
+        path = (
+            f"docs/{stem}-{hashlib.sha256(content).hexdigest()[:16]}{dot}{suffix}"  # beside the page, wherever that is
+        )
+        self.add(f"/{path}", content, FOR_A_YEAR)
         return f'"{path}" integrity="sha384-{base64.b64encode(hashlib.sha384(content).digest()).decode()}"'
 
     def close(self) -> None:
@@ -89,7 +91,7 @@ def main(viewer: Path, pages: Path, folder: Path) -> None:
     for path in sorted(pages.rglob("*.*")):
         at = f"/{path.relative_to(pages).as_posix()}"
         site.add(at, path.read_bytes(), ASKED_AGAIN, **{"access-control-allow-origin": "*"})
-    listed = [{"url": f"/openapi/{name}", "name": each["info"]["title"]} for name, each in documents.items()]
+    listed = [{"url": f"openapi/{name}", "name": each["info"]["title"]} for name, each in documents.items()]
     start = (HERE / "start.js").read_text().replace("DOCUMENTS", json.dumps(listed, ensure_ascii=False))
     page = (HERE / "page.html").read_text().replace('"start.js"', site.kept("start.js", start.encode()))
     for name in VIEWER:

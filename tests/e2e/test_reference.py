@@ -52,7 +52,7 @@ def test_the_page_names_its_own_files_alone_each_with_its_integrity(browser: htt
     named = re.findall(r'(?:src|href)="([^"]+)" integrity="sha384-([^"]+)"', page.text)
     assert len(named) == 5
     assert set(re.findall(r'(?:src|href)="([^"]+)"', page.text)) - {path for path, _ in named} == {
-        f"/openapi/{dialect.name}.json" for dialect in openapi.DIALECTS
+        f"openapi/{dialect.name}.json" for dialect in openapi.DIALECTS
     }
     for path, integrity in named:
         answer = browser.get(path)

@@ -14,7 +14,7 @@ OWN: dict[str, Any] = {"Ref": "Table"}, {"Fn::GetAtt": ["Table", "Arn"]}, {"Fn::
 THEIRS = (
     {"Ref": "ExistingTable"},
     {"Fn::Sub": "arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/${ExistingTable}"},
-    {"Ref": "ExistingTableStream"},
+    {"Fn::Sub": "${ExistingTableStream}"},
 )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from tollgate.dialects.edge import Dialect, handle
 from tollgate.dialects.http import Answer, Request
+from tollgate.dialects.paths import path_of
 from tollgate.domain.api_keys import Scope
 from tollgate.domain.errors import Forbidden
 
@@ -54,10 +55,9 @@ def _preflight(event: Mapping[str, Any], origins: Collection[str]) -> dict[str, 
     if not origin:
         return {"statusCode": 204, "headers": {"vary": "origin"}}
     asked = {name.lower(): value for name, value in event["headers"].items()}
-    path: str = event["rawPath"]
     headers = {
         **_allowed(origin),
-        "access-control-allow-methods": "GET" if path.startswith("/api/") else "POST",
+        "access-control-allow-methods": "GET" if path_of(event).startswith("/api/") else "POST",
         "access-control-allow-headers": asked.get("access-control-request-headers", ""),
         "access-control-max-age": _REMEMBERED_S,
     }

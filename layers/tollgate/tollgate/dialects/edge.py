@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from tollgate.dialects.http import MAX_BODY_BYTES, Answer, Request, caller_of, request_of
+from tollgate.dialects.paths import path_of
 from tollgate.domain.api_keys import Caller
 from tollgate.domain.environments import Environment
 from tollgate.domain.errors import InvalidInput, TollgateError, TooManyCalls
@@ -64,7 +65,7 @@ def _answer(
     try:
         request = request_of(event, caller, now, dialect.max_body_bytes)
     except InvalidInput:
-        answer = dialect.bad_body(event["rawPath"])
+        answer = dialect.bad_body(path_of(event))
         if answer is None:
             raise
         return answer

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 
+from tollgate.dialects.paths import path_of
 from tollgate.domain.api_keys import Caller, Scope
 from tollgate.domain.environments import CustomerRef, Environment
 from tollgate.domain.errors import BadKey, BadKeyReason, InvalidInput
@@ -84,5 +85,5 @@ def request_of(event: Mapping[str, Any], caller: Caller, now: int, most: int = M
     headers = {name.lower(): value for name, value in event["headers"].items()}
     query = parse_qs(event.get("rawQueryString") or "", keep_blank_values=True)
     method = event["requestContext"].get("http", {}).get("method") or event["routeKey"].partition(" ")[0]
-    route = f"{method} {event['rawPath'].rstrip('/')}"
-    return Request(caller, now, headers, body, route, event["rawPath"], query)
+    path = path_of(event)
+    return Request(caller, now, headers, body, f"{method} {path.rstrip('/')}", path, query)
