@@ -26,10 +26,10 @@ def http_event(
 
 
 def authorized(
-    event: dict[str, Any], *, environment: str = "sandbox", scope: str = "secret", **_: Any
+    event: dict[str, Any], *, environment: str = "sandbox", scope: str = "secret", key_id: str = "key_test", **_: Any
 ) -> dict[str, Any]:
     """The event as it is behind the authorizer."""
-    found = {"environment": environment, "scope": scope, "key_id": "key_test"}
+    found = {"environment": environment, "scope": scope, "key_id": key_id}
     return {**event, "requestContext": {**event["requestContext"], "authorizer": {"lambda": found}}}
 
 

@@ -4,15 +4,26 @@ network has."""
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.http_service import Answers, Asked, Said, served
 
 DAY = 86_400_000
-NOW = 1_796_000_000_000
+NOW = time.time_ns() // 1_000_000 // 60_000 * 60_000
+"""The minute of the run: what is moved to has the machine's own clock."""
 Route = Callable[[Asked], Any]
+
+
+def next_on(day: int) -> int:
+    """The next instant (epoch ms) at which it is this day of a month (1 to 27, which every month has), a day from now at least."""
+    found = datetime.fromtimestamp(NOW // 1000, UTC) + timedelta(days=1)
+    while found.day != day:
+        found += timedelta(days=1)
+    return int(found.timestamp()) * 1000
 
 
 class Failing:
@@ -117,7 +128,7 @@ def autumn_customer(number: int) -> dict[str, Any]:
     """A customer like many, whose numbers follow from its own."""
     id = f"customer-{number:05d}"
     used = number % 97 / 4
-    reset = {"interval": "month", "interval_count": 1, "resets_at": NOW + (1 + number % 27) * DAY}
+    reset = {"interval": "month", "interval_count": 1, "resets_at": next_on(1 + number % 27)}
     line = {"id": f"ce_{number}", "plan_id": "pro", "included_grant": 100, "prepaid_grant": 0, "usage": used}
     line |= {"remaining": 100 - used, "unlimited": False, "reset": reset, "price": None, "expires_at": None}
     seats = {**line, "id": f"cs_{number}", "included_grant": 2, "usage": number % 3, "remaining": 2 - number % 3}
@@ -161,12 +172,17 @@ def autumn_customer(number: int) -> dict[str, Any]:
 
 
 def autumn_balance(feature_id: str, *lines: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """A balance of these lines and rollovers; what is overdrawn leaves nothing."""
+    rolled = more.get("rollovers", ())
+    left = sum(each["balance"] for each in rolled)
+    granted = sum(each["granted"] for each in rolled)
+    unlimited = any(line["unlimited"] for line in lines)
     return {
         "feature_id": feature_id,
-        "granted": sum(line["included_grant"] + line["prepaid_grant"] for line in lines),
-        "remaining": sum(line["remaining"] for line in lines),
-        "usage": sum(line["usage"] for line in lines),
-        "unlimited": any(line["unlimited"] for line in lines),
+        "granted": granted + sum(line["included_grant"] + line["prepaid_grant"] for line in lines),
+        "remaining": 0 if unlimited else left + sum(max(0, line["remaining"]) for line in lines),
+        "usage": granted - left + sum(line["usage"] for line in lines),
+        "unlimited": unlimited,
         "overage_allowed": False,
         "max_purchase": None,
         "next_reset_at": min((line["reset"]["resets_at"] for line in lines if line["reset"]), default=None),
@@ -184,6 +200,13 @@ class AutumnService:
 
     def customer(self, number: int) -> dict[str, Any]:
         return self._customers(number) if callable(self._customers) else self._customers[number]
+
+    def found(self, id: str) -> list[dict[str, Any]]:
+        """The customer of this id, if there is one. Of many, the id ends with the number."""
+        if callable(self._customers):
+            customer = self._customers(int(id[-5:]))
+            return [customer] if customer["id"] == id else []
+        return [customer for customer in self._customers if customer["id"] == id]
 
     def routes(self) -> dict[str, Route]:
         return {
@@ -203,12 +226,7 @@ class AutumnService:
         """A page of a list: of one customer, or of all from the cursor on."""
         limit = asked.body.get("limit", 50)
         if "customer_id" in asked.body:
-            found = [
-                entry
-                for customer in self.all()
-                if customer["id"] == asked.body["customer_id"]
-                for entry in entries(customer)
-            ]
+            found = [entry for customer in self.found(asked.body["customer_id"]) for entry in entries(customer)]
             return {"list": found, "has_more": False, "next_cursor": None}
         start = int(asked.body.get("start_cursor") or 0)
         page = [
@@ -216,9 +234,6 @@ class AutumnService:
         ]
         more = start + limit < self.many
         return {"list": page, "has_more": more, "next_cursor": str(start + limit) if more else None}
-
-    def all(self) -> Iterator[dict[str, Any]]:
-        return (self.customer(number) for number in range(self.many))
 
     def subscriptions(self, customer: dict[str, Any]) -> list[dict[str, Any]]:
         return [
@@ -252,18 +267,16 @@ class AutumnService:
         return {"list": [e for e in self.entities if wanted in (None, e["customer_id"])], "next_cursor": None}
 
     def get(self, asked: Asked) -> Any:
-        for customer in self.all():
-            if customer["id"] == asked.body["customer_id"]:
-                plan = {"plan": autumn_plan(2, 100)}
-                subscriptions = [{**entry, **plan, **entry.get("_plan", {})} for entry in customer["subscriptions"]]
-                return {**customer, "subscriptions": subscriptions}
+        for customer in self.found(asked.body["customer_id"]):
+            plan = {"plan": autumn_plan(2, 100)}
+            subscriptions = [{**entry, **plan, **entry.get("_plan", {})} for entry in customer["subscriptions"]]
+            return {**customer, "subscriptions": subscriptions}
         return Said({"message": "not found", "code": "customer_not_found"}, 404)
 
     def check(self, asked: Asked) -> Any:
-        for customer in self.all():
-            if customer["id"] == asked.body["customer_id"]:
-                balance = customer["balances"].get(asked.body["feature_id"])
-                flag = customer["flags"].get(asked.body["feature_id"])
-                allowed = bool(flag) or bool(balance and (balance["unlimited"] or balance["remaining"] >= 1))
-                return {"allowed": allowed, "customer_id": customer["id"], "balance": balance, "flag": flag}
+        for customer in self.found(asked.body["customer_id"]):
+            balance = customer["balances"].get(asked.body["feature_id"])
+            flag = customer["flags"].get(asked.body["feature_id"])
+            allowed = bool(flag) or bool(balance and (balance["unlimited"] or balance["remaining"] >= 1))
+            return {"allowed": allowed, "customer_id": customer["id"], "balance": balance, "flag": flag}
         return Said({"message": "not found"}, 404)

@@ -27,13 +27,12 @@ from tollgate_cli import (
     shadow,
     shells,
     stack,
-    webhooks,
 )
 from tollgate_cli import demo as demonstration
 from tollgate_cli.api import Api
 from tollgate_cli.catalog import commands as catalog
 from tollgate_cli.importing import commands as importing
-from tollgate_cli.nouns import customers, events, keys, sold, usage
+from tollgate_cli.nouns import customers, events, keys, sold, usage, webhooks
 from tollgate_cli.nouns import profiles as profile_commands
 from tollgate_cli.options import AsJson, AsLines
 from tollgate_cli.output import add, table

@@ -35,6 +35,9 @@ export function forgetKey() {
   sessionStorage.removeItem(ENV);
 }
 
+/** What is heard in the window when the API knows the tab's key no more: it was revoked, or has expired. */
+export const REFUSED = "tollgate-refused";
+
 /** The API's address, as the examples show it. */
 export const address = ROOT.href.replace(/\/$/, "");
 
@@ -64,39 +67,51 @@ export async function call(name, body = {}, how = {}) {
     throw new ApiError(0, "no_answer", "The API did not answer. Nothing is known of what the call did.");
   }
   const text = await answer.text();
-  const found = text ? parse(text) : null;
-  if (answer.ok) return found;
-  throw new ApiError(answer.status, found?.code ?? String(answer.status), found?.message ?? answer.statusText);
+  if (answer.ok) return text ? parse(text) : null;
+  if (answer.status === 401 && !how.key) dispatchEvent(new Event(REFUSED));
+  const found = told(text);
+  throw new ApiError(answer.status, found?.code ?? "", found?.message || `The API answered ${answer.status} ${answer.statusText}`.trim());
 }
 
-/** JSON whose numbers keep every digit: what a float cannot hold stays the text that it came as. @param {string} text */
-export function parse(text) {
-  return JSON.parse(text, /** @type {any} */ ((/** @type {string} */ _, /** @type {any} */ value, /** @type {any} */ at) =>
-    typeof value === "number" && at?.source && digits(at.source) > 15 ? at.source : value));
+/** A refusal's body; null where it is not the API's own, but of something before it. @param {string} text */
+function told(text) {
+  try {
+    return parse(text);
+  } catch (error) {
+    if (error instanceof SyntaxError) return null;
+    throw error;
+  }
 }
 
-/** @param {string} number */
-const digits = (number) => number.replace(/[eE].*$|^-?0*\.?0*|\D/g, "").length;
-
-/** JSON with an {@link Amount}'s digits as they were typed. @param {unknown} value @param {number} [indent] */
-export function write(value, indent) {
-  const json = /** @type {any} */ (JSON);
-  return JSON.stringify(
-    value,
-    (_, each) => (each instanceof Amount ? (json.rawJSON?.(each.text) ?? Number(each.text)) : each),
-    indent,
-  );
-}
-
-/** A number as somebody typed it. */
+/** A number that keeps every digit, as it was typed or answered. It reads as its text wherever a text is wanted. */
 export class Amount {
   /** @param {string} text */
   constructor(text) {
     this.text = text;
   }
-  /** @param {string} text */
+  toString() {
+    return this.text;
+  }
+  /** As JSON: the same digits. */
+  toJSON() {
+    return /** @type {any} */ (JSON).rawJSON?.(this.text) ?? Number(this.text);
+  }
+  /** What somebody typed; where it is no number it stays text, which the API refuses. @param {string} text */
   static of(text) {
     const plain = text.trim();
     return /^-?(0|[1-9]\d*)(\.\d+)?$/.test(plain) ? new Amount(plain) : plain;
   }
+  /** A number of JSON: plain where a float holds all of its digits. @param {string} text */
+  static read(text) {
+    return text.replace(/[eE].*$|^-?0*\.?0*|\D/g, "").length > 15 ? new Amount(text) : Number(text);
+  }
 }
+
+/** JSON whose numbers keep every digit: what a float cannot hold is an {@link Amount}. @param {string} text */
+export function parse(text) {
+  return JSON.parse(text, /** @type {any} */ ((/** @type {string} */ _, /** @type {any} */ value, /** @type {any} */ at) =>
+    typeof value === "number" && at?.source ? Amount.read(at.source) : value));
+}
+
+/** JSON that keeps every digit. @param {unknown} value @param {number} [indent] */
+export const write = (value, indent) => JSON.stringify(value, null, indent);

@@ -1,7 +1,7 @@
 /** A check's parameters: the form that asks for them, the body they make, and the same call in code. */
-import { Amount, address, write } from "./api.js";
+import { Amount, address, parse, write } from "./api.js";
 import { html } from "./html.js";
-import { Field } from "./parts.js";
+import { Field, Tick } from "./parts.js";
 
 /** @typedef {Record<string, string>} Asked */
 
@@ -16,9 +16,18 @@ export function bodyOf({ customer, feature, entity, amount, properties, counts }
     feature_id: feature,
     ...(entity && { entity_id: entity }),
     ...(amount && { required_balance: Amount.of(amount) }),
-    ...(properties && { properties: JSON.parse(properties) }),
+    ...(properties && { properties: object(properties) }),
     ...(counts && { send_event: true }),
   };
+}
+
+/** Properties as they were typed. @param {string} text */
+function object(text) {
+  try {
+    return parse(text);
+  } catch (error) {
+    throw new Error(`The properties are no JSON: ${/** @type {Error} */ (error).message}`);
+  }
 }
 
 /**
@@ -33,8 +42,7 @@ export const CheckForm = ({ asked, features, submit, busy, children }) => html`<
     <${Field} label="Properties" name="properties" defaultValue=${asked.properties ?? ""} hint='JSON, such as {"region": "eu"}.' />
   </div>
   <datalist id="features">${features.map((feature) => html`<option value=${feature.id}>${feature.name}</option>`)}</datalist>
-  <p class="check"><input type="checkbox" id="f-counts" name="counts" defaultChecked=${Boolean(asked.counts)} />
-    <label for="f-counts">Count the use in the same step (send_event)</label></p>
+  <${Tick} name="counts" label="Count the use in the same step (send_event)" defaultChecked=${Boolean(asked.counts)} />
   <p class="actions"><button class="main" disabled=${busy}>${children}</button></p>
 </form>`;
 

@@ -33,5 +33,5 @@ export function useBody(first) {
 /** @param {{ editor: ReturnType<typeof useBody>, rows?: number }} props */
 export const Json = ({ editor, rows = 14 }) => html`<${Field} label="The same as JSON" name="json">${(/** @type {string} */ id) => html`
   <textarea id=${id} rows=${rows} spellcheck=${false} value=${editor.text} aria-invalid=${editor.problem ? "true" : "false"}
-    aria-describedby="json-problem" onInput=${(/** @type {any} */ event) => editor.type(event.target.value)}></textarea>
-  <p id="json-problem" class="hint bad" role="status">${editor.problem}</p>`}<//>`;
+    aria-describedby=${`${id}-problem`} onInput=${(/** @type {any} */ event) => editor.type(event.target.value)}></textarea>
+  <p id=${`${id}-problem`} class="hint bad" role="status">${editor.problem}</p>`}<//>`;

@@ -1,5 +1,5 @@
 /** The console: who signed in, where they are, and the page of that place. */
-import { environment, forgetKey } from "./api.js";
+import { REFUSED, environment, forgetKey } from "./api.js";
 import { html, render, useEffect, useState } from "./html.js";
 import { link, usePlace } from "./router.js";
 import { SignIn } from "./pages/sign-in.js";
@@ -42,6 +42,7 @@ function pageOf({ path, query }) {
 
 function App() {
   const [env, setEnv] = useState(environment);
+  const [refused, refuse] = useState(false);
   const at = usePlace();
   useEffect(() => {
     if (env) document.documentElement.dataset.env = env;
@@ -50,11 +51,17 @@ function App() {
   useEffect(() => {
     document.querySelector("[aria-current=page]")?.scrollIntoView({ block: "nearest", inline: "center" });
   }, [env, at]);
-  const signOut = () => {
+  const signOut = (/** @type {boolean} */ was) => {
     forgetKey();
+    refuse(was);
     setEnv(null);
   };
-  if (env === null) return html`<${SignIn} signedIn=${setEnv} />`;
+  useEffect(() => {
+    const heard = () => signOut(true);
+    addEventListener(REFUSED, heard);
+    return () => removeEventListener(REFUSED, heard);
+  }, []);
+  if (env === null) return html`<${SignIn} signedIn=${setEnv} refused=${refused} />`;
   const here = at.path[0] ?? "";
   return html`
     <a class="skip" href="#main" onClick=${(/** @type {Event} */ event) => { event.preventDefault(); document.getElementById("main")?.focus(); }}>Skip to the page</a>
@@ -65,7 +72,7 @@ function App() {
         <nav aria-label="Console"><ul>
           ${PAGES.map(([path, name]) => html`<li><a href=${link(path ? [path] : [])} aria-current=${here === path ? "page" : undefined}>${name}</a></li>`)}
         </ul></nav>
-        <button type="button" class="small" onClick=${signOut}>Sign out</button>
+        <button type="button" class="small" onClick=${() => signOut(false)}>Sign out</button>
       </header>
       <main id="main" tabindex="-1">${pageOf(at)}</main>
     </div>`;

@@ -1,7 +1,8 @@
 /** What the pages are put together of. */
 import { ApiError, call } from "./api.js";
-import { html, useEffect, useRef, useState } from "./html.js";
-import { away, exactTime, number, time } from "./words.js";
+import { html, useEffect, useMemo, useRef, useState } from "./html.js";
+import { floored, plus } from "./decimals.js";
+import { away, countdown, exactTime, number, time } from "./words.js";
 
 /**
  * The answers to calls that only read, made together, and again when one of them changes.
@@ -56,7 +57,7 @@ export const Told = ({ action }) => html`
 /** An error in the API's words. @param {{ error: Error | null, retry?: () => void }} props */
 export function Problem({ error, retry }) {
   if (!error) return null;
-  const code = error instanceof ApiError ? `${error.status || ""} ${error.code}`.trim() : "";
+  const code = error instanceof ApiError && error.code ? `${error.status || ""} ${error.code}`.trim() : "";
   return html`<div role="alert" class="problem">
     <p>${error.message}</p>
     ${code && html`<p class="quiet">${code}</p>`}
@@ -90,15 +91,26 @@ export function Part({ title, aside, opened = false, children }) {
     <div class="part-head"><h2 tabindex=${opened ? -1 : undefined} ref=${heading}>${title}</h2>${aside}</div>${children}</section>`;
 }
 
+let made = 0;
+
+/** An id that nothing else of the page has. @param {string} name */
+const useOwnId = (name) => useMemo(() => `f-${name}-${(made += 1)}`, [name]);
+
 /** A field with its label. @param {{ label: string, hint?: string, name: string, children?: any, [more: string]: any }} props */
 export function Field({ label, hint, name, children, ...more }) {
-  const id = `f-${name}`;
+  const id = useOwnId(name);
   const told = hint ? `${id}-hint` : undefined;
   return html`<div class="field">
     <label for=${id}>${label}</label>
     ${children ? children(id, told) : html`<input id=${id} name=${name} aria-describedby=${told} autocomplete="off" spellcheck=${false} ...${more} />`}
     ${hint && html`<p class="hint" id=${told}>${hint}</p>`}
   </div>`;
+}
+
+/** A box to be ticked, with its label. @param {{ label: string, name: string, [more: string]: any }} props */
+export function Tick({ label, name, ...more }) {
+  const id = useOwnId(name);
+  return html`<p class="check"><input type="checkbox" id=${id} name=${name} ...${more} /><label for=${id}>${label}</label></p>`;
 }
 
 /** What was typed in a form, by name. @param {Event} event @returns {Record<string, string>} */
@@ -108,13 +120,28 @@ export function typed(event) {
   return Object.fromEntries([...data].map(([name, value]) => [name, String(value).trim()]));
 }
 
-/** The wall clock's time, every half minute. */
-export function useNow() {
+/** Who is told of the time each second: one timer, however many look. */
+const watchers = /** @type {Set<(now: number) => void>} */ (new Set());
+let timer = 0;
+
+/** The wall clock's time, every so many seconds. @param {number} every */
+export function useNow(every) {
   const [now, set] = useState(Date.now);
   useEffect(() => {
-    const timer = setInterval(() => set(Date.now()), 30_000);
-    return () => clearInterval(timer);
-  }, []);
+    let seconds = 0;
+    const watcher = (/** @type {number} */ at) => {
+      seconds += 1;
+      if (seconds % every === 0) set(at);
+    };
+    watchers.add(watcher);
+    timer ||= setInterval(() => watchers.forEach((each) => each(Date.now())), 1000);
+    return () => {
+      watchers.delete(watcher);
+      if (watchers.size > 0) return;
+      clearInterval(timer);
+      timer = 0;
+    };
+  }, [every]);
   return now;
 }
 
@@ -133,40 +160,75 @@ export function useLive(reload) {
 
 /** An instant, and how far away it is. @param {{ at: number, relative?: boolean }} props */
 export function When({ at, relative = false }) {
-  const now = useNow();
+  const now = useNow(30);
   return html`<time datetime=${new Date(at).toISOString()} title=${exactTime(at)}>${relative ? away(at, now) : time(at)}</time>`;
 }
+
+/** The time until an instant, counted down to the second. @param {{ at: number }} props */
+export function Countdown({ at }) {
+  const now = useNow(1);
+  return html`<time class="countdown" datetime=${new Date(at).toISOString()} title=${exactTime(at)}>${at > now ? `in ${countdown(at, now)}` : "now"}</time>`;
+}
+
+/** @typedef {{ kind: string, name: string, amount: import("./decimals.js").Value }} BarPart */
+
+/** Those parts that there is something of. @param {BarPart[]} parts */
+const some = (parts) => parts.filter(({ amount }) => Number(amount) > 0);
 
 /**
  * Parts of a whole as one bar; the same is told in words to whoever does not see it.
  *
- * @param {{ parts: { kind: string, name: string, amount: number | string }[], label: string }} props
+ * @param {{ parts: BarPart[], label: string }} props
  */
 export function Bar({ parts, label }) {
-  const shown = parts.filter((part) => Number(part.amount) > 0);
-  const whole = shown.reduce((sum, part) => sum + Number(part.amount), 0);
+  const shown = some(parts);
+  const whole = Number(plus(...shown.map(({ amount }) => amount)));
   const said = shown.map((part) => `${number(part.amount)} ${part.name}`).join(", ") || "nothing";
   return html`<div class="bar" role="img" aria-label=${`${label}: ${said}`}>
     ${shown.map((part) => html`<span class=${`bar-${part.kind}`} style=${{ flexGrow: Number(part.amount) / whole }} title=${`${number(part.amount)} ${part.name}`}></span>`)}
   </div>`;
 }
 
-/** The words to a bar's colours. @param {{ parts: { kind: string, name: string, amount: number | string }[] }} props */
+/** The words to a bar's colours. @param {{ parts: BarPart[] }} props */
 export const Legend = ({ parts }) => html`<ul class="legend">
-  ${parts.filter((part) => Number(part.amount) > 0).map((part) => html`<li><span class=${`dot bar-${part.kind}`}></span>${number(part.amount)} ${part.name}</li>`)}
+  ${some(parts).map((part) => html`<li><span class=${`dot bar-${part.kind}`}></span>${number(part.amount)} ${part.name}</li>`)}
 </ul>`;
 
+/** A use and what is left of a limit. @param {import("./decimals.js").Value} used @param {import("./decimals.js").Value} left @returns {BarPart[]} */
+export const usedAndLeft = (used, left) => [
+  { kind: "used", name: "used", amount: used },
+  { kind: "left", name: "left", amount: floored(left) },
+];
+
+/** What is read and shown only once somebody opens it. @param {{ title: string, children: () => any }} props */
+export function Opened({ title, children }) {
+  const [opened, open] = useState(false);
+  return html`<details onToggle=${(/** @type {any} */ event) => event.target.open && open(true)}><summary>${title}</summary>${opened && children()}</details>`;
+}
+
+const LONG = 160;
+
+/** Text that may be long: its beginning, and all of it if asked for. @param {{ text: string }} props */
+export const Long = ({ text }) =>
+  text.length <= LONG ? html`<code>${text}</code>` : html`<details class="long"><summary><code>${[...text].slice(0, LONG).join("")}…</code></summary><code>${text}</code></details>`;
+
+/** An object's fields as JSON; nothing where it has none. @param {Record<string, unknown> | null | undefined} fields */
+export const fieldsOf = (fields) => (fields && Object.keys(fields).length > 0 ? html`<${Long} text=${JSON.stringify(fields)} />` : null);
+
 /**
- * A table that becomes a list of cards where there is no room.
+ * A table that becomes a list of cards where there is no room. `sorted` names the column that the rows are in the order
+ * of, and links to the other order.
  *
- * @param {{ label: string, columns: string[], rows: any[][], empty: string, busy?: boolean }} props
+ * @param {{ label: string, columns: string[], rows: any[][], empty: string, busy?: boolean, sorted?: { by: string, order: "ascending" | "descending", other: string } }} props
  */
-export const Table = ({ label, columns, rows, empty, busy }) =>
+export const Table = ({ label, columns, rows, empty, busy, sorted }) =>
   rows.length === 0 && !busy
     ? html`<p class="empty">${empty}</p>`
     : html`<div class="table" aria-busy=${busy ? "true" : "false"}><table>
         <caption class="unseen">${label}</caption>
-        <thead><tr>${columns.map((name) => html`<th scope="col">${name || html`<span class="unseen">Actions</span>`}</th>`)}</tr></thead>
+        <thead><tr>${columns.map((name) => (sorted?.by === name
+          ? html`<th scope="col" aria-sort=${sorted.order}><a class="wide" href=${sorted.other}>${name} <span aria-hidden="true">${sorted.order === "ascending" ? "↑" : "↓"}</span></a><span class="narrow">${name}</span></th>`
+          : html`<th scope="col">${name || html`<span class="unseen">Actions</span>`}</th>`))}</tr></thead>
         <tbody>${rows.map((cells) => html`<tr>${cells.map((cell, n) => html`<td data-label=${columns[n]} class=${none(cell) ? "none" : undefined}>${none(cell) ? html`<span class="quiet">–</span>` : html`<div class="cell">${cell}</div>`}</td>`)}</tr>`)}</tbody>
       </table></div>`;
 

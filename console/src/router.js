@@ -6,7 +6,17 @@ import { useEffect, useState } from "./html.js";
 /** @returns {Place} */
 export function place() {
   const [path, query = ""] = location.hash.replace(/^#\/?/, "").split("?");
-  return { path: path.split("/").filter(Boolean).map(decodeURIComponent), query: Object.fromEntries(new URLSearchParams(query)) };
+  return { path: path.split("/").filter(Boolean).map(plain), query: Object.fromEntries(new URLSearchParams(query)) };
+}
+
+/** A part of the path without its escapes; as it is where somebody typed it with a percent sign. @param {string} part */
+function plain(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch (error) {
+    if (error instanceof URIError) return part;
+    throw error;
+  }
 }
 
 /** The link to a place. @param {string[]} path @param {Record<string, string | null | undefined>} [query] */

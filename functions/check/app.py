@@ -24,8 +24,9 @@ _check = partial(
         runtime.denials().count,
     ),
 )
+_route = runtime.limited(_check)
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Answers one check of API Gateway's (payload format 2.0). Never raises: every error is an answer."""
-    return handle_from_pages(_origins, event, AUTUMN, _check, runtime.clock, runtime.defect)
+    return handle_from_pages(_origins, event, AUTUMN, _route, runtime.clock, runtime.defect)

@@ -142,6 +142,9 @@ def _autumn(request: Request) -> Answer:
     return run(routes, request.route, called, NotFound("route", request.path[:100]))
 
 
+_autumn_route, _route = runtime.limited(_autumn), runtime.limited(_flexprice)
+
+
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Answers one call of API Gateway (payload format 2.0). Never raises: every error is an answer.
 
@@ -149,5 +152,5 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """
     headers = {name.lower() for name in event["headers"]}
     if "x-api-key" not in headers and "authorization" in headers:
-        return handle(event, AUTUMN, _autumn, runtime.clock, runtime.defect)
-    return handle(event, FLEXPRICE, _flexprice, runtime.clock, runtime.defect)
+        return handle(event, AUTUMN, _autumn_route, runtime.clock, runtime.defect)
+    return handle(event, FLEXPRICE, _route, runtime.clock, runtime.defect)

@@ -34,6 +34,9 @@ def _write(request: Request) -> Answer:
     return dispatch("POST", ROUTES, request)
 
 
+_route = runtime.limited(_write)
+
+
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Answers one call of API Gateway (payload format 2.0) on a route of Lotus's that writes. Never raises."""
-    return handle(event, LOTUS, _write, runtime.clock, runtime.defect)
+    return handle(event, LOTUS, _route, runtime.clock, runtime.defect)

@@ -193,13 +193,15 @@ def _manage(request: Request) -> Answer:
     return run(ROUTES, request.route, called, NotFound("route", request.path[:100]))
 
 
+_flexprice_route, _route = runtime.limited(_flexprice), runtime.limited(_manage)
+
+
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Answers one management call of API Gateway's (payload format 2.0). Never raises: every error is an answer.
 
     The answer is in Flexprice's words where a key came in `x-api-key` on a path that takes either header.
     """
-    if f"{event['rawPath']}/".startswith(f"{EITHER}/") and any(
-        name.lower() == "x-api-key" for name in event["headers"]
-    ):
-        return handle(event, FLEXPRICE, _flexprice, runtime.clock, runtime.defect)
-    return handle(event, AUTUMN, _manage, runtime.clock, runtime.defect)
+    on_shared = f"{event['rawPath']}/".startswith(f"{EITHER}/")
+    if on_shared and any(name.lower() == "x-api-key" for name in event["headers"]):
+        return handle(event, FLEXPRICE, _flexprice_route, runtime.clock, runtime.defect)
+    return handle(event, AUTUMN, _route, runtime.clock, runtime.defect)

@@ -47,6 +47,9 @@ def _read(request: Request) -> Answer:
     return dispatch("GET", ROUTES, request)
 
 
+_route = runtime.limited(_read)
+
+
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Answers one call of API Gateway (payload format 2.0) on a route of Lotus's that reads. Never raises."""
-    return handle_from_pages(_origins, event, LOTUS, _read, runtime.clock, runtime.defect)
+    return handle_from_pages(_origins, event, LOTUS, _route, runtime.clock, runtime.defect)

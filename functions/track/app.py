@@ -32,6 +32,9 @@ def _track(request: Request) -> Answer:
     return track(_use_cases, request)
 
 
+_route = runtime.limited(_track)
+
+
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Answers one call that tracks usage (API Gateway's payload format 2.0). Never raises: every error is an answer."""
-    return handle(event, AUTUMN, _track, runtime.clock, runtime.defect)
+    return handle(event, AUTUMN, _route, runtime.clock, runtime.defect)

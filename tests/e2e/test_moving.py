@@ -4,27 +4,67 @@ calls are answered the same there."""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from typer.testing import CliRunner
 
-from tests.conftest import wait_for
+from tests.conftest import create_table, wait_for
 from tests.e2e.fixture import Shop, monthly, new, per_entity, rolling
 from tests.e2e.moving_in import Target, moved_in
+from tollgate.domain.api_keys import Scope
+from tollgate.domain.environments import Environment
+from tollgate.runtime import clock
+from tollgate.store.table import Table
+from tollgate_cli import deploy
 from tollgate_cli import stack as local
 from tollgate_cli.__main__ import app
-from tollgate_cli.servers import free_port
+from tollgate_cli.servers import free_port, ministack
 from tollgate_cli.stack import Stack
 
 
+class Recovered(NamedTuple):
+    """A stack over a table that was restored to a point in time, and a key that the table had before."""
+
+    stack: Stack
+    key: str
+
+
 @pytest.fixture(scope="module")
-def other(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    running, server = local.start(free_port(), tmp_path_factory.mktemp("other"), detached=False)
-    assert server
-    with server:
-        yield running
+def recovered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recovered]:
+    """As docs/recovery.md says, step by step: a restored table has neither its stream nor its time to live."""
+    state, port = tmp_path_factory.mktemp("other"), free_port()
+    with ministack(port, None, state / "ministack.log", AWS_ENDPOINT_URL=f"http://localhost:{port}"):
+        client: Any = local.aws(f"http://localhost:{port}", "dynamodb")
+        lost = create_table(client)
+        _, key = local.api_keys(Table(client, lost)).create(Environment.LIVE, Scope.SECRET, "before", clock())
+        name = "tollgate-restored"
+        client.restore_table_to_point_in_time(SourceTableName=lost, TargetTableName=name, UseLatestRestorableTime=True)
+        assert "LatestStreamArn" not in client.describe_table(TableName=name)["Table"]
+        images = {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}
+        client.update_table(TableName=name, StreamSpecification=images)
+        client.update_time_to_live(TableName=name, TimeToLiveSpecification={"AttributeName": "ttl", "Enabled": True})
+        stream = client.describe_table(TableName=name)["Table"]["LatestStreamArn"]
+        parameters = {"ExistingTable": name, "ExistingTableStream": stream}
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(deploy, "deploy", partial(deploy.deploy, parameters=parameters))
+            running, _ = local.start(port, state, detached=False)
+        assert running.outputs["TableName"] == name
+        assert sorted(client.list_tables()["TableNames"]) == sorted([lost, name])
+        yield Recovered(running, key)
+
+
+@pytest.fixture
+def other(recovered: Recovered) -> Stack:
+    """Another stack than the run's."""
+    return recovered.stack
+
+
+def test_a_stack_takes_a_restored_table(recovered: Recovered) -> None:
+    """With the keys that it had; what is used there reaches the history, as the next tests see."""
+    assert Shop(recovered.stack, recovered.key).raw("features.list", {}).json() == {"list": []}
 
 
 def typed(patch: pytest.MonkeyPatch, stack: Stack, *words: str) -> str:

@@ -180,21 +180,29 @@ def test_the_command_line_does_it_all(stack: Stack, there: Receiver, monkeypatch
     monkeypatch.setattr(local, "current", lambda: stack)
     id = new("hook")
 
-    def run(*words: str) -> Any:
-        done = CliRunner().invoke(app, ["webhooks", *words])
+    def shown(*words: str) -> str:
+        done = CliRunner().invoke(app, ["webhooks", *words], env={"COLUMNS": "200"})
         assert done.exit_code == 0, done.output
-        return json.loads(done.output)
+        return done.output
+
+    def run(*words: str) -> Any:
+        return json.loads(shown(*words, "--json"))
+
+    def listed(*words: str) -> list[Any]:
+        return [json.loads(line) for line in shown(*words, "--json").splitlines()]
 
     made = run("create", id, there.url, "--event", "balance.reset", "--dialect", "tollgate")
     assert (made["events"], made["dialect"]) == (["balance.reset"], "tollgate")
-    assert id in [one["id"] for one in run("list")["list"]]
+    assert id in [one["id"] for one in listed("list")]
+    assert f"{there.url} " in shown("list")
     assert run("update", id, "--off")["disabled"] is True
     assert run("update", id, "--on", "--description", "mine")["description"] == "mine"
-    second = run("rotate", id)["secret"]
+    second = shown("rotate", id).splitlines()[-1]
     sent = run("test", id)
     waited_for(lambda: there.got)
     Standard(second).verify(there.got[0].body, there.got[0].headers)
-    waited_for(lambda: run("deliveries", id)["list"][0]["state"] == "delivered")
+    waited_for(lambda: listed("deliveries", id)[0]["state"] == "delivered")
+    assert "webhook.test" in shown("deliveries", id)
     assert run("resend", id, sent["id"])["state"] == "pending"
     assert run("delete", id) == {"success": True}
     assert CliRunner().invoke(app, ["webhooks", "delete", id]).exit_code == 1

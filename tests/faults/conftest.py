@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
@@ -31,6 +31,21 @@ def proxies(servers: dict[str, Server], tmp_path_factory: pytest.TempPathFactory
         }
 
 
+@pytest.fixture(
+    params=[("ministack", OwnClient), ("DynamoDB Local", OwnClient), ("DynamoDB Local", dynamodb_client)],
+    ids=["ministack, own client", "DynamoDB Local, own client", "DynamoDB Local, botocore"],
+)
+def place(request: pytest.FixtureRequest) -> tuple[str, Callable[[str], Any]]:
+    """Which backend, and what makes a client of it."""
+    found: tuple[str, Callable[[str], Any]] = request.param
+    return found
+
+
+@pytest.fixture
+def backend(place: tuple[str, Callable[[str], Any]], servers: dict[str, Server]) -> Server:
+    return servers[place[0]]
+
+
 @pytest.fixture
 def proxy(backend: Server, proxies: dict[str, Server]) -> Server:
     """The backend's proxy, with no rules yet."""
@@ -38,7 +53,7 @@ def proxy(backend: Server, proxies: dict[str, Server]) -> Server:
     return proxies[backend.url]
 
 
-@pytest.fixture(params=[OwnClient, dynamodb_client], ids=["own client", "botocore"])
-def here(request: pytest.FixtureRequest, backend: Server, proxy: Server) -> Service:
+@pytest.fixture
+def here(place: tuple[str, Callable[[str], Any]], backend: Server, proxy: Server) -> Service:
     """Balances whose requests all pass the proxy; its table was made without it."""
-    return service(request.param(proxy.url), create_table(dynamodb_client(backend.url)), FIXTURE)
+    return service(place[1](proxy.url), create_table(dynamodb_client(backend.url)), FIXTURE)

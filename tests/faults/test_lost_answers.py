@@ -224,7 +224,7 @@ def test_a_use_that_meets_another_each_time_is_given_up_within_the_time_of_one(
 def test_under_a_storm_every_use_is_counted_exactly_once(here: Service, proxy: Server, backend: Server) -> None:
     """10 % of answers cut after the write took effect, 5 % throttled: an allowed answer has exactly one event, a denial
     none, an error at most one; granted - remaining is the events' sum, to the unit."""
-    grant, calls, amount = 2000, 600, 5
+    grant, calls, amount = 1000, 300, 5
     for customer in ("c1", "c2", "c3"):
         here.customer(customer, [item(grant)])
     set_rules(proxy, [{**CUT, "probability": 0.1}, {**THROTTLED, "probability": 0.05}])

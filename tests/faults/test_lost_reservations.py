@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 
 import pytest
 
-from tests.conftest import create_table, dynamodb_client
 from tests.contract.test_reservations import DAY, Here
-from tests.service import NOW, SANDBOX, item, service
+from tests.service import NOW, SANDBOX, Service, item
 from tollgate.domain.errors import Conflict, InvalidRequest, Unavailable
 from tollgate.domain.reservations import digest_of
-from tollgate_cli.servers import Server, microburst, set_rules
+from tollgate_cli.servers import Server, set_rules
 
 CUT = {"service": "dynamodb", "operation": "TransactWriteItems", "response": {"abort_frac": 0.0}}
 THROTTLED = {
@@ -22,26 +20,9 @@ THROTTLED = {
 }
 
 
-@pytest.fixture(scope="module")
-def proxies(servers: dict[str, Server], tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Server]]:
-    """One proxy before each backend."""
-    logs = tmp_path_factory.mktemp("reservation-proxies")
-    with ExitStack() as running:
-        yield {
-            server.url: running.enter_context(microburst(server.url, [], logs / f"{number}.log"))
-            for number, server in enumerate(servers.values())
-        }
-
-
 @pytest.fixture
-def proxy(backend: Server, proxies: dict[str, Server]) -> Server:
-    set_rules(proxies[backend.url], [])
-    return proxies[backend.url]
-
-
-@pytest.fixture
-def here(backend: Server, proxy: Server) -> Here:
-    return Here(service(dynamodb_client(proxy.url), create_table(dynamodb_client(backend.url))))
+def here(here: Service) -> Here:
+    return Here(here)
 
 
 def test_a_hold_whose_answer_is_lost_holds_once(here: Here, proxy: Server) -> None:

@@ -228,8 +228,8 @@ def test_under_a_storm_every_use_of_several_items_is_counted_exactly_once(
 ) -> None:
     """10 % of answers cut after the write took effect, 5 % throttled, over uses of own units, credits, entities and
     keys, each key used by two calls: what is told is what moved; of a call, or of a key, one event at most."""
-    here.customer("c1", [item(60, feature="action1"), item(40, feature="credits")])
-    here.customer("c2", [replace(item(60), entity_feature_id="users"), item(60)])
+    here.customer("c1", [item(30, feature="action1"), item(20, feature="credits")])
+    here.customer("c2", [replace(item(30), entity_feature_id="users"), item(30)])
     here.entity("c2", "e1", "e2")
     set_rules(
         proxy,
@@ -259,7 +259,7 @@ def test_under_a_storm_every_use_of_several_items_is_counted_exactly_once(
                 allowed.add(number)
 
     with ThreadPoolExecutor(8) as threads:
-        list(threads.map(call, range(480)))
+        list(threads.map(call, range(240)))
     set_rules(proxy, [])
     direct = dynamodb_client(backend.url)
     calls: dict[int, set[str]] = {}
@@ -271,5 +271,5 @@ def test_under_a_storm_every_use_of_several_items_is_counted_exactly_once(
     for customer in ("c1", "c2"):
         events = drawn(direct, here.table.name, customer)
         assert {p: v for p, v in here.consumed(customer).items() if v} == {p: v for p, v in events.items() if v}
-    assert batch["unknown"] + batch["busy"] < 120, batch  # about 30 are usual; chance alone passes 48 now and then
+    assert batch["unknown"] + batch["busy"] < 80, batch  # about 15 are usual
     assert batch["denied"] > 0

@@ -66,10 +66,11 @@ def here() -> Iterator[Here]:
 
 
 @contextmanager
-def a_place(catalog: Sequence[Feature] = FEATURES) -> Iterator[Here]:
-    """Functions that were just started, over a table that has the features of this catalog and nothing else."""
+def a_place(catalog: Sequence[Feature] = FEATURES, url: str = "", **variables: str) -> Iterator[Here]:
+    """Functions that were just started, over a table that has the features of this catalog and nothing else: of the
+    DynamoDB at this address, else in memory. `variables` are set in their environment."""
     with pytest.MonkeyPatch.context() as patch, mock_aws():
-        client = dynamodb_client(fresh_url())
+        client = dynamodb_client(url or fresh_url())
         name = create_table(client)
         queues: Any = botocore.session.get_session().create_client(
             "sqs", region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test"
@@ -91,6 +92,7 @@ def a_place(catalog: Sequence[Feature] = FEATURES) -> Iterator[Here]:
             "TOLLGATE_WEBHOOK_DEAD_LETTER_QUEUE_URL": given_up,
             "TOLLGATE_LOOPBACK_WEBHOOKS": "true",
             "TOLLGATE_BROWSER_ORIGINS": "https://app.example,http://localhost:3000",
+            **variables,
         }.items():
             patch.setenv(variable, value)
         for cached in vars(runtime).values():

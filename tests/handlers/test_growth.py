@@ -13,7 +13,7 @@ from tests.handlers.conftest import a_place
 from tests.service import FIXTURE
 from tollgate import runtime
 
-SHARED = ("customers", "uses")  # a site is filled with them once, and calls only read them
+SHARED = ("customers", "uses", "entities with shares")  # a site is filled with them once
 HELD = [axis for axis in AXES if axis.held]
 SITES = [list(axes) for _, axes in groupby(HELD, lambda axis: axis.grows if axis.grows in SHARED else axis.call)]
 

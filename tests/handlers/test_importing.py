@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import httpx
 import pytest
@@ -62,7 +63,8 @@ def reader(vendor: str, key: str) -> Source:
     def answer(request: httpx.Request) -> httpx.Response:
         text = request.content.decode() or None
         url = request.url
-        said = answers(Asked(request.method, url.path, {}, None, dict(request.headers), url.query.decode(), text))
+        path = unquote(url.raw_path.decode().partition("?")[0].replace("%25", "%2525"))  # as API Gateway does
+        said = answers(Asked(request.method, path, {}, None, dict(request.headers), url.query.decode(), text))
         return httpx.Response(said.status, text=said.body)
 
     inner: Any = source.client

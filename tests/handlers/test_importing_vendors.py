@@ -11,7 +11,16 @@ import pytest
 
 from tests.handlers.conftest import Here, a_place
 from tests.handlers.test_importing import READERS, held, now, reader
-from tests.vendor_services import DAY, NOW, AutumnService, autumn_balance, autumn_customer, autumn_plan, service
+from tests.vendor_services import (
+    DAY,
+    NOW,
+    AutumnService,
+    autumn_balance,
+    autumn_customer,
+    autumn_plan,
+    next_on,
+    service,
+)
 from tollgate.dialects.autumn.customers import id_of_email
 from tollgate.domain.balances import BalanceKey
 from tollgate.domain.environments import Environment
@@ -64,7 +73,7 @@ def test_failures_of_the_network_leave_no_trace(here: Here, tmp_path: Path) -> N
     one = held(here, "customer-00007", LIVE)
     assert (one.customer.name, one.customer.created_at) == ("Kunde №7", NOW - 200 * DAY + 7)
     (messages,) = grants(here, "customer-00007", "messages")
-    assert (messages.used, messages.next_reset_at, messages.plan_id) == (Decimal("1.75"), NOW + 8 * DAY, "pro")
+    assert (messages.used, messages.next_reset_at, messages.plan_id) == (Decimal("1.75"), next_on(8), "pro")
     assert messages.rollover is not None
     (subscription,) = one.subscriptions.values()
     assert (subscription.id, subscription.started_at, subscription.plan_version) == ("sub_7", NOW - 40 * DAY, 2)
@@ -79,7 +88,7 @@ def lined(feature: str, *lines: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 def test_odd_data_of_autumn(here: Here, tmp_path: Path) -> None:
     """What its documents allow: no name, no id, odd ids, unlimited, overdrawn, given back, ended plans, several rollovers."""
-    resets = {"interval": "month", "interval_count": 1, "resets_at": NOW + 9 * DAY}
+    resets = {"interval": "month", "interval_count": 1, "resets_at": next_on(9)}
     first, nobody, odd, gone = (autumn_customer(number) for number in range(4))
     first |= {"name": None, "email": None}
     first["balances"] = {

@@ -29,6 +29,7 @@ from tollgate.store.codecs import (
     alert_states,
     api_keys,
     balances,
+    call_counts,
     customers,
     due_times,
     features,
@@ -370,6 +371,14 @@ KINDS = [
         _read_minute,
         _write_minute,
         lambda *_: keys.minute(SANDBOX, "2026-01-01", 1_767_225_600_000),
+    ),
+    Kind(
+        "calls",
+        call_counts.CALL_COUNT,
+        (int, int),
+        lambda item: (call_counts.decode_call_count(item), _ttl(item)),
+        call_counts.encode_call_count,
+        lambda *_: keys.call_count(SANDBOX, "key#key_1", 1_767_225_600_000),
     ),
     Kind(
         "USED",

@@ -14,6 +14,7 @@ from tests.strategies import T0, grants
 from tollgate.domain.balances import Balance, BalanceKey, recomputed
 from tollgate.domain.drawing import totals
 from tollgate.domain.grants import Grant
+from tollgate.domain.holds import Hold, Part
 from tollgate.domain.quantities import ZERO
 from tollgate.domain.views import shown_ids, view
 
@@ -89,3 +90,39 @@ def test_a_line_is_of_one_plan_and_interval(balances: dict[BalanceKey, Balance],
 
 def total(grants: list[Grant], name: str) -> Decimal:
     return sum((getattr(grant, name) for grant in grants), ZERO)
+
+
+@st.composite
+def held(draw: st.DrawFn, balances: dict[BalanceKey, Balance]) -> dict[BalanceKey, Balance]:
+    """The same with holds that drew from the grants and their rollovers, or gave back."""
+    found = {}
+    for key, balance in balances.items():
+        parts = [
+            Part(number, grant.id, Decimal(draw(st.integers(-5, 50))), draw(st.sampled_from([None, T0 + 1, -1])))
+            for number, grant in enumerate(balance.grants)
+        ]
+        found[key] = balance._replace(holds=(Hold("h1", T0 + 1, tuple(parts)), Hold("h2", T0 + 2, tuple(parts[:1]))))
+    return found
+
+
+@given(holdings().flatmap(held), st.sampled_from(OWNERS))
+def test_what_is_reserved_of_lines_adds_up_to_what_is_reserved_of_the_balance(
+    balances: dict[BalanceKey, Balance], viewer: str
+) -> None:
+    """But for what is held of grants without a line: those that an entity alone holds, as its customer sees them. Where it
+    is unlimited, what is held without a limit counts."""
+    found = view("messages", viewer, balances)
+    if found is None:
+        return
+    lines = [line for line in found.lines if line.first.unlimited == found.totals.unlimited]
+    shown = {(each.key, each.grant.id) for line in lines for each in line.grants}
+    owners = OWNERS if not viewer else ("", viewer)
+    unseen = ZERO
+    for key in (BalanceKey("messages", owner) for owner in owners):
+        hidden = [
+            grant
+            for grant in balances[key].grants
+            if (key, grant.id) not in shown and grant.unlimited == found.totals.unlimited
+        ]
+        unseen += sum((hold.reserved(hidden) for hold in balances[key].holds), ZERO)
+    assert sum((line.reserved for line in lines), ZERO) + unseen == found.reserved

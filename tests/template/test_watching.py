@@ -85,7 +85,7 @@ def test_the_documents_name_the_parameters_of_watching(parameter: str) -> None:
 def _dashboard(template: Template) -> list[dict[str, Any]]:
     """The dashboard's widgets, each reference as its resource's name."""
     (dashboard,) = of_type(template, "AWS::CloudWatch::Dashboard").values()
-    text = dashboard["Properties"]["DashboardBody"]["Fn::Sub"]
+    text = dashboard["Properties"]["DashboardBody"]["Fn::Sub"][0]
     widgets: list[dict[str, Any]] = json.loads(re.sub(r"\$\{([\w:.]+)\}", r"\1", text))["widgets"]
     return widgets
 
@@ -115,8 +115,10 @@ def test_the_dashboard_shows_every_alarm_and_every_function() -> None:
 def test_the_dashboard_names_what_is_there() -> None:
     template = transformed()
     (dashboard,) = of_type(template, "AWS::CloudWatch::Dashboard").values()
-    named = re.findall(r"\$\{([\w:.]+)\}", dashboard["Properties"]["DashboardBody"]["Fn::Sub"])
+    text, given = dashboard["Properties"]["DashboardBody"]["Fn::Sub"]
+    named = set(re.findall(r"\$\{([\w:.]+)\}", text)) - given.keys()
     assert named
+    assert given == {"TableName": {"Ref": "Table"}}
     for name in named:
         assert name.startswith("AWS::") or name.partition(".")[0] in template["Resources"], name
 

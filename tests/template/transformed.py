@@ -33,8 +33,40 @@ print(json.dumps(transform(template, json.loads(sys.argv[2]), SimpleNamespace(lo
 
 
 def transformed(parameters: dict[str, str] | None = None, path: Path = ROOT / "template.yaml") -> Template:
-    """The transformed template. What is not given has the template's default; the revision is zero."""
-    return _transformed(json.dumps(PARAMETERS | (parameters or {})), path)
+    """The transformed template. What is not given has the template's default; the revision is zero. Whether it makes its
+    table is decided already, as CloudFormation decides it."""
+    given = PARAMETERS | (parameters or {})
+    template = _transformed(json.dumps(given), path)
+    decided: Template = _decided(template, {"MakesTable": not given.get("ExistingTable")})
+    return decided
+
+
+def _decided(part: Any, conditions: dict[str, bool]) -> Any:
+    """A part of a template without these conditions: of each choice what is chosen, and no resource that is not made."""
+    match part:
+        case {"Fn::If": [str(name), yes, no]} if name in conditions:
+            return _decided(yes if conditions[name] else no, conditions)
+        case dict():
+            return {
+                name: _decided(
+                    {k: v for k, v in one.items() if k != "Condition"} if _asks(one, conditions) else one, conditions
+                )
+                for name, one in part.items()
+                if not _asks(one, conditions) or conditions[one["Condition"]]
+            }
+        case list():
+            return [_decided(one, conditions) for one in part]
+    return part
+
+
+def _asks(one: Any, conditions: dict[str, bool]) -> bool:
+    """Whether a resource is made on one of these conditions."""
+    return (
+        isinstance(one, dict)
+        and "Type" in one
+        and isinstance(one.get("Condition"), str)
+        and one["Condition"] in conditions
+    )
 
 
 @cache

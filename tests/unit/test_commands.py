@@ -331,7 +331,6 @@ def test_every_command_that_tells_something_tells_it_as_json_too() -> None:
             "profiles login",
             "mcp",
         ),
-        *(words for words, _ in commands() if words.startswith("webhooks ")),
     } - {"check"}
     for words, each in commands():
         has = any("--json" in option.opts for option in each.params)

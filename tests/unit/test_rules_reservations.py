@@ -476,3 +476,4 @@ def test_a_balance_tells_what_is_reserved() -> None:
     shown = customer.shown()
     assert shown
     assert (shown.reserved, shown.totals.usage - shown.reserved, shown.totals.remaining) == (30, 10, 60)
+    assert [line.reserved for line in shown.lines] == [30]

@@ -29,11 +29,13 @@ def test_every_setting_comes_from_its_variable() -> None:
         "TOLLGATE_CARRY_OVER_USAGES": "true",
         "METRIC_ACCESS_POLICY": "any",
         "TOLLGATE_DENIAL_SECONDS": "10",
+        "TOLLGATE_CALLS_PER_KEY": "3",
+        "TOLLGATE_CALLS_PER_CUSTOMER": "4",
         "TOLLGATE_BROWSER_ORIGINS": "https://a.example,https://b.example",
     }
     origins = frozenset({"https://a.example", "https://b.example"})
     assert Settings.from_environment(told) == Settings(
-        "t", "b", "u", "d", "w", "x", True, "e", 7, True, True, "any", origins, 10
+        "t", "b", "u", "d", "w", "x", True, "e", 7, True, True, "any", origins, 10, 3, 4
     )
     assert len(told) == len(Settings._fields)
 

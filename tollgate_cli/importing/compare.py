@@ -47,6 +47,8 @@ def differences(source: CustomerRecord, here: CustomerRecord | None) -> Iterator
     if here is None:
         yield Difference("", "", "customer", "there", None)
         return
+    if source.name is None and here.name == here.id:  # Flexprice's words for no name
+        here = here.model_copy(update={"name": None})
     yield from _fields(source, here, _PROFILE, "", "", "")
     ours = {entity.id: entity for entity in here.entities}
     for entity in source.entities:
@@ -126,6 +128,7 @@ def _order(grant: GrantRecord) -> tuple[Any, ...]:
         grant.included,
         grant.prepaid,
         grant.used,
+        grant.created_at or 0,
     )
 
 

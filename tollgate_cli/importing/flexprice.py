@@ -123,7 +123,7 @@ class Flexprice:
         grants += self._loose(customer_id, grants)
         return CustomerRecord(
             id=customer_id,
-            name=shown.get("name"),
+            name=shown.get("name") or None,
             email=shown.get("email") or None,
             metadata=shown.get("metadata") or {},
             created_at=time_of(shown.get("created_at")),

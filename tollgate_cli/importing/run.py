@@ -263,12 +263,17 @@ class Import:
         known = [
             told.reason
             for told in self._journal.told_of(id)
-            if (told.feature, told.entity) == (feature_id, entity_id) and told.source is None and told.here is None
+            if (told.feature, told.entity) == (feature_id, entity_id)
+            and told.source is None
+            and told.here is None
+            and (feature_id or told.what.split(" ")[0] == what.partition(".")[0].split(" ")[0])
         ]
         if state == states.THERE:
             reason = "a customer of this id was here before the import, and was left as it was"
         elif known:
             reason = known[0]
+        elif what.startswith("check."):
+            reason = "what it has is told beside this where that differs; else the two answer the same check otherwise"
         elif not list(differences(first, here)):
             reason = "it changed at the source after it was read"
         else:

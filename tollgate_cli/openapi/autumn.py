@@ -20,6 +20,7 @@ from tollgate.domain.errors import (
     InvalidRequest,
     LimitReached,
     LockAlreadyExists,
+    TooManyCalls,
     Unavailable,
     UsageLimitExceeded,
 )
@@ -531,6 +532,7 @@ AUTUMN = Dialect(
         *(BadKey(reason) for reason in BadKeyReason),
         Forbidden("x"),
         DuplicateRequest(),
+        TooManyCalls("key", 1),
         Unavailable("x"),
     ),
     scheme={

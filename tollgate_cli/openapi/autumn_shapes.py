@@ -127,6 +127,17 @@ class LinePrice(Shape):
     """At most so many units beyond the included ones; null for no limit."""
 
 
+class Rollover(Shape):
+    """Unused units of an earlier period."""
+
+    granted: Number
+    """Units that were left then."""
+    balance: Number
+    """Units that are left now."""
+    expires_at: Millis
+    """When they end, in epoch ms; 0 for never."""
+
+
 class BalanceLine(Shape):
     """Units of one plan and interval, or set by hand. Amounts are in units of the feature."""
 
@@ -158,17 +169,10 @@ class BalanceLine(Shape):
     """Whose plan grants it."""
     entity_id: Annotated[str | None, own]
     """The entity whose share it is."""
-
-
-class Rollover(Shape):
-    """Unused units of an earlier period."""
-
-    granted: Number
-    """Units that were left then."""
-    balance: Number
-    """Units that are left now."""
-    expires_at: Millis
-    """When they end, in epoch ms; 0 for never."""
+    reserved: Annotated[Number, own] = absent
+    """Units of it that reservations hold; absent where they hold none, and in a list of balances."""
+    rollovers: Annotated[list[Rollover], own] = absent
+    """Unused units of its earlier periods; absent where there are none."""
 
 
 class Balance(Shape):

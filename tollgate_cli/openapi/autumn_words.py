@@ -323,6 +323,7 @@ CODES: dict[str, str] = {
     "entity_already_exists": "an entity of the customer has the id.",
     "lock_already_exists": "a reservation with the lock id still holds units.",
     "duplicate_idempotency_key": "a call with this key has succeeded within 24 hours, or is running.",
+    "rate_limit_exceeded": "the key, or all who ask about the customer, made as many calls as are answered in ten seconds: only where the stack has a limit.",
     "service_unavailable": "the store could not be reached. Try again; with an idempotency key nothing is counted twice.",
     "internal_error": "a defect: it is logged.",
 }
@@ -357,7 +358,7 @@ OWN_CODES: dict[str, str] = {
         for code in (
             *("invalid_inputs", "invalid_api_version", "no_secret_key", "invalid_secret_key", "insufficient_scopes"),
             *("customer_not_found", "entity_not_found", "feature_not_found", "webhook_not_found"),
-            *("duplicate_idempotency_key", "service_unavailable", "internal_error"),
+            *("duplicate_idempotency_key", "rate_limit_exceeded", "service_unavailable", "internal_error"),
         )
     },
 }

@@ -344,7 +344,8 @@ def _shared(dialect: Dialect) -> Schema:
     for gateway in GATEWAY:
         said = shown.setdefault(str(gateway.status), {"description": ""})
         said["description"] = "\n\n".join(text for text in (said["description"], gateway.text) if text)
-    shown["503"]["headers"] = retry
+    for busy in ("429", "503"):
+        shown[busy]["headers"] = retry
     return dict(sorted(shown.items()))
 
 

@@ -11,6 +11,7 @@ from tollgate.domain.errors import (
     InvalidInput,
     InvalidRequest,
     NotFound,
+    TooManyCalls,
     Unavailable,
 )
 from tollgate_cli.openapi import flexprice_shapes as shapes
@@ -194,7 +195,13 @@ ignored. A body has at most 262,144 bytes. A filter in the query takes repeated 
     internal="internal_error",
     codes=flexprice_words.CODES,
     fields=flexprice_words.FIELDS,
-    refusals=(InvalidInput("x", "x"), BadKey(BadKeyReason.UNKNOWN), Forbidden("x"), Unavailable("x")),
+    refusals=(
+        InvalidInput("x", "x"),
+        BadKey(BadKeyReason.UNKNOWN),
+        Forbidden("x"),
+        TooManyCalls("key", 1),
+        Unavailable("x"),
+    ),
     scheme={"type": "apiKey", "in": "header", "name": "x-api-key", "description": "A secret key (`am_sk_…`)."},
     headers=(),
     write_headers=(),

@@ -172,6 +172,7 @@ CODES: dict[str, str] = {
     "permission_denied": "the key is publishable.",
     "not_found": "nothing has the id.",
     "already_exists": "something has the id or the lookup key.",
+    "too_many_requests": "the key, or all who ask about the customer, made as many calls as are answered in ten seconds: only where the stack has a limit.",
     "service_unavailable": "the store could not be reached. Try again.",
     "internal_error": "a defect: it is logged.",
 }

@@ -9,7 +9,16 @@ from pydantic import Field
 from tollgate.dialects.lotus import errors
 from tollgate.dialects.lotus.errors import DuplicateResource, Invalid, OverlappingPlans, Problem
 from tollgate.dialects.lotus.fields import Moment, Params, Text
-from tollgate.domain.errors import BadKey, BadKeyReason, Forbidden, InvalidInput, InvalidRequest, NotFound, Unavailable
+from tollgate.domain.errors import (
+    BadKey,
+    BadKeyReason,
+    Forbidden,
+    InvalidInput,
+    InvalidRequest,
+    NotFound,
+    TooManyCalls,
+    Unavailable,
+)
 from tollgate_cli.openapi import lotus_shapes as shapes
 from tollgate_cli.openapi import lotus_words, served
 from tollgate_cli.openapi.document import Dialect
@@ -131,6 +140,7 @@ ignored. A body has at most 524,288 bytes.""",
         BadKey(BadKeyReason.MISSING),
         *(_wrong(code) for code in ("required", "blank", "invalid", "invalid_choice")),
         Forbidden("x"),
+        TooManyCalls("key", 1),
         Unavailable("x"),
     ),
     scheme={

@@ -65,6 +65,7 @@ CODES: dict[str, str] = {
     "not_authenticated": "no key was sent.",
     "permission_denied": "the key is publishable.",
     "not_found": "nothing has the id in the path.",
+    "throttled": "the key, or all who ask about the customer, made as many calls as are answered in ten seconds: only where the stack has a limit.",
     "service_unavailable": "the store could not be reached. Try again.",
     "error": "a defect: it is logged.",
 }

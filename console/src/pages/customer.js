@@ -1,11 +1,13 @@
 /** One customer: plans, balances with each grant, entities, reservations, and what happened last. Four requests. */
 import { Amount } from "../api.js";
 import { html, useState } from "../html.js";
-import { Bar, Field, Head, Legend, Part, Problem, Table, Tag, Told, When, typed, useAction, useAnswers, useLive } from "../parts.js";
+import { Field, Head, Part, Problem, Table, Tag, Told, When, fieldsOf, typed, useAction, useAnswers, useLive } from "../parts.js";
 import { link } from "../router.js";
+import { Balances } from "./customer-balances.js";
+import { Entities } from "./customer-entities.js";
 import { Limits } from "./customer-limits.js";
 import { UsageByDay } from "./customer-usage.js";
-import { number, period, words } from "../words.js";
+import { number, words } from "../words.js";
 
 const EXPAND = ["entities", "subscriptions.plan", "balances.feature", "flags.feature"];
 
@@ -35,7 +37,7 @@ export function Customer({ id }) {
     <${Balances} customer=${customer} changed=${reload} />
     <${Entities} customer=${customer} changed=${reload} />
     <${Reservations} locks=${locks.list} changed=${reload} />
-    <${Limits} key=${JSON.stringify(customer.billing_controls)} customer=${customer} changed=${reload} />
+    <${Limits} customer=${customer} changed=${reload} />
     <${UsageByDay} customer=${customer} />
     <${Log} id=${id} entries=${log.list} />
     ${customer.env === "sandbox" && html`<${Clock} id=${id} changed=${reload} />`}`;
@@ -66,7 +68,7 @@ function HeldPlans({ customer, plans, changed }) {
   return html`<${Part} title="Plans">
     <${Table} label="Plans" empty="No plan is attached." columns=${["Plan", "Status", "Since", "Period ends", ""]}
       rows=${customer.subscriptions.map((/** @type {any} */ held) => [
-        html`${held.plan?.name ?? held.plan_id} <span class="quiet">version ${held.plan_version}${held.add_on ? ", add-on" : ""}</span>`,
+        html`${held.plan?.name || held.plan_id} <span class="quiet">version ${held.plan_version}${held.add_on ? ", add-on" : ""}</span>`,
         html`<${Tag} kind=${held.status === "active" ? "good" : "plain"}>${held.status}<//>${held.canceled_at && held.expires_at && html` ends <${When} at=${held.expires_at} relative />`}`,
         html`<${When} at=${held.started_at} />`,
         held.current_period_end && html`<${When} at=${held.current_period_end} />`,
@@ -79,7 +81,7 @@ function HeldPlans({ customer, plans, changed }) {
       <${Field} label="Attach a plan" name="plan_id">${(/** @type {string} */ id) => html`
         <select id=${id} name="plan_id" required onChange=${(/** @type {any} */ event) => choose(event.target.value)}>
           <option value="">Choose a plan</option>
-          ${plans.filter((plan) => !plan.archived).map((plan) => html`<option value=${plan.id}>${plan.name}</option>`)}
+          ${plans.filter((plan) => !plan.archived).map((plan) => html`<option value=${plan.id}>${plan.name || plan.id}</option>`)}
         </select>`}<//>
       <${Field} label="When" name="plan_schedule">${(/** @type {string} */ id) => html`
         <select id=${id} name="plan_schedule"><option value="">upgrades now, downgrades later</option><option value="immediate">now</option><option value="end_of_cycle">at the end of the cycle</option></select>`}<//>
@@ -102,98 +104,6 @@ function preview(plan) {
   };
   const items = plan.items.map((/** @type {any} */ item) => item.display?.primary_text).filter(Boolean).join(", ");
   return `${does[/** @type {keyof typeof does} */ (plan.customer_eligibility?.attach_action)] ?? ""} ${items && `Its items: ${items}.`}`;
-}
-
-/** @param {{ customer: any, changed: () => void }} props */
-function Balances({ customer, changed }) {
-  const balances = Object.values(customer.balances);
-  const flags = Object.values(customer.flags);
-  const action = useAction(changed);
-  const grant = (/** @type {Event} */ event) => {
-    const { feature_id, included_grant } = typed(event);
-    const body = { customer_id: customer.id, feature_id, ...(included_grant && { included_grant: Amount.of(included_grant) }) };
-    action.act(`${included_grant || ""} ${feature_id} granted.`.trim(), "balances.create", body);
-  };
-  return html`<${Part} title="Balances">
-    ${balances.length + flags.length === 0 && html`<p class="empty">Nothing is granted.</p>`}
-    <ul class="cards">
-      ${balances.map((/** @type {any} */ balance) => html`<li class="card"><${Balance} id=${customer.id} balance=${balance} /></li>`)}
-      ${flags.map((/** @type {any} */ flag) => html`<li class="card"><h3>${flag.feature?.name ?? flag.feature_id}</h3>
-        <p><${Tag} kind="good">held<//> ${flag.static_value ?? ""} <span class="quiet">${flag.plan_id ?? "set by hand"}</span></p></li>`)}
-    </ul>
-    <details><summary>Grant units by hand</summary>
-      <form class="line" onSubmit=${grant}>
-        <${Field} label="Feature" name="feature_id" required />
-        <${Field} label="Units" name="included_grant" inputmode="decimal" hint="None for a boolean feature." />
-        <button class="main" disabled=${action.busy}>Grant</button>
-      </form>
-    </details>
-    <${Told} action=${action} />
-  <//>`;
-}
-
-/** @param {{ id: string, balance: any }} props */
-function Balance({ id, balance }) {
-  const name = balance.feature?.name ?? balance.feature_id;
-  const rolled = (balance.rollovers ?? []).reduce((/** @type {number} */ sum, /** @type {any} */ each) => sum + Number(each.balance), 0);
-  const parts = [
-    { kind: "used", name: "used", amount: Number(balance.usage) - Number(balance.reserved) },
-    { kind: "held", name: "held", amount: balance.reserved },
-    { kind: "left", name: "left", amount: Number(balance.remaining) - rolled },
-    { kind: "rolled", name: "rolled over", amount: rolled },
-  ];
-  return html`
-    <div class="card-head"><h3>${name}</h3>
-      <span class="actions"><a href=${link(["try"], { customer: id, feature: balance.feature_id })} aria-label=${`Try it: ${name}`}>Try it</a>
-      <a href=${link(["why"], { customer: id, feature: balance.feature_id })} aria-label=${`Why: ${name}`}>Why</a></span></div>
-    ${balance.unlimited
-      ? html`<p class="big">Unlimited</p><p class="quiet">${number(balance.usage)} used</p>`
-      : html`<p class="big">${number(balance.remaining)} <span class="quiet">of ${number(balance.granted)} left</span></p>
-        <${Bar} label=${name} parts=${parts} /><${Legend} parts=${parts} />`}
-    ${Number(balance.overage) > 0 && html`<p><${Tag} kind="bad">${number(balance.overage)} over<//></p>`}
-    ${balance.next_reset_at && html`<p class="quiet">Resets <${When} at=${balance.next_reset_at} relative />, <${When} at=${balance.next_reset_at} /></p>`}
-    ${balance.breakdown.length > 0 && html`<details open=${balance.breakdown.length > 1}><summary>${balance.breakdown.length === 1 ? "1 grant" : `${balance.breakdown.length} grants`}</summary>
-      <ol class="grants">${balance.breakdown.map((/** @type {any} */ line) => html`<li><${Line} name=${name} line=${line} /></li>`)}</ol></details>`}`;
-}
-
-/** One grant of a balance, or several that are shown as one. @param {{ name: string, line: any }} props */
-function Line({ name, line }) {
-  const whose = line.plan_id ?? "set by hand";
-  const parts = [
-    { kind: "used", name: "used", amount: Number(line.usage) - Number(line.overage) },
-    { kind: "left", name: "left", amount: line.remaining },
-    { kind: "over", name: "over", amount: line.overage },
-  ];
-  return html`<p><strong>${whose}</strong> <span class="quiet">${line.entity_id ? `of ${line.entity_id}, ` : ""}${period(line.reset)}${line.price ? `, ${words(line.price.billing_method ?? "priced")}` : ""}</span></p>
-    ${line.unlimited ? html`<p>Unlimited, ${number(line.usage)} used</p>` : html`<${Bar} label=${`${name}, ${whose}`} parts=${parts} /><${Legend} parts=${parts} />`}
-    ${line.reset?.resets_at && html`<p class="quiet">Resets <${When} at=${line.reset.resets_at} relative /></p>`}
-    ${line.expires_at && html`<p class="quiet">Gone <${When} at=${line.expires_at} relative /></p>`}`;
-}
-
-/** @param {{ customer: any, changed: () => void }} props */
-function Entities({ customer, changed }) {
-  const action = useAction(changed);
-  const create = (/** @type {Event} */ event) => {
-    const { entity_id, feature_id } = typed(event);
-    action.act(`${entity_id} was created.`, "entities.create", { customer_id: customer.id, entity_id, feature_id });
-  };
-  return html`<${Part} title="Entities">
-    <${Table} label="Entities" empty="There are none." columns=${["Entity", "Name", "Feature", "Since", ""]}
-      rows=${(customer.entities ?? []).map((/** @type {any} */ each) => [
-        each.id,
-        each.name,
-        each.feature_id,
-        html`<${When} at=${each.created_at} />`,
-        html`<span class="actions"><a href=${link(["try"], { customer: customer.id, entity: each.id })} aria-label=${`Try it as ${each.id}`}>Try it</a></span>`,
-      ])} />
-    <details><summary>New entity</summary>
-      <form class="line" onSubmit=${create}>
-        <${Field} label="Entity" name="entity_id" required />
-        <${Field} label="Feature that counts it" name="feature_id" required />
-        <button class="main" disabled=${action.busy}>Create</button>
-      </form></details>
-    <${Told} action=${action} />
-  <//>`;
 }
 
 /** @param {{ locks: any[], changed: () => void }} props */
@@ -228,7 +138,7 @@ const logCells = (entry) => [
   [entry.feature_id, entry.subscription?.plan_id ?? entry.plan_id, entry.entity_id].filter(Boolean).join(", "),
   entry.value === undefined || entry.value === null ? null : number(entry.value),
   entry.key_id ? html`<code>${entry.key_id}</code>` : null,
-  entry.grant?.plan_id ?? (Object.keys(entry.properties ?? {}).length > 0 ? html`<code>${JSON.stringify(entry.properties)}</code>` : null),
+  entry.grant?.plan_id ?? fieldsOf(entry.properties),
 ];
 
 /** @param {{ id: string, changed: () => void }} props */

@@ -1,4 +1,9 @@
-/** Customers: found by id, name or e-mail, page by page; and made. */
+/**
+ * Customers: found by id, name or e-mail, page by page; and made.
+ *
+ * They are in the order in which they were made, forwards or backwards: the API's index has no other, and what it does
+ * not have would mean reading all of them for each page.
+ */
 import { html } from "../html.js";
 import { Field, Head, Pages, Part, Problem, Table, Told, When, typed, useAction, useAnswers, usePages } from "../parts.js";
 import { link } from "../router.js";
@@ -19,17 +24,18 @@ export function Customers({ query }) {
     if (await action.act(`${customer_id} is there.`, "customers.get_or_create", made)) location.hash = link(["customers", customer_id]);
   };
   const list = data?.found.list ?? [];
+  const other = link(["customers"], { search, plan, order: order === "asc" ? "" : "asc" });
   return html`
     <${Head} title="Customers" />
     <form class="line" role="search" key=${search} onSubmit=${find}>
       <${Field} label="Id, name or e-mail" name="search" type="search" defaultValue=${search} />
       <button>Find</button>
-      <a class="button" href=${link(["customers"], { search, plan, order: order === "desc" ? "asc" : "" })}>${order === "desc" ? "Oldest first" : "Newest first"}</a>
+      <a class="button narrow" href=${other}>${order === "asc" ? "Newest first" : "Oldest first"}</a>
     </form>
     ${plan && html`<p>Those on <strong>${plan}</strong>. <a href=${link(["customers"], { search })}>All</a></p>`}
     <${Problem} error=${error} retry=${reload} />
     ${!error && html`
-      <${Table} label="Customers" busy=${busy} columns=${["Customer", "Name", "E-mail", "Plans", "Since"]}
+      <${Table} label="Customers" busy=${busy} sorted=${{ by: "Since", order: order === "asc" ? "ascending" : "descending", other }} columns=${["Customer", "Name", "E-mail", "Plans", "Since"]}
         empty=${search ? `No customer's id, name or e-mail has “${search}” in it.` : "There are no customers yet."}
         rows=${list.map((/** @type {any} */ each) => [
           html`<a href=${link(["customers", each.id])}>${each.id}</a>`,

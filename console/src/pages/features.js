@@ -1,7 +1,7 @@
 /** Features: listed, created and changed. */
 import { Json, useBody } from "../editor.js";
 import { html, useState } from "../html.js";
-import { Field, Head, Part, Problem, Table, Tag, Told, useAction, useAnswers } from "../parts.js";
+import { Field, Head, Part, Problem, Table, Tag, Tick, Told, useAction, useAnswers } from "../parts.js";
 import { words } from "../words.js";
 
 const NEW = { feature_id: "", name: "", type: "metered", consumable: true };
@@ -45,8 +45,7 @@ function Editor({ of, changed, close }) {
         <${Field} label="Name" name="name" value=${body.name} onInput=${text("name")} required />
         ${!of && html`<${Field} label="Type" name="type">${(/** @type {string} */ id) => html`<select id=${id} value=${body.type} onChange=${(/** @type {any} */ event) => editor.change({ type: event.target.value, consumable: event.target.value === "metered" ? true : undefined })}>
           ${TYPES.map((type) => html`<option value=${type}>${words(type)}</option>`)}</select>`}<//>`}
-        ${!of && body.type === "metered" && html`<p class="check"><input type="checkbox" id="f-consumable" checked=${body.consumable} onChange=${(/** @type {any} */ event) => editor.change({ consumable: event.target.checked })} />
-          <label for="f-consumable">Its usage resets with the period (else it is allocated, such as seats)</label></p>`}
+        ${!of && body.type === "metered" && html`<${Tick} name="consumable" label="Its usage resets with the period (else it is allocated, such as seats)" checked=${body.consumable} onChange=${(/** @type {any} */ event) => editor.change({ consumable: event.target.checked })} />`}
         <button class="main" disabled=${action.busy || Boolean(editor.problem)}>${of ? "Save" : "Create"}</button>
       </div>
       <${Json} editor=${editor} rows=${8} />

@@ -1,7 +1,7 @@
 /** Overview: what happens now, who is near a limit, what was told, and what was used over 30 days. */
 import { Chart, Key, colour } from "../chart.js";
 import { html } from "../html.js";
-import { Bar, Head, Part, Problem, Table, Tag, When, useAnswers, useLive } from "../parts.js";
+import { Bar, Head, Part, Problem, Table, Tag, When, usedAndLeft, useAnswers, useLive } from "../parts.js";
 import { link } from "../router.js";
 import { number, words } from "../words.js";
 
@@ -10,8 +10,8 @@ const SHOWN = 7; // features with a colour of their own in the stack; the others
 
 export function Overview() {
   const first = useAnswers({ features: ["features.list", {}] });
-  if (!first.data) return html`<${Head} title="Overview" /><${Problem} error=${first.error} retry=${first.reload} />`;
-  const metered = first.data.features.list.filter((/** @type {any} */ feature) => ["metered", "credit_system"].includes(feature.type));
+  if (!first.data) return html`<${Head} title="Overview" /><${Problem} error=${first.error} retry=${first.reload} />${first.busy && html`<p class="wait" role="status">Reading …</p>`}`;
+  const metered = first.data.features.list.filter((/** @type {any} */ feature) => !["boolean", "static"].includes(feature.type)).map((/** @type {any} */ feature) => ({ id: feature.id, name: feature.name || feature.id }));
   if (metered.length === 0) {
     return html`<${Head} title="Overview" /><ol class="plain">
       <li><a href=${link(["features"])}>Make a feature</a>: what may be had or used.</li>
@@ -38,7 +38,7 @@ function Now() {
         rows=${near.list.map((/** @type {any} */ each) => [
           html`<a href=${link(["customers", each.customer_id])}>${each.customer_id}</a>${each.entity_id ? html` <span class="quiet">${each.entity_id}</span>` : ""}`,
           html`${each.feature_id}${each.limited_by === "usage_limit" ? html` <span class="quiet">usage limit</span>` : ""}`,
-          html`<${Bar} label=${`${each.feature_id} of ${each.customer_id}`} parts=${[{ kind: "used", name: "used", amount: each.usage }, { kind: "left", name: "left", amount: each.remaining }]} />`,
+          html`<${Bar} label=${`${each.feature_id} of ${each.customer_id}`} parts=${usedAndLeft(each.usage, each.remaining)} />`,
           html`${number(each.remaining)} of ${number(each.limit)}`,
           each.changes_at && html`<${When} at=${each.changes_at} relative />`,
           html`<span class="actions"><a href=${link(["why"], { customer: each.customer_id, feature: each.feature_id, entity: each.entity_id, go: "1" })} aria-label=${`Why: ${each.feature_id} of ${each.customer_id}`}>Why</a></span>`,

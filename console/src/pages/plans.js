@@ -3,7 +3,9 @@ import { Amount } from "../api.js";
 import { Json, useBody } from "../editor.js";
 import { html, useState } from "../html.js";
 import { link } from "../router.js";
-import { Code, Field, Head, Part, Problem, Table, Tag, Told, useAction, useAnswers } from "../parts.js";
+import { Field, Head, Part, Problem, Table, Tag, Tick, Told, useAction, useAnswers } from "../parts.js";
+import { bodyOf } from "../plan-bodies.js";
+import { Holders, Versions } from "./plan-versions.js";
 
 const NEW = { plan_id: "", name: "", group: "main", items: [] };
 const INTERVALS = ["month", "day", "hour", "week", "quarter", "year", "one_off"];
@@ -26,12 +28,6 @@ export function Plans() {
           <button type="button" class="small" aria-label=${`Edit ${plan.id}`} onClick=${() => edit(plan.id)}>Edit</button></span>`,
       ])} />
     ${data && html`<${Editor} key=${edited} of=${list.find((/** @type {any} */ each) => each.id === edited)} features=${data.features.list} changed=${reload} close=${() => edit("")} />`}`;
-}
-
-/** A plan as `plans.update` takes it back. @param {any} plan */
-function bodyOf(plan) {
-  const items = plan.items.map((/** @type {any} */ { display, ...item }) => Object.fromEntries(Object.entries(item).filter(([, value]) => value !== null && value !== false)));
-  return { plan_id: plan.id, name: plan.name, group: plan.group, add_on: plan.add_on, auto_enable: plan.auto_enable, items };
 }
 
 /** @param {{ of: any, features: any[], changed: () => void, close: () => void }} props */
@@ -58,8 +54,8 @@ function Editor({ of, features, changed, close }) {
         <${Field} label="Id" name="plan_id" value=${body.plan_id} onInput=${text("plan_id")} required readonly=${Boolean(of)} />
         <${Field} label="Name" name="name" value=${body.name} onInput=${text("name")} required />
         <${Field} label="Group" name="group" value=${body.group ?? ""} onInput=${text("group")} hint="Main plans of one group replace each other." />
-        <p class="check"><input type="checkbox" id="f-add_on" checked=${Boolean(body.add_on)} onChange=${box("add_on")} /><label for="f-add_on">Add-on: stands beside the main plan</label></p>
-        <p class="check"><input type="checkbox" id="f-auto" checked=${Boolean(body.auto_enable)} onChange=${box("auto_enable")} /><label for="f-auto">Automatic: every new customer gets it</label></p>
+        <${Tick} name="add_on" label="Add-on: stands beside the main plan" checked=${Boolean(body.add_on)} onChange=${box("add_on")} />
+        <${Tick} name="auto_enable" label="Automatic: every new customer gets it" checked=${Boolean(body.auto_enable)} onChange=${box("auto_enable")} />
         <fieldset><legend>Items</legend>
           ${items.map((/** @type {any} */ each, /** @type {number} */ at) => html`<${Item} key=${at} at=${at} item=${each} features=${features} change=${(/** @type {any} */ change) => item(at, change)}
             remove=${() => editor.change({ items: items.filter((_, n) => n !== at) })} />`)}
@@ -70,31 +66,21 @@ function Editor({ of, features, changed, close }) {
       <${Json} editor=${editor} rows=${18} />
     </form>
     <${Told} action=${action} />
-    ${of && of.version > 1 && html`<${Difference} of=${of} />`}
-  <//>`;
-}
-
-/** What the version before had otherwise. @param {{ of: any }} props */
-function Difference({ of }) {
-  const { data, error } = useAnswers({ before: ["plans.get", { plan_id: of.id, version: of.version - 1 }] });
-  if (!data) return html`<${Problem} error=${error} />`;
-  const [before, after] = [data.before, of].map((plan) => JSON.stringify(bodyOf(plan), null, 2).split("\n"));
-  const lines = [...before.filter((line) => !after.includes(line)).map((line) => `- ${line.trim()}`), ...after.filter((line) => !before.includes(line)).map((line) => `+ ${line.trim()}`)];
-  return html`<h3>Since version ${of.version - 1}</h3><${Code} label="What changed" text=${lines.join("\n") || "Nothing that is shown here."} />`;
+  <//>
+  ${of && html`<${Versions} key=${`versions ${of.version}`} of=${of} /><${Holders} of=${of} />`}`;
 }
 
 /** @param {{ at: number, item: any, features: any[], change: (change: any) => void, remove: () => void }} props */
 function Item({ at, item, features, change, remove }) {
   const feature = features.find((each) => each.id === item.feature_id);
-  const metered = feature && ["metered", "credit_system"].includes(feature.type);
-  const shown = item.included instanceof Amount ? item.included.text : (item.included ?? "");
+  const metered = feature && !["boolean", "static"].includes(feature.type);
   return html`<div class="line item">
     <${Field} label=${`Feature ${at + 1}`} name=${`item-${at}`}>${(/** @type {string} */ id) => html`<select id=${id} value=${item.feature_id} onChange=${(/** @type {any} */ event) => change({ feature_id: event.target.value, included: undefined, reset: undefined, unlimited: undefined })}>
-      ${features.map((each) => html`<option value=${each.id}>${each.name}</option>`)}</select>`}<//>
-    ${metered && html`<${Field} label="Included" name=${`included-${at}`} inputmode="decimal" value=${shown} onInput=${(/** @type {any} */ event) => change({ included: event.target.value ? Amount.of(event.target.value) : undefined, unlimited: undefined })} />`}
+      ${features.map((each) => html`<option value=${each.id}>${each.name || each.id}</option>`)}</select>`}<//>
+    ${metered && html`<${Field} label="Included" name=${`included-${at}`} inputmode="decimal" value=${item.included ?? ""} onInput=${(/** @type {any} */ event) => change({ included: event.target.value ? Amount.of(event.target.value) : undefined, unlimited: undefined })} />`}
     ${metered && feature.consumable !== false && html`<${Field} label="Resets" name=${`reset-${at}`}>${(/** @type {string} */ id) => html`<select id=${id} value=${item.reset?.interval ?? "one_off"} onChange=${(/** @type {any} */ event) => change({ reset: event.target.value === "one_off" ? undefined : { interval: event.target.value } })}>
       ${INTERVALS.map((each) => html`<option value=${each}>${each === "one_off" ? "never" : `every ${each}`}</option>`)}</select>`}<//>`}
-    ${metered && html`<p class="check"><input type="checkbox" id=${`f-unlimited-${at}`} checked=${Boolean(item.unlimited)} onChange=${(/** @type {any} */ event) => change(event.target.checked ? { unlimited: true, included: undefined, reset: undefined } : { unlimited: undefined })} /><label for=${`f-unlimited-${at}`}>Unlimited</label></p>`}
+    ${metered && html`<${Tick} name=${`unlimited-${at}`} label="Unlimited" checked=${Boolean(item.unlimited)} onChange=${(/** @type {any} */ event) => change(event.target.checked ? { unlimited: true, included: undefined, reset: undefined } : { unlimited: undefined })} />`}
     <button type="button" class="small" aria-label=${`Remove item ${at + 1}`} onClick=${remove}>Remove</button>
   </div>`;
 }

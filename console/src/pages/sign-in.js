@@ -3,8 +3,8 @@ import { call, keepKey } from "../api.js";
 import { html, useState } from "../html.js";
 import { Field, Head, Problem, typed } from "../parts.js";
 
-/** @param {{ signedIn: (env: string) => void }} props */
-export function SignIn({ signedIn }) {
+/** @param {{ signedIn: (env: string) => void, refused: boolean }} props `refused`: the API knows the key that the tab had no more */
+export function SignIn({ signedIn, refused }) {
   const [state, set] = useState(/** @type {{ busy: boolean, error: Error | null }} */ ({ busy: false, error: null }));
   const submit = async (/** @type {Event} */ event) => {
     const { key } = typed(event);
@@ -19,6 +19,7 @@ export function SignIn({ signedIn }) {
   };
   return html`<main class="sign-in">
     <${Head} title="Sign in" />
+    ${refused && html`<p role="alert" class="problem">The key of this tab is not accepted any more: it was revoked, or has expired. Sign in with another one to go on where you were.</p>`}
     <form onSubmit=${submit}>
       <${Field} label="Secret key" name="key" type="password" required
         hint="am_sk_…, of the sandbox or of live. It stays in this tab until you close it or sign out." />

@@ -2,7 +2,7 @@
 import { call, write } from "../api.js";
 import { CheckForm, bodyOf, inCode } from "../checks.js";
 import { html, useState } from "../html.js";
-import { Bar, Code, Head, Legend, Part, Problem, Tag, typed, useAnswers } from "../parts.js";
+import { Bar, Code, Head, Legend, Part, Problem, Tag, typed, usedAndLeft, useAnswers } from "../parts.js";
 import { link } from "../router.js";
 import { number, words } from "../words.js";
 
@@ -34,10 +34,7 @@ export function TryIt({ query }) {
 /** @param {{ answer: any, asked: Record<string, string> }} props */
 function Answer({ answer, asked }) {
   const { balance } = answer;
-  const parts = balance && [
-    { kind: "used", name: "used", amount: balance.usage },
-    { kind: "left", name: "left", amount: balance.remaining },
-  ];
+  const parts = balance && usedAndLeft(balance.usage, balance.remaining);
   return html`<section class=${`verdict ${answer.allowed ? "allowed" : "denied"}`} aria-label="Answer">
     <h2>${answer.allowed ? "Allowed" : "Denied"}${answer.reason ? html` <${Tag} kind="bad">${words(answer.reason)}<//>` : ""}</h2>
     <p>${number(answer.required_balance)} asked of ${balance?.feature_id ?? asked.feature}${asked.counts && answer.allowed ? ", and counted" : ""}.</p>

@@ -1,6 +1,7 @@
 /** Why: a decision step by step, as it was made, and what would change it (balances.explain). */
 import { call } from "../api.js";
 import { CheckForm, bodyOf } from "../checks.js";
+import { least } from "../decimals.js";
 import { html, useEffect, useState } from "../html.js";
 import { Bar, Head, Part, Problem, Table, Tag, Told, When, typed, useAction, useAnswers } from "../parts.js";
 import { link } from "../router.js";
@@ -89,7 +90,7 @@ const FeaturePart = ({ feature }) => html`<${Part} title=${`Grants of ${feature.
       html`${grant.plan_id ?? "set by hand"}${grant.entity_id ? html` <span class="quiet">of ${grant.entity_id}</span>` : ""}`,
       html`<${Tag} kind=${["available", "unlimited"].includes(grant.state) ? "good" : "plain"}>${words(grant.state)}<//><${Moment} grant=${grant} />`,
       html`<${Bar} label=${`Grant ${n + 1}`} parts=${[
-        { kind: "used", name: "used", amount: Math.min(Number(grant.usage), Number(grant.granted)) },
+        { kind: "used", name: "used", amount: least(grant.usage, grant.granted) },
         { kind: "left", name: "left", amount: grant.remaining },
         { kind: "rolled", name: "rolled over", amount: grant.rolled_over },
       ]} />`,

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from tollgate.aws.client import Client, Protocol
     from tollgate.aws.credentials import Source
+    from tollgate.dialects.http import Answer as HttpAnswer
+    from tollgate.dialects.http import Request
     from tollgate.domain.token_prices import ModelPrices
     from tollgate.store.activity import ActivityStore
     from tollgate.store.alert_states import AlertStateStore
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from tollgate.usecases.access import Access
     from tollgate.usecases.activity import Activity, QueueCounts, StreamActivity
     from tollgate.usecases.api_keys import ApiKeys
+    from tollgate.usecases.call_limits import CallLimits
     from tollgate.usecases.catalog import Catalogs
     from tollgate.usecases.checks import Checks
     from tollgate.usecases.customers import Customers
@@ -491,6 +494,30 @@ def stream_activity() -> StreamActivity:
     from tollgate.usecases.activity import StreamActivity
 
     return StreamActivity(_minutes(), _log())
+
+
+def limited(route: Callable[[Request], HttpAnswer]) -> Callable[[Request], HttpAnswer]:
+    """The route behind the limits of calls, where the stack has any; else the route itself."""
+    known = settings()
+    if not known.calls_per_key and not known.calls_per_customer:
+        return route
+    from tollgate.dialects.call_limits import limited_route
+
+    return limited_route(_call_limits(), route)
+
+
+@cache
+def _call_limits() -> CallLimits:
+    """One for the container. It has a table of its own: what it writes is no change that a call has made."""
+    from tollgate.domain.call_limits import WINDOW_MS
+    from tollgate.store.call_counts import CallCountStore
+    from tollgate.store.table import Table
+    from tollgate.usecases.call_limits import CallLimits
+
+    known = settings()
+    seconds = WINDOW_MS // 1000
+    store = CallCountStore(Table(client("dynamodb"), known.required("table")))
+    return CallLimits(known.calls_per_key * seconds, known.calls_per_customer * seconds, store.tell, aside, defect)
 
 
 @cache

@@ -55,6 +55,10 @@ class Settings(NamedTuple):
     # TOLLGATE_DENIAL_SECONDS: a container writes the denials that it counts at most once in so many seconds; 0 counts
     # none. Default: 0.
     denial_seconds: int = 0
+    # TOLLGATE_CALLS_PER_KEY, TOLLGATE_CALLS_PER_CUSTOMER: how many calls a second of one key, of one customer are
+    # answered (management.md 19). Default: 0, which is no limit.
+    calls_per_key: int = 0
+    calls_per_customer: int = 0
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
@@ -74,6 +78,8 @@ class Settings(NamedTuple):
             carries_usages=text("TOLLGATE_CARRY_OVER_USAGES") == "true",
             metric_access_policy=text("METRIC_ACCESS_POLICY") or "all",
             denial_seconds=int(text("TOLLGATE_DENIAL_SECONDS") or 0),
+            calls_per_key=int(text("TOLLGATE_CALLS_PER_KEY") or 0),
+            calls_per_customer=int(text("TOLLGATE_CALLS_PER_CUSTOMER") or 0),
             browser_origins=frozenset(filter(None, text("TOLLGATE_BROWSER_ORIGINS", "").split(","))),
         )
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from tests.bench.growth.entities import ENTITIES
 from tests.bench.growth.lists import LISTS
 from tests.bench.growth.sites import Axis
 
-AXES: tuple[Axis, ...] = (*LISTS,)
+AXES: tuple[Axis, ...] = (*LISTS, *ENTITIES)

@@ -220,7 +220,7 @@ LISTS = (
     Axis("`customers.list`, 50 a page", "customers", (100, 1_000, 10_000), a_page, (4, None, 0)),
     Axis("`customers.list` of a plan that one has", "customers", (100, 1_000, 10_000), by_plan, (6, None, 0)),
     Axis("`customers.list` by a rare word", "customers", (100, 1_000, 10_000), by_words, (6, None, 0)),
-    Axis("`entities.get` without the customer", "customers", (100, 1_000, 10_000), an_entity, (3, 4, 0)),
+    Axis("`entities.get` without the customer", "customers", (100, 1_000, 10_000), an_entity, (4, 5, 0)),
     Axis("Flexprice: customers by e-mail", "customers", (100, 1_000, 10_000), by_email, (2, 4, 0)),
     Axis("Flexprice: subscriptions of a plan", "customers", (100, 1_000, 10_000), subscriptions, (6, None, 0)),
     Axis("`GET /v1/customers` (1.2), 50 a page", "customers", (100, 1_000, 10_000), offset, (6, None, 0)),
@@ -234,7 +234,7 @@ LISTS = (
     ),
     Axis("the same, Asia/Kolkata", "uses", (200, 2_000, 20_000), by_day("Asia/Kolkata"), (None, 40, 0)),
     Axis("`check` (1.2) with `customer_data`", "features held", (2, 20, 200), with_customer_data, (2, 2, 0)),
-    Axis("Flexprice: entitlements of one feature", "features held", (2, 20, 200), one_feature, (3, 4, 0), held=False),
+    Axis("Flexprice: entitlements of one feature", "features held", (2, 200, 1_000), one_feature, (4, None, 0)),
     Axis(
         "a use after one with properties", "bytes of them", (100, 1_000, 4_000), after_properties, (1, 0, 1), held=False
     ),

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from tollgate.dialects.http import MAX_BODY_BYTES, Answer, Request, caller_of, request_of
 from tollgate.domain.api_keys import Caller
 from tollgate.domain.environments import Environment
-from tollgate.domain.errors import InvalidInput, TollgateError
+from tollgate.domain.errors import InvalidInput, TollgateError, TooManyCalls
 
 
 def _none(_: str) -> Answer | None:
@@ -39,7 +39,7 @@ def handle(
 ) -> dict[str, Any]:
     """Runs `route` on the event and returns its answer for API Gateway. Never raises.
 
-    A domain error becomes the dialect's answer, and one of 503 says when to try again. Any other exception is logged by
+    A domain error becomes the dialect's answer, and one of 429 or 503 says when to try again. Any other exception is logged by
     `defect` and answered with 500. `clock` gives epoch milliseconds.
     """
     env = None
@@ -49,8 +49,9 @@ def handle(
         answer = _answer(event, dialect, route, caller, clock())
     except TollgateError as error:
         answer = dialect.error_answer(error, env)
-        if answer.status == 503:
-            answer = answer._replace(headers={"retry-after": "1"})
+        if answer.status in (429, 503):
+            after = error.retry_after_s if isinstance(error, TooManyCalls) else 1
+            answer = answer._replace(headers={"retry-after": str(after)})
     except Exception:  # noqa: BLE001 - the outermost edge: told below, and answered as 500
         defect("unexpected error")
         answer = dialect.internal_error(env)

@@ -141,12 +141,17 @@ class Subscription:
 
 @dataclass(frozen=True, slots=True)
 class Holdings:
-    """All that a customer has: entities and subscriptions by id, balances by balance key."""
+    """All that a customer has: entities and subscriptions by id, balances by balance key.
+
+    `unread`: the features of which entities that are not among these hold balances (`store.customers.CustomerStore.near`);
+    none where these are all.
+    """
 
     customer: Customer
     entities: Mapping[str, Entity] = field(default_factory=dict)
     subscriptions: Mapping[str, Subscription] = field(default_factory=dict)
     balances: Mapping[BalanceKey, Balance] = field(default_factory=dict)
+    unread: frozenset[str] = frozenset()
 
     def time(self, now: int) -> int:
         """The customer's time (epoch ms): its test clock's where it has one, else `now`."""
@@ -272,6 +277,11 @@ def linked(holdings: Holdings, catalog: Catalog, now: int) -> Holdings:
         wanted |= {BalanceKey(id, entity_id) for id in limited if usage_controls(id, controls, plans)}
         if entity_id:
             wanted |= {BalanceKey(id) for id in limited}
+    held |= {
+        key.feature_id for key in wanted - set(balances) if not key.entity_id and not new_balance(key, catalog).flag
+    }
+    for entity_id, controls, plans in levels:
+        if entity_id:
             wanted |= {
                 BalanceKey(id, entity_id) for id in held if any(c.rules_overage_of(id) for c in (controls, *plans))
             }
@@ -286,7 +296,7 @@ def linked(holdings: Holdings, catalog: Catalog, now: int) -> Holdings:
         limits = limits_for(key.feature_id, controls, plans, anchor, known, now)
         new = balance._replace(
             limits=limits,
-            paid_first=frozenset() if key.entity_id else _paid_first(key, balances, catalog),
+            paid_first=frozenset() if key.entity_id else _paid_first(key, balances, catalog, holdings.unread),
             has_test_clock=holdings.customer.frozen_time is not None,
             unpooled=holdings.customer.unpooled and not key.entity_id,
         )
@@ -331,9 +341,11 @@ def _cycle_anchor(balance: Balance, holdings: Holdings, now: int) -> int:
     return plans[0].cycle_anchor if plans else holdings.customer.created_at
 
 
-def _paid_first(key: BalanceKey, balances: Mapping[BalanceKey, Balance], catalog: Catalog) -> frozenset[str]:
+def _paid_first(
+    key: BalanceKey, balances: Mapping[BalanceKey, Balance], catalog: Catalog, unread: frozenset[str]
+) -> frozenset[str]:
     found = set()
-    if any(other.feature_id == key.feature_id and other.entity_id for other in balances):
+    if key.feature_id in unread or any(other.feature_id == key.feature_id and other.entity_id for other in balances):
         found.add(ENTITIES)
     feature = catalog.features.get(key.feature_id)
     if feature is not None and feature.type is FeatureType.CREDIT_SYSTEM:

@@ -48,6 +48,21 @@ def add_entity(
     return with_grants(holdings, catalog, changed_grants(holdings, changes, now), now)
 
 
+def concerns_no_other(before: Holdings, after: Holdings, now: int) -> bool:
+    """Whether one entity more concerned nothing but what the customer holds itself, so that the same follows from all that
+    it holds (`Holdings.unread`). It is not so where
+
+    - seats are in use that nothing grants to the customer any more, or entities hold shares of seats: the one may come to
+      count what the other has left off (`domain.customers.with_seats_moved`);
+    - the customer now holds a balance of one feature more: the controls of other entities may apply to it.
+    """
+    own = {key: balance for key, balance in before.balances.items() if not key.entity_id}
+    seats = [as_of(balance, now) for balance in own.values() if balance.allocated]
+    return all(key.entity_id or key in own for key in after.balances) and not any(
+        balance.feature_id in before.unread or (balance.left_off and not balance.grants) for balance in seats
+    )
+
+
 def remove_entity(holdings: Holdings, catalog: Catalog, entity_id: str, now: int) -> Holdings:
     """The holdings without an entity, what it held and what was attached to it; its seat is given back.
 

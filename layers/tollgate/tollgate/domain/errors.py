@@ -105,6 +105,16 @@ class Forbidden(TollgateError):
     """The key is valid, but its scope does not allow the call."""
 
 
+class TooManyCalls(TollgateError):
+    """The `caller` (key or customer) has made as many calls as are answered now; after `retry_after_s` whole seconds it may
+    go on.
+    """
+
+    def __init__(self, caller: str, retry_after_s: int) -> None:
+        super().__init__(f"Too many calls of this {caller}: try again in {retry_after_s} s")
+        self.retry_after_s = retry_after_s
+
+
 class Unavailable(TollgateError):
     """The store could not be read or written. Nothing was changed; the same call may be repeated."""
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from tollgate.domain.balances import Balance, BalanceKey, Balances
 from tollgate.domain.drawing import Totals, totals
 from tollgate.domain.grants import Grant, Rollover, soonest_first
+from tollgate.domain.holds import Hold
 from tollgate.domain.periods import Interval
 from tollgate.domain.quantities import ZERO
 
@@ -52,9 +53,13 @@ class Shown(NamedTuple):
 
 
 class Line(NamedTuple):
-    """Grants that are shown as one: at least one. The oldest gives the line its id."""
+    """Grants that are shown as one: at least one. The oldest gives the line its id.
+
+    `reserved`: units of them, and of their rollovers, that reservations hold.
+    """
 
     grants: tuple[Shown, ...]
+    reserved: Decimal = ZERO
 
     @property
     def id(self) -> str:
@@ -127,12 +132,18 @@ class Line(NamedTuple):
         return sum((of(shown.grant) for shown in self.grants), ZERO)
 
 
-def lines_of(grants: Iterable[Shown]) -> tuple[Line, ...]:
-    """The grants as they are shown: those of one plan and interval in one line, in the order of their first grants."""
+def lines_of(grants: Iterable[Shown], balances: Iterable[Balance] = ()) -> tuple[Line, ...]:
+    """The grants as they are shown: those of one plan and interval in one line, in the order of their first grants. The
+    holds of `balances` say what is reserved."""
     groups: dict[tuple[Any, ...], list[Shown]] = {}
     for shown in grants:
         groups.setdefault(shown.group, []).append(shown)
-    return tuple(Line(tuple(group)) for group in groups.values())
+    holds = [hold for balance in balances for hold in balance.holds]
+    return tuple(_line(tuple(group), holds) for group in groups.values())
+
+
+def _line(grants: tuple[Shown, ...], holds: Iterable[Hold]) -> Line:
+    return Line(grants, sum((hold.reserved(shown.grant for shown in grants) for hold in holds), ZERO))
 
 
 class View(NamedTuple):
@@ -178,7 +189,7 @@ def view(feature_id: str, entity_id: str, balances: Balances) -> View | None:
     grants = [Shown(grant, balance.key) for balance in seen for grant in balance.live_grants]
     if not grants:
         return None
-    lines = lines_of(shown for shown in grants if entity_id or not shown.of_entity)
+    lines = lines_of((shown for shown in grants if entity_id or not shown.of_entity), seen)
     unlimited = [shown for shown in grants if shown.grant.unlimited]
     if unlimited:
         return _unlimited(feature_id, lines, unlimited, seen)
@@ -200,11 +211,11 @@ def _unlimited(feature_id: str, lines: tuple[Line, ...], unlimited: list[Shown],
     """An unlimited feature: what else grants it is not shown, and its usage is what was used without a limit."""
     ids = {shown.grant.id for shown in unlimited}
     own = tuple(shown for line in lines for shown in line.grants if shown.grant.unlimited)
-    parts = (part for balance in seen for hold in balance.holds for part in hold.parts)
-    held = (part.amount for part in parts if part.amount > 0 and part.grant_id in ids)
+    holds = [hold for balance in seen for hold in balance.holds]
+    held = (part.amount for hold in holds for part in hold.parts if part.amount > 0 and part.grant_id in ids)
     return View(
         feature_id,
-        (Line(own),) if own else lines,
+        (_line(own, holds),) if own else lines,
         totals(shown.grant for shown in unlimited),
         ZERO,
         False,

@@ -20,17 +20,20 @@ from tollgate.domain.errors import NotFound
 from tollgate.store import keys, listing
 from tollgate.store.codecs.balances import StoredBalance, decode_balance, new_item, state_attributes, state_update
 from tollgate.store.codecs.customers import (
+    Extent,
     decode_customer,
     decode_entity,
+    decode_extent,
     decode_subscription,
     encode_customer,
     encode_entity,
+    encode_extent,
     encode_subscription,
 )
 from tollgate.store.codecs.listing import ListedCustomer
 from tollgate.store.codecs.reservations import decode_lock
 from tollgate.store.large_changes import Claim, LargeChanges, Staged, staged_balance, too_large
-from tollgate.store.listing import Listing
+from tollgate.store.listing import MOST_PARTS, Listing
 from tollgate.store.table import MAX_BATCH, Item, Refused, Table, delete_existing, put_existing, put_new
 
 if TYPE_CHECKING:
@@ -40,6 +43,9 @@ if TYPE_CHECKING:
 
 MAX_WRITES = 100  # in one transaction
 TURNS = 24
+NEAR_TURNS = 4  # of a change of one entity: then all is read, whatever stands in its way
+THINGS_IN_A_UNIT = 8  # of what a customer holds, read together; read by key, each is a unit
+MOST_FEATURES = 8  # that are read one by one
 READERS = 8  # requests at a time for a page of a list
 
 
@@ -57,6 +63,20 @@ class StoredHoldings:
     claim: Claim | None = None
     in_change: tuple[tuple[Key, str], ...] = ()
     listed: int = 0  # the version with which its entry in the list was written; 0: it has no index yet
+    extent: Extent | None = None  # set: these are not all that the customer holds, which is said here
+
+
+@dataclass(slots=True)
+class Near:
+    """A change that makes one entity of a customer: what others hold need not be read.
+
+    - `suffices`: whether that was so, of what was read and what became of it.
+    - `all`: everything is to be read from now on.
+    """
+
+    entity_id: str
+    suffices: Callable[[Holdings, Holdings], bool]
+    all: bool = False
 
 
 class CustomerStore:
@@ -76,16 +96,21 @@ class CustomerStore:
         """Counts the attempts of a read, a decision and a write, with a pause before each but the first."""
         return self._table.tries(TURNS)
 
-    def readings(self, customer: CustomerRef) -> Generator[StoredHoldings]:
+    def readings(self, customer: CustomerRef, near: Near | None = None) -> Generator[StoredHoldings]:
         """What the customer holds, read anew for each attempt to change it, with a pause before each but the first. What
-        a large change has staged is kept from one attempt to the next, and given up when the attempts are over. Raises
-        NotFound."""
+        a large change has staged is kept from one attempt to the next, and given up when the attempts are over.
+
+        `near`: what other entities hold is read where that is no dearer, or where attempts without it came to nothing.
+        Raises NotFound."""
         claim = Claim(keys.customer_partition(customer))
         try:
-            for _ in self.turns():
+            for turn in self.turns():
                 if claim.closed:  # somebody took it for given up
                     claim.begin()
-                yield self.get(customer, claim)
+                part = None
+                if near and turn < NEAR_TURNS and not near.all:
+                    part = self.near(customer, near.entity_id, claim, is_new=not turn)
+                yield part or self.get(customer, claim)
         finally:
             if claim.opened:
                 self._large_changes.give_up(claim)
@@ -94,7 +119,52 @@ class CustomerStore:
         """All that the customer holds, in one Query. Raises NotFound."""
         return self._parsed(self._table.query(keys.customer_partition(customer)), customer.id, claim)
 
-    def _parsed(self, items: Sequence[Item], customer_id: str, claim: Claim | None = None) -> StoredHoldings:
+    def near(
+        self, customer: CustomerRef, entity_id: str, claim: Claim | None = None, *, is_new: bool = False
+    ) -> StoredHoldings | None:
+        """What the customer holds itself, and one entity of it with its balances: three requests, a read unit for each
+        balance, whatever other entities hold. None where that is not to be had, or dearer than all of it.
+
+        `is_new`: there should be no such entity, so it is not looked for. Raises NotFound.
+        """
+        profile = self._table.get(keys.customer(customer))
+        if profile is None:
+            raise NotFound("customer", customer.id)
+        extent = decode_extent(profile)
+        if extent is None:
+            return None
+        wanted = [keys.balance(customer, BalanceKey(id)) for id in sorted(extent.own)]
+        if not is_new:
+            wanted.append(keys.entity(customer, entity_id))
+            wanted += [keys.balance(customer, BalanceKey(id, entity_id)) for id in sorted(extent.shared)]
+        if len(wanted) > extent.things // THINGS_IN_A_UNIT:
+            return None
+        subscriptions = self._table.query(keys.customer_partition(customer), keys.SUBSCRIPTION)
+        return self._parsed([profile, *subscriptions, *self._table.get_all(wanted)], customer.id, claim, extent)
+
+    def of_features(self, customer: CustomerRef, feature_ids: Collection[str]) -> StoredHoldings:
+        """What the customer holds, with at least the balances of these features, those of entities among them. Of a customer
+        who holds much, others are not read: a request for the customer, one for its subscriptions, one for its own balances,
+        and one for each feature of which entities hold some. Raises NotFound.
+        """
+        profile = self._table.get(keys.customer(customer))
+        if profile is None:
+            raise NotFound("customer", customer.id)
+        extent = decode_extent(profile)
+        held = sorted((extent.own | extent.shared).intersection(feature_ids)) if extent else []
+        if extent is None or len(held) > MOST_FEATURES:
+            return self.get(customer)
+        partition = keys.customer_partition(customer)
+        items = [profile, *self._table.query(partition, keys.SUBSCRIPTION)]
+        items += self._table.get_all([keys.balance(customer, BalanceKey(id)) for id in held if id not in extent.shared])
+        for id in held:
+            if id in extent.shared:
+                items += self._table.query(partition, f"{keys.BALANCE}{id}#")
+        return self._parsed(items, customer.id, extent=extent)
+
+    def _parsed(
+        self, items: Sequence[Item], customer_id: str, claim: Claim | None = None, extent: Extent | None = None
+    ) -> StoredHoldings:
         in_change: tuple[tuple[Key, str], ...] = ()
         if any("change" in item for item in items):
             own = claim.id if claim else ""
@@ -126,8 +196,9 @@ class CustomerStore:
         if customer is None:
             raise NotFound("customer", customer_id)
         states = {key: stored.balance for key, stored in balances.items()}
-        holdings = Holdings(customer[0], entities, subscriptions, states)
-        return StoredHoldings(holdings, customer[1], balances, claim, in_change, listed)
+        unread = extent.shared if extent else frozenset[str]()
+        holdings = Holdings(customer[0], entities, subscriptions, states, unread)
+        return StoredHoldings(holdings, customer[1], balances, claim, in_change, listed, extent)
 
     def profile(self, customer: CustomerRef) -> Customer | None:
         """The customer alone, in one GetItem; None where there is none."""
@@ -260,9 +331,12 @@ class CustomerStore:
         customer_id = after.customer.id
         version, listed = (before.version + 1, before.listed) if before else (1, 0)
         known = before.holdings if before and listed else None
-        index, is_listed = listing.changes(self._table, env, known, after, version)
+        if before and before.extent:  # its entry in the list names no parts, so that none is missing there
+            index, is_listed = listing.entity_changes(self._table, env, known, after), False
+        else:
+            index, is_listed = listing.changes(self._table, env, known, after, version)
         listed = version if is_listed else listed
-        writes = [self._customer_write(env, before, after.customer, listed), *index]
+        writes = [self._customer_write(env, before, after, listed), *index]
         old = before.holdings if before else Holdings(after.customer)
         for id, subscription in after.subscriptions.items():
             if subscription != old.subscriptions.get(id):
@@ -341,11 +415,11 @@ class CustomerStore:
         return (put_new if new else put_existing)(self._table.name, item)
 
     def _customer_write(
-        self, env: Environment, before: StoredHoldings | None, customer: Customer, listed: int
+        self, env: Environment, before: StoredHoldings | None, after: Holdings, listed: int
     ) -> TransactWriteItemTypeDef:
-        version = before.version if before else 0
+        version, customer = before.version if before else 0, after.customer
         item: Item = {**keys.customer(CustomerRef(env, customer.id)), **encode_customer(customer, version + 1)}
-        item["listed"] = {"N": str(listed)}
+        item |= {"listed": {"N": str(listed)}, **encode_extent(_extent(before, after))}
         if before is None:
             return put_new(self._table.name, item)
         return {
@@ -356,3 +430,15 @@ class CustomerStore:
                 "ExpressionAttributeValues": {":version": {"N": str(version)}},
             }
         }
+
+
+def _extent(before: StoredHoldings | None, after: Holdings) -> Extent | None:
+    """What a customer's item says of what the customer holds after a change; None where it is little."""
+    things = len(after.entities) + len(after.subscriptions) + len(after.balances)
+    own = frozenset(key.feature_id for key in after.balances if not key.entity_id)
+    shared = frozenset(key.feature_id for key in after.balances if key.entity_id)
+    if before is None or before.extent is None:
+        return Extent(own, shared, things) if things > MOST_PARTS else None
+    held, known = before.holdings, before.extent
+    more = things - len(held.entities) - len(held.subscriptions) - len(held.balances)
+    return Extent(known.own | own, known.shared | shared, known.things + more)

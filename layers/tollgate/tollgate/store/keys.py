@@ -17,6 +17,7 @@
 | alerts that were told, of all | `<env>#alerts` | same |
 | balance near its limit | `<env>#near#<percent>` | `<customer>#<feature>#<entity, or nothing>` |
 | a minute's activity | `<env>#minutes#<date>` | `<minute, ms, 14 digits>` |
+| calls of a key or customer | `<env>#calls#key#<key id>`, `<env>#calls#customer#<customer>` | `<window, ms, 14 digits>` |
 | customer, in its list | `<env>#customers` | `<created, ms, 14 digits>#<customer>` |
 | customers with an e-mail | `<env>#email#<digest>` | same |
 | customers with an entity | `<env>#entity#<entity>` | same |
@@ -141,6 +142,12 @@ def minute(env: Environment, date: str, at: int) -> Key:
 def minutes(env: Environment, date: str) -> str:
     """The partition of a day's activity by minute."""
     return f"{env.value}#minutes#{date}"
+
+
+def call_count(env: Environment, caller: str, window: int) -> Key:
+    """The key of the calls of a caller (`key#<id>` or `customer#<id>`) in the window that starts at `window` (epoch
+    ms)."""
+    return _key(f"{env.value}#calls#{caller}", f"{window:014d}")
 
 
 def all_history(env: Environment, month: str, shard: int) -> str:

@@ -73,6 +73,17 @@ def changes(
     return writes, is_listed
 
 
+def entity_changes(
+    table: Table, env: Environment, before: Holdings | None, after: Holdings
+) -> list[TransactWriteItemTypeDef]:
+    """The writes that add the entities that are new to their index, where only a part of what the customer holds is known.
+    `before`: that part, as it was; None: the customer has no index yet."""
+    if before is None:
+        return []
+    old, new = (_indexed(env, held) for held in (before, after))
+    return [_put(table, {**key, **INDEX.mark}) for name, key in new.items() if name not in old]
+
+
 def removals(table: Table, env: Environment, holdings: Holdings) -> list[TransactWriteItemTypeDef]:
     """The writes that take a customer out of the indexes."""
     return [_delete(table, key) for key in _indexed(env, holdings).values()]

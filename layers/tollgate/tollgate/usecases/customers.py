@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tollgate.domain import manual_balances
 from tollgate.domain.controls import Controls
 from tollgate.domain.customers import Customer, Entity, Holdings, Subscription, linked, with_seats_moved
-from tollgate.domain.entities import add_entity, remove_entity
+from tollgate.domain.entities import add_entity, concerns_no_other, remove_entity
 from tollgate.domain.environments import CustomerRef, Environment
 from tollgate.domain.errors import AlreadyExists, Forbidden, InvalidInput, InvalidRequest, NotFound, Unavailable
 from tollgate.domain.features import Catalog
@@ -33,7 +33,7 @@ from tollgate.domain.subscriptions import (
     without_waiting_automatic,
 )
 from tollgate.store.codecs.listing import Facts, ListedCustomer, ListedSubscription
-from tollgate.store.customers import CustomerStore
+from tollgate.store.customers import CustomerStore, Near
 from tollgate.store.table import Refused
 from tollgate.usecases.catalog import Catalogs
 from tollgate.usecases.ids import new_id
@@ -151,21 +151,27 @@ class Customers:
 
     def with_entity(self, env: Environment, customer_id: str | None, entity_id: str) -> Holdings:
         """The holdings of the customer that has this entity; without a customer id, of the oldest that has one: a Query of
-        the index, and one of the customer. Raises NotFound.
+        the index more. Of a customer who holds much, no other entities are among them. Raises NotFound.
         """
         if customer_id is not None:
-            holdings = self.get(CustomerRef(env, customer_id))
-            holdings.entity(entity_id)
-            return holdings
+            return self._around(CustomerRef(env, customer_id), entity_id)
         indexes: tuple[Callable[[], list[str]], ...] = (
             lambda: self._store.listing.with_entity(env, entity_id),
             lambda: self._store.listing.unindexed(env),
         )
         for ids in indexes:
-            for holdings in self.each(CustomerRef(env, id) for id in ids()):
-                if entity_id in holdings.entities:
-                    return holdings
+            for id in ids():
+                try:
+                    return self._around(CustomerRef(env, id), entity_id)
+                except NotFound:
+                    continue
         raise NotFound("entity", entity_id)
+
+    def _around(self, customer: CustomerRef, entity_id: str) -> Holdings:
+        """The customer's holdings, of the entities at least this one. Raises NotFound."""
+        holdings = (self._store.near(customer, entity_id) or self._store.get(customer)).holdings
+        holdings.entity(entity_id)
+        return holdings
 
     def get_or_create(
         self, env: Environment, customer: Customer, auto_enable_plan_id: str | None, now: int, *, fill: bool = False
@@ -263,15 +269,19 @@ class Customers:
             self._passing_time().move(customer, before, frozen_time)
         return after
 
-    def change(self, customer: CustomerRef, turn: Turn, now: int) -> Holdings:
-        """Applies a change of holdings in one transaction: on what is stored when it is written.
+    def change(self, customer: CustomerRef, turn: Turn, now: int, near: Near | None = None) -> Holdings:
+        """Applies a change of holdings in one transaction: on what is stored when it is written. `near`: it concerns one
+        entity that is to be made, and other entities may be left out of what it is given.
 
         Raises what `turn` raises, NotFound, or Unavailable under constant contention.
         """
         catalog = self._catalogs.catalog(customer.environment)
-        with closing(self._store.readings(customer)) as readings:
+        with closing(self._store.readings(customer, near)) as readings:
             for before in readings:
                 after = turn(before.holdings, catalog, before.holdings.time(now))
+                if near and before.extent and not near.suffices(before.holdings, after):
+                    near.all = True
+                    continue
                 if after == before.holdings:
                     return after
                 try:
@@ -284,14 +294,17 @@ class Customers:
     # -------------------------------------------------------------- entities
 
     def create_entity(self, customer: CustomerRef, entity: Entity, now: int) -> Holdings:
-        """Creates an entity of the customer. Raises NotFound, or AlreadyExists."""
+        """Creates an entity of the customer: of one who holds much, other entities are neither read nor answered. Raises
+        NotFound, or AlreadyExists.
+        """
 
         def turn(holdings: Holdings, catalog: Catalog, at: int) -> Holdings:
             check_controls(entity.controls, catalog.features)
             keeps_overage = self._defaults.keeps_overage
             return add_entity(holdings, catalog, replace(entity, created_at=at), at, keeps_overage=keeps_overage)
 
-        return self.change(customer, turn, now)
+        near = Near(entity.id, lambda before, after: concerns_no_other(before, after, before.time(now)))
+        return self.change(customer, turn, now, near)
 
     def update_entity(self, customer: CustomerRef, entity_id: str, controls: Controls, now: int) -> Holdings:
         """Replaces an entity's controls; its balances follow them. Raises NotFound."""

@@ -1,4 +1,4 @@
-"""What a customer is entitled to, and what it has used of it: one Query of the customer's items."""
+"""What a customer is entitled to, and what it has used of it."""
 
 from __future__ import annotations
 
@@ -48,17 +48,29 @@ class Entitlements:
     ) -> CustomerEntitlements:
         """The customer's entitlements. Raises NotFound or Unavailable; the answer is never incomplete.
 
-        One Query for each 1 MB of the customer's items. The catalog comes from the container's cache, and is read again
-        where it lacks a feature that the customer holds.
+        One Query for each 1 MB of the customer's items; with `feature_ids`, of one who holds much, only the balances that
+        these features and what pays for them have. The catalog comes from the container's cache, and is read again where it
+        lacks a feature that the customer holds.
         """
         env = customer.environment
-        holdings = self._customers.get(customer).holdings
-        at = holdings.time(now)
-        catalog = self.features.catalog(env)
+        if feature_ids is None:
+            holdings = self._customers.get(customer).holdings
+            catalog = self.features.catalog(env)
+        else:
+            catalog = self.features.catalog(env)
+            holdings = self._customers.of_features(customer, _with_pools(feature_ids, catalog)).holdings
         if any(key.feature_id not in catalog.features for key in holdings.balances):
             catalog = self.features.catalog(env, fresh=True)
+            if feature_ids is not None:  # other pools may pay for them
+                holdings = self._customers.of_features(customer, _with_pools(feature_ids, catalog)).holdings
+        at = holdings.time(now)
         running = [s for s in holdings.subscriptions.values() if s.status(at) == "active"]
         plans = self.plans.versions(env, {(s.plan_id, s.plan_version) for s in running})
         names = {id: plan.name for (id, _), plan in plans.items()}  # the newest version comes last
         found = entitled(holdings, names, catalog.features, at, feature_ids, subscription_ids)
         return CustomerEntitlements(holdings, found, plans, catalog, at)
+
+
+def _with_pools(feature_ids: Collection[str], catalog: Catalog) -> frozenset[str]:
+    """These features, and the credit systems that pay for them."""
+    return frozenset(feature_ids).union(pool.feature_id for id in feature_ids for pool in catalog.pools(id))

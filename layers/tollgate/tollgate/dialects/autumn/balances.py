@@ -10,6 +10,7 @@ from tollgate.dialects.autumn.features import feature_json
 from tollgate.domain.balances import Balances
 from tollgate.domain.decisions import Deduction
 from tollgate.domain.features import Feature
+from tollgate.domain.grants import Rollover
 from tollgate.domain.periods import Interval
 from tollgate.domain.quantities import ZERO
 from tollgate.domain.views import Line, flag, shown_ids, view
@@ -68,9 +69,7 @@ def balance_json(
         "breakdown": [line_json(line, feature, entity_id) for line in found.lines],
     }
     if found.rollovers is not None:
-        shown["rollovers"] = [
-            {"granted": r.granted, "balance": r.remaining, "expires_at": r.expires_at or 0} for r in found.rollovers
-        ]
+        shown["rollovers"] = rollovers_json(found.rollovers)
     if expanded and feature:
         shown["feature"] = feature_json(feature)
     return shown
@@ -78,9 +77,9 @@ def balance_json(
 
 def line_json(line: Line, feature: Feature | None, entity_id: str) -> dict[str, Any]:
     """One line of a balance's `breakdown`, as the customer or (`entity_id`) an entity sees it, in units of its feature,
-    times in ms."""
+    times in ms. `reserved` and `rollovers` are absent where there is none of either."""
     first = line.grants[0]
-    return {
+    shown: dict[str, Any] = {
         "object": "balance_breakdown",
         "id": line.id,
         "plan_id": line.plan_id,
@@ -96,6 +95,16 @@ def line_json(line: Line, feature: Feature | None, entity_id: str) -> dict[str, 
         "source": "entity" if first.of_entity else "customer",
         "entity_id": (first.key.entity_id or None) if entity_id or first.of_entity else None,
     }
+    if line.reserved:
+        shown["reserved"] = line.reserved
+    if line.rollovers:
+        shown["rollovers"] = rollovers_json(line.rollovers)
+    return shown
+
+
+def rollovers_json(rollovers: Iterable[Rollover]) -> list[dict[str, Any]]:
+    """Units of earlier periods that live on: what there was, what is left, and until when (ms; 0 is for ever)."""
+    return [{"granted": r.granted, "balance": r.remaining, "expires_at": r.expires_at or 0} for r in rollovers]
 
 
 def _period(line: Line) -> tuple[str, int] | None:

@@ -22,7 +22,7 @@ from tollgate.domain.balances import Balances, all_as_of
 from tollgate.domain.controls import NO_CONTROLS
 from tollgate.domain.customers import Customer, Entity, Holdings, Subscription
 from tollgate.domain.environments import Environment
-from tollgate.domain.errors import InvalidInput
+from tollgate.domain.errors import InvalidInput, NotFound
 from tollgate.domain.features import Catalog
 from tollgate.domain.plan_changes import cost_of, trials_used
 from tollgate.domain.plans import Plan
@@ -260,8 +260,15 @@ def create_entity(catalogs: Catalogs, customers: Customers, request: Request) ->
     entity = Entity(params.entity_id, params.feature_id, params.name, request.now, controls)
     data = params.customer_data
     customer = Customer(params.customer_id, *((data.name, data.email, data.fingerprint) if data else ()))
-    customers.ensure(env, customer, request.now)
-    holdings = customers.create_entity(request.customer(params.customer_id), entity, request.now)
+    if data is not None:
+        customers.ensure(env, customer, request.now)
+    try:
+        holdings = customers.create_entity(request.customer(params.customer_id), entity, request.now)
+    except NotFound as missing:
+        if missing.kind != "customer":
+            raise
+        customers.ensure(env, customer, request.now)
+        holdings = customers.create_entity(request.customer(params.customer_id), entity, request.now)
     return _shown_entity(catalogs, request, holdings, params.entity_id, None)
 
 

@@ -27,6 +27,7 @@ _TABLE: dict[type[TollgateError], tuple[int, str]] = {
     errors.LockAlreadyExists: (409, "lock_already_exists"),
     errors.Conflict: (409, "invalid_request"),
     errors.DuplicateRequest: (409, "duplicate_idempotency_key"),
+    errors.TooManyCalls: (429, "rate_limit_exceeded"),
     errors.Unavailable: (503, "service_unavailable"),
     errors.OutcomeUnknown: (503, "service_unavailable"),
 }

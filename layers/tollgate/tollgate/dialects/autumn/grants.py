@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, Field
 
-from tollgate.dialects.autumn.balances import line_json
+from tollgate.dialects.autumn.balances import line_json, rollovers_json
 from tollgate.dialects.autumn.catalog import ResetParams, RolloverParams
 from tollgate.dialects.autumn.cursors import PageRequest, each_customer
 from tollgate.dialects.autumn.customers import page_json
@@ -185,9 +185,7 @@ def _listed_json(holdings: Holdings, status: str, line: Line, catalog: Catalog, 
         **line_json(line, catalog.features.get(feature_id), entity_id),
         "feature_id": feature_id,
         "status": status,
-        "rollovers": [
-            {"granted": r.granted, "balance": r.remaining, "expires_at": r.expires_at or 0} for r in line.rollovers
-        ],
+        "rollovers": rollovers_json(line.rollovers),
         "customer_id": holdings.customer.id,
         "created_at": min(shown.grant.created_at for shown in line.grants),
     }

@@ -30,6 +30,7 @@ _TABLE: dict[type[TollgateError], tuple[int, str]] = {
     errors.AlreadyExists: (409, "already_exists"),
     errors.DuplicateRequest: (409, "already_exists"),
     errors.LockAlreadyExists: (409, "already_exists"),
+    errors.TooManyCalls: (429, "too_many_requests"),
     errors.Unavailable: (503, "service_unavailable"),
     errors.OutcomeUnknown: (503, "service_unavailable"),
     NotServed: (501, "not_implemented"),

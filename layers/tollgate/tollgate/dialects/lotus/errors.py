@@ -63,6 +63,7 @@ _TABLE: dict[type[TollgateError], tuple[int, str, str]] = {
     errors.Forbidden: (403, CLIENT, "permission_denied"),
     errors.NotFound: (404, CLIENT, "not_found"),
     errors.DuplicateRequest: (409, CLIENT, "duplicate_request"),
+    errors.TooManyCalls: (429, CLIENT, "throttled"),
     errors.Unavailable: (503, SERVER, "service_unavailable"),
     errors.OutcomeUnknown: (503, SERVER, "service_unavailable"),
     DuplicateResource: (400, CLIENT, "duplicate_resource"),

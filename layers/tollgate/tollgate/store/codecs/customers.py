@@ -4,6 +4,7 @@
 |---|---|---|---|
 | `data` | S | customer, entity, subscription | JSON, below |
 | `version` | N | customer | counts the changes of what the customer holds |
+| `holds` | S | customer | of one that holds much: JSON, `[features, features of entities, number of things]`; absent: it holds little |
 | `listed` | N | customer | the version with which its entry in the list was written; absent or 0: it has none with facts |
 | `told` | SS | subscription | what the clock did to it and is told: `<what>@<ms>`; absent until then, and after each change |
 | `v` | N | all | the layout's version |
@@ -38,6 +39,7 @@ An entity has `id`, `feature_id`, `name`, `created_at` (ms) and `controls`.
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import NamedTuple
 
 from tollgate.domain.customers import Customer, Ending, Entity, Subscription
 from tollgate.exact_json import dumps, loads
@@ -50,6 +52,34 @@ from tollgate.store.table import Item
 
 ENTITY = Layout("entity", 1)
 SUBSCRIPTION = Layout("subscription", 1)
+
+
+class Extent(NamedTuple):
+    """What a customer holds, where it is much, so that a part of it can be read by key.
+
+    - `own`: the features that it holds balances of itself. `shared`: those that entities of it hold balances of.
+    - `things`: about how many subscriptions, entities and balances there are.
+    """
+
+    own: frozenset[str]
+    shared: frozenset[str]
+    things: int
+
+
+def encode_extent(extent: Extent | None) -> Item:
+    """The attribute that holds it; none where it is not said."""
+    if extent is None:
+        return {}
+    return {"holds": {"S": dumps([sorted(extent.own), sorted(extent.shared), extent.things])}}
+
+
+def decode_extent(item: Item) -> Extent | None:
+    """What a customer's item says of what it holds; None where it says nothing."""
+    CUSTOMER.version_of(item)
+    if "holds" not in item:
+        return None
+    own, shared, things = loads(item["holds"]["S"])
+    return Extent(frozenset(own), frozenset(shared), things)
 
 
 def encode_customer(customer: Customer, version: int) -> Item:
