@@ -62,7 +62,7 @@ def found_wrong(function: str, event: Mapping[str, Any], answer: Mapping[str, An
 def _is_flexprices(function: str, path: str, headers: Mapping[str, str]) -> bool:
     if function == "entitlements":
         return "x-api-key" in headers or "authorization" not in headers
-    return function == "manage" and path.startswith("/v1/events/") and "x-api-key" in headers
+    return function == "manage" and f"{path}/".startswith("/v1/events/") and "x-api-key" in headers
 
 
 def _against(dialect: Dialect, route: str, headers: Mapping[str, str], answer: Mapping[str, Any]) -> str:

@@ -158,10 +158,11 @@ ROUTES: dict[str, Route] = {
 }
 
 
-EITHER = "/v1/events/"
+EITHER = "/v1/events"
 FLEXPRICE_ROUTES = taking(
     runtime.usage(),
     routes={
+        "GET /v1/events": event_queries.list_events_by_query,
         "POST /v1/events/query": event_queries.list_events,
         "POST /v1/events/usage": event_queries.usage_by_event,
         "POST /v1/events/usage/meter": event_queries.usage_by_meter,
@@ -201,6 +202,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
 
     The answer is in Flexprice's words where a key came in `x-api-key` on a path that takes either header.
     """
-    if path_of(event).startswith(EITHER) and any(name.lower() == "x-api-key" for name in event["headers"]):
+    on_shared = f"{path_of(event)}/".startswith(f"{EITHER}/")
+    if on_shared and any(name.lower() == "x-api-key" for name in event["headers"]):
         return handle(event, FLEXPRICE, _flexprice_route, runtime.clock, runtime.defect)
     return handle(event, AUTUMN, _route, runtime.clock, runtime.defect)

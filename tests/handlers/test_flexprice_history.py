@@ -14,7 +14,7 @@ import pytest
 from flexprice import models
 
 from tests.conftest import Spent
-from tests.flexprice import assert_answer, assert_error, sdk
+from tests.flexprice import assert_answer, assert_error, call, sdk
 from tests.handlers.conftest import Here
 from tests.handlers.flexprice_history import DAY, Flow, flowing
 from tests.service import MONTHLY, NOW, SANDBOX
@@ -55,6 +55,7 @@ EVENTS: list[tuple[str, str, float, dict[str, Any]]] = [
     ("e10", "login", 30, {"user": "u1"}),
     ("e11", "left", 6, {}),
 ]
+SOURCES = {"e2": "web", "e3": "app", "e4": "web", "e6": "web"}
 END = NOW + 4 * DAY
 
 
@@ -78,6 +79,7 @@ def flow(here: Here) -> Iterator[Flow]:
                     "external_customer_id": "ada",
                     "timestamp": time_text(NOW + int(hours * HOUR)),
                     "properties": properties,
+                    **({"source": SOURCES[id]} if id in SOURCES else {}),
                 }
                 for id, name, hours, properties in EVENTS
             ),
@@ -197,7 +199,6 @@ class TestQuery:
     @pytest.mark.parametrize(
         ("body", "told"),
         [
-            ({"source": "web"}, "source"),
             ({"page_size": 51}, "page_size"),
             ({"sort": "id"}, "sort"),
             ({"iter_last_key": "nonsense"}, "iter_last_key"),
@@ -210,10 +211,35 @@ class TestQuery:
     def test_what_is_refused(self, flow: Flow, body: dict[str, Any], told: str) -> None:
         assert told in refused(flow, "query", **body)
 
-    def test_a_name_that_the_history_cannot_tell_is_said_to_be_so(self, flow: Flow) -> None:
-        """A feature that listens to two names: its uses are shown without one, and cannot be asked for by one."""
-        assert asked(flow, "query", external_customer_id="ada", event_id="e11")["events"][0]["event_name"] is None
-        assert "several names" in refused(flow, "query", (400, "invalid_operation"), event_name="left")
+    def test_an_event_has_the_name_that_it_came_with_however_many_its_feature_counts(self, flow: Flow) -> None:
+        assert asked(flow, "query", external_customer_id="ada", event_id="e11")["events"][0]["event_name"] == "left"
+        assert self.ids(flow, event_name="left") == ["e11"]
+        assert self.ids(flow, event_name="right") == []
+        assert usage(flow, "COUNT", "left")["value"] == 1
+        assert usage(flow, "COUNT", "right")["value"] == 0
+
+    def test_an_event_has_its_source(self, flow: Flow) -> None:
+        events = asked(flow, "query", external_customer_id="ada")["events"]
+        assert {event["id"]: event["source"] for event in events} == {id: SOURCES.get(id) for id, *_ in EVENTS}
+        assert self.ids(flow, source="web") == ["e4", "e6", "e2"]
+        assert self.ids(flow, source="nowhere") == []
+
+    def test_the_same_by_get(self, flow: Flow) -> None:
+        def got(query: str) -> Any:
+            status, answer = call(flow.here.handlers["manage"], "GET /v1/events", query=query)
+            assert status == 200, answer
+            return answer
+
+        times = f"start_time={time_text(NOW)}&end_time={time_text(END)}"
+        body = {"external_customer_id": "ada", "source": "web", "page_size": 2}
+        assert got(f"external_customer_id=ada&source=web&page_size=2&{times}") == asked(flow, "query", **body)
+        filters = "property_filters=model:small;tokens:10,4"
+        assert [event["id"] for event in got(f"customer_id=ada&{filters}&{times}&event_name=&offset=1")["events"]] == [
+            "e1"
+        ]
+        for query in ("page_size=x", "page_size=51", "property_filters=model", "offset=-1", "sort=id"):
+            status, answer = call(flow.here.handlers["manage"], "GET /v1/events", query=query)
+            assert_error(status, answer, WRONG)
 
 
 class TestUsage:
@@ -365,6 +391,18 @@ class TestAnalytics:
         points = [(point["timestamp"][:10], point["usage"], point["event_count"]) for point in items[1]["points"]]
         assert points == [("2026-01-01", "10", 1), ("2026-01-02", "4", 1)]
 
+    def test_by_source(self, flow: Flow) -> None:
+        items = self.items(flow, feature_ids=["calls"], group_by=["source"])
+        assert [(item["source"], item["sources"], item["event_count"]) for item in items] == [
+            (None, None, 1),
+            ("app", None, 1),
+            ("web", None, 2),
+        ]
+        (item,) = self.items(flow, feature_ids=["calls"])
+        assert (item["source"], item["sources"]) == (None, ["app", "web"])
+        (item,) = self.items(flow, feature_ids=["calls"], sources=["web", "nowhere"])
+        assert (item["total_usage"], item["sources"]) == ("2", ["web"])
+
     def test_filters_and_expanded_objects(self, flow: Flow) -> None:
         (item,) = self.items(
             flow, feature_ids=["calls"], property_filters={"model": ["small"]}, expand=["feature", "meter"]
@@ -375,7 +413,7 @@ class TestAnalytics:
         assert "external_customer_id" in refused(flow, "analytics")
         refused(flow, "analytics", (404, "not_found"), external_customer_id="nobody")
         refused(flow, "analytics", (404, "not_found"), external_customer_id="ada", feature_ids=["nope"])
-        for name, value in (("sources", ["web"]), ("group_by", ["source"]), ("include_children", True)):
+        for name, value in (("group_by", ["plan_id"]), ("include_children", True)):
             assert name in refused(flow, "analytics", WRONG, external_customer_id="ada", **{name: value})
 
 

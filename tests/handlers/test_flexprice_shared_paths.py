@@ -203,7 +203,10 @@ def _target(served: str, routes: dict[str, str] | None = None) -> str:
     parts = path.split("/")
     leading = [route for route in routes or ROUTES if _leads(route, method, parts)]
     return (routes or ROUTES)[
-        min(leading, key=lambda route: ("{proxy+}" in route, -len(route.split("/")), route.count("{")))
+        min(
+            leading,
+            key=lambda route: ("{proxy+}" in route, -len(route.split("/")), route.count("{"), route.startswith("ANY ")),
+        )
     ]
 
 

@@ -35,6 +35,22 @@ OF_WHOM = (
     Parameter("customer_id", "The customer: this or `customer_lookup_key`."),
     Parameter("customer_lookup_key", "Another name of `customer_id`."),
 )
+EVENT_FILTERS = (
+    Parameter("external_customer_id", "Only this customer's."),
+    Parameter("customer_id", "Another name of `external_customer_id`."),
+    Parameter("event_name", "Only events of this name."),
+    Parameter("event_id", "Only this event."),
+    Parameter("source", "Only events that came from there."),
+    Parameter("property_filters", "Only events with these properties: `name:value,value;name:value`."),
+    Parameter("start_time", "From then on (RFC 3339); a week before the end unless told."),
+    Parameter("end_time", "Before then (RFC 3339); now unless told."),
+    Parameter("page_size", "At most so many: 50 unless told, and no more.", {"type": "integer"}),
+    Parameter("offset", "Without the first so many.", {"type": "integer"}),
+    Parameter("iter_last_key", "After this event."),
+    Parameter("iter_first_key", "Up to this event."),
+    Parameter("sort", "`timestamp` or `event_name`."),
+    Parameter("order", "`asc` or `desc`."),
+)
 MADE_CUSTOMER = (
     "An unknown customer's events wait in the table, and are counted once it holds something that they are a use of."
 )
@@ -69,8 +85,9 @@ OPERATIONS: dict[str, Operation] = {
     # events
     "POST /v1/events": Operation("Report an event", {202: shapes.EventAccepted}, text=MADE_CUSTOMER),
     "POST /v1/events/bulk": Operation("Report up to 1,000 events", {202: shapes.Message}, text=MADE_CUSTOMER),
-    "POST /v1/events/query": Operation("List events", shapes.EventList, (CONTRADICTS,)),
-    "POST /v1/events/usage": Operation("Sum up events of one name", shapes.EventUsage, (CONTRADICTS,), KEPT),
+    "GET /v1/events": Operation("List events, asked for in the query", shapes.EventList, query=EVENT_FILTERS),
+    "POST /v1/events/query": Operation("List events", shapes.EventList),
+    "POST /v1/events/usage": Operation("Sum up events of one name", shapes.EventUsage, text=KEPT),
     "POST /v1/events/usage/meter": Operation("Sum up what a meter counted", shapes.EventUsage, (MISSING, CONTRADICTS)),
     "POST /v1/events/analytics": Operation(
         "Sum up a customer's uses by feature", shapes.Analytics, (MISSING, CONTRADICTS)

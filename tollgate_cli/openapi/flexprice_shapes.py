@@ -540,7 +540,6 @@ class Canceled(Shape):
     """What was done."""
 
 
-@whole(keys.EVENT)
 class Event(Shape):
     """An event that a feature counted."""
 
@@ -551,9 +550,12 @@ class Event(Shape):
     customer_id: str
     """The same."""
     event_name: str | None
-    """What happened; null where features counted it that have no one name in common."""
+    """What happened, as it was reported. Of a use that was reported without a name: the one that its features count, or null
+    where they have no one name in common."""
     timestamp: TimeText
     """When it happened."""
+    source: str | None
+    """Where it came from, as it was reported."""
     properties: dict[str, Any]
     """What was sent with it."""
     environment_id: Env
@@ -656,6 +658,10 @@ class AnalyticItem(Shape):
     """What was used in each window that has any."""
     properties: dict[str, str] | None
     """The properties that were grouped by, and their values; empty where a use has none."""
+    source: str | None
+    """Where they came from, where `group_by` asks for it; null of those that did not say."""
+    sources: list[str] | None
+    """All that they came from, where `group_by` does not ask."""
     feature: AnalyticFeature | None
     """The feature itself, where `expand` asks for it."""
     meter: AnalyticMeter | None

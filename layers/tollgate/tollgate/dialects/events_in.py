@@ -63,7 +63,7 @@ def reported_use(message: Mapping[str, Any], now: int) -> QueuedUse | QueuedEven
     id = use_id(source, detail.id) if detail.id else own
     idempotency_keys = IdempotencyKey("reported", f"{source}\n{own}", QUEUED_KEPT_MS)
     if detail.event_name is not None and detail.value is None and detail.entity_id is None:
-        event = UsageEvent(id, detail.customer_id, detail.event_name, at, properties)
+        event = UsageEvent(id, detail.customer_id, detail.event_name, at, properties, source)
         return QueuedEvent(env, event, KEY_ID, expected=True, marker=idempotency_keys, by_its_time=True)
     return QueuedUse(
         env,

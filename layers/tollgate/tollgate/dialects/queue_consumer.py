@@ -136,7 +136,9 @@ def _item(env: Environment, message: Mapping[str, Any], item: Mapping[str, Any])
     at = item.get("timestamp") or message["at"]
     properties = item.get("properties") or {}
     if "event_id" in item:
-        event = UsageEvent(item["event_id"], item["customer_id"], item["event_name"], at, properties)
+        event = UsageEvent(
+            item["event_id"], item["customer_id"], item["event_name"], at, properties, item.get("source", "")
+        )
         return QueuedEvent(
             env,
             event,

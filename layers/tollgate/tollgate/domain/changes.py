@@ -19,7 +19,7 @@ from tollgate.domain.environments import Environment
 from tollgate.domain.grants import FOREVER, Grant
 from tollgate.domain.limits import Limits
 from tollgate.domain.quantities import ZERO
-from tollgate.domain.use_records import NO_PROPERTIES, UseRecord
+from tollgate.domain.use_records import NO_PROPERTIES, UNKNOWN, Origin, UseRecord
 
 _LATEST = 253_370_764_799_999  # the end of the year 9998: the last instant that every interval can be counted from
 
@@ -65,6 +65,7 @@ class RecordedUse(NamedTuple):
     properties: Mapping[str, Any] = NO_PROPERTIES
     deductions: tuple[Deduction, ...] = ()
     part: bool = False
+    origin: Origin = UNKNOWN
 
 
 class What(StrEnum):
@@ -204,6 +205,7 @@ def _uses(
             event.properties,
             deductions,
             event.part,
+            event.origin,
         )
         return
     # Each of several uses lists its own deductions; the grants are known only as they were after all of the uses.
@@ -220,6 +222,7 @@ def _uses(
             use.properties,
             tuple(Deduction(key.feature_id, grants[id], value) for id, value in use.moved if id in grants),
             use.part,
+            use.origin,
         )
 
 

@@ -19,7 +19,7 @@ from tollgate.domain.changes import Change
 from tollgate.domain.decisions import Deduction
 from tollgate.domain.errors import InvalidInput
 from tollgate.domain.quantities import ZERO
-from tollgate.domain.use_records import NO_PROPERTIES
+from tollgate.domain.use_records import NO_PROPERTIES, UNKNOWN, Origin
 
 HOUR_MS = 3_600_000
 QUARTER_MS = HOUR_MS // 4  # zones are whole quarters of an hour away from UTC
@@ -71,6 +71,7 @@ class Entry(NamedTuple):
     item: str = ""
     version: int = 0
     key_id: str = ""
+    origin: Origin = UNKNOWN
 
     @property
     def identity(self) -> tuple[int, str, str, str]:
@@ -111,6 +112,7 @@ def entries_of(change: Change) -> list[Entry]:
             item,
             write.version,
             used.key_id,
+            used.origin,
         )
         for used in change.uses
     ]

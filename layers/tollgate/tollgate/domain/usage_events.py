@@ -16,17 +16,24 @@ from tollgate.domain.balances import Balances, all_as_of
 from tollgate.domain.decisions import Decision, Overage, UseRequest, payers_of, use
 from tollgate.domain.meters import ADDED, PeriodsCounted, amount_of, meter_of, period_end, step, usage_name, usage_names
 from tollgate.domain.quantities import ZERO, converted
-from tollgate.domain.use_records import NO_PROPERTIES
+from tollgate.domain.use_records import NO_PROPERTIES, Origin
 
 
 class UsageEvent(NamedTuple):
-    """An event that has happened: `id` is the caller's own, `at` is its time (epoch ms)."""
+    """An event that has happened: `id` is the caller's own, `at` is its time (epoch ms), `source` where it came from, as the
+    caller says (empty: not said)."""
 
     id: str
     customer_id: str
     name: str
     at: int
     properties: Mapping[str, Any] = NO_PROPERTIES
+    source: str = ""
+
+    @property
+    def origin(self) -> Origin:
+        """Its name and source."""
+        return Origin(self.name, self.source)
 
 
 class EventDecision(NamedTuple):

@@ -15,6 +15,16 @@ EARLY_MS = 3_600_000  # and so early
 NO_PROPERTIES: Mapping[str, Any] = MappingProxyType({})
 
 
+class Origin(NamedTuple):
+    """Where a use comes from, as its caller said: the `name` of the event, and its `source`. Empty: not said."""
+
+    name: str = ""
+    source: str = ""
+
+
+UNKNOWN = Origin()
+
+
 class CountedUse(NamedTuple):
     """One of several uses that one write counted.
 
@@ -32,6 +42,7 @@ class CountedUse(NamedTuple):
     entity_id: str | None = None
     part: bool = False
     key_id: str | None = None
+    origin: Origin = UNKNOWN
 
     @property
     def drawn(self) -> Decimal:
@@ -60,6 +71,7 @@ class UseRecord(NamedTuple):
     entity_id: str | None = None
     part: bool = False
     uses: tuple[CountedUse, ...] = ()
+    origin: Origin = UNKNOWN
 
     def with_id(self, id: str) -> UseRecord:
         """The record under the id of its write, which uses without an id of their own have too."""

@@ -13,7 +13,7 @@ from tollgate.domain.environments import CustomerRef
 from tollgate.domain.errors import InvalidInput
 from tollgate.domain.features import Feature
 from tollgate.domain.quantities import ZERO
-from tollgate.domain.use_records import NO_PROPERTIES, UseRecord
+from tollgate.domain.use_records import NO_PROPERTIES, UNKNOWN, Origin, UseRecord
 
 if TYPE_CHECKING:
     from tollgate.domain.features import Catalog
@@ -30,6 +30,7 @@ class UseCommand(NamedTuple):
     - `overage`: what becomes of the part that the balances do not cover; a check does not look at it.
     - `at`: when it happened (ms); None for now.
     - `idempotency_keys`: the keys under which it is counted one time.
+    - `event_name`: the event that it is, where it was named by one.
     - `itemized`: the answer is to tell what moved on each grant.
     """
 
@@ -42,6 +43,7 @@ class UseCommand(NamedTuple):
     at: int | None = None
     idempotency_keys: tuple[IdempotencyKey, ...] = ()
     itemized: bool = True
+    event_name: str = ""
 
     def check_time(self, now: int) -> None:
         """Raises InvalidInput where it would have happened after the customer's time `now` (autumn.md 3.12)."""
@@ -81,6 +83,7 @@ class UseCall(NamedTuple):
             feature_id if feature_id != key.feature_id else None,
             command.entity_id if command.entity_id != key.entity_id else None,
             part,
+            origin=Origin(command.event_name) if command.event_name else UNKNOWN,
         )
 
 

@@ -30,7 +30,7 @@ from tollgate.domain.errors import (
     UsageLimitExceeded,
 )
 from tollgate.domain.quantities import ZERO, converted
-from tollgate.domain.use_records import CountedUse
+from tollgate.domain.use_records import CountedUse, Origin
 from tollgate.store.balances import Applied, Deduct
 from tollgate.store.codecs.balances import StoredBalance
 from tollgate.usecases.commands import Outcome, UseCall, UseCommand, outcome_of
@@ -84,6 +84,7 @@ class Tracking:
         `command.feature_id` is not looked at. Raises NotFound where no feature lists it.
         """
         features = self._features.listening(caller.environment, event_name)
+        command = command._replace(event_name=event_name)
         if len(features) == 1:
             return [self.track(caller, command._replace(feature_id=features[0].id), now)]
         catalog = self._features.catalog(caller.environment)
@@ -251,7 +252,7 @@ class Tracking:
         command.check_time(read.now)
         batch = UseBatch()
         counted = CountedUse("", command.amount, read.now if command.at is None else command.at)
-        counted = counted._replace(properties=command.properties)
+        counted = counted._replace(properties=command.properties, origin=Origin(command.event_name))
         balances = before = all_as_of(read.balances, read.now)
         decisions = []
         for request in requests:

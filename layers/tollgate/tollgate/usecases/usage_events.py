@@ -265,7 +265,7 @@ def _decide(events: Sequence[_Timed], hearing: _Hearing, found: EventRead) -> _D
             recorded = record(asked, event, balances, at, known)
             if recorded is None:
                 continue
-            use = CountedUse(event.id, recorded.amount, event.at, properties=_carried(event))
+            use = CountedUse(event.id, recorded.amount, event.at, properties=_carried(event), origin=event.origin)
             if not recorded.decision.allowed:
                 if kept:
                     batch.add_ungranted(use, key_id, asked.key)

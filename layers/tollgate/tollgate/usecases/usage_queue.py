@@ -26,7 +26,7 @@ from tollgate.domain.errors import DuplicateRequest, NotFound, TollgateError, Un
 from tollgate.domain.features import Catalog, Feature
 from tollgate.domain.idempotency import IdempotencyKey
 from tollgate.domain.meters import counting
-from tollgate.domain.use_records import MAX_PROPERTIES_BYTES, NO_PROPERTIES, CountedUse
+from tollgate.domain.use_records import MAX_PROPERTIES_BYTES, NO_PROPERTIES, UNKNOWN, CountedUse, Origin
 from tollgate.exact_json import dumps
 from tollgate.packing import packed
 from tollgate.store.codecs.balances import StoredBalance
@@ -192,7 +192,7 @@ class UsageQueue:
             return self._written(_Uses(queued.customer, queued.entity_id, heard, uses), now)
 
         group = groups.setdefault(key, _Group(queued.env, [], write))
-        size = _size(queued.id, queued.properties, len(heard))
+        size = _size(queued.id, queued.properties, len(heard), len(queued.event_name or ""))
         group.ones.append(_Numbered(number, queued.decided_at(now), queued, len(queued.idempotency_keys), size))
 
     def _group_event(
@@ -220,7 +220,7 @@ class UsageQueue:
             return self._usage_events.write([one for one in ones if isinstance(one, QueuedEvent)], catalog, now)
 
         group = groups.setdefault(("event", queued.env, event.customer_id), _Group(queued.env, [], write))
-        size = _size(event.id, event.properties, heard)
+        size = _size(event.id, event.properties, heard, len(dumps(event.name)) + len(dumps(event.source)))
         group.ones.append(_Numbered(number, queued.decided_at(now), queued, 1 + heard, size))
 
     def _features_of(self, queued: QueuedUse) -> tuple[Feature, ...]:
@@ -326,7 +326,8 @@ def _used(batch: UseBatch, request: UseRequest, queued: QueuedUse, balances: Bal
         return balances
     decision = use(request, balances, now)
     at = now if queued.at > now and not queued.by_its_time else queued.at
-    one = CountedUse(queued.id, queued.value, at, properties=queued.properties)
+    origin = Origin(queued.event_name) if queued.event_name else UNKNOWN
+    one = CountedUse(queued.id, queued.value, at, properties=queued.properties, origin=origin)
     if decision.allowed:
         batch.add(one, queued.key_id, request, decision)
     elif not has_payer(request, decision.balances):
@@ -334,9 +335,9 @@ def _used(batch: UseBatch, request: UseRequest, queued: QueuedUse, balances: Bal
     return decision.balances
 
 
-def _size(id: str, properties: Mapping[str, object], features: int) -> int:
+def _size(id: str, properties: Mapping[str, object], features: int, said: int) -> int:
     """The most bytes that one item records of a use, as far as is known before balances are read: a credit pool may pay
-    for all of its features, and then records it once for each.
+    for all of its features, and then records it once for each. `said`: the bytes of its name and source.
     """
-    own = len(dumps(id)) + 250 + (min(len(dumps(properties)), MAX_PROPERTIES_BYTES) if properties else 0)
+    own = len(dumps(id)) + said + 250 + (min(len(dumps(properties)), MAX_PROPERTIES_BYTES) if properties else 0)
     return own * max(1, features)

@@ -86,7 +86,8 @@ class UseBatch:
 
 def _size(use: CountedUse) -> int:
     """About how many bytes a use takes in the item."""
-    ids = len(dumps(use.id)) + sum(len(id) for id in (use.feature_id, use.entity_id, use.key_id) if id)
+    said = (use.feature_id, use.entity_id, use.key_id, *use.origin)
+    ids = len(dumps(use.id)) + sum(len(dumps(text)) + 12 for text in said if text)
     properties = len(dumps(dict(use.properties))) if use.properties else 0
     return _USE_BYTES + ids + properties + sum(len(grant_id) + _GRANT_BYTES for grant_id, _ in use.moved)
 

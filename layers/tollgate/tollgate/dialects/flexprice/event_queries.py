@@ -1,7 +1,8 @@
-"""`POST /v1/events/query`, `/usage`, `/usage/meter` and `/analytics` (flexprice.md 2.7): what was used, from the history.
+"""`GET /v1/events`, `POST /v1/events/query`, `/usage`, `/usage/meter` and `/analytics` (flexprice.md 2.7): what was used,
+from the history.
 
-The history has a use for each feature that counted an event. What it does not keep cannot be asked for: where an event
-came from (`source`), and events that no feature counts.
+The history has a use for each feature that counted an event. What it does not keep cannot be asked for: events that no
+feature counts.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from pydantic import Field
 
 from tollgate.dialects.flexprice.features import feature_json, meter_id, meter_json, metered
 from tollgate.dialects.flexprice.fields import Id, Number, Params, Text, Time, Whole, number_text, time_text
-from tollgate.dialects.flexprice.shapes import ANALYTIC_ITEM, ANALYTIC_POINT, EVENT, whole
+from tollgate.dialects.flexprice.shapes import ANALYTIC_ITEM, ANALYTIC_POINT, whole
 from tollgate.dialects.flexprice.windows import Counted, Span, Windows, WindowSize, aggregated, in_windows
 from tollgate.dialects.http import Answer, Request
 from tollgate.domain.environments import Environment
-from tollgate.domain.errors import InvalidInput, InvalidRequest, NotFound
+from tollgate.domain.errors import InvalidInput, NotFound
 from tollgate.domain.features import Feature, FeatureType
 from tollgate.domain.history import DAY_MS, HOUR_MS, Bin, Entry, SeriesOptions, text
 from tollgate.domain.meters import ADDED, Aggregation, Meter, amount_of, counting, meter_of
@@ -59,10 +60,9 @@ class RangeParams(Params):
 class EventsParams(RangeParams):
     """The body of `POST /v1/events/query`."""
 
-    later: ClassVar[tuple[str, ...]] = ("source",)
-
     event_name: Text | None = None
     event_id: Annotated[str, Field(max_length=255)] | None = None
+    source: Text | None = None
     property_filters: Filters | None = None
     page_size: Annotated[Whole, Field(ge=0, le=PAGE)] | None = None
     offset: Annotated[Whole, Field(ge=0)] | None = None
@@ -122,7 +122,7 @@ class MeterUsageParams(WindowedParams):
 class AnalyticsParams(RangeParams):
     """The body of `POST /v1/events/analytics`."""
 
-    later = ("sources", "include_children", "breakdown_bucket", "external_customer_ids")
+    later = ("include_children", "breakdown_bucket", "external_customer_ids")
 
     feature_ids: Annotated[list[Id], Field(max_length=100)] | None = None
     group_by: Annotated[list[Text], Field(max_length=10)] | None = None
@@ -130,25 +130,32 @@ class AnalyticsParams(RangeParams):
     timezone: Annotated[str, Field(max_length=100)] | None = None
     expand: Annotated[list[Text], Field(max_length=10)] | None = None
     property_filters: Filters | None = None
+    sources: Annotated[list[Text], Field(max_length=100)] | None = None
+
+    @property
+    def by_source(self) -> bool:
+        """Whether uses are told by where they came from."""
+        return "source" in (self.group_by or ())
 
     def properties(self) -> tuple[str, ...]:
         """The properties to group by. Raises InvalidInput for what the history does not keep."""
-        names = [name for name in self.group_by or () if name != "feature_id"]
+        names = [name for name in self.group_by or () if name not in ("feature_id", "source")]
         for name in names:
             if not name.startswith("properties.") or name == "properties.":
-                raise InvalidInput("group_by", "can be feature_id and properties.<name>")
+                raise InvalidInput("group_by", "can be feature_id, source and properties.<name>")
         return tuple(dict.fromkeys(name.removeprefix("properties.") for name in names))
 
 
 class Event(NamedTuple):
-    """An event as the history tells it. Its name is the one that all features which counted it listen to; None where
-    that is not one name."""
+    """An event as the history tells it. Its name is the one that it came with; of a use that came without, the one that
+    all features which counted it listen to, and None where that is not one name. `source`: as it was said, or empty."""
 
     id: str
     at: int
     customer_id: str
     name: str | None
     properties: Mapping[str, Any]
+    source: str = ""
 
     @property
     def key(self) -> str:
@@ -176,7 +183,10 @@ def list_events(usage: Usage, request: Request) -> Answer:
     found: Iterable[Event] = (
         event
         for event in _events(entries, features)
-        if params.event_id in (None, "", event.id) and _passes(wanted, event.properties)
+        if params.event_id in (None, "", event.id)
+        and params.event_name in (None, "", event.name)
+        and params.source in (None, "", event.source)
+        and _passes(wanted, event.properties)
     )
     if by_name:
         found = sorted(found, key=lambda event: event.name or "", reverse=descending)
@@ -202,6 +212,21 @@ def list_events(usage: Usage, request: Request) -> Answer:
     )
 
 
+def list_events_by_query(usage: Usage, request: Request) -> Answer:
+    """`GET /v1/events`: the same, asked for in the query, where `property_filters` is `name:value,value;name:value`.
+    Raises InvalidInput."""
+    asked: dict[str, Any] = {name: values[0] for name, values in request.query.items() if values and values[0]}
+    for name in ("page_size", "offset"):
+        if (given := asked.get(name, "")).isascii() and given.isdecimal():
+            asked[name] = int(given)
+    if filters := asked.get("property_filters"):
+        pairs = [one.partition(":") for one in filters.split(";") if one]
+        if not all(name and colon for name, colon, _ in pairs):
+            raise InvalidInput("property_filters", "must be name:value,value;name:value")
+        asked["property_filters"] = {name: values.split(",") for name, _, values in pairs}
+    return list_events(usage, request._replace(body=asked))
+
+
 def usage_by_event(usage: Usage, request: Request) -> Answer:
     """`POST /v1/events/usage`: events of one name, counted as the request says. Raises InvalidInput or InvalidRequest."""
     params = UsageParams.of(request.body)
@@ -214,7 +239,7 @@ def usage_by_event(usage: Usage, request: Request) -> Answer:
     uses = [
         Counted(event.at, amount, text(event.properties.get(meter.field)))
         for event in _events(usage.all(env, query), features)
-        if (amount := amount_of(asked, event.properties)) is not None
+        if event.name == params.event_name and (amount := amount_of(asked, event.properties)) is not None
     ]
     return _usage_answer(params, meter, query, windows, uses)
 
@@ -253,14 +278,15 @@ def analytics(usage: Usage, request: Request) -> Answer:
     query = _query(usage, request, params, known=True)._replace(features=[feature.id for feature in chosen])
     groups: dict[tuple[str, ...], list[Entry]] = {}
     for entry in usage.all(env, query):
-        if _passes(wanted, entry.properties):
-            values = (_shown(entry.properties.get(name)) for name in properties)
-            groups.setdefault((entry.feature_id, *values), []).append(entry)
+        if _passes(wanted, entry.properties) and (not params.sources or entry.origin.source in params.sources):
+            values = [_shown(entry.properties.get(name)) for name in properties]
+            source = entry.origin.source if params.by_source else ""
+            groups.setdefault((entry.feature_id, source, *values), []).append(entry)
     span = Span(query.start, query.end)
     items = []
     for feature in chosen:
         for key in sorted(key for key in groups if key[0] == feature.id):
-            group = dict(zip(properties, key[1:], strict=True))
+            group = dict(zip(properties, key[2:], strict=True))
             items.append(_item_json(feature, env, params, _Group(groups[key], group, windows, span)))
     return Answer({"items": items, "total_cost": "0", "currency": None, "custom_analytics": None})
 
@@ -285,14 +311,10 @@ def _query(usage: Usage, request: Request, params: RangeParams, *, known: bool =
 
 
 def _hearing(features: Mapping[str, Feature], name: str) -> list[str]:
-    """The features that count events of a name. Raises InvalidInput where there is none, and InvalidRequest where one
-    of them listens to other names too: the history has no names."""
+    """The features that count events of a name. Raises InvalidInput where there is none."""
     found = counting(features.values(), name)
     if not found:
         raise InvalidInput("event_name", "no feature counts events of this name, and such events are not kept")
-    for feature in found:
-        if len(_names(feature)) > 1:
-            raise InvalidRequest(f"Feature {feature.id} counts events of several names: the history does not say which")
     return [feature.id for feature in found]
 
 
@@ -319,9 +341,11 @@ def _events(entries: Iterable[Entry], features: Mapping[str, Feature]) -> Iterat
         for entry in run:
             by_customer.setdefault(entry.customer_id, []).append(entry)
         for customer_id, own in by_customer.items():
-            names = frozenset.intersection(*(_names(features.get(entry.feature_id)) for entry in own))
-            name = next(iter(names)) if len(names) == 1 else None
-            yield Event(id, at, customer_id, name, own[0].properties)
+            name: str | None = own[0].origin.name
+            if not name:
+                names = frozenset.intersection(*(_names(features.get(entry.feature_id)) for entry in own))
+                name = next(iter(names)) if len(names) == 1 else None
+            yield Event(id, at, customer_id, name, own[0].properties, own[0].origin.source)
 
 
 def _time_of(key: str, field: str) -> int:
@@ -416,18 +440,16 @@ def _shown(value: Any) -> str:
 
 
 def _event_json(event: Event, env: Environment) -> dict[str, Any]:
-    return whole(
-        EVENT,
-        {
-            "id": event.id,
-            "external_customer_id": event.customer_id,
-            "customer_id": event.customer_id,
-            "event_name": event.name,
-            "timestamp": time_text(event.at),
-            "properties": dict(event.properties),
-            "environment_id": env.value,
-        },
-    )
+    return {
+        "id": event.id,
+        "external_customer_id": event.customer_id,
+        "customer_id": event.customer_id,
+        "event_name": event.name,
+        "timestamp": time_text(event.at),
+        "source": event.source or None,
+        "properties": dict(event.properties),
+        "environment_id": env.value,
+    }
 
 
 class _Group(NamedTuple):
@@ -443,7 +465,8 @@ def _item_json(feature: Feature, env: Environment, params: AnalyticsParams, grou
     """A UsageAnalyticItem. Nothing has a cost here."""
     meter, expand, has_meter = _meter(feature), params.expand or (), bool(feature.extra.get("meter"))
     uses = [_counted(entry, meter) for entry in group.entries]
-    names = _names(feature)
+    names = {entry.origin.name for entry in group.entries if entry.origin.name} or _names(feature)
+    sources = sorted({entry.origin.source for entry in group.entries} - {""})
     points = in_windows(group.windows, uses) if group.windows else {}
     shown = feature_json(feature, env)
     return whole(
@@ -461,6 +484,8 @@ def _item_json(feature: Feature, env: Environment, params: AnalyticsParams, grou
             "event_count": len(uses),
             "window_size": params.window_size or None,
             "points": [_point_json(at, meter, part, group.span) for at, part in points.items()],
+            "source": sources[0] if params.by_source and sources else None,
+            "sources": None if params.by_source else sources or None,
             "properties": dict(group.properties) if group.properties else None,
             "feature": {key: shown[key] for key in shown if key != "meter"} if "feature" in expand else None,
             "meter": _expanded_meter(feature, env) if "meter" in expand else None,

@@ -47,6 +47,7 @@ class EventParams(Params):
             "event_id": self.event_id or new_id("event"),
             "customer_id": self.external_customer_id,
             "event_name": self.event_name,
+            "source": self.source or None,
             "properties": self.properties or None,
             "timestamp": self.timestamp,
             "overage_behavior": Overage.OVERFLOW.value,

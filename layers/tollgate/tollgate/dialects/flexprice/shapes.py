@@ -93,7 +93,6 @@ SUBSCRIPTION = (
 )
 ASSOCIATION = (*_OWNED, "cancellation_reason")
 CANCELLATION = ("proration_invoice", "proration_details", "total_credit_amount")
-EVENT = ("source",)
 ANALYTIC_ITEM = (
     "source",
     "sources",

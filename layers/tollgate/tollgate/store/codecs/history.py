@@ -21,6 +21,7 @@
 | `part` | bool | absent where this is the use's first item |
 | `item`, `version` | string, number | the item whose write told of it, and its version |
 | `key` | string | the id of the API key that used it; absent where it is not known |
+| `name`, `source` | string | of the event that it was; absent where not said |
 
 A reset is `[interval, count, the next reset after the use (ms) or null]`. The customer, feature, entity and time of a
 sum are in its item's key.
@@ -33,6 +34,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from tollgate.domain.history import Amount, Entry, Quarters, Taken
+from tollgate.domain.use_records import UNKNOWN, Origin
 from tollgate.exact_json import dumps, loads
 from tollgate.store.codecs.layout import Layout
 from tollgate.store.codecs.values import present
@@ -74,6 +76,8 @@ def encode_entry(entry: Entry, ttl: int) -> Item:
             "item": entry.item,
             "version": entry.version,
             "key": entry.key_id or None,
+            "name": entry.origin.name or None,
+            "source": entry.origin.source or None,
         }
     )
     return {"data": {"S": dumps(data)}, "ttl": {"N": str(ttl)}, **ENTRY.mark}
@@ -99,6 +103,7 @@ def decode_entry(item: Item) -> Entry:
         get("item", ""),
         get("version", 0),
         get("key", ""),
+        Origin(get("name", ""), get("source", "")) if "name" in data or "source" in data else UNKNOWN,
     )
 
 

@@ -50,6 +50,8 @@ def decode_unique_value(item: Item) -> PeriodsCounted:
 def encode_waiting_event(event: UsageEvent, key_id: str, ttl: int) -> Item:
     """The attributes of a waiting event. `key_id` is the API key that sent it; `ttl` is epoch seconds."""
     data = {"id": event.id, "name": event.name, "at": event.at, "properties": dict(event.properties), "key": key_id}
+    if event.source:
+        data["source"] = event.source
     return {"data": {"S": dumps(data)}, "ttl": {"N": str(ttl)}, **WAITING_EVENT.mark}
 
 
@@ -58,4 +60,5 @@ def decode_waiting_event(item: Item) -> tuple[UsageEvent, str]:
     WAITING_EVENT.version_of(item)
     data = loads(item["data"]["S"])
     customer_id = item["pk"]["S"].rpartition("#")[2]
-    return UsageEvent(data["id"], customer_id, data["name"], data["at"], data["properties"]), data["key"]
+    source = data.get("source", "")
+    return UsageEvent(data["id"], customer_id, data["name"], data["at"], data["properties"], source), data["key"]

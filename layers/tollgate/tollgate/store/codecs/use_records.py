@@ -16,11 +16,12 @@
 | `properties` | object | absent where there are none |
 | `feature`, `entity` | string | absent where they are the item's own |
 | `part` | bool | absent where this is the use's first item |
+| `name`, `source` | string | of the event that it was; absent where not said |
 | `uses` | array | where one write counted several: their fields (below) |
 | `v` | number | the record's own version; absent: 0 |
 
-The fields of one of several `uses` are `id`, `value`, `at`, `properties`, `feature`, `entity`, `part`, `key` and
-`moved`: pairs of a grant and the units of the balance drawn from it.
+The fields of one of several `uses` are `id`, `value`, `at`, `properties`, `feature`, `entity`, `part`, `key`, `name`,
+`source` and `moved`: pairs of a grant and the units of the balance drawn from it.
 
 The record has a version of its own, because the fast path writes it into items that it has not read.
 """
@@ -30,13 +31,13 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from tollgate.domain.use_records import CountedUse, UseRecord
+from tollgate.domain.use_records import UNKNOWN, CountedUse, Origin, UseRecord
 from tollgate.exact_json import dumps, loads
 from tollgate.store.codecs.layout import ATTRIBUTE, Layout
 from tollgate.store.codecs.values import present
 from tollgate.store.table import Item
 
-USE_RECORD = Layout("use", 0)
+USE_RECORD = Layout("use", 1)
 UNGRANTED_USE = Layout("use of what nothing grants", 1)
 
 
@@ -54,6 +55,8 @@ def encode_use_record(use: UseRecord) -> str:
                 "feature": use.feature_id,
                 "entity": use.entity_id,
                 "part": use.part or None,
+                "name": use.origin.name or None,
+                "source": use.origin.source or None,
                 "uses": [_counted_use_json(counted) for counted in use.uses] or None,
                 ATTRIBUTE: USE_RECORD.version or None,
             }
@@ -79,6 +82,7 @@ def decode_use_record(item: Item) -> UseRecord | None:
         get("entity"),
         get("part", False),
         tuple(_counted_use(counted) for counted in get("uses", ())),
+        _origin(data),
     )
 
 
@@ -112,6 +116,8 @@ def _counted_use_json(use: CountedUse) -> dict[str, Any]:
             "entity": use.entity_id,
             "part": use.part or None,
             "key": use.key_id,
+            "name": use.origin.name or None,
+            "source": use.origin.source or None,
         }
     )
 
@@ -128,4 +134,11 @@ def _counted_use(data: dict[str, Any]) -> CountedUse:
         get("entity"),
         get("part", False),
         get("key"),
+        _origin(data),
     )
+
+
+def _origin(data: dict[str, Any]) -> Origin:
+    if "name" not in data and "source" not in data:
+        return UNKNOWN
+    return Origin(data.get("name", ""), data.get("source", ""))
