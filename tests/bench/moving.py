@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import random
+import re
 import signal
 import sqlite3
 import subprocess
@@ -167,15 +168,22 @@ def _run(words: list[str], variables: dict[str, str], path: Path, kill: Kill | N
     with (path / "printed").open("w+b") as printed:
         command = [sys.executable, "-m", "tollgate_cli", *words]
         process = subprocess.Popen(command, env=variables, cwd=ROOT, stdout=printed, stderr=subprocess.STDOUT)
-        if kill is not None:
-            for done in _progress(path / "journal.sqlite", kill.step, process):
-                if done >= kill.customers:
-                    process.kill()
-                    break
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
+        peak = 0.0
+        for done in _progress(path / "journal.sqlite", kill.step if kill else STEPS[-1], process):
+            peak = max(peak, _peak(process.pid))
+            if kill is not None and done >= kill.customers:
+                process.kill()
+                break
+        process.wait()
         printed.seek(0)
-        return process.returncode, usage.ru_maxrss / 1024, printed.read().decode()
+        return process.returncode, peak, printed.read().decode()
+
+
+def _peak(pid: int) -> float:
+    """The most memory that a process has had resident, in MiB: its own, which what the kernel tells of an ended child is
+    not; 0 of one that has ended."""
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    return int(found[1]) / 1024 if found else 0.0
 
 
 def _progress(journal: Path, step: str, process: subprocess.Popen[bytes]) -> Iterator[int]:

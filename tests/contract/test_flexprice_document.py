@@ -16,7 +16,10 @@ from tollgate_cli.openapi.json_schemas import request_models
 PAGE = ROOT / "docs" / "openapi" / "flexprice-differences.md"
 NOT_IN_THE_SDK = {
     *("GET /v1/customers/{}/usage", "PUT /v1/customers/{}", "GET /v1/customers/lookup/{}"),
-    *(f"GET /v1/{noun}" for noun in ("addons", "customers", "entitlements", "events", "features", "plans", "subscriptions")),
+    *(
+        f"GET /v1/{noun}"
+        for noun in ("addons", "customers", "entitlements", "events", "features", "plans", "subscriptions")
+    ),
     *("GET /v1/features/{}", "GET /v1/meters", "GET /v1/meters/{}"),
 }
 DOCUMENT = document(FLEXPRICE, ())

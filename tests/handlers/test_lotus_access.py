@@ -470,6 +470,6 @@ class TestErrors:
         assert lotus.get("customer_access/", query) == (400, body)
 
     def test_a_defect_tells_nothing(self, here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setitem(here.handlers["metric_access"].__globals__, "_read", lambda _: 1 / 0)
+        monkeypatch.setitem(here.handlers["metric_access"].__globals__, "_route", lambda _: 1 / 0)
         status, answer = here.call("metric_access", "GET /api/ping", None)
         assert (status, answer["title"], answer["type"][-13:]) == (500, "error", "#server-error")
