@@ -95,7 +95,7 @@ class Tab:
                 for each in found["violations"]
             ]
             assert not problems, width
-            assert self.page.evaluate("document.documentElement.scrollWidth") <= width
+            self.page.wait_for_function(f"document.documentElement.scrollWidth <= {width}")  # charts follow the window
         self.page.set_viewport_size({"width": self.width, "height": HEIGHT})
 
 
