@@ -149,6 +149,7 @@ def test_every_served_route_answers_what_the_sdks_want(made: Made) -> None:
     made("POST /v1/events/bulk", {"events": [event]})
     made.flow.deliver()
     assert len(made("POST /v1/events/query", {"external_customer_id": ada})["events"]) == 2
+    assert len(made("GET /v1/events", None, f"external_customer_id={ada}")["events"]) == 2
     asked = {"event_name": f"call_{two}", "aggregation_type": "COUNT", "window_size": "DAY"}
     assert made("POST /v1/events/usage", asked)["value"] == 2
     assert made("POST /v1/events/usage/meter", {"meter_id": f"meter_{full}", "window_size": "HOUR"})["value"] == 4
