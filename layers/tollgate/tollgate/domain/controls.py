@@ -69,9 +69,13 @@ class Controls:
         return {control.feature_id for control in self.usage if control.enabled}
 
     def named(self) -> set[str]:
-        """The ids of the features that a limit or an overage names."""
-        spend = (control.feature_id for control in self.spend if control.feature_id is not None)
-        return {*spend, *(control.feature_id for control in self.usage), *(c.feature_id for c in self.overage)}
+        """The ids of the features that a limit, an overage or an alert names."""
+        general = (
+            (control.feature_id for control in self.spend),
+            (control.data.get("feature_id") for control in self.alerts),
+        )
+        named = {id for ids in general for id in ids if id is not None}  # of a control of all features it is None
+        return {*named, *(control.feature_id for control in self.usage), *(c.feature_id for c in self.overage)}
 
     def rules_overage_of(self, feature_id: str) -> bool:
         """Whether a control says how far this feature may be overdrawn."""
