@@ -142,7 +142,7 @@ def _autumn(request: Request) -> Answer:
     return run(routes, request.route, called, NotFound("route", request.path[:100]))
 
 
-_autumn_route, _route = runtime.limited(_autumn), runtime.limited(_flexprice)
+_autumn_route, _flexprice_route = runtime.limited(_autumn), runtime.limited(_flexprice)
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
@@ -153,4 +153,4 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     headers = {name.lower() for name in event["headers"]}
     if "x-api-key" not in headers and "authorization" in headers:
         return handle(event, AUTUMN, _autumn_route, runtime.clock, runtime.defect)
-    return handle(event, FLEXPRICE, _route, runtime.clock, runtime.defect)
+    return handle(event, FLEXPRICE, _flexprice_route, runtime.clock, runtime.defect)

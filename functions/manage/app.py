@@ -194,7 +194,7 @@ def _manage(request: Request) -> Answer:
     return run(ROUTES, request.route, called, NotFound("route", request.path[:100]))
 
 
-_flexprice_route, _route = runtime.limited(_flexprice), runtime.limited(_manage)
+_flexprice_route, _autumn_route = runtime.limited(_flexprice), runtime.limited(_manage)
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
@@ -205,4 +205,4 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     on_shared = f"{path_of(event)}/".startswith(f"{EITHER}/")
     if on_shared and any(name.lower() == "x-api-key" for name in event["headers"]):
         return handle(event, FLEXPRICE, _flexprice_route, runtime.clock, runtime.defect)
-    return handle(event, AUTUMN, _route, runtime.clock, runtime.defect)
+    return handle(event, AUTUMN, _autumn_route, runtime.clock, runtime.defect)

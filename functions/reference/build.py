@@ -68,11 +68,10 @@ class Site:
         }
 
     def kept(self, name: str, content: bytes) -> str:
-        """Adds a file that never changes under its path; what stands for it in the page: its path and integrity."""
+        """Adds a file that never changes under its path. Returns what stands for it in the page: its path from there, as an
+        API may be mounted under a base path, and its integrity."""
         stem, dot, suffix = name.rpartition(".")
-        path = (
-            f"docs/{stem}-{hashlib.sha256(content).hexdigest()[:16]}{dot}{suffix}"  # beside the page, wherever that is
-        )
+        path = f"docs/{stem}-{hashlib.sha256(content).hexdigest()[:16]}{dot}{suffix}"
         self.add(f"/{path}", content, FOR_A_YEAR)
         return f'"{path}" integrity="sha384-{base64.b64encode(hashlib.sha384(content).digest()).decode()}"'
 

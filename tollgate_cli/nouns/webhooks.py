@@ -32,7 +32,7 @@ def create(
 ) -> None:
     """Make a webhook and print its secret, once."""
     body = {"id": id, "url": url, "events": event or None, "dialect": dialect.value, "description": description}
-    _with_secret(_called(how, "create", body), how)
+    _print_secret(_called(how, "create", body), how)
 
 
 @app.command("list")
@@ -88,14 +88,14 @@ def delete(id: str, how: One) -> None:
 @gathered
 def rotate_secret(id: str, how: One) -> None:
     """Print a new secret, once; the old one signs for a day."""
-    _with_secret(_called(how, "rotate_secret", {"id": id}), how)
+    _print_secret(_called(how, "rotate_secret", {"id": id}), how)
 
 
 @app.command("test")
 @gathered
 def send_test(id: str, how: One) -> None:
     """Send a message that tells of nothing."""
-    _delivery(_called(how, "test", {"id": id}), how)
+    _print_state(_called(how, "test", {"id": id}), how)
 
 
 @app.command("deliveries")
@@ -126,7 +126,7 @@ def deliveries(
 @gathered
 def resend(id: str, delivery_id: str, how: One) -> None:
     """Have a delivery tried once more."""
-    _delivery(_called(how, "resend", {"id": id, "delivery_id": delivery_id}), how)
+    _print_state(_called(how, "resend", {"id": id, "delivery_id": delivery_id}), how)
 
 
 def _called(how: One, verb: str, body: dict[str, Any]) -> Any:
@@ -135,7 +135,7 @@ def _called(how: One, verb: str, body: dict[str, Any]) -> Any:
         return api.exact(f"webhooks.{verb}", {name: value for name, value in body.items() if value is not None})
 
 
-def _with_secret(made: Any, how: One) -> None:
+def _print_secret(made: Any, how: One) -> None:
     if how.as_json:
         output.document(made)
         return
@@ -144,7 +144,7 @@ def _with_secret(made: Any, how: One) -> None:
         typer.echo(made["secret"])
 
 
-def _delivery(sent: Any, how: One) -> None:
+def _print_state(sent: Any, how: One) -> None:
     if how.as_json:
         output.document(sent)
         return

@@ -62,8 +62,8 @@ def customize(
 ) -> Holdings:
     """The holdings with a running subscription `changed`, as `Customizing.of_subscription` makes it.
 
-    Raises NotFound where it is not held, and InvalidRequest where it has not
-    started, would get another billing cycle, or would be paid once where it recurred, or recur where it was paid once.
+    Raises NotFound where it is not held, and InvalidRequest where it has not started, or would get another billing cycle,
+    or where one of the two is paid once and the other recurs.
     """
     held = held_subscription(holdings, subscription_id, now)
     if held.status(now) == "scheduled":
@@ -86,10 +86,10 @@ def customize(
 
 
 def _check_cycle(held: Subscription, changed: Subscription, catalog: Catalog) -> None:
-    was, is_ = (cost_of(each.price, each.items, catalog.features) for each in (held, changed))
-    if was.one_off != is_.one_off:
+    before, after = (cost_of(each.price, each.items, catalog.features) for each in (held, changed))
+    if before.one_off != after.one_off:
         raise InvalidRequest(
-            "A plan that is paid once cannot be made to recur, nor the other way round: attach it anew"
+            "A plan that is paid once cannot be made to recur, nor the other way round: attach the plan anew"
         )
     price = changed.price
     if price == held.price or price is None or price.interval is Interval.ONE_OFF:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tollgate.domain.environments import Environment
 from tollgate.store import keys
-from tollgate.store.codecs.call_counts import CALL_COUNT, decode_call_count
+from tollgate.store.codecs.call_counts import decode_call_count, encode_call_count
 from tollgate.store.table import Busy, Lost, Table
 
 KEPT_SECONDS = 600
@@ -22,6 +22,7 @@ class CallCountStore:
 
         Sent once, and costs one write unit. Raises Unavailable where a newer release wrote the item.
         """
+        sent = encode_call_count(calls, window // 1000 + KEPT_SECONDS)
         try:
             answer = self._table.send_once(
                 self._table.client.update_item,
@@ -29,11 +30,7 @@ class CallCountStore:
                 Key=keys.call_count(env, caller, window),
                 UpdateExpression="SET #ttl = :ttl, #v = if_not_exists(#v, :v) ADD calls :calls",
                 ExpressionAttributeNames={"#ttl": "ttl", "#v": "v"},
-                ExpressionAttributeValues={
-                    ":calls": {"N": str(calls)},
-                    ":ttl": {"N": str(window // 1000 + KEPT_SECONDS)},
-                    ":v": CALL_COUNT.mark["v"],
-                },
+                ExpressionAttributeValues={":calls": sent["calls"], ":ttl": sent["ttl"], ":v": sent["v"]},
                 ReturnValues="ALL_NEW",
             )
         except (Busy, Lost):

@@ -63,8 +63,8 @@ class Preview(NamedTuple):
 
 
 def _differ(before: Subscription, after: Subscription) -> bool:
-    was, is_ = ((s.quantities, s.items, s.price, s.controls) for s in (before, after))
-    return was != is_
+    old, new = ((s.quantities, s.items, s.price, s.controls) for s in (before, after))
+    return old != new
 
 
 def preview(customers: Customers, change: Callable[[Customers], object], now: int) -> Preview | None:

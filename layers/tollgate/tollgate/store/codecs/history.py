@@ -34,10 +34,9 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from tollgate.domain.history import Amount, Entry, Quarters, Taken
-from tollgate.domain.use_records import UNKNOWN, Origin
 from tollgate.exact_json import dumps, loads
 from tollgate.store.codecs.layout import Layout
-from tollgate.store.codecs.values import present
+from tollgate.store.codecs.values import origin_json, origin_of, present
 from tollgate.store.table import Item
 
 ENTRY = Layout("entry of the history", 1)
@@ -76,8 +75,7 @@ def encode_entry(entry: Entry, ttl: int) -> Item:
             "item": entry.item,
             "version": entry.version,
             "key": entry.key_id or None,
-            "name": entry.origin.name or None,
-            "source": entry.origin.source or None,
+            **origin_json(entry.origin),
         }
     )
     return {"data": {"S": dumps(data)}, "ttl": {"N": str(ttl)}, **ENTRY.mark}
@@ -103,7 +101,7 @@ def decode_entry(item: Item) -> Entry:
         get("item", ""),
         get("version", 0),
         get("key", ""),
-        Origin(get("name", ""), get("source", "")) if "name" in data or "source" in data else UNKNOWN,
+        origin_of(data),
     )
 
 

@@ -31,10 +31,10 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from tollgate.domain.use_records import UNKNOWN, CountedUse, Origin, UseRecord
+from tollgate.domain.use_records import CountedUse, UseRecord
 from tollgate.exact_json import dumps, loads
 from tollgate.store.codecs.layout import ATTRIBUTE, Layout
-from tollgate.store.codecs.values import present
+from tollgate.store.codecs.values import origin_json, origin_of, present
 from tollgate.store.table import Item
 
 USE_RECORD = Layout("use", 1)
@@ -55,8 +55,7 @@ def encode_use_record(use: UseRecord) -> str:
                 "feature": use.feature_id,
                 "entity": use.entity_id,
                 "part": use.part or None,
-                "name": use.origin.name or None,
-                "source": use.origin.source or None,
+                **origin_json(use.origin),
                 "uses": [_counted_use_json(counted) for counted in use.uses] or None,
                 ATTRIBUTE: USE_RECORD.version or None,
             }
@@ -82,7 +81,7 @@ def decode_use_record(item: Item) -> UseRecord | None:
         get("entity"),
         get("part", False),
         tuple(_counted_use(counted) for counted in get("uses", ())),
-        _origin(data),
+        origin_of(data),
     )
 
 
@@ -116,8 +115,7 @@ def _counted_use_json(use: CountedUse) -> dict[str, Any]:
             "entity": use.entity_id,
             "part": use.part or None,
             "key": use.key_id,
-            "name": use.origin.name or None,
-            "source": use.origin.source or None,
+            **origin_json(use.origin),
         }
     )
 
@@ -134,11 +132,5 @@ def _counted_use(data: dict[str, Any]) -> CountedUse:
         get("entity"),
         get("part", False),
         get("key"),
-        _origin(data),
+        origin_of(data),
     )
-
-
-def _origin(data: dict[str, Any]) -> Origin:
-    if "name" not in data and "source" not in data:
-        return UNKNOWN
-    return Origin(data.get("name", ""), data.get("source", ""))

@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from tollgate.domain.periods import Interval, Reset
+from tollgate.domain.use_records import UNKNOWN, Origin
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
@@ -60,6 +61,18 @@ def pairs_of(data: Iterable[Any]) -> Pairs:
 def present(full: Mapping[str, Any]) -> dict[str, Any]:
     """The fields that are not None: writing an item costs by its size."""
     return {name: value for name, value in full.items() if value is not None}
+
+
+def origin_json(origin: Origin) -> dict[str, str | None]:
+    """The fields of where a use comes from; None where it was not said."""
+    return {"name": origin.name or None, "source": origin.source or None}
+
+
+def origin_of(data: Mapping[str, Any]) -> Origin:
+    """Where a use comes from, of the data that `origin_json` is part of."""
+    if "name" not in data and "source" not in data:
+        return UNKNOWN
+    return Origin(data.get("name", ""), data.get("source", ""))
 
 
 def packed(text: str) -> AttributeValueTypeDef:
