@@ -251,6 +251,19 @@ class TestPlans:
         assert (component["reset_interval_unit"], component["reset_interval_count"]) == ("month", 1)
         assert version["flat_rate"] == 20
 
+    @pytest.mark.parametrize("amount", [9_999_999_999, 10_000_000_000, 10**12])
+    def test_no_number_is_larger_than_lotus_can_hold(self, lotus: Lotus, amount: int) -> None:
+        """invariants.md 7: its SDK takes no plan of a list in which one number is 10,000,000,000 or more."""
+        item = paid(lotus.feature(), amount, amount)
+        item["price"] |= {"amount": amount, "billing_units": amount}
+        plan = lotus.plan(item, price={"amount": amount, "interval": "month"})
+        version = lotus.get(f"plans/{plan}/")[1]["display_version"]
+        (component,) = version["components"]
+        numbers = [version["flat_rate"]]
+        for tier in component["tiers"]:
+            numbers += [tier[name] for name in ("range_start", "range_end", "cost_per_batch", "metric_units_per_batch")]
+        assert all(number is None or 0 <= number < 10_000_000_000 for number in numbers), numbers
+
     def test_an_unknown_one_is_a_404(self, lotus: Lotus) -> None:
         status, answer = lotus.get("plans/nothing/")
         assert (status, answer["title"]) == (404, "not_found")

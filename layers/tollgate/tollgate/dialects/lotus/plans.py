@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from tollgate.dialects.http import Answer, Request
@@ -15,11 +16,12 @@ from tollgate.domain.errors import NotFound
 from tollgate.domain.features import Feature
 from tollgate.domain.meters import Aggregation, meter_of
 from tollgate.domain.periods import Interval, Reset
-from tollgate.domain.plans import PREPAID, USAGE_BASED, Plan, PlanItem
+from tollgate.domain.plans import PREPAID, USAGE_BASED, ItemPrice, Plan, PlanItem
 from tollgate.domain.quantities import ZERO
 from tollgate.usecases.access import Access
 from tollgate.usecases.catalog import Catalogs
 
+_MOST = Decimal(9_999_999_999)
 _DURATIONS = {
     Reset(Interval.MONTH): "monthly",
     Reset(Interval.MONTH, 3): "quarterly",
@@ -103,7 +105,7 @@ def _version_json(env: Environment, plan: Plan, features: Mapping[str, Feature],
         "created_on": time_text(plan.created_at),
         "usage_billing_frequency": None,
         "flat_fee_billing_type": "in_advance",
-        "flat_rate": plan.price.amount if plan.price else 0,
+        "flat_rate": _held(plan.price.amount) if plan.price else 0,
         "description": plan.description,
     }
 
@@ -144,6 +146,11 @@ def _metric_json(env: Environment, feature: Feature) -> dict[str, Any]:
     }
 
 
+def _held(number: Decimal | None) -> Decimal | None:
+    """A number of a plan as Lotus can hold it: below ten thousand million, or its SDK takes no plan of the list."""
+    return None if number is None else min(number, _MOST)
+
+
 def _tiers(item: PlanItem) -> list[dict[str, Any]]:
     """Its limits as tiers (management.md 10): what is free, then what is paid for."""
     if item.unlimited:
@@ -157,12 +164,12 @@ def _tiers(item: PlanItem) -> list[dict[str, Any]]:
     return tiers
 
 
-def _tier(kind: str, start: Any, end: Any, price: Any = None) -> dict[str, Any]:
+def _tier(kind: str, start: Decimal, end: Decimal | None, price: ItemPrice | None = None) -> dict[str, Any]:
     return {
         "type": kind,
-        "range_start": start,
-        "range_end": end,
-        "cost_per_batch": price.amount if price else None,
-        "metric_units_per_batch": price.billing_units if price else None,
+        "range_start": _held(start),
+        "range_end": _held(end),
+        "cost_per_batch": _held(price.amount) if price else None,
+        "metric_units_per_batch": _held(price.billing_units) if price else None,
         "batch_rounding_type": "no_rounding" if price else None,
     }
