@@ -55,7 +55,7 @@ def test_any_amount_is_shown_with_all_its_digits(phone: Tab, shop: Shop) -> None
         body = f'{{"customer_id": "{id}", "feature_id": "{feature}", "included_grant": {granted}}}'
         assert shop.raw("balances.create", body).is_success
     assert shop.raw(
-        "balances.track", f'{{"customer_id": "{id}", "feature_id": "messages", "value": 0.0000000001}}'
+        "balances.track", f'{{"customer_id": "{id}", "feature_id": "messages", "value": 0.0000000001, "async": false}}'
     ).is_success
     shop.track(id, 5, "storage")
     shop.track(id, 4, "words")
