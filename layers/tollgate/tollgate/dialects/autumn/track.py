@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from decimal import Decimal
+from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, ValidationError
 
 from tollgate.dialects.autumn.balances import deductions_json
 from tollgate.dialects.autumn.errors import invalid_input
@@ -37,11 +38,13 @@ from tollgate.domain.errors import (
 from tollgate.domain.idempotency import KEPT_MS, IdempotencyKey
 from tollgate.usecases.commands import IN_FUTURE, Outcome, UseCommand
 from tollgate.usecases.features import FeatureCache
+from tollgate.usecases.idempotency import Idempotency
 from tollgate.usecases.track import Tracking
 
 if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
     from tollgate.usecases.customers import Customers
-from tollgate.usecases.idempotency import Idempotency
 
 _ONE = Decimal(1)
 MAX_BATCH = 1000
@@ -97,9 +100,12 @@ class TrackParams(Params):
         return self
 
 
-_BATCH: TypeAdapter[list[TrackParams]] = TypeAdapter(
-    Annotated[list[TrackParams], Field(min_length=1, max_length=MAX_BATCH)]
-)
+@cache
+def _batch() -> TypeAdapter[list[TrackParams]]:
+    """What reads the body of a batch, made when the first one comes: no other track waits for it at a cold start."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Annotated[list[TrackParams], Field(min_length=1, max_length=MAX_BATCH)])
 
 
 def track(use_cases: TrackUseCases, request: Request) -> Answer:
@@ -178,7 +184,7 @@ def batch_track(use_cases: TrackUseCases, request: Request) -> Answer:
     version_of(request.headers.get("x-api-version"))
     request.caller.require_secret("track usage")
     try:
-        items = _BATCH.validate_python(request.body)
+        items = _batch().validate_python(request.body)
     except ValidationError as error:
         raise invalid_input(error) from error
     for index, params in enumerate(items):
