@@ -417,6 +417,7 @@ OWN: dict[str, Operation] = {
         "How exact it is: docs/console.md.",
     ),
     "POST /v1/alerts.list": Operation("List the latest alerts", activity.AlertPage, (WRONG,)),
+    "POST /v1/audit.list": Operation("List who changed the catalog, keys and webhooks", activity.AuditPage, (WRONG,)),
     "POST /v1/balances.list_near_limit": Operation(
         "List balances that are near their limit", activity.NearLimitPage, (WRONG,)
     ),
