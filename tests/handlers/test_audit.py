@@ -170,7 +170,7 @@ def test_a_call_that_is_refused_is_not_told(watched_shop: Shop) -> None:
 
 def test_much_is_told_as_far_as_an_event_holds_it(watched_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     shop, id = watched_shop, f"p{uuid.uuid4().hex[:8]}"
-    monkeypatch.setattr("tollgate.usecases.audit.MOST_BYTES", 600)
+    monkeypatch.setattr("tollgate.usecases.audit.MOST_BYTES", 500)
     shop("plans.create", plan_id=id, name="Plan")
     shop("plans.update", plan_id=id, name="Other")
     (cut,) = [one for one in audit(shop) if one["omitted"]]

@@ -72,13 +72,16 @@ class Audit:
         self, env: Environment, changes: Callable[[], Iterable[Changed]], customer_id: str | None = None
     ) -> list[TransactWriteItemTypeDef]:
         """The write, for the transaction that makes these changes, of their entry: in the log of their customer, or in the
-        environment's. Empty where nobody acts. `changes` is called only where somebody does."""
+        environment's. Empty where nobody acts, or nothing differs. `changes` is called only where somebody acts."""
         author = _author.get()
         if author is None or self._log is None:
             return []
         from tollgate.store.codecs.log import CALLED  # most calls change nothing
 
-        told, omitted = _told(env, self._describe, changes())
+        changed = [change for change in changes() if change.before != change.after]
+        if not changed:
+            return []
+        told, omitted = _told(env, self._describe, changed)
         id = new_id("call")
         detail = {
             "version": 1,
@@ -111,7 +114,7 @@ def _told(env: Environment, describe: Describe, changes: Iterable[Changed]) -> t
         size += len(dumps(change))
         if size > MOST_BYTES:
             omitted += 1
-        elif before != after:
+        elif before != after:  # else it differs in what is not told
             told.append(change)
     return told, omitted
 
