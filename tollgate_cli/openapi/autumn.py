@@ -54,7 +54,7 @@ class UpdateProductParams(legacy.ProductParams):
     id: Id = absent
 
 
-class UpdateFeatureParams(catalog.UpdateFeatureParams):
+class ChangeFeatureParams(catalog.UpdateFeatureParams):
     """The body of `POST /v1/features/{id}`: fields that are absent stay."""
 
     feature_id: Id = absent
@@ -337,7 +337,7 @@ OPERATIONS: dict[str, Operation] = {
         "Change a feature (1.x)",
         ManagedFeature,
         (WRONG, IN_THE_WAY, *missing("feature")),
-        body=UpdateFeatureParams,
+        body=ChangeFeatureParams,
         older=FEATURE_OLDER,
     ),
     "DELETE /v1/features/{}": Operation("Delete a feature (1.x)", Success, (IN_THE_WAY, *missing("feature"))),
