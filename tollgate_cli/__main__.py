@@ -32,7 +32,7 @@ from tollgate_cli import demo as demonstration
 from tollgate_cli.api import Api
 from tollgate_cli.catalog import commands as catalog
 from tollgate_cli.importing import commands as importing
-from tollgate_cli.nouns import customers, events, keys, sold, usage, webhooks
+from tollgate_cli.nouns import audit, customers, events, keys, sold, usage, webhooks
 from tollgate_cli.nouns import profiles as profile_commands
 from tollgate_cli.options import AsJson, AsLines
 from tollgate_cli.output import add, table
@@ -40,7 +40,7 @@ from tollgate_cli.output import add, table
 SECTIONS = {
     "Customers and what they use": ("customers", "check", "track", "balances", "events"),
     "What is sold": ("plans", "features", "catalog"),
-    "API keys, profiles, webhooks": ("keys", "profiles", "webhooks"),
+    "API keys, profiles, webhooks, audit log": ("keys", "profiles", "webhooks", "audit"),
     "For agents": ("mcp",),
     "Local stack": ("stack", "demo"),
     "A stack in AWS": ("deploy", "dead-letters"),
@@ -121,6 +121,7 @@ for name, group in {
     app.add_typer(group, name=name)
 app.command("check")(usage.check)
 app.command("track")(usage.track)
+app.command("audit")(audit.audit)
 app.command("import")(importing.import_customers)
 app.command("shadow")(shadow.shadow)
 app.command("completion")(shells.completion)
