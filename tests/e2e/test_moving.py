@@ -129,7 +129,7 @@ def test_an_environment_moves_to_another_stack(
     assert there.left(customer, entity="e1") == live.left(customer, entity="e1")
 
 
-def test_the_demos_world_comes_back(other: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_of_the_demo_comes_back(other: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its traffic is replayed, everything is exported, everything is lost but the keys: then it is answered as before."""
     load = demo.Load(demo.read_trace(ROOT / "events" / "azure_llm_2023_code_2000.csv", 24), customers=3, workers=2)
     api = Api(other.url, other.secret_key, load.workers)
