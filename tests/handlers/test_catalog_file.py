@@ -76,7 +76,7 @@ def catalog_of(value: Any) -> Catalog:
 @pytest.mark.property
 @example(first={"features": [], "plans": []}, second=everything())
 @example(first=everything(), second={"features": everything()["features"], "plans": []})
-@settings(max_examples=examples(0.5), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(0.4), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(first=catalog_files(), second=catalog_files())
 def test_what_is_applied_is_what_is_pulled(here: Here, sandbox: Target, live: Target, first: Any, second: Any) -> None:
     """management.md 2, 3: from whatever was there before, and again in another environment."""

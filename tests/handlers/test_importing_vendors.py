@@ -24,6 +24,7 @@ from tests.vendor_services import (
 from tollgate.dialects.autumn.customers import id_of_email
 from tollgate.domain.balances import BalanceKey
 from tollgate.domain.environments import Environment
+from tollgate.store.features import FeatureStore
 from tollgate_cli.importing import client
 from tollgate_cli.importing.journal import Journal, Told
 from tollgate_cli.importing.run import Import, Options, Sides
@@ -67,7 +68,7 @@ def test_failures_of_the_network_leave_no_trace(here: Here, tmp_path: Path) -> N
     with service(autumn.routes(), KEY, every=11) as (url, calls):
         told = run(here, "autumn", url, tmp_path, checks=False)
     assert [each for each in told if each.customer] == []
-    assert {each.feature for each in told} == {"credits", "models"}
+    assert {each.feature for each in told} == {"credits", "novel"}
     assert len(list(here.service.customers.listed(LIVE))) == 30
     assert all((call.method == "POST" and ".list" in call.path) or call.path.endswith(".get") for call in calls)
     one = held(here, "customer-00007", LIVE)
@@ -102,6 +103,7 @@ def test_odd_data_of_autumn(here: Here, tmp_path: Path) -> None:
             ],
         ),
         "credits": lined("credits", {"unlimited": True, "usage": 7}),
+        "models": lined("models", {"included_grant": 5, "usage": 0.0125, "remaining": 4.9875}),
         "unknown": lined("unknown", {"included_grant": 1, "remaining": 1}),
     }
     nobody |= {"id": None, "email": "Some@One.example"}
@@ -133,6 +135,11 @@ def test_odd_data_of_autumn(here: Here, tmp_path: Path) -> None:
     assert (loose.granted, loose.used, loose.expires_at) == (40, -2, NOW + DAY)
     (credit,) = grants(here, first["id"], "credits")
     assert (credit.unlimited, credit.used) == (True, 7)
+    (dollars,) = grants(here, first["id"], "models")
+    assert (dollars.granted, dollars.used) == (5, Decimal("0.0125"))
+    models = FeatureStore(here.service.table).all(LIVE)["models"].extra
+    assert models["model_markups"] == {"own/model": {"markup": Decimal("12.5"), "input_cost": 1}}
+    assert models["default_markup"] == 20
     there = held(here, odd["id"], LIVE)
     assert {s.id: (s.plan_version, s.status(NOW)) for s in there.subscriptions.values()} == {
         "sub_2": (1, "active"),

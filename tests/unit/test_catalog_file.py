@@ -11,7 +11,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 from rich.console import Console
@@ -19,6 +19,7 @@ from rich.console import Console
 from tests.catalog_everything import everything, said, sayable
 from tests.catalog_files import catalog_files, texts
 from tests.conftest import ROOT
+from tests.profiles import examples
 from tollgate.dialects.autumn import catalog as autumn
 from tollgate.dialects.autumn import controls
 from tollgate_cli import stack
@@ -129,6 +130,7 @@ class TestModel:
         assert (stack.CATALOG.parent / first.partition("$schema=")[2]).resolve() == SCHEMA
 
     @pytest.mark.property
+    @settings(max_examples=examples(0.4))
     @given(catalog_files())
     def test_the_schema_lets_through_what_is_right(self, value: Any) -> None:
         jsonschema.validate(value, json.loads(SCHEMA.read_text()))
