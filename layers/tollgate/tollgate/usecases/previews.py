@@ -85,10 +85,12 @@ class _Unwritten(CustomerStore):
 
     changed: tuple[Holdings, Holdings] | None = None
 
-    def _commit(self, env: Environment, before: StoredHoldings | None, after: Holdings) -> None:  # noqa: ARG002 - the store's
+    def add(self, env: Environment, holdings: Holdings) -> None:
+        """Adds nothing."""
+
+    def change(self, env: Environment, before: StoredHoldings, after: Holdings, now: int | None = None) -> None:  # noqa: ARG002 - the store's
         """Keeps what would be written."""
-        if before is not None:
-            self.changed = before.holdings, after
+        self.changed = before.holdings, after
 
 
 class _Unmarked(Catalogs):
