@@ -11,7 +11,8 @@ import pytest
 
 from tests.conftest import Spent
 from tests.handlers.conftest import Here, a_place
-from tests.handlers.test_usage_events import CONTEXT, Bus, Letters
+from tests.handlers.test_events import CONTEXT
+from tests.handlers.test_usage_events import Bus, Letters
 from tests.service import SANDBOX, item
 from tests.streams import as_sent
 from tollgate import runtime
@@ -101,7 +102,8 @@ def test_each_is_there_by_its_id_in_every_dialect(here: Here) -> None:
     status, found = here.call("metric_access", "GET /api/subscriptions/", None, query=query, headers=FLEXPRICE)
     assert status == 200
     assert len(found) == ENDED
-    one = found[3]["subscription_id"]
+    listed: Any = found
+    one = listed[3]["subscription_id"]
     status, read = here.call("metric_access", f"GET /api/subscriptions/{one}/", None, headers=FLEXPRICE)
     assert (status, read["subscription_id"]) == (200, one)
 

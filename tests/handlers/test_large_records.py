@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from tests.conftest import Spent, create_table
 from tests.handlers.conftest import Here
-from tests.handlers.test_usage_events import CONTEXT, Bus, Letters
+from tests.handlers.test_events import CONTEXT
+from tests.handlers.test_usage_events import Bus, Letters
 from tests.memory import fresh_url, memory
 from tests.service import CALLER, NOW, SANDBOX, Service, item, pay_per_use, service
 from tests.streams import as_sent, records
