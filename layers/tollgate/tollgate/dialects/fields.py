@@ -44,11 +44,11 @@ class BaseParams(BaseModel):
         try:
             return cls.model_validate(data)
         except ValidationError as error:
-            raise cls.refused(error) from error
+            raise cls.refused(error, data) from error
 
     @classmethod
-    def refused(cls, error: ValidationError) -> TollgateError:
-        """What is wrong, in the dialect's words."""
+    def refused(cls, error: ValidationError, sent: Any) -> TollgateError:
+        """What is wrong with what was sent, in the dialect's words."""
         raise NotImplementedError
 
 

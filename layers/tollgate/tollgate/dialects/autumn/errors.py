@@ -3,12 +3,15 @@ words."""
 
 from __future__ import annotations
 
-from pydantic_core import ErrorDetails, ValidationError
+from typing import Any
+
+from pydantic_core import ValidationError
 
 from tollgate.dialects.autumn.versions import UnknownVersion
 from tollgate.dialects.edge import Dialect
 from tollgate.dialects.field_rules import type_name
 from tollgate.dialects.http import Answer
+from tollgate.dialects.problems import Problem, rules
 from tollgate.domain import errors
 from tollgate.domain.environments import Environment
 from tollgate.domain.errors import InvalidInput, TollgateError
@@ -82,17 +85,17 @@ def internal_error(env: Environment | None) -> Answer:
 AUTUMN = Dialect(error_answer, internal_error)
 
 
-def invalid_input(error: ValidationError) -> InvalidInput:
-    """All that is wrong with a request, in Autumn's words (autumn.md 1.1)."""
-    problems = [_problem(detail) for detail in error.errors(include_url=False)]
+def invalid_input(error: ValidationError, sent: Any) -> InvalidInput:
+    """All that is wrong with what was sent, in Autumn's words (autumn.md 1.1)."""
+    problems = rules(error, sent, _rule)
     if len(problems) == 1:
         return InvalidInput(*problems[0])
     listed = "; ".join(f"{field}: {rule}" for field, rule in problems)
     return InvalidInput("", f"[Validation Errors] {listed}")
 
 
-def _problem(detail: ErrorDetails) -> tuple[str, str]:
-    field = ".".join(str(part) for part in detail["loc"])
+def _rule(problem: Problem) -> tuple[str, str]:
+    field, detail = problem.field, problem.detail
     kind = detail["type"]
     if kind == "missing":
         return field, "is required"

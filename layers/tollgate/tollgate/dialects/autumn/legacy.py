@@ -8,10 +8,11 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, Field, TypeAdapter, ValidationError
 
 from tollgate.dialects.autumn import customers as current
 from tollgate.dialects.autumn.catalog import FreeTrialParams, different, managed_feature_json
+from tollgate.dialects.autumn.errors import invalid_input
 from tollgate.dialects.autumn.fields import CustomerData, Id, Number, Params, Text, Whole
 from tollgate.dialects.autumn.products import product_json, scenario_of
 from tollgate.dialects.http import Answer, Request
@@ -208,13 +209,21 @@ def create_entities(catalogs: Catalogs, customers: Customers, request: Request, 
 
     Raises NotFound or AlreadyExists; the entities of a list that were made before stay.
     """
-    bodies = request.body if isinstance(request.body, list) else [request.body]
-    entries = [EntityEntry.of(body) for body in bodies]
+    entries = _entries(request.body)
     for entry in entries:
         entity = Entity(entry.id, entry.feature_id, entry.name)
         customers.create_entity(request.customer(customer_id), entity, request.now)
     shown = [get_entity(catalogs, customers, request, customer_id, entry.id).body for entry in entries]
     return Answer(shown if isinstance(request.body, list) else shown[0])
+
+
+def _entries(body: Any) -> list[EntityEntry]:
+    if not isinstance(body, list):
+        return [EntityEntry.of(body)]
+    try:
+        return TypeAdapter(list[EntityEntry]).validate_python(body)
+    except ValidationError as error:
+        raise invalid_input(error, body) from error
 
 
 def get_entity(catalogs: Catalogs, customers: Customers, request: Request, customer_id: str, entity_id: str) -> Answer:
