@@ -95,12 +95,13 @@ def _of_version(media: Mapping[str, Any], headers: Mapping[str, str], status: in
 
 
 @cache
-def _documents() -> dict[str, Any]:
+def documents() -> dict[str, Any]:
+    """The documents by their names, read strictly."""
     return {dialect.name: document(dialect, (), strict=True) for dialect in DIALECTS}
 
 
 def _responses(dialect: Dialect, route: str) -> dict[str, Any]:
-    whole = _documents()[dialect.name]
+    whole = documents()[dialect.name]
     method, _, path = route.partition(" ")
     for template, operations in whole["paths"].items():
         if _plain(template) == path and method.lower() in operations:
@@ -118,4 +119,4 @@ def _plain(template: str) -> str:
 
 @cache
 def _validator(name: str, schema: str) -> Draft202012Validator:
-    return Draft202012Validator({**json.loads(schema), "components": _documents()[name]["components"]})
+    return Draft202012Validator({**json.loads(schema), "components": documents()[name]["components"]})

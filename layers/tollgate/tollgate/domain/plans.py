@@ -14,6 +14,7 @@ from tollgate.domain.grants import RolloverRule
 from tollgate.domain.periods import Interval, Reset
 from tollgate.domain.quantities import ZERO
 
+MAX_ROLLOVER_MONTHS = 1200
 MAX_ITEMS = 90  # a plan is attached in one transaction of at most 100 items
 
 USAGE_BASED = "usage_based"
@@ -141,7 +142,7 @@ def checked_plan(plan: Plan, features: Mapping[str, Feature]) -> Plan:
     if len(plan.items) > MAX_ITEMS:
         raise InvalidInput("items", f"must hold at most {MAX_ITEMS} items")
     for index, item in enumerate(plan.items):
-        _check_item(item, features, f"items[{index}]")
+        _check_item(item, features, f"items.{index}")
     check_controls(plan.controls, features)
     return plan
 
@@ -195,5 +196,5 @@ def check_rollover(rule: RolloverRule, reset: Reset | None, feature: Feature, wh
         raise InvalidInput(where, "must have either max or max_percentage, not both")
     if (rule.max is not None and rule.max < 0) or (rule.max_percentage is not None and rule.max_percentage < 0):
         raise InvalidInput(where, "must not be negative")
-    if rule.months is not None and not 1 <= rule.months <= 1200:
-        raise InvalidInput(f"{where}.expiry_duration_length", "must be 1 to 1200 months")
+    if rule.months is not None and not 1 <= rule.months <= MAX_ROLLOVER_MONTHS:
+        raise InvalidInput(f"{where}.expiry_duration_length", f"must be 1 to {MAX_ROLLOVER_MONTHS} months")

@@ -5,6 +5,7 @@ Answers follow the caller's version where a route has a newer twin (customers, e
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
@@ -20,6 +21,7 @@ from tollgate.domain.customers import Customer, Entity
 from tollgate.domain.errors import InvalidInput
 from tollgate.domain.manual_balances import BalanceFilter, BalanceUpdate
 from tollgate.domain.periods import Interval, Reset
+from tollgate.domain.places import renamed, told_as, within
 from tollgate.domain.plan_changes import offer_of
 from tollgate.domain.plans import PREPAID, USAGE_BASED, BasePrice, ItemPrice, Plan, PlanItem
 from tollgate.domain.quantities import ZERO
@@ -138,6 +140,24 @@ class ProductParams(Params):
     group: Id | Literal[""] | None = None
     items: Annotated[list[ItemV1], Field(max_length=91)] | None = None
     free_trial: FreeTrialParams | None = None
+
+    def place(self, field: str) -> str:
+        """Where in the request a field of the plan's items was named: of an item `items.0.price.max_purchase` is its
+        `usage_limit`."""
+        first, *rest = field.split(".")
+        if first != "items" or not rest or self.items is None:
+            return field
+        number = [number for number, item in enumerate(self.items) if item.feature_id is not None][int(rest[0])]
+        own = ".".join(rest[1:])
+        return f"items.{number}.{_ITEM_NAMES.get(own, own)}".rstrip(".")
+
+
+_ITEM_NAMES = {
+    "included": "included_usage",
+    "reset": "interval",
+    "price.max_purchase": "usage_limit",
+    "price.billing_units": "billing_units",
+}
 
 
 def set_usage(customers: Customers, request: Request) -> Answer:
@@ -270,9 +290,11 @@ def get_product(catalogs: Catalogs, request: Request, product_id: str) -> Answer
 def create_product(catalogs: Catalogs, request: Request) -> Answer:
     """`POST /v1/products`. Raises AlreadyExists, NotFound or InvalidInput."""
     params = ProductParams.of(request.body)
-    plan = _applied(params, Plan(params.id, params.name or params.id, created_at=request.now))
+    plan = _change(params)(Plan(params.id, params.name or params.id, created_at=request.now))
     env = request.caller.environment
-    return Answer(product_json(catalogs.create_plan(env, plan), env, catalogs.catalog(env)))
+    with told_as(params.place):
+        plan = catalogs.create_plan(env, plan)
+    return Answer(product_json(plan, env, catalogs.catalog(env)))
 
 
 def update_product(catalogs: Catalogs, request: Request, product_id: str) -> Answer:
@@ -281,7 +303,9 @@ def update_product(catalogs: Catalogs, request: Request, product_id: str) -> Ans
     params = ProductParams.of({"id": product_id, **_body(request)})
     env = request.caller.environment
     in_place = request.query.get("disable_version") == ["true"]
-    plan = catalogs.update_plan(env, product_id, lambda old: _applied(params, old), request.now, in_place=in_place)
+    change = _change(params)
+    with told_as(params.place):
+        plan = catalogs.update_plan(env, product_id, change, request.now, in_place=in_place)
     return Answer(product_json(plan, env, catalogs.catalog(env)))
 
 
@@ -312,7 +336,9 @@ def attach(catalogs: Catalogs, customers: Customers, request: Request) -> Answer
         quantities={option.feature_id: option.quantity for option in params.options or ()},
         free_trial=None if params.free_trial is False else plan.free_trial,
     )
-    customers.attach(request.customer(params.customer_id), product_id, None, request.now, terms)
+    options = "features" if "features" in request.body and "options" not in request.body else "options"
+    with renamed({"feature_quantities": options}):
+        customers.attach(request.customer(params.customer_id), product_id, None, request.now, terms)
     return Answer(
         {
             "success": True,
@@ -339,24 +365,31 @@ def cancel(customers: Customers, request: Request) -> Answer:
 # ------------------------------------------------------------------ parts
 
 
-def _applied(params: ProductParams, old: Plan) -> Plan:
-    """A plan with what a 1.x product names. An item without a feature is the plan's own price."""
+def _change(params: ProductParams) -> Callable[[Plan], Plan]:
+    """What becomes of a plan by what a 1.x product names. An item without a feature is the plan's own price."""
     from dataclasses import replace
 
-    items, price = old.items, old.price
+    parts: dict[str, Any] = {}
+    if params.free_trial:
+        with within("free_trial"):
+            parts["free_trial"] = params.free_trial.trial()
     if params.items is not None:
-        items = different(_item(item) for item in params.items if item.feature_id is not None)
-        bases = [item for item in params.items if item.feature_id is None and item.price is not None]
-        price = _base(bases[0]) if bases else None
-    return replace(
+        made, price = [], None
+        for number, item in enumerate(params.items):
+            with within(f"items.{number}"):
+                if item.feature_id is not None:
+                    made.append(_item(item))
+                elif item.price is not None and price is None:
+                    price = _base(item)
+        with told_as(params.place):
+            parts |= {"items": different(made), "price": price}
+    return lambda old: replace(
         old,
         name=params.name or old.name,
         add_on=old.add_on if params.is_add_on is None else params.is_add_on,
         auto_enable=old.auto_enable if params.is_default is None else params.is_default,
         group=(params.group or None) if "group" in params.model_fields_set else old.group,
-        items=items,
-        price=price,
-        free_trial=params.free_trial.trial() if params.free_trial else old.free_trial,
+        **parts,
     )
 
 
