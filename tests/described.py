@@ -12,6 +12,7 @@ from jsonschema import Draft202012Validator
 from tollgate.dialects.autumn.versions import NEWEST, UnknownVersion, version_of
 from tollgate.dialects.paths import path_of
 from tollgate.dialects.routing import match, wide_match
+from tollgate_cli import json_output
 from tollgate_cli.openapi import DIALECTS
 from tollgate_cli.openapi.document import JSON, Dialect, document
 
@@ -92,6 +93,22 @@ def _of_version(media: Mapping[str, Any], headers: Mapping[str, str], status: in
         return media["schema"]
     older = {version_of(name): schema for name, schema in media.get("x-older-versions", {}).items()}
     return next((older[version] for version in sorted(older) if asked <= version), media["schema"])
+
+
+def printed_wrong(words: str, value: Any) -> str:
+    """What of a line or document that a command printed with --json its schema does not say; empty where it says it all."""
+    errors = _deep(list(_printed(words).iter_errors(value)))
+    return "; ".join(f"{error.json_path}: {error.message[:300]}" for error in errors)
+
+
+@cache
+def _printed(words: str) -> Draft202012Validator:
+    return Draft202012Validator({**_commands(), "$ref": f"#/$defs/{words.replace(' ', '%20')}"})
+
+
+@cache
+def _commands() -> dict[str, Any]:
+    return json_output.schema([documents()["autumn"], documents()["tollgate"]], strict=True)
 
 
 @cache
