@@ -257,13 +257,13 @@ class Of(NamedTuple):
 
     route: str
     within: Sequence[str] = ()
-    beside: Mapping[str, str] = {}  # more fields, each with the route whose answer it is
+    also: Mapping[str, str] = {}  # more fields, each with the route whose answer it is
 
 
 OUTPUTS: dict[str, Any] = {
     "customers list": Of("customers.list", ("list", "*")),
     "customers get": Of("customers.get"),
-    "check": Of("balances.check", beside={"explanation": "balances.explain"}),
+    "check": Of("balances.check", also={"explanation": "balances.explain"}),
     "track": Of("balances.track"),
     "balances list": Of("customers.get", ("balances",)),
     "balances grants": Of("balances.list", ("list", "*")),
@@ -356,8 +356,8 @@ def _of_route(documents: Sequence[Mapping[str, Any]], of: Of) -> dict[str, Any]:
     for part in of.within:
         found = _resolved(documents, found)
         found = found["items"] if part == "*" else found["properties"][part]
-    if of.beside:
-        return _with(documents, found, {name: _answer(documents, route) for name, route in of.beside.items()})
+    if of.also:
+        return _with(documents, found, {name: _answer(documents, route) for name, route in of.also.items()})
     return dict(found)
 
 

@@ -207,10 +207,10 @@ def main() -> None:
     asked = arguments.parse_args()
     console = Console(file=sys.stdout)
     with quiet():
-        measure(console, asked.rounds, asked.calls, beside=asked.peers)
+        measure(console, asked.rounds, asked.calls, others=asked.peers)
 
 
-def measure(console: Console, rounds: int, calls: int, *, beside: bool) -> None:
+def measure(console: Console, rounds: int, calls: int, *, others: bool) -> None:
     """Measures everything, and shows it table by table; other ways and libraries too where it is asked for."""
     os.environ |= {
         "AWS_DEFAULT_REGION": "us-east-1",
@@ -285,7 +285,7 @@ def measure(console: Console, rounds: int, calls: int, *, beside: bool) -> None:
                 f"{wall_ms:.2f}",
             )
         console.print(report)
-        if beside:
+        if others:
             peers(console, server.url, rounds, calls)
     deploy.build()
     check_import_ms = 0.0

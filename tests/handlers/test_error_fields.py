@@ -19,6 +19,7 @@ from tests.handlers.conftest import a_place
 from tests.handlers.test_openapi_examples import send
 from tollgate.dialects import edge
 from tollgate.dialects.lotus.errors import Invalid
+from tollgate.dialects.problems import Path
 from tollgate.domain.errors import InvalidInput, TollgateError
 from tollgate_cli.openapi import DIALECTS, examples
 from tollgate_cli.openapi.document import JSON, Dialect
@@ -45,10 +46,9 @@ OTHER = [
     ),
     *("2020-01-01T00:00:00Z", "2099-01-01T00:00:00Z", [], {}, [5], {"a": 1}),
 ]
-Place = tuple[str | int, ...]
 
 
-def places(value: Any, at: Place = ()) -> Iterator[Place]:
+def places(value: Any, at: Path = ()) -> Iterator[Path]:
     """Every path of a body, the whole of it first."""
     yield at
     if isinstance(value, dict | list):
@@ -57,13 +57,13 @@ def places(value: Any, at: Place = ()) -> Iterator[Place]:
             yield from places(inside, (*at, part))
 
 
-def part(body: Any, at: Place) -> Any:
+def part(body: Any, at: Path) -> Any:
     for each in at:
         body = body[each]
     return body
 
 
-def changed(body: Any, at: Place, value: Any) -> Any:
+def changed(body: Any, at: Path, value: Any) -> Any:
     if not at:
         return value
     body = copy.deepcopy(body)
@@ -83,7 +83,7 @@ class Described:
             for method, operation in operations.items()
         }
 
-    def fields(self, route: str, at: Place) -> set[str]:
+    def fields(self, route: str, at: Path) -> set[str]:
         """The names of fields at a place of the route's body."""
         body = self.routes[route].get("requestBody")
         found = [body["content"][JSON]["schema"]] if body else []
