@@ -9,7 +9,7 @@ This module needs pydantic's core alone, as the check function does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from pydantic_core import ErrorDetails, ValidationError
@@ -22,7 +22,6 @@ _WORDS = {
     "decimal_type": "Input should be a number",
     "is_instance_of": "Input should be a number",  # of Decimal, the only class that is asked for
 }
-_BEGINNINGS = ("must be ", "Input should be ")
 
 
 class Problem(NamedTuple):
@@ -56,20 +55,13 @@ def rules(error: ValidationError, sent: Any, rule: Callable[[Problem], tuple[str
         told = found.setdefault(field, [])
         if words not in told:
             told.append(words)
-    return [(field, _either(told)) for field, told in found.items()]
+    return [(field, ", or ".join(told)) for field, told in found.items()]
 
 
 def words(detail: ErrorDetails) -> str:
     """A problem in pydantic's words, without the names of classes."""
     told = _WORDS.get(detail["type"])
     return told or detail["msg"].removeprefix("Value error, ")
-
-
-def _either(told: Sequence[str]) -> str:
-    """Rules of which one must hold, as one: "must be a string, or one of 'now'"."""
-    first, *others = told
-    begins = next((words for words in _BEGINNINGS if first.startswith(words)), "")
-    return ", or ".join((first, *(other.removeprefix(begins) for other in others)))
 
 
 def _path(loc: Path, sent: Any, detail: ErrorDetails) -> Path:

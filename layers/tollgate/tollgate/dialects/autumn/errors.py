@@ -96,11 +96,26 @@ def invalid_input(error: ValidationError, sent: Any) -> InvalidInput:
 
 def _rule(problem: Problem) -> tuple[str, str]:
     field, detail = problem.field, problem.detail
-    kind = detail["type"]
+    kind, context = detail["type"], detail.get("ctx", {})
     if kind == "missing":
         return field, "is required"
     if kind in _TYPE_RULES:
         return field or "body", f"{_TYPE_RULES[kind]} (received {type_name(detail['input'])})"
     if kind == "literal_error":
-        return field, f"must be one of {detail['ctx']['expected']}"
+        return field, f"must be {_JSON_WORDS.get(context['expected'], 'one of ' + str(context['expected']))}"
+    if kind in _BOUND_RULES:
+        return field, _BOUND_RULES[kind].format(**context)
     return field, detail["msg"]
+
+
+_JSON_WORDS = {"True": "true", "False": "false", "''": "empty"}
+_BOUND_RULES = {
+    "string_pattern_mismatch": "must be an e-mail address",  # no other text of this dialect has a pattern
+    "string_too_short": "must be at least {min_length} characters",
+    "string_too_long": "must be at most {max_length} characters",
+    "too_short": "must have at least {min_length}",
+    "too_long": "must have at most {max_length}",
+    "greater_than_equal": "must be at least {ge}",
+    "greater_than": "must be more than {gt}",
+    "less_than_equal": "must be at most {le}",
+}
