@@ -34,7 +34,7 @@ from tollgate.store.codecs.listing import ListedCustomer
 from tollgate.store.codecs.reservations import decode_lock
 from tollgate.store.large_changes import Claim, LargeChanges, Staged, staged_balance, too_large
 from tollgate.store.listing import MOST_PARTS, Listing
-from tollgate.store.table import MAX_BATCH, Item, Refused, Table, delete_existing, put_existing, put_new
+from tollgate.store.table import MAX_BATCH, Entries, Item, Refused, Table, delete_existing, put_existing, put_new
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
@@ -258,15 +258,15 @@ class CustomerStore:
             self._large_changes.resolve(keys.balance(own, key) for key in holdings.balances)  # one that broke off
             raise
 
-    def change(self, env: Environment, before: StoredHoldings, after: Holdings) -> None:
-        """Writes what differs between `before` and `after`, in one transaction.
+    def change(self, env: Environment, before: StoredHoldings, after: Holdings, entries: Entries = ()) -> None:
+        """Writes what differs between `before` and `after`, and `entries`, in one transaction.
 
         More than one transaction takes is a large change (`store.large_changes`).
 
         Raises Refused where the customer or a written balance was changed since `before` was read, InvalidRequest where
         a hundred things that are no balances change at once, Unavailable or OutcomeUnknown.
         """
-        self._commit(env, before, after)
+        self._commit(env, before, after, entries)
 
     def tell_passed(self, customer: CustomerRef, subscription_id: str, passed: Sequence[str]) -> None:
         """Notes on a subscription what the clock has done to it (`Boundary.name`), unless that is noted: the stream tells
@@ -288,13 +288,13 @@ class CustomerStore:
         except Refused:
             return
 
-    def remove(self, env: Environment, before: StoredHoldings) -> None:
+    def remove(self, env: Environment, before: StoredHoldings, entries: Entries = ()) -> None:
         """Deletes a customer and all that it has, and what would act on one that is made again under its id: its
         reservations, and the events that wait for it (management.md 4 (customers.delete)). Raises Refused where it was
         changed since `before` was read.
 
-        Items beyond one transaction are deleted first, and the customer last: a deletion that stops half-way can be
-        repeated.
+        Items beyond one transaction are deleted first, and the customer last, with `entries`: a deletion that stops half-way
+        can be repeated.
         """
         customer = before.holdings.customer
         ref = CustomerRef(env, customer.id)
@@ -312,6 +312,7 @@ class CustomerStore:
                 }
             },
             delete_existing(self._table.name, keys.listed_customer(env, customer.created_at, customer.id)),
+            *entries,
         ]
         room = MAX_WRITES - len(last)
         while len(deletes) > room:
@@ -327,7 +328,7 @@ class CustomerStore:
         found = self._table.get_all([keys.lock(customer.environment, digest) for digest in sorted(digests)])
         return [item for item in found if decode_lock(item)[0].customer_id == customer.id]
 
-    def _commit(self, env: Environment, before: StoredHoldings | None, after: Holdings) -> None:
+    def _commit(self, env: Environment, before: StoredHoldings | None, after: Holdings, entries: Entries = ()) -> None:
         customer_id = after.customer.id
         version, listed = (before.version + 1, before.listed) if before else (1, 0)
         known = before.holdings if before and listed else None
@@ -351,6 +352,7 @@ class CustomerStore:
                 writes.append(self._put(item, new=id not in old.entities))
         gone = old.entities.keys() - after.entities.keys()
         writes += [delete_existing(self._table.name, keys.entity(CustomerRef(env, customer_id), id)) for id in gone]
+        writes += entries
         balances, staged = self._balance_writes(CustomerRef(env, customer_id), before, after)
         claim = before.claim if before else None
         if before and before.in_change:

@@ -14,6 +14,7 @@
 | daily sum | `<env>#days#<year-month>#<shard>` | same |
 | alert state | `<env>#watch#<customer>` | `<feature>#<entity, or nothing>` |
 | log, of a customer | `<env>#log#<customer>` | `<at, 14 digits>#<id>` |
+| audit log | `<env>#audit` | same |
 | alerts that were told, of all | `<env>#alerts` | same |
 | balance near its limit | `<env>#near#<percent>` | `<customer>#<feature>#<entity, or nothing>` |
 | a minute's activity | `<env>#minutes#<date>` | `<minute, ms, 14 digits>` |
@@ -122,6 +123,11 @@ def alert_states(customer: CustomerRef) -> str:
 def log(customer: CustomerRef) -> str:
     """The partition of a customer's log."""
     return f"{customer.environment.value}#log#{customer.id}"
+
+
+def audit(env: Environment) -> str:
+    """The partition of an environment's audit log: the changes that are of no customer."""
+    return f"{env.value}#audit"
 
 
 def told_alerts(env: Environment) -> str:
