@@ -71,7 +71,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
 
     Raises NotAccepted, Unavailable or the client's error where a step failed: the stream then sends the batch again.
     """
-    records = event["Records"]
+    records = _ledger.store.with_records(event["Records"])
     metrics.add_metric("StreamRecords", MetricUnit.Count, len(records))
     alerts = Alerts(_ledger.features, _ledger.store, _alert_states)
     changes: list[Change] = []

@@ -119,7 +119,8 @@ def audit_entry(record: Mapping[str, Any]) -> LogEntry | None:
 
 
 def subscription_write(record: Mapping[str, Any]) -> SubscriptionWrite | None:
-    """The write of a subscription; None for a record of anything else, or one without a change.
+    """The write of a subscription; None for a record of anything else, or one without a change: an ended one that goes, apart
+    (`store.ended`) or with its customer, is none.
 
     Raises KeyError, ValueError or a TollgateError where the image is not a subscription's.
     """
@@ -138,6 +139,8 @@ def subscription_write(record: Mapping[str, Any]) -> SubscriptionWrite | None:
     environment, _, customer_id = pk.split("#")
     id = uuid.uuid5(NAMESPACE, f"{pk}\n{change['Keys']['sk']['S']}\n{change['SequenceNumber']}")
     at = int(change.get("ApproximateCreationDateTime", 0) * 1000)
+    if before is not None and after is None and before.expires_at is not None and before.expires_at <= at + 999:
+        return None
     return SubscriptionWrite(str(id), Environment(environment), customer_id, before, after, at)
 
 

@@ -107,6 +107,23 @@ class Customers:
         """All that a customer has, in one Query. Raises NotFound."""
         return self._store.get(customer).holdings
 
+    def with_ended(self, env: Environment, holdings: Holdings) -> Holdings:
+        """The holdings with the ended subscriptions that are kept apart: one Query, where there are any."""
+        if not holdings.ended.number:
+            return holdings
+        found = self._store.ended.all(CustomerRef(env, holdings.customer.id))
+        return replace(holdings, subscriptions={**{held.id: held for held in found}, **holdings.subscriptions})
+
+    def ended(self, env: Environment, holdings: Holdings, subscription_id: str) -> Subscription | None:
+        """A subscription of this customer that has ended and is kept apart; None where there is none of that id."""
+        if not holdings.ended.number:
+            return None
+        return self._store.ended.one(CustomerRef(env, holdings.customer.id), subscription_id)
+
+    def had(self, env: Environment, subscription_id: str) -> list[str]:
+        """The ids of the customers that had a subscription of this id, which is kept apart: one Query."""
+        return self._store.ended.holders(env, subscription_id)
+
     def get_or_nothing(self, customer: CustomerRef) -> Holdings:
         """All that a customer has; of one that does not exist, nothing."""
         try:
@@ -303,7 +320,7 @@ class Customers:
                     return after
                 try:
                     entry = self._entry(customer, before.holdings, after)
-                    self._store.change(customer.environment, before, after, entry)
+                    self._store.change(customer.environment, before, after, entry, before.holdings.time(now))
                 except Refused:
                     continue
                 return after
@@ -374,6 +391,8 @@ class Customers:
         automatic = self._catalogs.automatic_plans(env)
 
         def turn(held: Holdings, catalog: Catalog, at: int) -> Holdings:
+            if subscription_id is not None and self.ended(env, held, id):
+                raise AlreadyExists("subscription", id)
             bare = _without_plans(without_waiting_automatic(held, catalog, at), catalog, terms, at)
             after = attach(bare, plan, catalog, id, at, terms)
             if terms.removes and id in after.subscriptions and after.subscriptions[id].started_at > at:

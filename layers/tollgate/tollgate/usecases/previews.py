@@ -86,16 +86,19 @@ class _Unwritten(CustomerStore):
 
     changed: tuple[Holdings, Holdings] | None = None
 
-    def _commit(
+    def add(self, env: Environment, holdings: Holdings, entries: Entries = ()) -> None:
+        """Adds nothing."""
+
+    def change(
         self,
         env: Environment,  # noqa: ARG002 - the store's
-        before: StoredHoldings | None,
+        before: StoredHoldings,
         after: Holdings,
         entries: Entries = (),  # noqa: ARG002 - the store's
+        now: int | None = None,  # noqa: ARG002 - the store's
     ) -> None:
         """Keeps what would be written."""
-        if before is not None:
-            self.changed = before.holdings, after
+        self.changed = before.holdings, after
 
 
 class _Unmarked(Catalogs):
