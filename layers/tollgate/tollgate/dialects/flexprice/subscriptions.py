@@ -391,7 +391,8 @@ def found(customers: Customers, env: Environment, id: str) -> tuple[Holdings, Su
     for holdings in named_customers(customers, env, {own[1]: "id"}) if own else customers.read(env, may_hold):
         if id in holdings.subscriptions:
             return holdings, holdings.subscriptions[id]
-    for holdings in named_customers(customers, env, had) if (had := customers.had(env, id)) else ():
+    had = dict.fromkeys(customers.had(env, id), "id")
+    for holdings in named_customers(customers, env, had) if had else ():
         if (ended := customers.ended(env, holdings, id)) is not None:
             return holdings, ended
     raise NotFound("subscription", id)
