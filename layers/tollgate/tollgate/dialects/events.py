@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tollgate.dialects import events_models as models
-from tollgate.domain.alerts import LimitAlert, RaisedAlert, StateAlert, ThresholdAlert
+from tollgate.domain.alerts import LimitAlert, RaisedAlert, StateAlert, ThresholdAlert, TopUpAlert
 from tollgate.domain.balances import Balance
 from tollgate.domain.changes import BalanceWrite, Change, GrantChange, RecordedUse
 from tollgate.domain.decisions import Deduction
@@ -36,6 +36,9 @@ def entries_for(change: Change, bus: str, alerts: Iterable[RaisedAlert]) -> Iter
     for alert in alerts:
         if isinstance(alert, LimitAlert):
             yield _entry(bus, "balance.limit_reached", _limit_reached(write, cause, alert, balance))
+        elif isinstance(alert, TopUpAlert):
+            what = "blocked" if alert.blocked else "requested"
+            yield _entry(bus, f"balance.top_up_{what}", _top_up(write, cause, alert, balance))
         else:
             yield _entry(bus, "balance.alert_triggered", _alert_triggered(write, cause, alert, balance))
 
@@ -254,6 +257,23 @@ def _alert_triggered(
         "feature_id": raised.feature_id,
         "alert": crossed,
         "value": value,
+        "balance": balance,
+        "cause": _cause(cause) if cause else None,
+    }
+
+
+def _top_up(write: BalanceWrite, cause: RecordedUse | None, alert: TopUpAlert, balance: Any) -> models.TopUpAsked:
+    top_up, limit = alert.top_up, alert.top_up.purchase_limit
+    return {
+        **_whose(write, record_id(write, "top_up", alert.feature_id), cause.at if cause else write.at, None),
+        "feature_id": alert.feature_id,
+        "quantity": top_up.quantity,
+        "threshold": top_up.threshold,
+        "remaining": alert.remaining,
+        "invoice_mode": top_up.invoice_mode,
+        "scope": "plan" if top_up.of_plan else "customer",
+        "purchase_limit": limit
+        and models.PurchaseLimit(interval=limit.interval.value, interval_count=limit.interval_count, limit=limit.limit),
         "balance": balance,
         "cause": _cause(cause) if cause else None,
     }

@@ -12,10 +12,19 @@ from tollgate.exact_json import dumps
 from tollgate.usecases.webhooks import Told
 
 TEST = "webhook.test"
-_AUTUMN = ("balances.limit_reached", "balances.usage_alert_triggered", "billing.updated", "customer.products.updated")
+_AUTUMN = (
+    "balances.limit_reached",
+    "balances.usage_alert_triggered",
+    "billing.auto_topup_failed",
+    "billing.auto_topup_requested",
+    "billing.updated",
+    "customer.products.updated",
+)
 _OWN = tuple(sorted(name for name in MODELS if name.partition(".")[0] in ("balance", "subscription", "reservation")))
 TYPES: dict[PayloadDialect, tuple[str, ...]] = {PayloadDialect.AUTUMN: _AUTUMN, PayloadDialect.TOLLGATE: _OWN}
 """What a webhook may be told of. Uses are not among it: they are on the bus."""
+
+_TOP_UP = "billing.auto_topup_"  # of these Autumn's messages say their id and time
 
 _ACTIONS = {
     "started": "activated",
@@ -45,7 +54,8 @@ def told(detail_type: str, detail: Detail, dialect: PayloadDialect) -> Iterator[
             yield Told(detail_type, _own(detail_type, detail["timestamp"], detail))
         return
     for type, data in _in_autumns(detail_type, detail):
-        yield Told(type, dumps({"type": type, "data": data}))
+        own = {"id": detail["id"], "occurred_at": detail["timestamp"]} if type.startswith(_TOP_UP) else {}
+        yield Told(type, dumps({"type": type, **own, "data": data}))
 
 
 def test_message(dialect: PayloadDialect, webhook_id: str, now: int) -> Told:
@@ -67,6 +77,11 @@ def _in_autumns(detail_type: str, detail: Detail) -> Iterator[tuple[str, dict[st
         yield "balances.limit_reached", {**_whose(detail), "limit_type": detail["limit_type"]}
     elif detail_type == "balance.alert_triggered" and detail["alert"]["state"] is None:
         yield "balances.usage_alert_triggered", {**_whose(detail), **_alert(detail)}
+    elif detail_type == "balance.top_up_requested":
+        yield "billing.auto_topup_requested", _top_up(detail)
+    elif detail_type == "balance.top_up_blocked":
+        reason = {"reason": "purchase_limit_reached", "retryable": True}
+        yield "billing.auto_topup_failed", {**_top_up(detail), **reason, "invoice": None}
     elif noun == "subscription":
         yield "billing.updated", _billing(what, detail)
         if what in _SCENARIOS:
@@ -85,6 +100,11 @@ def _alert(detail: Detail) -> dict[str, Any]:
         "usage_alert": {**name, "threshold": alert["threshold"], "threshold_type": alert["threshold_type"]},
         "balance": {part: balance[part] for part in ("usage", "granted", "remaining")},
     }
+
+
+def _top_up(detail: Detail) -> dict[str, Any]:
+    known = {name: detail[name] for name in ("customer_id", "feature_id", "quantity", "threshold", "invoice_mode")}
+    return {**known, "balance": detail["remaining"]}
 
 
 def _billing(what: str, detail: Detail) -> dict[str, Any]:

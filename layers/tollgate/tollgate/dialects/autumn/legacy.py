@@ -172,7 +172,7 @@ def set_balances(customers: Customers, request: Request, customer_id: str) -> An
 def create_customer(catalogs: Catalogs, customers: Customers, request: Request) -> Answer:
     """`POST /v1/customers`: makes the customer, or fills the empty name and e-mail of a known one."""
     params = CreateCustomerParams.of(request.body)
-    customer = params.applied(Customer(params.id))
+    customer = params.applied(Customer(params.id), request.now)
     env = request.caller.environment
     customers.ensure(env, customer, request.now)
     return get_customer(catalogs, customers, request, params.id)
