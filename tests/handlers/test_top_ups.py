@@ -6,19 +6,26 @@ Rules: autumn.md 1.2.6, 7.3.
 from __future__ import annotations
 
 import json
+import sys
 import uuid
 from typing import Any
 
 import pytest
+from pydantic import TypeAdapter
 
 from tests.handlers.conftest import Here
+from tests.handlers.test_events import CONTEXT
+from tests.handlers.test_usage_events import Bus
 from tests.service import NOW
+from tests.streams import records
+from tollgate.dialects.events_models import MODELS
 from tollgate.dialects.webhook_payloads import told
 from tollgate.domain.balances import BalanceKey
 from tollgate.domain.environments import CustomerRef, Environment
 from tollgate.domain.periods import Interval
 from tollgate.domain.top_ups import PurchaseLimit, TopUp
 from tollgate.domain.webhooks import PayloadDialect
+from tollgate.exact_json import loads
 
 LIMIT = {"interval": "month", "limit": 5}
 TOP_UP = {"feature_id": "messages", "threshold": 20, "quantity": 100, "enabled": True}
@@ -151,6 +158,33 @@ def test_each_feature_is_named_once_entities_are_not_topped_up_and_a_plan_counts
     assert shop.held(id) is None, "a plan of an entity tops nothing up"
     shown = shop.done("entities.get", customer_id=id, entity_id="e1")["billing_controls"]
     assert "auto_topups" not in shown
+
+
+def test_the_consumer_tells_what_was_asked_for_as_its_model_says(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And a batch that comes again tells the same."""
+    plan = shop.plan({**TOP_UP, "purchase_limit": {"interval": "month", "limit": 1}})
+    id = shop.customer(plan)
+    client, table = shop.here.service.table.client, shop.here.service.table.name
+    done = len(records(client, table))
+    for _ in range(2):
+        use = {"customer_id": id, "feature_id": "messages", "value": 40, "async": False}
+        assert shop.here.call("track", "POST /v1/track", use)[0] == 200
+        shop.done("balances.create", customer_id=id, feature_id="messages", included_grant=40)
+    batch = records(client, table)[done:]
+    module = sys.modules["functions.usage_events.app"]
+    seen: list[list[Any]] = []
+    for _ in range(2):
+        bus = Bus()
+        monkeypatch.setattr(module, "_events", bus)
+        shop.here.handlers["usage_events"]({"Records": batch}, CONTEXT)
+        seen.append([entry for entry in bus.entries if ".top_up_" in entry["DetailType"]])
+    assert seen[0] == seen[1]
+    assert [entry["DetailType"] for entry in seen[0]] == ["balance.top_up_requested", "balance.top_up_blocked"]
+    for entry in seen[0]:
+        detail = loads(entry["Detail"])
+        assert TypeAdapter(MODELS[entry["DetailType"]]).validate_python(detail) == detail
+        assert (detail["remaining"], detail["quantity"], detail["scope"]) == (10, 100, "plan")
+        assert detail["cause"]
 
 
 DETAIL: dict[str, Any] = {

@@ -115,7 +115,9 @@ CREATE_BALANCE = Operation(
     "An unknown customer is made on the way.",
 )
 UPDATE_BALANCE = Operation(
-    "Set what remains or was used", Success, (WRONG, CONTRADICTS, *missing("customer", "entity", "feature", "balance"))
+    "Set what remains or was used",
+    Success,
+    (WRONG, CONTRADICTS, *missing("customer", "entity", "feature", "held balance")),
 )
 LIST_BALANCES = Operation("List what is granted", answers.BalancePage, (WRONG, *missing("customer", "entity")))
 LIST_PRODUCTS = Operation("List products", answers.ProductList, (), query=(OF_CUSTOMER,))
@@ -362,7 +364,7 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "DELETE /v1/customers/{}": Operation("Delete a customer (1.x)", answers.DeletedCustomer, missing("customer")),
     "POST /v1/customers/{}/balances": Operation(
-        "Set what remains (1.x)", Success, (WRONG, CONTRADICTS, *missing("customer", "entity", "feature", "balance"))
+        "Set what remains (1.x)", Success, (WRONG, CONTRADICTS, *missing("customer", "entity", "feature"))
     ),
     "POST /v1/customers/{}/entities": Operation(
         "Create entities (1.x)",
@@ -397,7 +399,7 @@ OPERATIONS: dict[str, Operation] = {
         (WRONG, CONTRADICTS, *missing("customer", "entity", "plan", "subscription")),
     ),
     "POST /v1/usage": Operation(
-        "Set what was used", Success, (WRONG, CONTRADICTS, *missing("customer", "entity", "feature", "balance"))
+        "Set what was used", Success, (WRONG, CONTRADICTS, *missing("customer", "entity", "feature"))
     ),
     "POST /v1/query": Operation(
         "Sum up a customer's uses (1.x)", answers.QueryAnswer, (WRONG, CONTRADICTS, *missing("customer", "feature"))

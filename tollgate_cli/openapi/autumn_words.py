@@ -327,6 +327,7 @@ CODES: dict[str, str] = {
     "insufficient_scopes": "the key is publishable, or the call is for the sandbox alone.",
     "customer_not_found": "no customer has the id.",
     "entity_not_found": "no entity of the customer has the id.",
+    "customer_entitlement_not_found": "the customer holds no such balance.",
     "feature_not_found": "no feature has the id, or listens to the event.",
     "product_not_found": "no plan has the id.",
     "webhook_not_found": "no webhook has the id.",

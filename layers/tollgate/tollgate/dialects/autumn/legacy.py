@@ -144,7 +144,7 @@ def set_usage(customers: Customers, request: Request) -> Answer:
     params = SetUsageParams.of(request.body)
     which = BalanceFilter(params.feature_id, params.entity_id or "")
     customers.update_balance(
-        request.customer(params.customer_id), which, BalanceUpdate(usage=params.value), request.now
+        request.customer(params.customer_id), which, BalanceUpdate(usage=params.value, if_held=True), request.now
     )
     return Answer({"success": True})
 
@@ -157,9 +157,9 @@ def set_balances(customers: Customers, request: Request, customer_id: str) -> An
     if params.balances is not None:
         for entry in params.balances:
             which = BalanceFilter(entry.feature_id, entity_id, interval=_interval(entry.interval))
-            changes.append((which, BalanceUpdate(remaining=entry.balance, alters_grant=True)))
+            changes.append((which, BalanceUpdate(remaining=entry.balance, alters_grant=True, if_held=True)))
     elif params.feature_id is not None and params.value is not None:
-        changes.append((BalanceFilter(params.feature_id, entity_id), BalanceUpdate(usage=params.value)))
+        changes.append((BalanceFilter(params.feature_id, entity_id), BalanceUpdate(usage=params.value, if_held=True)))
     else:
         raise InvalidInput("balances", "is required")
     customers.update_balances(request.customer(customer_id), changes, request.now)
