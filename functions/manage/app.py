@@ -63,6 +63,7 @@ ROUTES: dict[str, Route] = {
             "POST /v1/catalog.update": catalog_update.update,
             "POST /v1/rewards.list": organization.list_rewards,
             "POST /v1/referral_programs.list": organization.list_referral_programs,
+            "GET /v1/organization": organization.me,
             "GET /v1/organization/me": organization.me,
             "POST /v1/products": legacy.create_product,
             "GET /v1/products/{}": legacy.get_product,

@@ -1,6 +1,6 @@
 """How balances, deductions, customers and plans are shown, in each version of Autumn's API.
 
-Rules: autumn.md 1.5, 2.5.
+Rules: autumn.md 1.5, 2.5; management.md 12.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import pytest
 from tests.handlers.conftest import Here
 
 V12, V20, V21 = "1.2.0", "2.0.0", "2.1.0"
+HOUR = 3_600_000
 NEVER = {"interval": "one_off", "resets_at": None}
 MONTH: Any = {"interval": "month"}
 PER_USE: Any = {"billing_method": "usage_based", "amount": 0.5, "interval": "month"}
@@ -421,7 +422,10 @@ class TestCustomers:
         assert [product["is_add_on"] for product in shown["products"]] == [False, True]
         main = shown["products"][0]
         assert (main["version"], main["is_default"], len(main["items"])) == (1, False, 2)
-        assert main["items"][0]["feature"] == {"id": "calls", "name": "Calls", "type": "single_use"}
+        assert main["items"][0]["feature"] == {
+            **{"id": "calls", "name": "Calls", "type": "single_use"},
+            **{"display": None, "credit_schema": None, "archived": False},
+        }
         assert [item["feature_type"] for item in main["items"]] == ["single_use", "static"]
         assert shown["send_email_receipts"] is False
         flag = shown["features"]["export"]
@@ -475,7 +479,8 @@ class TestCustomers:
         customer, pro = shop.customer(), shop.plan(monthly(10), free_trial=trial)
         assert shop.shown(customer, version, expand=["trials_used"])["trials_used"] == []
         shop.attach(customer, pro)
-        used = [{"plan_id": pro, "customer_id": customer, "fingerprint": None}]
+        named = "product_id" if version == V12 else "plan_id"
+        used = [{named: pro, "customer_id": customer, "fingerprint": None}]
         assert shop.shown(customer, version, expand=["trials_used"])["trials_used"] == used
         assert "trials_used" not in shop.shown(customer, version)
 
@@ -509,12 +514,103 @@ class TestPlans:
     def test_2_0_calls_items_features(self, shop: Shop) -> None:
         plan = shop.plan(monthly(5, price=PER_USE), calls(2))
         shown = shop.call("plans.get", {"plan_id": plan}, V20)
-        assert (shown["default"], "auto_enable" in shown, "items" in shown, "price" in shown) == (False,) * 4
+        assert (shown["default"], "auto_enable" in shown, "items" in shown, shown["price"]) == (
+            False,
+            False,
+            False,
+            None,
+        )
         priced, free = shown["features"]
         assert (priced["granted_balance"], priced["price"]["usage_model"]) == (5, "pay_per_use")
         assert priced["reset"] == {"interval": "month", "interval_count": 1, "reset_when_enabled": False}
         assert free["reset"]["interval"] == "one_off"
         assert "display" in free
+
+    def test_1_2_has_one_type_for_a_feature(self, shop: Shop) -> None:
+        shop.call("features.create", {"feature_id": "place", "name": "Place", "type": "static"})
+        types = {
+            **{"calls": "single_use", "seats": "continuous_use", "export": "boolean", "place": "boolean"},
+            "pool": "credit_system",
+        }
+        listed = {found["id"]: found for found in shop.call("GET /v1/features", version=V12)["list"]}
+        assert {id: listed[id]["type"] for id in types} == types
+        assert listed["pool"] == {
+            **{"id": "pool", "name": "Pool", "type": "credit_system", "display": None, "archived": False},
+            "credit_schema": [{"metered_feature_id": "write", "credit_cost": 0.2}],
+        }
+        product = shop.call(f"GET /v1/products/{shop.plan(monthly(5, 'pool'))}", version=V12)
+        for found in (
+            shop.call("GET /v1/features/pool", version=V12),
+            shop.call("features.get", {"feature_id": "pool"}, V12),
+            product["items"][0]["feature"],
+        ):
+            assert found == listed["pool"]
+        assert shop.call("features.get", {"feature_id": "pool"}, V20)["consumable"] is True
+
+    def test_1_2_says_how_a_product_is_paid_for(self, shop: Shop) -> None:
+        trial = {"duration_length": 7, "duration_type": "day"}
+        bought: Any = {"feature_id": "seats", "included": 3}
+        bought["price"] = {"billing_method": "prepaid", "amount": 10, "interval": "month"}
+        plan = shop.plan(bought, price={"amount": 200, "interval": "year"}, free_trial=trial, group="paid-for")
+        once = shop.plan(calls(5), price={"amount": 5, "interval": "one_off"})
+        free = shop.plan(calls(5), group="paid-for")
+        asked = {id: shop.call(f"GET /v1/products/{id}", version=V12) for id in (plan, once, free)}
+        assert [product["properties"] for product in asked.values()] == [
+            {"is_free": False, "is_one_off": False, "interval_group": "year", "has_trial": True, "updateable": True},
+            {"is_free": False, "is_one_off": True, "interval_group": None, "has_trial": False, "updateable": False},
+            {"is_free": True, "is_one_off": False, "interval_group": None, "has_trial": False, "updateable": False},
+        ]
+        assert asked[plan]["free_trial"]["trial_available"] is None
+        customer = shop.customer()
+        of_nobody = self.offered(shop, customer)
+        assert (of_nobody[plan]["scenario"], of_nobody[plan]["free_trial"]["trial_available"]) == ("new", True)
+        shop.attach(customer, plan, feature_quantities=[{"feature_id": "seats", "quantity": 5}])
+        offered = self.offered(shop, customer)
+        assert {id: offered[id]["scenario"] for id in (plan, once, free)} == {
+            plan: "active",
+            once: "new",
+            free: "cancel",
+        }
+        assert offered[plan]["free_trial"]["trial_available"] is False
+        (held,) = shop.shown(customer, V12)["products"]
+        assert [item.get("quantity") for item in held["items"]] == [None, 2]
+
+    def offered(self, shop: Shop, customer: str) -> dict[str, Any]:
+        listed = shop.call("GET /v1/products", version=V12, query=f"customer_id={customer}")["list"]
+        return {product["id"]: product for product in listed}
+
+    def test_a_held_plan_is_shown_as_it_is_held(self, shop: Shop) -> None:
+        plan = shop.plan(monthly(5), price={"amount": 10, "interval": "month"})
+        customer = shop.customer()
+        shop.attach(customer, plan, customize={"items": [monthly(50)], "price": {"amount": 7, "interval": "month"}})
+        (held,) = shop.shown(customer, expand=["subscriptions.plan"])["subscriptions"]
+        assert (held["plan"]["items"][0]["included"], held["plan"]["price"]["amount"]) == (50, 7)
+        (product,) = shop.shown(customer, V12)["products"]
+        assert [item.get("included_usage", item.get("price")) for item in product["items"]] == [7, 50]
+
+    @pytest.mark.parametrize("version", [V12, V20, V21])
+    def test_customers_are_listed_by_offset_where_it_is_asked_for(self, shop: Shop, version: str) -> None:
+        made = [shop.customer() for _ in range(3)]
+        ids: list[str] = []
+        for offset in range(0, 4, 2):
+            page = shop.call("POST /v1/customers/list", {"limit": 2, "offset": offset, "search": "shown-"}, version)
+            assert (page["offset"], page["limit"], page["total"]) == (offset, 2, 2)
+            ids += [customer["id"] for customer in page["list"]]
+        assert ids[:3] == made[::-1]
+        assert page["has_more"] is True
+
+    def test_features_are_changed_and_deleted_by_their_paths(self, shop: Shop) -> None:
+        shop.call("features.create", {"feature_id": "passing", "name": "Passing", "type": "boolean"})
+        assert shop.call("POST /v1/features/passing", {"archived": True})["archived"] is True
+        assert shop.call("POST /v1/features/passing", {"archived": False})["archived"] is False
+        assert shop.call("DELETE /v1/features/passing") == {"success": True}
+        assert "passing" not in [feature["id"] for feature in shop.call("features.list", {})["list"]]
+
+    def test_a_sum_of_1_2_is_grouped_and_cut_as_asked(self, shop: Shop) -> None:
+        customer = shop.customer(monthly(10))
+        asked = {"customer_id": customer, "feature_id": "calls", "bin_size": "hour", "group_by": "properties.model"}
+        found = shop.call("query", {**asked, "custom_range": {"start": HOUR * 480_000, "end": HOUR * 480_003}}, V12)
+        assert [one["period"] for one in found["list"]] == [HOUR * at for at in (480_000, 480_001, 480_002)]
 
     def test_1_2_calls_plans_products(self, shop: Shop) -> None:
         plan = shop.plan(monthly(5))

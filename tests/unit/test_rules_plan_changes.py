@@ -483,12 +483,30 @@ class TestOffers:
         customer.attach(monthly(50), plan="basic", price=price(5))
         assert self.of(customer, self.PRO, self.BASIC, self.FREE) == ["upgrade", "none", "downgrade"]
 
-    def test_one_that_is_to_end_may_go_on_and_one_that_is_scheduled_is_attached(self) -> None:
+    def test_what_is_held_is_attached_also_where_it_is_to_end_or_has_not_started(self) -> None:
         customer = Scenario()
         pro = customer.attach(monthly(500), plan="pro", price=price(20))
         customer.attach(monthly(50), plan="basic", price=price(5))
-        assert self.of(customer, self.PRO, self.BASIC) == ["activate", "none"]
+        assert self.of(customer, self.PRO, self.BASIC) == ["none", "none"]
         assert customer.subscription(pro).canceled_at is not None
+
+    def test_an_add_on_is_held_and_what_is_paid_once_can_be_bought_again(self) -> None:
+        customer = Scenario()
+        more = Plan("more", "", items=(monthly(5),), price=price(2), add_on=True)
+        for plan in (more, self.ONCE):
+            customer.attach(*plan.items, plan=plan.id, price=plan.price, add_on=True)
+        assert self.of(customer, more, self.ONCE) == ["none", "purchase"]
+
+    def test_an_entity_has_offers_of_its_own(self) -> None:
+        customer = Scenario()
+        customer.entity("e1")
+        customer.attach(monthly(50), plan="basic", price=price(5), entity="e1")
+        asked = [
+            offer_of(customer.holdings, plan, CATALOG.features, customer.now, "e1").attaching
+            for plan in (self.PRO, self.BASIC, self.FREE)
+        ]
+        assert asked == ["upgrade", "none", "downgrade"]
+        assert self.of(customer, self.PRO, self.BASIC) == ["activate", "activate"]
 
     def test_a_trial_is_available_once(self) -> None:
         customer = Scenario()

@@ -54,6 +54,12 @@ class UpdateProductParams(legacy.ProductParams):
     id: Id = absent
 
 
+class UpdateFeatureParams(catalog.UpdateFeatureParams):
+    """The body of `POST /v1/features/{id}`: fields that are absent stay."""
+
+    feature_id: Id = absent
+
+
 class UpdateCustomerParams(customers.CustomerFields):
     """The body of `POST /v1/customers/{id}`: fields that are absent stay."""
 
@@ -89,6 +95,9 @@ TRACK = Operation(
     query=(EXPAND,),
     older={"2.0": older.TrackV2, "1.4": older.TrackV1},
 )
+FEATURE_OLDER = {"1.4": answers.CatalogFeatureV1}
+FEATURES_OLDER = {"1.4": older.FeatureListV1}
+ORGANIZATION = Operation("Get the organization", answers.Organization)
 LIST_CUSTOMERS = Operation(
     "List customers",
     answers.CustomerPage,
@@ -113,6 +122,7 @@ CREATE_BALANCE = Operation(
     Success,
     (WRONG, CONTRADICTS, *missing("feature", "entity"), *taken("balance")),
     "An unknown customer is made on the way.",
+    older={"1.4": older.BalanceCreatedV1},
 )
 UPDATE_BALANCE = Operation(
     "Set what remains or was used",
@@ -211,15 +221,18 @@ OPERATIONS: dict[str, Operation] = {
     ),
     # plans and features
     "POST /v1/features.create": Operation(
-        "Create a feature", ManagedFeature, (WRONG, *missing("feature"), *taken("feature"))
+        "Create a feature", ManagedFeature, (WRONG, *missing("feature"), *taken("feature")), older=FEATURE_OLDER
     ),
-    "POST /v1/features.get": Operation("Get a feature", ManagedFeature, (WRONG, *missing("feature"))),
-    "POST /v1/features.list": Operation("List features", answers.FeatureList, (WRONG,)),
+    "POST /v1/features.get": Operation(
+        "Get a feature", ManagedFeature, (WRONG, *missing("feature")), older=FEATURE_OLDER
+    ),
+    "POST /v1/features.list": Operation("List features", answers.FeatureList, (WRONG,), older=FEATURES_OLDER),
     "POST /v1/features.update": Operation(
         "Change a feature",
         ManagedFeature,
         (WRONG, IN_THE_WAY, *missing("feature")),
         "Fields that are absent stay; null takes away one that is only kept and shown.",
+        older=FEATURE_OLDER,
     ),
     "POST /v1/features.delete": Operation(
         "Delete a feature",
@@ -317,10 +330,19 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "POST /v1/rewards.list": Operation("List rewards", answers.Rewards),
     "POST /v1/referral_programs.list": Operation("List referral programs", answers.NoPrograms),
-    "GET /v1/organization/me": Operation("Get the organization", answers.Organization),
+    "GET /v1/organization": ORGANIZATION,
+    "GET /v1/organization/me": ORGANIZATION,
     # older REST paths
-    "GET /v1/features": Operation("List features (1.x)", answers.FeatureList, ()),
-    "GET /v1/features/{}": Operation("Get a feature (1.x)", ManagedFeature, missing("feature")),
+    "GET /v1/features": Operation("List features (1.x)", answers.FeatureList, (), older=FEATURES_OLDER),
+    "GET /v1/features/{}": Operation("Get a feature (1.x)", ManagedFeature, missing("feature"), older=FEATURE_OLDER),
+    "POST /v1/features/{}": Operation(
+        "Change a feature (1.x)",
+        ManagedFeature,
+        (WRONG, IN_THE_WAY, *missing("feature")),
+        body=UpdateFeatureParams,
+        older=FEATURE_OLDER,
+    ),
+    "DELETE /v1/features/{}": Operation("Delete a feature (1.x)", Success, (IN_THE_WAY, *missing("feature"))),
     "GET /v1/products": LIST_PRODUCTS,
     "GET /v1/products_beta": LIST_PRODUCTS,
     "POST /v1/products": Operation(
@@ -399,7 +421,9 @@ OPERATIONS: dict[str, Operation] = {
         (WRONG, CONTRADICTS, *missing("customer", "entity", "plan", "subscription")),
     ),
     "POST /v1/usage": Operation(
-        "Set what was used", Success, (WRONG, CONTRADICTS, *missing("customer", "entity", "feature"))
+        "Set what was used",
+        older.UsageSetV1,
+        (WRONG, CONTRADICTS, *missing("customer", "entity", "feature")),
     ),
     "POST /v1/query": Operation(
         "Sum up a customer's uses (1.x)", answers.QueryAnswer, (WRONG, CONTRADICTS, *missing("customer", "feature"))
@@ -463,6 +487,7 @@ PRIMARY = {
     "/v1/events/aggregate": "/v1/events.aggregate",
     "/v1/customers/list": "/v1/customers.list",
     "/v1/products_beta": "/v1/products",
+    "/v1/organization": "/v1/organization/me",
     **{f"/v1/balances/{verb}": f"/v1/balances.{verb}" for verb in ("create", "update", "list")},
 }
 """Other paths of the same route."""
@@ -503,7 +528,7 @@ _NOUNS = {
 def tag_of(path: str) -> str:
     """Under which heading a path stands."""
     noun, dot, _ = path.removeprefix("/v1/").partition(".")
-    if path == "/v1/organization/me":
+    if path.startswith("/v1/organization"):
         return "catalog"
     return _NOUNS.get(noun, noun) if dot else "1.x"
 

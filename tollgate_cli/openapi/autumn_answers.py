@@ -10,8 +10,10 @@ from tollgate.domain.decisions import Reason
 from tollgate_cli.openapi.autumn_shapes import (
     Balance,
     BalanceLine,
+    CreditCost,
     Customer,
     Deduction,
+    Display,
     Entity,
     Flag,
     ListedPurchase,
@@ -21,9 +23,37 @@ from tollgate_cli.openapi.autumn_shapes import (
     PriceDisplay,
     Rollover,
 )
-from tollgate_cli.openapi.shapes import Env, Millis, Number, Shape, absent, by_offset, listed, own, paged
+from tollgate_cli.openapi.shapes import (
+    Env,
+    Millis,
+    Number,
+    Shape,
+    absent,
+    by_offset,
+    listed,
+    own,
+    paged,
+    paged_either_way,
+)
 
 # ------------------------------------------------------------------ check and track
+
+
+class CatalogFeatureV1(Shape):
+    """A feature in 1.x."""
+
+    id: str
+    """Its id."""
+    name: str
+    """Its name."""
+    type: Literal["boolean", "single_use", "continuous_use", "credit_system", "ai_credit_system"]
+    """What it is, and how it is used."""
+    display: Display | None
+    """What its units are called."""
+    credit_schema: list[CreditCost] | None
+    """What each member of a credit system costs."""
+    archived: bool
+    """Whether it is kept for those who have it, and offered no more."""
 
 
 class ProductItem(Shape):
@@ -43,8 +73,8 @@ class ProductItem(Shape):
     """Once in so many intervals."""
     entity_feature_id: str | None = absent
     """Every entity of this feature gets the item as a share of its own."""
-    feature: dict[str, Any] | None = absent
-    """The feature, in 1.x's words."""
+    feature: CatalogFeatureV1 | None = absent
+    """The feature."""
     display: PriceDisplay
     """What to call it."""
     usage_model: Literal["prepaid", "pay_per_use"] = absent
@@ -59,6 +89,10 @@ class ProductItem(Shape):
     """At most so many units, the included ones among them."""
     config: dict[str, Any] = absent
     """How unused units live on."""
+    reset_usage_when_enabled: bool = absent
+    """Whether its use is consumed."""
+    quantity: Number = absent
+    """Of a product that is held: units bought beyond the included ones."""
 
 
 class ProductTrial(Shape):
@@ -72,6 +106,8 @@ class ProductTrial(Shape):
     """Always false."""
     card_required: bool
     """As it was set; no card is ever asked for here."""
+    trial_available: bool | None
+    """Whether the customer would get it; null where none is asked about."""
 
 
 class ProductProperties(Shape):
@@ -81,8 +117,12 @@ class ProductProperties(Shape):
     """It costs nothing."""
     is_one_off: bool
     """It is paid once."""
+    interval_group: str | None
+    """How often its base price is due; null where it has none that recurs."""
     has_trial: bool
     """It is free at first."""
+    updateable: bool
+    """Units of it are bought, and may be again."""
 
 
 class Product(Shape):
@@ -113,8 +153,8 @@ class Product(Shape):
     base_variant_id: None
     """Always null: there are no variants."""
     scenario: str = absent
-    """What attaching it to the customer would be: `new`, `upgrade`, `downgrade`, `active`, `scheduled` or `renew`."""
-    properties: ProductProperties = absent
+    """What attaching it to the customer would be: `new`, `upgrade`, `downgrade`, `cancel`, `active`, `scheduled` or `renew`."""
+    properties: ProductProperties
     """How it is paid for."""
 
 
@@ -221,7 +261,7 @@ class ListedBalance(BalanceLine):
 FeatureList = listed("FeatureList", ManagedFeature, "Features.")
 PlanList = listed("PlanList", Plan, "Plans, the newest version of each.")
 ProductList = listed("ProductList", Product, "Products, the newest version of each.")
-CustomerPage = paged("CustomerPage", Customer, "A page of customers.")
+CustomerPage = paged_either_way("CustomerPage", Customer, "A page of customers.")
 EntityPage = paged("EntityPage", Entity, "A page of entities.")
 PurchasePage = paged("PurchasePage", ListedPurchase, "A page of purchases.")
 SubscriptionPage = paged("SubscriptionPage", ListedSubscription, "A page of subscriptions.")
@@ -367,11 +407,11 @@ Aggregate: type[Shape] = create_model(
 
 
 class QueryBin(Shape):
-    """Uses of one span of time, summed up: a number for each feature beside `period`."""
+    """Uses of one span of time, summed up: a number for each feature beside `period`, or one for each of its groups."""
 
     model_config = ConfigDict(extra="allow")
 
-    __pydantic_extra__: dict[str, Number]
+    __pydantic_extra__: dict[str, Number | dict[str, Number]]
 
     period: Millis
     """When it begins, in epoch ms."""

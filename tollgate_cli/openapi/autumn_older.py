@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, RootModel, create_model
 
 from tollgate.domain.decisions import Reason
-from tollgate_cli.openapi.autumn_answers import CheckPreview, ProductCheck, ProductItem
+from tollgate_cli.openapi.autumn_answers import CatalogFeatureV1, CheckPreview, ProductCheck, ProductItem
 from tollgate_cli.openapi.autumn_shapes import (
     BasePrice,
     BillingControls,
@@ -18,7 +18,19 @@ from tollgate_cli.openapi.autumn_shapes import (
     Rollover,
     TrialUsed,
 )
-from tollgate_cli.openapi.shapes import Env, Millis, Number, Shape, absent, by_offset, listed, own, paged
+from tollgate_cli.openapi.shapes import (
+    Env,
+    Millis,
+    Number,
+    Shape,
+    Success,
+    absent,
+    by_offset,
+    listed,
+    own,
+    paged,
+    paged_either_way,
+)
 
 # ------------------------------------------------------------------ 2.0
 
@@ -156,8 +168,8 @@ class PlanFeatureV2(Shape):
 class EligibilityV2(Shape):
     """What attaching a plan to the customer would be, in 2.0."""
 
-    trial_available: bool
-    """Whether the customer would get the plan's trial."""
+    trial_available: bool = absent
+    """Whether the customer would get the plan's trial; absent where it has none."""
     scenario: str
     """What it would be."""
 
@@ -179,8 +191,8 @@ class PlanV2(Shape):
     """Whether it stands beside main plans."""
     default: bool
     """Whether every new customer gets it."""
-    price: BasePrice = absent
-    """What it costs by itself."""
+    price: BasePrice | None
+    """What it costs by itself; null: nothing."""
     features: list[PlanFeatureV2]
     """What it grants."""
     created_at: Millis
@@ -300,8 +312,6 @@ class _Profile(Shape):
     """Its entities, where `expand` asks for them."""
     invoices: list[Any] = absent
     """Always empty; where `expand` asks for it, as are the next ones."""
-    trials_used: list[TrialUsed] = absent
-    """The trials that it has had; where `expand` asks for them."""
     rewards: dict[str, list[Any]] = absent
     """No discounts."""
     referrals: list[Any] = absent
@@ -327,6 +337,8 @@ class CustomerV2(_Profile):
     """Always empty."""
     billing_details: None = absent
     """Always null."""
+    trials_used: list[TrialUsed] = absent
+    """The trials that it has had; where `expand` asks for them."""
 
 
 class BinV2(Shape):
@@ -519,6 +531,17 @@ class ListedProductV1(HeldProductV1):
     """When it was made, in epoch ms."""
 
 
+class TrialUsedV1(Shape):
+    """A trial that a customer has had, in 1.2."""
+
+    product_id: str
+    """The product."""
+    customer_id: str
+    """The customer."""
+    fingerprint: str | None
+    """What the customer is known again by."""
+
+
 class CustomerV1(_Profile):
     """A customer in 1.2."""
 
@@ -526,6 +549,8 @@ class CustomerV1(_Profile):
     """What it holds, add-ons last."""
     features: dict[str, FeatureV1]
     """What it has, by feature."""
+    trials_used: list[TrialUsedV1] = absent
+    """The trials that it has had; where `expand` asks for them."""
 
 
 class EntityV1(Shape):
@@ -578,12 +603,31 @@ class EntityOrEntitiesV1(RootModel[EntityV1 | list[EntityV1]]):
     model_config = ConfigDict(defer_build=True)
 
 
-CustomerPageV2 = paged("CustomerPageV2", CustomerV2, "A page of customers, in 2.0.")
+CustomerPageV2 = paged_either_way("CustomerPageV2", CustomerV2, "A page of customers, in 2.0.")
 SubscriptionPageV2 = paged("SubscriptionPageV2", ListedSubscriptionV2, "A page of subscriptions, in 2.0.")
 SubscriptionPageV1 = paged("SubscriptionPageV1", ListedProductV1, "A page of products that customers have, in 1.2.")
-CustomerPageV1 = paged("CustomerPageV1", CustomerV1, "A page of customers, in 1.2.")
+CustomerPageV1 = paged_either_way("CustomerPageV1", CustomerV1, "A page of customers, in 1.2.")
 EntityPageV2 = paged("EntityPageV2", EntityV2, "A page of entities, in 2.0.")
 EntityPageV1 = paged("EntityPageV1", EntityV1, "A page of entities, in 1.2.")
 OffsetCustomerPageV2 = by_offset("OffsetCustomerPageV2", CustomerV2, "A page of customers, the newest first, in 2.0.")
 OffsetCustomerPageV1 = by_offset("OffsetCustomerPageV1", CustomerV1, "A page of customers, the newest first, in 1.2.")
 PlanListV2 = listed("PlanListV2", PlanV2, "Plans, the newest version of each, in 2.0.")
+FeatureListV1 = listed("FeatureListV1", CatalogFeatureV1, "Features, in 1.2.")
+
+
+class UsageSetV1(Success):
+    """What was used is set."""
+
+    code: Literal["event_received"]
+    """That it was taken."""
+    customer_id: str
+    """The customer."""
+    feature_id: str
+    """The feature."""
+
+
+class BalanceCreatedV1(Success):
+    """A balance is made, in 1.2."""
+
+    message: Literal["success"]
+    """The same in a word."""

@@ -348,8 +348,8 @@ class Eligibility(Shape):
 
     attach_action: Literal["activate", "purchase", "upgrade", "downgrade", "none"]
     """What would happen: `none` where the customer has it, or is to have it, already."""
-    trial_available: bool
-    """Whether the customer would get the plan's trial."""
+    trial_available: bool = absent
+    """Whether the customer would get the plan's trial; absent where it has none."""
     status: str = absent
     """The status of the customer's subscription to it."""
     canceling: bool = absent

@@ -123,7 +123,6 @@ FIELDS: dict[str, str] = {
     "FinalizeParams.properties": "Kept on the use in place of the lock's.",
     "AggregateParams.feature_id": "The feature, or a list of up to 100.",
     "ListParams.feature_id": "The feature, or a list of up to 100.",
-    "QueryParams.feature_id": "The feature, or a list of up to 100.",
     "AggregateParams.range": "The span of time: that of this billing cycle (`1bc`) unless told.",
     "QueryParams.range": "The span of time: 30 days unless told.",
     "DeleteBalanceParams.feature_id": "The feature: this or `balance_id`.",

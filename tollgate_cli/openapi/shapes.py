@@ -55,6 +55,19 @@ def paged(name: str, item: Any, text: str) -> type[Shape]:
     )
 
 
+def paged_either_way(name: str, item: Any, text: str) -> type[Shape]:
+    """One page of a list that is paged by cursor, or by offset where one was asked for."""
+    asked = "Where an offset was asked for: "
+    return create_model(
+        name,
+        __base__=paged(name, item, text),
+        __doc__=text,
+        total=(int, Field(default=None, description=f"{asked}how many are on this page.")),
+        limit=(int, Field(default=None, description=f"{asked}at most so many on a page.")),
+        offset=(int, Field(default=None, description=f"{asked}so many came before.")),
+    )
+
+
 def by_offset(name: str, item: Any, text: str, **more: Any) -> type[Shape]:
     """One page of a list that is paged by offset."""
     return create_model(

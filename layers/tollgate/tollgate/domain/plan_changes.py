@@ -249,35 +249,46 @@ def _uncovered(before: Holdings, held: Sequence[Subscription], automatic_id: str
 class Attaching(StrEnum):
     """What attaching a plan would be, for a customer."""
 
-    ACTIVATE = "activate"  # it starts, or goes on after all
+    ACTIVATE = "activate"  # it starts
     PURCHASE = "purchase"  # the same, of a plan that is paid once
     UPGRADE = "upgrade"  # it replaces the one that runs, now
     DOWNGRADE = "downgrade"  # it replaces it at the end of the cycle
-    NONE = "none"  # it is attached, or scheduled, already
+    NONE = "none"  # it is attached, or scheduled, already: one that is to end too
 
 
 class Offer(NamedTuple):
-    """A plan as a customer finds it. `held` is its subscription to the plan, running or scheduled; `trial_available`:
-    attaching it would begin a trial."""
+    """A plan as a customer (or an entity) finds it.
+
+    - `held`: the subscription to the plan, running or scheduled.
+    - `trial_available`: attaching it would begin a trial; None: the plan has none.
+    - `cost`: what it costs. `replaced`: what the plan that runs in its place costs; None: none does.
+    """
 
     attaching: Attaching
     held: Subscription | None
-    trial_available: bool
+    trial_available: bool | None
+    cost: Cost
+    replaced: Cost | None = None
 
 
-def offer_of(holdings: Holdings, plan: Plan, features: Mapping[str, Feature], now: int) -> Offer:
-    """What attaching this plan to the customer itself would be at its time `now`."""
+def offer_of(
+    holdings: Holdings, plan: Plan, features: Mapping[str, Feature], now: int, entity_id: str | None = None
+) -> Offer:
+    """What attaching this plan to the customer itself, or to one of its entities, would be at its time `now`."""
     cost = cost_of(plan.price, plan.items, features)
-    own = Rivalry(plan.id, plan.group, None, plan.add_on or cost.one_off, False, frozenset())
-    found = rivals(holdings, own, features, now)
-    mine = [s for s in holdings.subscriptions.values() if s.plan_id == plan.id and s.entity_id is None]
-    held = next((s for s in reversed(mine) if s.status(now) != "expired"), None)
-    starts = Attaching.PURCHASE if cost.one_off else Attaching.ACTIVATE
-    trial = plan.free_trial is not None and not had_trial(holdings, plan.id)
-    if held is not None and not own.independent and (held.canceled_at is None or held.status(now) == "scheduled"):
-        return Offer(Attaching.NONE, held, trial)
-    current = running(found, now)
-    if own.independent or current is None or current.plan_id == plan.id:
-        return Offer(starts, held, trial)
-    down = is_downgrade(cost_of(current.price, current.items, features), cost)
-    return Offer(Attaching.DOWNGRADE if down else Attaching.UPGRADE, held, trial)
+    own = Rivalry(plan.id, plan.group, entity_id, plan.add_on or cost.one_off, False, frozenset())
+    mine = [s for s in holdings.subscriptions.values() if s.plan_id == plan.id and s.entity_id == entity_id]
+    mine = sorted((s for s in mine if s.status(now) != "expired"), key=lambda s: s.started_at)
+    held = running(mine, now) or next(iter(mine), None)
+    trial = None if plan.free_trial is None else not had_trial(holdings, plan.id)
+    current = None if own.independent else running(rivals(holdings, own, features, now), now)
+    replaced = None if current is None else cost_of(current.price, current.items, features)
+    if cost.one_off:
+        attaching = Attaching.PURCHASE
+    elif held is not None:
+        attaching = Attaching.NONE
+    elif replaced is None:
+        attaching = Attaching.ACTIVATE
+    else:
+        attaching = Attaching.DOWNGRADE if is_downgrade(replaced, cost) else Attaching.UPGRADE
+    return Offer(attaching, held, trial, cost, replaced)

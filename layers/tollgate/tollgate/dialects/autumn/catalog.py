@@ -12,9 +12,9 @@ from pydantic import Field
 from tollgate.dialects.autumn.balances import NEVER, reset_json
 from tollgate.dialects.autumn.controls import ControlsParams, controls_json
 from tollgate.dialects.autumn.display import item_display, price_display
-from tollgate.dialects.autumn.features import feature_json
+from tollgate.dialects.autumn.features import feature_json, feature_v1_json
 from tollgate.dialects.autumn.fields import Id, IntervalName, Number, Params, Properties, Text, Whole
-from tollgate.dialects.autumn.products import product_json, scenario_of
+from tollgate.dialects.autumn.products import Offered, product_json, scenario_of
 from tollgate.dialects.autumn.versions import FLAGS, PLANS, translated, version_of
 from tollgate.dialects.http import Answer, Request
 from tollgate.domain.controls import NO_CONTROLS
@@ -438,9 +438,11 @@ class PlanParams(Params):
 
 
 class ListPlansParams(Params):
-    """The body of `plans.list`. With `customer_id`, each plan says what attaching it to that customer would be."""
+    """The body of `plans.list`. With `customer_id`, each plan says what attaching it to that customer, or to its entity,
+    would be."""
 
     customer_id: Id | None = None
+    entity_id: Id | None = None
     include_archived: bool | None = None
     all_versions: bool | None = None
 
@@ -460,7 +462,7 @@ def create_feature(catalogs: Catalogs, request: Request) -> Answer:
     params = CreateFeatureParams.of(request.body)
     env = request.caller.environment
     feature = catalogs.create_feature(env, params.applied(new_feature(params, request.now)))
-    return Answer(managed_feature_json(feature, env))
+    return Answer(shown_feature(request, feature))
 
 
 def new_feature(params: CreateFeatureParams, now: int) -> Feature:
@@ -473,8 +475,7 @@ def new_feature(params: CreateFeatureParams, now: int) -> Feature:
 def get_feature(catalogs: Catalogs, request: Request) -> Answer:
     """`features.get`. Raises NotFound."""
     params = FeatureParams.of(request.body)
-    env = request.caller.environment
-    return Answer(managed_feature_json(catalogs.feature(env, params.feature_id), env))
+    return Answer(shown_feature(request, catalogs.feature(request.caller.environment, params.feature_id)))
 
 
 def list_features(catalogs: Catalogs, request: Request) -> Answer:
@@ -485,7 +486,7 @@ def list_features(catalogs: Catalogs, request: Request) -> Answer:
     features = [f for f in catalogs.features(env) if params.include_archived or not f.archived]
     if version_of(request.headers.get("x-api-version")) == FLAGS:
         features = [f._replace(type=FeatureType.BOOLEAN) if f.type is FeatureType.STATIC else f for f in features]
-    return Answer({"list": [managed_feature_json(feature, env) for feature in features]})
+    return Answer({"list": [shown_feature(request, feature) for feature in features]})
 
 
 def update_feature(catalogs: Catalogs, request: Request) -> Answer:
@@ -498,8 +499,9 @@ def update_feature(catalogs: Catalogs, request: Request) -> Answer:
             new = new._replace(type=FeatureType(params.type))
         return new if params.archived is None else new._replace(archived=params.archived)
 
-    env = request.caller.environment
-    return Answer(managed_feature_json(catalogs.update_feature(env, params.feature_id, change), env))
+    return Answer(
+        shown_feature(request, catalogs.update_feature(request.caller.environment, params.feature_id, change))
+    )
 
 
 def delete_feature(catalogs: Catalogs, request: Request) -> Answer:
@@ -533,7 +535,7 @@ def list_plans(catalogs: Catalogs, customers: Customers, request: Request) -> An
         return Answer({"list": [shown_plan(catalogs, request, plan) for plan in plans]})
     holdings = customers.get_or_nothing(request.customer(params.customer_id))
     features, at = catalogs.catalog(env).features, holdings.time(request.now)
-    offers = [(plan, offer_of(holdings, plan, features, at)) for plan in plans]
+    offers = [(plan, offer_of(holdings, plan, features, at, params.entity_id)) for plan in plans]
     return Answer({"list": [shown_plan(catalogs, request, plan, offer, at) for plan, offer in offers]})
 
 
@@ -544,7 +546,7 @@ def shown_plan(
     version, env = version_of(request.headers.get("x-api-version")), request.caller.environment
     catalog = catalogs.catalog(env)
     if version < PLANS:
-        return product_json(plan, env, catalog, offer and scenario_of(offer, now))
+        return product_json(plan, env, catalog, offer and Offered.of(offer, now))
     shown = plan_json(plan, env, catalog.features)
     if offer is not None:
         shown["customer_eligibility"] = _eligibility_json(offer, now)
@@ -553,16 +555,17 @@ def shown_plan(
 
 
 def _eligibility_json(offer: Offer, now: int) -> dict[str, Any]:
-    attaching, held, trial_available = offer
-    of_held: dict[str, Any] = {}
+    """What attaching the plan would be; what says something of a trial or of a subscription is absent without one."""
+    held = offer.held
+    shown: dict[str, Any] = {"attach_action": offer.attaching.value}
+    if offer.trial_available is not None:
+        shown["trial_available"] = offer.trial_available
     if held is not None:
         running = held.status(now) == "active"
-        of_held = {
-            "status": held.status(now),
-            "canceling": running and held.canceled_at is not None,
-            "trialing": running and held.trialing(now),
-        }
-    return {"attach_action": attaching.value, "trial_available": trial_available, **of_held}
+        shown["status"] = held.status(now)
+        if running:
+            shown |= {"canceling": held.canceled_at is not None, "trialing": held.trialing(now)}
+    return shown
 
 
 def update_plan(catalogs: Catalogs, request: Request) -> Answer:
@@ -591,6 +594,13 @@ def delete_plan(catalogs: Catalogs, request: Request) -> Answer:
     params = DeletePlanParams.of(request.body)
     catalogs.delete_plan(request.caller.environment, params.plan_id, all_versions=bool(params.all_versions))
     return Answer({"success": True})
+
+
+def shown_feature(request: Request, feature: Feature) -> dict[str, Any]:
+    """A feature in the caller's version: below 2.0 one type says whether it is consumed."""
+    if version_of(request.headers.get("x-api-version")) < PLANS:
+        return feature_v1_json(feature)
+    return managed_feature_json(feature, request.caller.environment)
 
 
 def managed_feature_json(feature: Feature, env: Environment) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Lists over customers, paged by cursor.
+"""Lists over customers, paged by cursor, or by offset where a client knows no cursors.
 
 A cursor says where the last page ended: at which customer in the order of creation, and at which of that customer's
 items. Callers see base64url of JSON and are not to read it.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Generic, NamedTuple, TypeVar
 
 from tollgate.domain.customers import Holdings
@@ -43,6 +44,14 @@ class PageRequest(NamedTuple):
     cursor: str | None  # where the last page ended; None or empty: start at the beginning
     limit: int  # at most so many items
     newest_first: bool = False  # the order of customers, by their creation; else the oldest comes first
+
+
+class OffsetRequest(NamedTuple):
+    """Which page of a list is asked for, by the number of items that come before it."""
+
+    offset: int
+    limit: int
+    newest_first: bool
 
 
 def each_customer(
@@ -85,6 +94,19 @@ def each_customer(
     if more and len(found) <= limit:
         return Page([item for _, _, item in found], _encoded(position, ""))
     return _cut(found, limit)
+
+
+def by_offset(
+    customers: Customers, env: Environment, asked: OffsetRequest, items_of: ItemsOf[T], may: May | None = None
+) -> tuple[list[T], bool]:
+    """One page of a list that has one item for each customer, and whether more follow: the same, found by how many come
+    before. It takes one Query for each 1 MB of the list up to there."""
+    offset, limit, newest_first = asked
+    listed = customers.listed(env, newest_first=newest_first)
+    wanted = (one for one in listed if may is None or one.facts is None or may(one, one.facts))
+    page = list(islice(wanted, offset, offset + limit + 1))
+    found = [item for holdings in customers.read(env, page[:limit]) for _, item in items_of(holdings)]
+    return found, len(page) > limit
 
 
 def _cut(found: list[tuple[str, str, T]], limit: int) -> Page[T]:

@@ -12,7 +12,7 @@ from pydantic import Field
 from tollgate.dialects.autumn.balances import balance_json, flag_json
 from tollgate.dialects.autumn.catalog import plan_json
 from tollgate.dialects.autumn.controls import CustomerControlsParams, EntityControlsParams, effective_json
-from tollgate.dialects.autumn.cursors import Page, PageRequest, each_customer
+from tollgate.dialects.autumn.cursors import OffsetRequest, Page, PageRequest, by_offset, each_customer
 from tollgate.dialects.autumn.fields import Cursor, CustomerData, Email, Id, Params, Properties, Start, Text, Whole
 from tollgate.dialects.autumn.products import product_json
 from tollgate.dialects.autumn.requests import expanded
@@ -116,11 +116,12 @@ class PlanFilter(Params):
 
 
 class ListCustomersParams(Params):
-    """The body of `customers.list`."""
+    """The body of `customers.list`. `offset`: so many of those that match come before, in place of a cursor."""
 
     later = ("created_at_range", "processors")
 
     start_cursor: Cursor | None = None
+    offset: Annotated[Whole, Field(ge=0, le=1_000_000)] | None = None
     limit: Annotated[Whole, Field(ge=1, le=200)] | None = None
     plans: list[PlanFilter] | None = None
     subscription_status: Literal["active", "scheduled"] | None = None
@@ -227,7 +228,7 @@ def list_customers(catalogs: Catalogs, customers: Customers, request: Request) -
         if _matches(holdings, None, params.plans, params.subscription_status, request.now):
             yield "", holdings
 
-    asked = PageRequest(None, params.start_cursor, params.limit or 50, newest_first=params.sort_order != "asc")
+    limit, newest_first = params.limit or 50, params.sort_order != "asc"
     words = (params.search or "").lower()
 
     def may(listed: ListedCustomer, facts: Facts) -> bool:
@@ -236,8 +237,18 @@ def list_customers(catalogs: Catalogs, customers: Customers, request: Request) -
         return words in text and _held(facts.subscriptions, None, params.plans, params.subscription_status, at)
 
     filtered = bool(words or params.plans is not None or params.subscription_status)
-    page = each_customer(customers, env, asked, found, may if filtered else None)
-    return Answer(page_json(page, lambda holdings: shown_customer(catalogs, holdings, view)))
+    matches = may if filtered else None
+    if params.offset is None:
+        page = each_customer(
+            customers, env, PageRequest(None, params.start_cursor, limit, newest_first=newest_first), found, matches
+        )
+        return Answer(page_json(page, lambda holdings: shown_customer(catalogs, holdings, view)))
+    if params.start_cursor:
+        raise InvalidInput("offset", "cannot be combined with start_cursor")
+    items, more = by_offset(customers, env, OffsetRequest(params.offset, limit, newest_first), found, matches)
+    shown = [shown_customer(catalogs, holdings, view) for holdings in items]
+    counts = {"total": len(shown), "limit": limit, "offset": params.offset}
+    return Answer({"list": shown, "has_more": more, "next_cursor": None, **counts})
 
 
 def advance_test_clock(customers: Customers, request: Request) -> Answer:
@@ -486,11 +497,13 @@ def _held_json(holdings: Holdings, entity_id: str, balances: Balances, at: int, 
 def _plan_shown(subscription: Subscription, now: int, view: CustomerView) -> dict[str, Any]:
     """A subscription's plan where it is expanded; and what 1.2 shows of its product, and later versions do not."""
     plan = view.plans.get(subscription.id) if view.plans else None
+    if plan is not None:  # as it is held, which may be customized
+        plan = replace(plan, items=subscription.items, price=subscription.price)
     shown: dict[str, Any] = {"_trialing": subscription.trialing(now)}
     if plan is not None and "subscriptions.plan" in view.expand:
         shown["plan"] = translated(view.version, "plan", plan_json(plan, view.env, view.catalog.features))
     if plan is not None and view.version < PLANS:
-        product = product_json(plan, view.env, view.catalog)
+        product = product_json(plan, view.env, view.catalog, bought=subscription.quantities)
         shown["_product"] = {name: product[name] for name in ("name", "group", "version", "items")}
     return shown
 

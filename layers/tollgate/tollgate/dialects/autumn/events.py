@@ -13,7 +13,7 @@ from pydantic import Field
 from tollgate.dialects.autumn.balances import Features, taken_json
 from tollgate.dialects.autumn.deductions import deductions_json
 from tollgate.dialects.autumn.fields import Cursor, Id, Params, RangeTime, Whole
-from tollgate.dialects.autumn.versions import CURSORS, translated, version_of
+from tollgate.dialects.autumn.versions import CURSORS, PLANS, translated, version_of
 from tollgate.dialects.http import Answer, Request
 from tollgate.domain.environments import Environment
 from tollgate.domain.errors import InvalidInput
@@ -67,12 +67,10 @@ class AggregateParams(Params):
     aggregate_on: Literal["deducted"] | None = None
 
 
-class QueryParams(Params):
-    """The body of `/v1/query`."""
+class QueryParams(AggregateParams):
+    """The body of `/v1/query`: of one customer, thirty days unless told."""
 
     customer_id: Id
-    feature_id: Id | Ids
-    range: RangeName | None = None
 
 
 def list_events(usage: Usage, request: Request) -> Answer:
@@ -108,8 +106,22 @@ def aggregate_events(usage: Usage, request: Request) -> Answer:
     Raises InvalidInput, NotFound, or InvalidRequest where it would read too much.
     """
     version = version_of(request.headers.get("x-api-version"))
-    params = AggregateParams.of(request.body)
-    query = _query(usage, request, params, "1bc")
+    return Answer(
+        translated(version, "aggregate", _aggregated(usage, request, AggregateParams.of(request.body), "1bc"))
+    )
+
+
+def query(usage: Usage, request: Request) -> Answer:
+    """`/v1/query` of autumn-py and autumn-js 0.1: the same of one customer, in the bins of 1.2 alone.
+
+    Raises InvalidInput, NotFound, or InvalidRequest where it would read too much.
+    """
+    found = _aggregated(usage, request, QueryParams.of(request.body), "30d")
+    return Answer({"list": translated(PLANS, "aggregate", found)["list"]})
+
+
+def _aggregated(usage: Usage, request: Request, params: AggregateParams, default: RangeName) -> dict[str, Any]:
+    query = _query(usage, request, params, default)
     size = Bin(params.bin_size or ("hour" if params.range == "24h" else "day"))
     zone = _zone(params.timezone)
     group_of, by_entry = _grouping(params)
@@ -133,21 +145,7 @@ def aggregate_events(usage: Usage, request: Request) -> Answer:
     if params.aggregate_on:
         group = _group_by_name(params.group_by) if params.group_by else None
         answer["deductions"] = deductions_json(entries, found.bins, size, zone, known, group)
-    return Answer(translated(version, "aggregate", answer))
-
-
-def query(usage: Usage, request: Request) -> Answer:
-    """`/v1/query` of autumn-py: one customer's usage by day (by hour for `24h`), a number for each feature.
-
-    Raises InvalidInput, NotFound, or InvalidRequest where it would read too much.
-    """
-    params = QueryParams.of(request.body)
-    features = _ids(params.feature_id)
-    start, end = usage.range_of(request.caller.environment, params.range or "30d", params.customer_id, request.now)
-    wanted = Query(start, end, request.now, params.customer_id, None, features)
-    size = Bin.HOUR if params.range == "24h" else Bin.DAY
-    found = usage.series(request.caller.environment, wanted, SeriesOptions(size, ZoneInfo("UTC")))
-    return Answer({"list": [{"period": at, **found.values[at]} for at in found.bins]})
+    return answer
 
 
 def entry_json(entry: Entry, features: Features) -> dict[str, Any]:

@@ -26,20 +26,23 @@ def feature_json(feature: Feature) -> dict[str, Any]:
 
 
 def kind_v1(feature: Feature) -> str:
-    """What 1.x calls the feature's type."""
+    """What 1.x calls the type of a customer's feature, and of a product's item."""
     if feature.type.is_flag:
         return "static"
     return "single_use" if feature.consumable else "continuous_use"
 
 
 def feature_v1_json(feature: Feature) -> dict[str, Any]:
-    """A feature as 1.x shows it in an item."""
-    shown: dict[str, Any] = {"id": feature.id, "name": feature.name, "type": kind_v1(feature)}
-    if feature.credit_schema:
-        shown["credit_schema"] = [{"feature_id": id, "credit_amount": cost} for id, cost in feature.credit_schema]
-    if feature.display:
-        shown["display"] = {"singular": None, "plural": None, **feature.display}
-    return shown
+    """A feature as 1.x shows it in the catalog and in an item: one type says what it is and whether it is consumed."""
+    kind = feature.type.value if feature.type.is_credits else "boolean" if feature.type.is_flag else kind_v1(feature)
+    return {
+        "id": feature.id,
+        "name": feature.name,
+        "type": kind,
+        "display": {"singular": "", "plural": "", **feature.display} if feature.display else None,
+        "credit_schema": schema_json(feature) if feature.credit_schema else None,
+        "archived": feature.archived,
+    }
 
 
 def schema_json(feature: Feature) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from tollgate.dialects.autumn.catalog import ResetParams, RolloverParams
 from tollgate.dialects.autumn.cursors import PageRequest, each_customer
 from tollgate.dialects.autumn.customers import page_json
 from tollgate.dialects.autumn.fields import Cursor, Id, IntervalName, Number, Params, Start, Time, Whole
+from tollgate.dialects.autumn.versions import PLANS, version_of
 from tollgate.dialects.http import Answer, Request
 from tollgate.domain.balances import apply_spent
 from tollgate.domain.customers import Customer, Holdings
@@ -100,7 +101,8 @@ def create_balance(customers: Customers, request: Request) -> Answer:
         raise InvalidInput("included_grant", "must not be negative")
     customers.get_or_create(request.caller.environment, Customer(params.customer_id), None, request.now)
     customers.create_balance(request.customer(params.customer_id), new, request.now)
-    return Answer({"success": True})
+    older = version_of(request.headers.get("x-api-version")) < PLANS
+    return Answer({"success": True, **({"message": "success"} if older else {})})
 
 
 def update_balance(customers: Customers, request: Request) -> Answer:

@@ -10,10 +10,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, Field
 
+from tollgate.dialects.autumn import catalog as current_catalog
 from tollgate.dialects.autumn import customers as current
-from tollgate.dialects.autumn.catalog import FreeTrialParams, different, managed_feature_json
+from tollgate.dialects.autumn.catalog import FreeTrialParams, different, shown_feature
 from tollgate.dialects.autumn.fields import CustomerData, Id, Number, Params, Text, Whole
-from tollgate.dialects.autumn.products import product_json, scenario_of
+from tollgate.dialects.autumn.products import Offered, product_json
 from tollgate.dialects.http import Answer, Request
 from tollgate.domain.customers import Customer, Entity
 from tollgate.domain.errors import InvalidInput
@@ -137,6 +138,7 @@ class ProductParams(Params):
     group: Id | Literal[""] | None = None
     items: Annotated[list[ItemV1], Field(max_length=91)] | None = None
     free_trial: FreeTrialParams | None = None
+    archived: bool | None = None
 
 
 def set_usage(customers: Customers, request: Request) -> Answer:
@@ -146,7 +148,8 @@ def set_usage(customers: Customers, request: Request) -> Answer:
     customers.update_balance(
         request.customer(params.customer_id), which, BalanceUpdate(usage=params.value, if_held=True), request.now
     )
-    return Answer({"success": True})
+    named = {"customer_id": params.customer_id, "feature_id": params.feature_id}
+    return Answer({"success": True, "code": "event_received", **named})
 
 
 def set_balances(customers: Customers, request: Request, customer_id: str) -> Answer:
@@ -234,8 +237,17 @@ def delete_entity(customers: Customers, request: Request, customer_id: str, enti
 
 def get_feature(catalogs: Catalogs, request: Request, feature_id: str) -> Answer:
     """`GET /v1/features/{id}`. Raises NotFound."""
-    env = request.caller.environment
-    return Answer(managed_feature_json(catalogs.feature(env, feature_id), env))
+    return Answer(shown_feature(request, catalogs.feature(request.caller.environment, feature_id)))
+
+
+def update_feature(catalogs: Catalogs, request: Request, feature_id: str) -> Answer:
+    """`POST /v1/features/{id}`: fields that are absent stay. Raises NotFound or InvalidInput."""
+    return current_catalog.update_feature(catalogs, _with(request, feature_id=feature_id))
+
+
+def delete_feature(catalogs: Catalogs, request: Request, feature_id: str) -> Answer:
+    """`DELETE /v1/features/{id}`. Raises NotFound, or Conflict where a plan or a credit system names it."""
+    return current_catalog.delete_feature(catalogs, request._replace(body={"feature_id": feature_id}))
 
 
 def list_products(catalogs: Catalogs, customers: Customers, request: Request) -> Answer:
@@ -247,9 +259,9 @@ def list_products(catalogs: Catalogs, customers: Customers, request: Request) ->
     if not named:
         return Answer({"list": [product_json(plan, env, catalog) for plan in plans]})
     holdings = customers.get_or_nothing(request.customer(named[0]))
-    at = holdings.time(request.now)
-    offers = [(plan, offer_of(holdings, plan, catalog.features, at)) for plan in plans]
-    return Answer({"list": [product_json(plan, env, catalog, scenario_of(offer, at)) for plan, offer in offers]})
+    at, entity_id = holdings.time(request.now), next(iter(request.query.get("entity_id", ())), None) or None
+    offers = [(plan, offer_of(holdings, plan, catalog.features, at, entity_id)) for plan in plans]
+    return Answer({"list": [product_json(plan, env, catalog, Offered.of(offer, at)) for plan, offer in offers]})
 
 
 def get_product(catalogs: Catalogs, request: Request, product_id: str) -> Answer:
@@ -347,7 +359,10 @@ def _applied(params: ProductParams, old: Plan) -> Plan:
         group=(params.group or None) if "group" in params.model_fields_set else old.group,
         items=items,
         price=price,
-        free_trial=params.free_trial.trial() if params.free_trial else old.free_trial,
+        free_trial=(params.free_trial.trial() if params.free_trial else None)
+        if "free_trial" in params.model_fields_set
+        else old.free_trial,
+        archived=old.archived if params.archived is None else params.archived,
     )
 
 

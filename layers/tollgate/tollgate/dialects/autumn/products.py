@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 from tollgate.dialects.autumn.display import item_display, price_display
@@ -11,7 +12,8 @@ from tollgate.dialects.http import Answer, Request
 from tollgate.domain.customers import Holdings, Subscription
 from tollgate.domain.environments import Environment
 from tollgate.domain.features import Catalog, Feature
-from tollgate.domain.plan_changes import Attaching, Offer, offer_of
+from tollgate.domain.periods import Interval
+from tollgate.domain.plan_changes import Attaching, Offer, cost_of, offer_of
 from tollgate.domain.plans import PREPAID, BasePrice, Plan, PlanItem
 from tollgate.domain.quantities import ZERO
 from tollgate.domain.views import view
@@ -20,14 +22,36 @@ from tollgate.usecases.commands import Outcome
 from tollgate.usecases.customers import Customers
 
 
-def product_json(plan: Plan, env: Environment, catalog: Catalog, scenario: str | None = None) -> dict[str, Any]:
-    """A plan as 1.x knows it: a product, with its price as one of its items.
+class Offered(NamedTuple):
+    """What attaching a product to a customer would be: its `scenario`, such as an upgrade, and whether it would begin a
+    trial (None: it has none)."""
 
-    `scenario` says what attaching it would be, such as an upgrade.
+    scenario: str
+    trial_available: bool | None = None
+
+    @classmethod
+    def of(cls, offer: Offer, now: int) -> Offered:
+        """The same of an offer, at a time (ms)."""
+        return cls(scenario_of(offer, now), offer.trial_available)
+
+
+def product_json(
+    plan: Plan,
+    env: Environment,
+    catalog: Catalog,
+    offered: Offered | None = None,
+    bought: Mapping[str, Decimal] | None = None,
+) -> dict[str, Any]:
+    """A plan as 1.x knows it: a product, with its price as one of its items; `offered` to a customer, or held by one.
+
+    `bought`: of one that is held, the units bought in all, by feature; None: it is not held.
     """
-    trial = plan.free_trial
+    trial, left = plan.free_trial, dict(bought or {})
     items = [_item_json(item, catalog.features.get(item.feature_id)) for item in plan.items]
-    shown: dict[str, Any] = {
+    for shown, item in zip(items, plan.items, strict=True):
+        if item.price and item.price.billing_method == PREPAID and item.feature_id in left:
+            shown["quantity"] = max(ZERO, left.pop(item.feature_id) - item.included)
+    return {
         "id": plan.id,
         "name": plan.name,
         "group": plan.group,
@@ -44,17 +68,28 @@ def product_json(plan: Plan, env: Environment, catalog: Catalog, scenario: str |
             "length": trial.length,
             "unique_fingerprint": False,
             "card_required": trial.card_required,
+            "trial_available": offered.trial_available if offered else None,
         },
         "base_variant_id": None,
+        **({"scenario": offered.scenario} if offered else {}),
+        "properties": _properties(plan, catalog.features),
     }
-    if scenario:
-        one_off = plan.cycle is None
-        free = not plan.price and not any(item.price for item in plan.items)
-        shown |= {
-            "scenario": scenario,
-            "properties": {"is_free": free, "is_one_off": one_off and not free, "has_trial": trial is not None},
-        }
-    return shown
+
+
+def _properties(plan: Plan, features: Mapping[str, Feature]) -> dict[str, Any]:
+    """What a page of prices asks of a product: whether it costs anything, and recurs; the interval of its base price;
+    whether it has a trial; and whether units of it are bought (`updateable`)."""
+    base = plan.price if plan.price and plan.price.amount else None
+    priced = [item.price for item in plan.items if item.price is not None]
+    one_off = cost_of(plan.price, plan.items, features).one_off
+    prepaid = any(price.billing_method == PREPAID for price in priced)
+    return {
+        "is_free": base is None and not priced,
+        "is_one_off": one_off,
+        "interval_group": base.interval.value if base and base.interval is not Interval.ONE_OFF else None,
+        "has_trial": plan.free_trial is not None,
+        "updateable": prepaid and not one_off,
+    }
 
 
 def _price_item(price: BasePrice) -> dict[str, Any]:
@@ -83,12 +118,16 @@ def _item_json(item: PlanItem, feature: Feature | None) -> dict[str, Any]:
         "feature": feature and feature_v1_json(feature),
         "display": item_display(item, feature),
     }
+    if feature is not None and not feature.type.is_flag:
+        shown["reset_usage_when_enabled"] = feature.consumable
     if item.price:
         price = item.price
+        one = price.tiers[0].get("amount") if len(price.tiers) == 1 and not price.tiers[0].get("flat_amount") else None
+        amount = price.amount or ZERO if not price.tiers else one
         shown |= {
             "usage_model": "prepaid" if price.billing_method == PREPAID else "pay_per_use",
             "billing_units": price.billing_units,
-            **({"tiers": [dict(tier) for tier in price.tiers]} if price.tiers else {"price": price.amount or ZERO}),
+            **({"tiers": [dict(tier) for tier in price.tiers]} if amount is None else {"price": amount}),
         }
         if price.max_purchase is not None:
             shown["usage_limit"] = price.max_purchase + item.included
@@ -178,19 +217,22 @@ def preview(
         "message": f"{reason} {advice}",
         "feature_id": feature.id,
         "feature_name": feature.name,
-        "products": [product_json(plan, env, catalog, kind) for plan, kind in offers],
+        "products": [product_json(plan, env, catalog, Offered(kind)) for plan, kind in offers],
     }
 
 
 def scenario_of(offer: Offer, now: int) -> str:
-    """The same in 1.x's words: `new`, `upgrade`, `downgrade`, or of a plan that is held `active`, `scheduled`, or
-    `renew` where it is to end."""
-    attaching, held, _ = offer
-    if attaching is Attaching.NONE and held is not None:
-        return held.status(now)
-    if attaching in (Attaching.UPGRADE, Attaching.DOWNGRADE):
-        return attaching.value
-    return "renew" if held is not None and held.canceled_at is not None else "new"
+    """The same in 1.x's words: `new`, `upgrade`, `downgrade`, `cancel` (a downgrade to what costs nothing), or of a plan
+    that is held `active`, `scheduled`, or `renew` where it is to end. An add-on that costs nothing is new each time."""
+    held, replaced = offer.held, offer.replaced
+    if offer.attaching is Attaching.NONE and held is not None and not (held.add_on and offer.cost.free):
+        running = held.status(now) == "active"
+        return "renew" if running and held.canceled_at is not None else held.status(now)
+    if replaced is None or offer.attaching is Attaching.PURCHASE or (replaced.free and offer.cost.free):
+        return "new"
+    if offer.attaching is Attaching.DOWNGRADE and offer.cost.free:
+        return "cancel"
+    return offer.attaching.value
 
 
 def offered(

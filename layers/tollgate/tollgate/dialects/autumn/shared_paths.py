@@ -20,7 +20,12 @@ def shared_paths(catalogs: Catalogs, customers: Customers) -> dict[str, Route]:
     return {
         **taking(
             catalogs,
-            routes={"GET /v1/features": catalog.list_features, "GET /v1/features/{}": legacy.get_feature},
+            routes={
+                "GET /v1/features": catalog.list_features,
+                "GET /v1/features/{}": legacy.get_feature,
+                "POST /v1/features/{}": legacy.update_feature,
+                "DELETE /v1/features/{}": legacy.delete_feature,
+            },
         ),
         **taking(
             catalogs,

@@ -51,6 +51,11 @@ def customer(answer: dict[str, Any]) -> dict[str, Any]:
     if "send_email_receipts" in answer:
         controls = {name: control for name, control in answer["billing_controls"].items() if control}
         billing = {"send_email_receipts": answer["send_email_receipts"], "billing_controls": controls}
+    if "trials_used" in answer:
+        answer["trials_used"] = [
+            {"product_id": trial["plan_id"], "customer_id": trial["customer_id"], "fingerprint": trial["fingerprint"]}
+            for trial in answer["trials_used"]
+        ]
     return {
         **{name: answer[name] for name in kept if name in answer},
         **billing,

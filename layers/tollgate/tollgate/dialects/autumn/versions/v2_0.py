@@ -87,14 +87,15 @@ def plan(new: dict[str, Any]) -> dict[str, Any]:
     return {
         **{name: new[name] for name in kept if name in new},
         "default": new["auto_enable"],
-        **({"price": new["price"]} if new["price"] else {}),
+        "price": new["price"],
         "features": [_plan_feature(item) for item in new["items"]],
-        **(
-            {"customer_eligibility": {"trial_available": offer["trial_available"], "scenario": new["_scenario"]}}
-            if offer
-            else {}
-        ),
+        **({"customer_eligibility": _eligibility(offer, new["_scenario"])} if offer else {}),
     }
+
+
+def _eligibility(offer: dict[str, Any], scenario: str) -> dict[str, Any]:
+    trial = {name: offer[name] for name in ("trial_available",) if name in offer}
+    return {**trial, "scenario": scenario}
 
 
 def _plan_feature(item: dict[str, Any]) -> dict[str, Any]:
