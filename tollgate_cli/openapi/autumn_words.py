@@ -20,7 +20,7 @@ FIELDS: dict[str, str] = {
     "UpdateWebhookParams.events": "The types that it is told of; all where the list is empty.",
     "UpdateWebhookParams.disabled": "Whether it is told of nothing.",
     "url": "Where messages are sent: https, and no private address.",
-    "dialect": "In whose words it is told: Autumn's, or Tollgate's own events.",
+    "dialect": "In whose words it is told: Autumn's, Flexprice's, or Tollgate's own events.",
     "UsageAlertParams.name": "What you call it.",
     "OptionParams.quantity": "Units to buy, the included ones among them.",
     "BillingFilterParams.value": "The value that it must have.",

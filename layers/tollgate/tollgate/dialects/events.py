@@ -69,8 +69,8 @@ def subscription_entry(write: SubscriptionWrite, bus: str) -> dict[str, Any]:
         customer_id=write.customer_id,
         entity_id=now.entity_id,
         timestamp=write.at,
-        subscription=_subscription(now),
-        previous=_subscription(before) if before and after else None,
+        subscription=_subscription(now, at),
+        previous=_subscription(before, at) if before and after else None,
     )
     return _entry(bus, f"subscription.{what}", detail)
 
@@ -90,7 +90,7 @@ def passed_entries(note: PassedTime, bus: str) -> list[dict[str, Any]]:
                 customer_id=note.customer_id,
                 entity_id=subscription.entity_id,
                 timestamp=boundary.at,
-                subscription=_subscription(subscription),
+                subscription=_subscription(subscription, boundary.at),
                 previous=None,
             ),
         )
@@ -161,7 +161,10 @@ def _ended(subscription: Subscription, at: int) -> bool:
     return subscription.expires_at is not None and subscription.expires_at <= at
 
 
-def _subscription(subscription: Subscription) -> models.SubscriptionState:
+def _subscription(subscription: Subscription, at: int) -> models.SubscriptionState:
+    """A subscription as of an instant (epoch ms)."""
+    cycle = subscription.cycle
+    start, end = (None, None) if _ended(subscription, at) else subscription.period(at) or (None, None)
     return models.SubscriptionState(
         id=subscription.id,
         plan_id=subscription.plan_id,
@@ -172,6 +175,11 @@ def _subscription(subscription: Subscription) -> models.SubscriptionState:
         canceled_at=subscription.canceled_at,
         expires_at=subscription.expires_at,
         quantities=dict(subscription.quantities),
+        cycle=models.Cycle(interval=cycle.interval.value, interval_count=cycle.count) if cycle else None,
+        current_period_start=start,
+        current_period_end=end,
+        lookup_key=subscription.extra.get("lookup_key"),
+        currency=subscription.extra.get("currency"),
     )
 
 

@@ -201,8 +201,16 @@ class TopUpBlocked(TopUpAsked):
     """A balance is at its threshold or below, and the purchase limit of the window is used up. Told once in a window."""
 
 
+class Cycle(TypedDict):
+    """How long a billing cycle is."""
+
+    interval: str
+    interval_count: int
+
+
 class SubscriptionState(TypedDict):
-    """A subscription at one moment. `quantities` are units that were bought, by feature."""
+    """A subscription at one moment. `quantities` are units that were bought, by feature. `cycle` and the period that runs are
+    null of one that does not recur or has ended; `lookup_key` and `currency` where nobody has said them."""
 
     id: str
     plan_id: str
@@ -213,6 +221,11 @@ class SubscriptionState(TypedDict):
     canceled_at: Millis | None
     expires_at: Millis | None
     quantities: dict[str, Number]
+    cycle: Cycle | None
+    current_period_start: Millis | None
+    current_period_end: Millis | None
+    lookup_key: str | None
+    currency: str | None
 
 
 class SubscriptionChanged(Detail):

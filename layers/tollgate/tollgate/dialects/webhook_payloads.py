@@ -1,4 +1,4 @@
-"""Events of the bus as webhooks tell them: in Tollgate's own words, or in Autumn's (management.md 15.2)."""
+"""Events of the bus as webhooks tell them: in Tollgate's own words, in Autumn's, or in Flexprice's (management.md 15.2)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from tollgate.dialects import webhook_payloads_flexprice
 from tollgate.dialects.events_models import MODELS
 from tollgate.domain.webhooks import PayloadDialect
 from tollgate.exact_json import dumps
@@ -21,11 +22,16 @@ _AUTUMN = (
     "customer.products.updated",
 )
 _OWN = tuple(sorted(name for name in MODELS if name.partition(".")[0] in ("balance", "subscription", "reservation")))
-TYPES: dict[PayloadDialect, tuple[str, ...]] = {PayloadDialect.AUTUMN: _AUTUMN, PayloadDialect.TOLLGATE: _OWN}
+TYPES: dict[PayloadDialect, tuple[str, ...]] = {
+    PayloadDialect.AUTUMN: _AUTUMN,
+    PayloadDialect.FLEXPRICE: webhook_payloads_flexprice.TYPES,
+    PayloadDialect.TOLLGATE: _OWN,
+}
 """What a webhook may be told of. Uses are not among it: they are on the bus."""
 
 _TOP_UP = "billing.auto_topup_"  # of these Autumn's messages say their id and time
 
+_SHOWN = ("started_at", "canceled_at", "expires_at", "trial_ends_at", "current_period_start", "current_period_end")
 _ACTIONS = {
     "started": "activated",
     "scheduled": "scheduled",
@@ -53,6 +59,10 @@ def told(detail_type: str, detail: Detail, dialect: PayloadDialect) -> Iterator[
         if detail_type in _OWN:
             yield Told(detail_type, _own(detail_type, detail["timestamp"], detail))
         return
+    if dialect is PayloadDialect.FLEXPRICE:
+        for type, body in webhook_payloads_flexprice.told(detail_type, detail):
+            yield Told(type, dumps({"event_type": type, **body}))
+        return
     for type, data in _in_autumns(detail_type, detail):
         own = {"id": detail["id"], "occurred_at": detail["timestamp"]} if type.startswith(_TOP_UP) else {}
         yield Told(type, dumps({"type": type, **own, "data": data}))
@@ -61,8 +71,10 @@ def told(detail_type: str, detail: Detail, dialect: PayloadDialect) -> Iterator[
 def test_message(dialect: PayloadDialect, webhook_id: str, now: int) -> Told:
     """A message that tells of nothing."""
     data = {"webhook_id": webhook_id}
-    own = dialect is PayloadDialect.TOLLGATE
-    return Told(TEST, _own(TEST, now, data) if own else dumps({"type": TEST, "data": data}))
+    if dialect is PayloadDialect.TOLLGATE:
+        return Told(TEST, _own(TEST, now, data))
+    body = {"event_type": TEST, **data} if dialect is PayloadDialect.FLEXPRICE else {"type": TEST, "data": data}
+    return Told(TEST, dumps(body))
 
 
 def _own(type: str, at: int, data: Detail) -> str:
@@ -120,7 +132,7 @@ def _billing(what: str, detail: Detail) -> dict[str, Any]:
     }
     entity = {} if detail["entity_id"] is None else {"entity_id": detail["entity_id"]}
     whose = {"object": "billing.updated", "customer_id": detail["customer_id"], **entity}
-    return {**whose, "plan_changes": [change], "tags": []}
+    return {**whose, "plan_changes": [change], "tags": ["trial_ended"] if what == "trial_ended" else []}
 
 
 def _subscription(state: Mapping[str, Any], status: str) -> dict[str, Any]:
@@ -128,9 +140,7 @@ def _subscription(state: Mapping[str, Any], status: str) -> dict[str, Any]:
         "plan_id": state["plan_id"],
         "status": status,
         "past_due": False,
-        **{name: state[name] for name in ("started_at", "canceled_at", "expires_at", "trial_ends_at")},
-        "current_period_start": None,
-        "current_period_end": None,
+        **{name: state[name] for name in _SHOWN},
     }
 
 
