@@ -1,17 +1,21 @@
 """How balances, deductions, customers and plans are shown, in each version of Autumn's API.
 
-Rules: autumn.md 1.5, 2.5; management.md 12.
+Rules: autumn.md 1.1, 1.5, 2.5; management.md 4, 12.
 """
 
 from __future__ import annotations
 
 import itertools
 import time
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from tests.handlers.conftest import Here
+from tests.service import NOW
+from tollgate.dialects.autumn.balances import taken_json
+from tollgate.domain.history import Taken
 
 V12, V20, V21 = "1.2.0", "2.0.0", "2.1.0"
 HOUR = 3_600_000
@@ -666,3 +670,44 @@ def test_an_expired_balance_is_listed_until_its_end_is_told(shop: Shop) -> None:
     time.sleep(max(0, ends / 1000 - time.time()) + 0.01)
     listed = shop.call("balances.list", {"customer_id": id, "statuses": ["expired"]})["list"]
     assert [(one["id"], one["status"]) for one in listed] == [("own", "expired")]
+
+
+class TestRequests:
+    """autumn.md 1.1, 1.5.2; management.md 4."""
+
+    @pytest.mark.parametrize(
+        ("path", "body", "message"),
+        [
+            ("customers.get_or_create", {"customer_id": "x", "email": "no"}, "email: must be an e-mail address"),
+            (
+                "events.list",
+                {"feature_id": 5},
+                "feature_id: must be a string (received number), or must be an array (received number)",
+            ),
+            ("balances.list", {"limit": 500}, "limit: must be at most 200"),
+            ("check", {"customer_id": "x", "feature_id": "calls", "lock": {"lock_id": "l", "enabled": False}}, None),
+        ],
+    )
+    def test_a_refusal_is_in_the_callers_words(self, shop: Shop, path: str, body: Any, message: str | None) -> None:
+        function = "check" if path == "check" else "manage"
+        status, answer = shop.here.call(function, f"POST /v1/{path}", body, headers={"x-api-version": V21})
+        assert (status, answer["message"]) == (400, message or "lock.enabled: must be true")
+
+    def test_1_2_makes_a_customer_of_an_address_and_with_a_plan(self, shop: Shop) -> None:
+        plan = shop.plan(monthly(5))
+        made = shop.call("customers", {"id": None, "email": "Ada@x.example", "auto_enable_plan_id": plan}, V12)
+        assert [product["id"] for product in made["products"]] == [plan]
+        assert shop.call("customers", {"id": None, "email": "ada@x.example"}, V12)["id"] == made["id"]
+
+    def test_a_use_of_one_plan_held_twice_is_one_deduction_in_the_history_too(self) -> None:
+        taken = [
+            Taken(f"sub_{number}:{item}", "calls", "pack", Decimal(7), ("month", 1, NOW + number), entity)
+            for number, item, entity in ((1, 0, None), (2, 0, None), (2, 1, None), (3, 0, "e1"))
+        ]
+        shown = taken_json(taken, {})
+        assert [(each["balance_id"], each["value"]) for each in shown] == [
+            ("sub_1:0", 14),
+            ("sub_2:1", 7),
+            ("sub_3:0", 7),
+        ]
+        assert shown[0]["reset"]["resets_at"] == NOW + 1

@@ -11,7 +11,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.unit.scenario import DAY, HOUR, NOW
@@ -22,7 +22,7 @@ from tollgate.domain.decisions import UseRequest
 from tollgate.domain.features import Catalog, Feature, FeatureType
 from tollgate.domain.meters import PeriodsCounted, amount_of, counting, meter_of, unique_value
 from tollgate.domain.periods import Interval, Reset
-from tollgate.domain.plan_grants import FRESH
+from tollgate.domain.plan_grants import ALL_USAGES, FRESH
 from tollgate.domain.plans import Plan, PlanItem
 from tollgate.domain.quantities import ZERO
 from tollgate.domain.subscriptions import Terms, attach
@@ -200,6 +200,59 @@ def test_what_a_meter_remembers_follows_the_usage_that_it_belongs_to(
     (counted,) = metered.counted(NOW + 100).values()
     ordered = [(NOW + at, Decimal(value)) for at, value in sorted(events, key=lambda event: event[0])]
     assert counted == recount(kind, ordered, None)
+
+
+VALUES = st.sampled_from("abcdef")
+TURNS = st.lists(
+    st.one_of(
+        st.tuples(st.just("value"), VALUES),
+        st.tuples(st.just("plan"), st.sampled_from("ABC"), st.booleans()),
+    ),
+    max_size=25,
+)
+
+
+@given(TURNS, st.sampled_from([None, Reset(Interval.MONTH)]), st.sampled_from([1, 3, 200]))
+@example(
+    [
+        *[("plan", "A", False), ("value", "a"), ("value", "b"), ("plan", "B", False), ("value", "a"), ("value", "c")],
+        *[("plan", "A", True), ("value", "b"), ("value", "c"), ("value", "d")],
+    ],
+    None,
+    200,
+)
+def test_different_values_that_were_counted_apart_and_carried_to_one_are_their_union(
+    turns: list[tuple[Any, ...]], reset: Reset | None, included: int
+) -> None:
+    """management.md 2 (meter): each plan counts on from its own values and, where its rival's usage is carried over, from
+    those of the rival too."""
+    of = feature("COUNT_UNIQUE")
+    catalog, now, number = Catalog({of.id: of}), NOW, 0
+    holdings, held = Holdings(Customer("c", created_at=NOW)), ""
+    values: dict[str, set[str]] = {}
+    seen: dict[str, PeriodsCounted] = {}
+    for turn in turns:
+        now += 1
+        if turn[0] == "plan":
+            _, id, carries = turn
+            if id == held:
+                continue
+            plan, number = Plan(id, "", items=(PlanItem("f", Decimal(included), reset=reset),)), number + 1
+            terms = Terms(carry_over=ALL_USAGES if carries else FRESH)
+            holdings = attach(holdings, plan, catalog, f"s{number}", now, terms)
+            values[id] = values.get(id, set()) | (values.get(held, set()) if carries else set())
+            held = id
+        elif held:
+            event = UsageEvent("id", "c", "used", now, {"n": turn[1]})
+            digest = unique_value(of, event.properties) or ""
+            found = record(UseRequest(of), event, holdings.balances, now, seen.get(digest, {}))
+            assert found
+            holdings = replace(holdings, balances=dict(found.decision.balances))
+            seen[digest] = found.counted_in
+            values[held].add(turn[1])
+        if held:
+            (grant,) = as_of(holdings.balances[BalanceKey("f")], now).live_grants
+            assert (grant.used, grant.counted) == (len(values[held]), len(values[held]))
 
 
 def test_a_plan_that_begins_anew_counts_unique_values_anew() -> None:

@@ -17,7 +17,7 @@ Use of an allocated feature belongs to no plan (`domain.seats`): it is in `left_
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -28,6 +28,7 @@ from tollgate.domain.limits import NO_LIMITS
 from tollgate.domain.periods import sooner
 from tollgate.domain.quantities import ZERO
 from tollgate.domain.seats import kept_together, spread
+from tollgate.domain.unique_values import Numbers, drawn_by, is_unique, merged
 
 MAX_LEFT_OFF = 50  # grants of one balance: those that ended last
 
@@ -194,8 +195,8 @@ def _deducted(heirs: list[Grant], old: Grants) -> list[Grant]:
     """The heirs with what was used of old grants, and what their meters remember of it.
 
     A heir takes as much as it grants of what was used of the old one that resets as it does; the rest is drawn anew.
-    What the heirs count already, use of the same plans, counts once. Use of an unlimited grant is never owed: it uses up
-    what there is, at most.
+    What the heirs count already, use of the same plans or values that both have counted, counts once. Use of an unlimited
+    grant is never owed: it uses up what there is, at most.
     """
     if not old or not heirs:
         return heirs
@@ -205,13 +206,16 @@ def _deducted(heirs: list[Grant], old: Grants) -> list[Grant]:
         known[plan_id] = known.get(plan_id, ZERO) + units
     heirs, owed, uses_up = list(heirs), ZERO, ZERO
     matched: dict[str, tuple[Grant, Decimal]] = {}
+    both = _counted_by_both(_remembered(heirs), _remembered(old))
+    left_of_both = both
     for was in sorted(old, key=deduction_order):
-        same = _counted_already(was, heirs, known)
+        same = _counted_already(was, heirs, known, left_of_both)
+        left_of_both = None if left_of_both is None else max(ZERO, left_of_both - same)
         left = was.used - same
         number = next((n for n, h in enumerate(heirs) if h.reset == was.reset and h.id not in matched), None)
         if number is not None:
             heir = heirs[number]
-            matched[heir.id] = was, same
+            matched[heir.id] = was, max(same, both or ZERO)
             part = max(ZERO, left if heir.unlimited else min(left, heir.remaining))
             heirs[number] = heir._replace(used=heir.used + part)
             left -= part
@@ -229,24 +233,42 @@ def _deducted(heirs: list[Grant], old: Grants) -> list[Grant]:
     if uses_up > 0:
         drawn, _ = draw(drawn, uses_up)
     return [
-        _counting(heir, before[heir.id], *matched[heir.id])
-        if heir.id in matched
+        _counting(heir, before[heir.id], *matched.get(heir.id, (old[0], both or ZERO)))
+        if heir.id in matched or both is not None
         else heir._replace(used_elsewhere=old[0].counted - heir.used, meters=old[0].meters)
         for heir in drawn
     ]
 
 
-def _counted_already(was: Grant, heirs: list[Grant], known: dict[str, Decimal]) -> Decimal:
-    """How much of what was used of an old grant the heirs count, out of what is `known`, by plan. What a meter made of
-    events is no sum: the larger of two numbers is the use."""
-    if was.meters and any(heir.meters for heir in heirs):
+def _remembered(grants: Iterable[Grant]) -> dict[str, Numbers]:
+    """By feature, all different values that the meters of these grants remember."""
+    found: dict[str, Numbers] = {}
+    for grant in grants:
+        for feature_id, memory in grant.meters.items():
+            if is_unique(memory):
+                found[feature_id] = merged(found[feature_id], memory) if feature_id in found else memory
+    return found
+
+
+def _counted_by_both(one: Mapping[str, Numbers], other: Mapping[str, Numbers]) -> Decimal | None:
+    """What the values that both have counted have drawn; None where not both count different values."""
+    shared = one.keys() & other.keys()
+    if not shared:
+        return None
+    return sum((drawn_by(one[id]) + drawn_by(other[id]) - drawn_by(merged(one[id], other[id])) for id in shared), ZERO)
+
+
+def _counted_already(was: Grant, heirs: list[Grant], known: dict[str, Decimal], both: Decimal | None) -> Decimal:
+    """How much of what was used of an old grant the heirs count, out of what is `known`, by plan, and of what `both` have
+    counted as different values. What another meter made of events is no sum: the larger of two numbers is the use."""
+    if both is None and was.meters and any(heir.meters for heir in heirs):
         return min(was.used, sum((heir.used for heir in heirs), ZERO))
     same = ZERO
     for plan_id, units in _spans(was).items():
         part = max(ZERO, min(units, known.get(plan_id, ZERO)))
         known[plan_id] = known.get(plan_id, ZERO) - part
         same += part
-    return same
+    return same if both is None else max(same, ZERO, min(was.used, both))
 
 
 def _counting(heir: Grant, before: Grant, was: Grant, same: Decimal) -> Grant:
@@ -256,7 +278,11 @@ def _counting(heir: Grant, before: Grant, was: Grant, same: Decimal) -> Grant:
     for plan_id, units in _spans(before).items():
         spans[plan_id] = max(units, spans.get(plan_id, units))
     spans.pop(heir.plan_id or "", None)
-    remembers = was.meters if was.used >= before.used or not before.meters else before.meters
+    remembers = dict(was.meters if was.used >= before.used or not before.meters else before.meters)
+    for feature_id in before.meters.keys() & was.meters.keys():
+        one, other = before.meters[feature_id], was.meters[feature_id]
+        if is_unique(one) and is_unique(other):
+            remembers[feature_id] = merged(one, other)
     return heir._replace(
         used_elsewhere=before.counted + was.counted - same - heir.used,
         meters=remembers,

@@ -50,6 +50,16 @@ class Taken(NamedTuple):
         item = self.balance_id.removesuffix(f":{self.entity_id}") if self.entity_id else self.balance_id
         return item if _ITEM(item) else self.balance_id
 
+    @property
+    def line(self) -> tuple[object, ...]:
+        """What it has in common with what is shown as one deduction with it: the feature, the plan and its item, the
+        interval, and whose it is, whatever subscription gave it (autumn.md 1.5.2)."""
+        item = self.shown_id
+        if self.plan_id is None or not _ITEM(item):
+            return (self.feature_id, item)
+        owner = self.entity_id if item == self.balance_id else None
+        return (self.feature_id, self.plan_id, item.rpartition(":")[2], self.reset and self.reset[:2], owner)
+
 
 class Entry(NamedTuple):
     """One use of one feature, and what it deducted.

@@ -7,8 +7,9 @@ aggregate, and the numbers that the grant keeps for its period (`Grant.meters`) 
     MAX           the highest value                      keeps that value
     LATEST        the value of the latest time           keeps the time (epoch ms) and the value
     AVG           the sum by the number of events        keeps both
-    COUNT_UNIQUE  how many different values              keeps the names of its usage, and of those that went over to
-                                                         it; an item for each value lists where it was counted
+    COUNT_UNIQUE  how many different values              keeps its own usage, and those that went over to it
+                                                         (`domain.unique_values`); an item for each value lists
+                                                         where it was counted
     WEIGHTED_SUM  each value times the rest of the period, divided by the period's length; the whole value where
                   nothing resets
 """
@@ -26,6 +27,7 @@ from tollgate.domain.features import Feature
 from tollgate.domain.grants import Grant
 from tollgate.domain.limits import text_of
 from tollgate.domain.quantities import ZERO, number_of, quantity
+from tollgate.domain.unique_values import Usage, memory_of, usages_of
 
 ONE = Decimal(1)
 VALUE = "value"  # the property that holds the amount where the meter names no other
@@ -152,8 +154,11 @@ class Step(NamedTuple):
     memory: tuple[Decimal, ...] = ()
 
 
-def step(feature: Feature, grant: Grant, amount: Decimal, at: int, counted_in: PeriodsCounted) -> Step:
-    """What an event of this amount, of the time `at` (epoch ms), changes on a grant.
+def step(
+    feature: Feature, grant: Grant, amount: Decimal, at: int, counted_in: PeriodsCounted, cost: Decimal = ONE
+) -> Step:
+    """What an event of this amount, of the time `at` (epoch ms), changes on a grant, of which one unit of the feature
+    draws `cost`.
 
     `counted_in`: of COUNT_UNIQUE, the periods in which the event's value was counted before.
     """
@@ -172,10 +177,12 @@ def step(feature: Feature, grant: Grant, amount: Decimal, at: int, counted_in: P
         total, count = memory or (ZERO, ZERO)
         return Step(_mean(total + amount, count + 1) - _mean(total, count), (total + amount, count + 1))
     if meter.aggregation is Aggregation.COUNT_UNIQUE:
-        names = usage_names(feature, grant)
-        known = any(str(name) in counted_in for name in names)
-        known = known or counted_in.get(grant.id) == period_end(grant)  # by its id: of older records
-        return Step(ZERO if known else amount, names)
+        usages, own = usages_of(memory, grant.counted), usage_name(grant)
+        known = any(str(name) in counted_in for name in (own, *usages))
+        if known or counted_in.get(grant.id) == period_end(grant):  # by its id: of older records
+            return Step(ZERO, memory_of({own: Usage(), **usages}, cost))
+        others = frozenset(Decimal(name) for name in counted_in if name.isdecimal())
+        return Step(amount, memory_of({**usages, own: usages.get(own, Usage()).counting(others)}, cost))
     if grant.period is None:
         return Step(amount)
     start, end = grant.period
@@ -185,19 +192,17 @@ def step(feature: Feature, grant: Grant, amount: Decimal, at: int, counted_in: P
 
 def usage_names(feature: Feature, grant: Grant) -> tuple[Decimal, ...]:
     """The names of the usage of a grant's period, for a feature that counts different values: those of the usages that
-    went over to it, and its own, which is the last (management.md 2 (meter)).
+    went over to it, and its own (management.md 2 (meter)).
 
     Two grants that take over the same usage count on apart, each under its own name.
     """
-    remembered = grant.meters.get(feature.id, ())
+    return (*usages_of(grant.meters.get(feature.id, ()), ZERO), usage_name(grant))
+
+
+def usage_name(grant: Grant) -> Decimal:
+    """The name under which a grant counts values in its period."""
     text = f"{grant.id}\n{grant.created_at}\n{period_end(grant)}"
-    own = Decimal(int(hashlib.sha256(text.encode()).hexdigest()[:15], 16))
-    return (*(name for name in remembered if name != own), own)
-
-
-def usage_name(feature: Feature, grant: Grant) -> Decimal:
-    """The name under which a grant counts values."""
-    return usage_names(feature, grant)[-1]
+    return Decimal(int(hashlib.sha256(text.encode()).hexdigest()[:15], 16))
 
 
 def period_end(grant: Grant) -> int:

@@ -67,7 +67,11 @@ def record(
     if source is None:
         return EventDecision(amount, Decision(False, ZERO, before), counted_in)
     grants = source.grants(before)
-    steps = {grant.id: step(feature, grant, amount, event.at, counted_in) for grant in grants}
+    steps, seen = {}, dict(counted_in)
+    for grant in grants:
+        steps[grant.id] = step(feature, grant, amount, event.at, seen, source.cost)
+        if steps[grant.id].change:
+            seen[str(usage_name(grant))] = period_end(grant)
     drawn = steps[grants[0].id].change
     decision = use(request._replace(amount=drawn), before, now)
     after = dict(decision.balances)
@@ -82,8 +86,8 @@ def record(
             for grant in after[source.key].grants
         )
     )
-    known = (*before[source.key].grants, *before[source.key].left_off)
+    known = (grant for balance in before.values() for grant in (*balance.grants, *balance.left_off))
     held = {str(name) for grant in known for name in usage_names(feature, grant)}
-    kept = {name: end for name, end in counted_in.items() if name in held}
-    now_counted = {str(usage_name(feature, grant)): period_end(grant) for grant in grants}
-    return EventDecision(amount, decision._replace(balances=after), kept | now_counted)
+    return EventDecision(
+        amount, decision._replace(balances=after), {name: end for name, end in seen.items() if name in held}
+    )

@@ -159,17 +159,18 @@ def deductions_json(
 
 def taken_json(deductions: Iterable[Taken], features: Features) -> list[dict[str, Any]]:
     """The same of a use in the history."""
-    lines: dict[tuple[str, str], list[Taken]] = {}
+    lines: dict[tuple[object, ...], list[Taken]] = {}
     for taken in deductions:
-        lines.setdefault((taken.feature_id, taken.shown_id), []).append(taken)
+        lines.setdefault(taken.line, []).append(taken)
     shown = []
-    for (feature_id, id), group in lines.items():
-        period = group[0].reset and group[0].reset[:2]
+    for group in lines.values():
+        first = group[0]
+        period = first.reset and first.reset[:2]
         at = min((taken.reset[2] for taken in group if taken.reset and taken.reset[2] is not None), default=None)
         value = sum((taken.value for taken in group), ZERO)
         if value:
-            reset = reset_json(features.get(feature_id), period, at)
-            shown.append(_deduction_json(id, feature_id, group[0].plan_id, reset, value))
+            reset = reset_json(features.get(first.feature_id), period, at)
+            shown.append(_deduction_json(first.shown_id, first.feature_id, first.plan_id, reset, value))
     return shown
 
 

@@ -84,21 +84,46 @@ AUTUMN = Dialect(error_answer, internal_error)
 
 
 def invalid_input(error: ValidationError) -> InvalidInput:
-    """All that is wrong with a request, in Autumn's words (autumn.md 1.1)."""
-    problems = [_problem(detail) for detail in error.errors(include_url=False)]
-    if len(problems) == 1:
-        return InvalidInput(*problems[0])
-    listed = "; ".join(f"{field}: {rule}" for field, rule in problems)
-    return InvalidInput("", f"[Validation Errors] {listed}")
+    """All that is wrong with a request, in Autumn's words (autumn.md 1.1). What a field may be one of is said once."""
+    problems: dict[str, list[str]] = {}
+    for detail in error.errors(include_url=False):
+        field, rule = _problem(detail)
+        rules = problems.setdefault(field, [])
+        if rule not in rules:
+            rules.append(rule)
+    told = [(field, ", or ".join(rules)) for field, rules in problems.items()]
+    if len(told) == 1:
+        return InvalidInput(*told[0])
+    return InvalidInput("", "[Validation Errors] " + "; ".join(f"{field}: {rule}" for field, rule in told))
 
 
 def _problem(detail: ErrorDetails) -> tuple[str, str]:
-    field = ".".join(str(part) for part in detail["loc"])
-    kind = detail["type"]
+    field = ".".join(str(part) for part in detail["loc"] if not _names_a_type(part))
+    kind, context = detail["type"], detail.get("ctx", {})
     if kind == "missing":
         return field, "is required"
     if kind in _TYPE_RULES:
         return field or "body", f"{_TYPE_RULES[kind]} (received {type_name(detail['input'])})"
     if kind == "literal_error":
-        return field, f"must be one of {detail['ctx']['expected']}"
+        return field, f"must be {_JSON_WORDS.get(context['expected'], 'one of ' + str(context['expected']))}"
+    if kind in _BOUND_RULES:
+        return field, _BOUND_RULES[kind].format(**context)
     return field, detail["msg"]
+
+
+def _names_a_type(part: object) -> bool:
+    """Whether a part of an error's place is not the caller's, but says which of several types was tried."""
+    return isinstance(part, str) and ("[" in part or part in ("str", "int", "bool", "constrained-str"))
+
+
+_JSON_WORDS = {"True": "true", "False": "false", "''": "empty"}
+_BOUND_RULES = {
+    "string_pattern_mismatch": "must be an e-mail address",  # no other text of this dialect has a pattern
+    "string_too_short": "must be at least {min_length} characters",
+    "string_too_long": "must be at most {max_length} characters",
+    "too_short": "must have at least {min_length}",
+    "too_long": "must have at most {max_length}",
+    "greater_than_equal": "must be at least {ge}",
+    "greater_than": "must be more than {gt}",
+    "less_than_equal": "must be at most {le}",
+}

@@ -58,9 +58,10 @@ class SetBalancesParams(Params):
 
 
 class CreateCustomerParams(current.CustomerFields):
-    """The body of `POST /v1/customers`."""
+    """The body of `POST /v1/customers`. A customer without an id is named after its e-mail address."""
 
-    id: Id
+    id: Id | None = None
+    auto_enable_plan_id: Id | None = None
 
 
 class EntityEntry(Params):
@@ -175,10 +176,15 @@ def set_balances(customers: Customers, request: Request, customer_id: str) -> An
 def create_customer(catalogs: Catalogs, customers: Customers, request: Request) -> Answer:
     """`POST /v1/customers`: makes the customer, or fills the empty name and e-mail of a known one."""
     params = CreateCustomerParams.of(request.body)
-    customer = params.applied(Customer(params.id), request.now)
-    env = request.caller.environment
-    customers.ensure(env, customer, request.now)
-    return get_customer(catalogs, customers, request, params.id)
+    if params.id is None and not params.email:
+        raise InvalidInput("id", "is required, or an email")
+    id = params.id or current.id_of_email(params.email or "")
+    env, customer = request.caller.environment, params.applied(Customer(id), request.now)
+    if params.auto_enable_plan_id is None:
+        customers.ensure(env, customer, request.now)
+    else:
+        customers.get_or_create(env, customer, params.auto_enable_plan_id, request.now, fill=True)
+    return get_customer(catalogs, customers, request, id)
 
 
 def get_customer(catalogs: Catalogs, customers: Customers, request: Request, customer_id: str) -> Answer:
