@@ -21,13 +21,18 @@ from tollgate.domain.api_keys import ApiKey, Scope
 from tollgate.domain.environments import Environment
 from tollgate_cli.stack import Stack, api_keys
 
-KEYS_LIMIT, CUSTOMERS_LIMIT = 20, 10  # in ten seconds
-ASKED = ("POST /v1/balances.check", "GET /v1/customers/{id}/entitlements", "GET /api/metric_access")
+LIMIT = 10  # calls in ten seconds
+KEYS = {"TOLLGATE_CALLS_PER_KEY": str(LIMIT // 10)}
+ASKED = {
+    "POST /v1/balances.check": {"TOLLGATE_CALLS_PER_CUSTOMER": str(LIMIT // 10)},
+    "GET /v1/customers/{id}/entitlements": KEYS,
+    "GET /api/metric_access": KEYS,
+}
 
 
 @contextmanager
-def _published(stack: Stack, **more: str) -> Iterator[None]:
-    """The functions behind those routes, with these variables more."""
+def _published(stack: Stack) -> Iterator[None]:
+    """The functions behind those routes, with their variables more."""
     functions, gateway = stack.client("lambda"), stack.client("apigatewayv2")
     api = stack.outputs["ApiUrl"].split("//")[1].split(".")[0]
     targets = {one["RouteKey"]: one["Target"] for one in gateway.get_routes(ApiId=api, MaxResults="500")["Items"]}
@@ -37,7 +42,7 @@ def _published(stack: Stack, **more: str) -> Iterator[None]:
     }
     before: dict[str, tuple[str, dict[str, str]]] = {}
     try:
-        for route in ASKED:
+        for route, more in ASKED.items():
             (name,) = re.findall(r"functions/(?:arn:[^/]*:function:)?([^/:]+)", uris[targets[route]])
             variables = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
             before[name] = functions.get_alias(FunctionName=name, Name="live")["FunctionVersion"], variables
@@ -53,11 +58,7 @@ def _published(stack: Stack, **more: str) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def limited(stack: Stack) -> Iterator[Stack]:
-    with _published(
-        stack,
-        TOLLGATE_CALLS_PER_KEY=str(KEYS_LIMIT // 10),
-        TOLLGATE_CALLS_PER_CUSTOMER=str(CUSTOMERS_LIMIT // 10),
-    ):
+    with _published(stack):
         yield stack
 
 
@@ -81,9 +82,9 @@ def test_a_customer_and_a_key_are_told_to_wait_in_each_dialects_words(limited: S
     customer = shop.customer(monthly(1000))
     check = {"customer_id": customer, "feature_id": "messages", "send_event": True}
     began = time.time()
-    passed, refused = _answers(CUSTOMERS_LIMIT, lambda: shop.http.post("/v1/balances.check", json=check))
+    passed, refused = _answers(LIMIT, lambda: shop.http.post("/v1/balances.check", json=check))
     assert {answer.status_code for answer in passed} == {200}
-    assert _windows_of(CUSTOMERS_LIMIT, len(passed), began)
+    assert _windows_of(LIMIT, len(passed), began)
     assert 1 <= int(refused.headers["retry-after"]) <= 10
     assert refused.json() == {
         "message": f"Too many calls of this customer: try again in {refused.headers['retry-after']} s",
@@ -110,8 +111,8 @@ def test_a_customer_and_a_key_are_told_to_wait_in_each_dialects_words(limited: S
             url = limited.url + path.format(new())  # each call is about another customer: it is the key that is one
             return httpx.get(url, headers=mine, timeout=30, trust_env=False)
 
-        passed, refused = _answers(KEYS_LIMIT, ask)
-        assert _windows_of(KEYS_LIMIT, len(passed), began), path
+        passed, refused = _answers(LIMIT, ask)
+        assert _windows_of(LIMIT, len(passed), began), path
         assert 1 <= int(refused.headers["retry-after"]) <= 10
         assert refused.json()[name] == code, path
         assert "Too many calls of this key" in refused.text
