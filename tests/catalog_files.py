@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
+from typing import Any, get_args
 
 from hypothesis import strategies as st
+
+from tollgate.dialects.autumn.catalog import AGGREGATIONS
 
 _unlike_text = st.sampled_from(
     ["", "no", "null", "~", "1", "1e3", "1_000", "0x10", "true", "- a", "a: b", "# c", " d", "2020-01-01"]
@@ -13,6 +15,7 @@ _unlike_text = st.sampled_from(
 texts = _unlike_text | st.text(st.characters(codec="utf-8"), max_size=12)
 _id_ends = st.text("abz09.:-'\"{}[]&*!|>%@`,? ~".replace(" ", ""), max_size=2)
 numbers = st.decimals(0, 10**14, places=10, allow_nan=False) | st.integers(0, 10**14).map(Decimal)
+signed = numbers | numbers.map(lambda number: -number)
 _counts = st.integers(1, 3)
 _metadata = st.dictionaries(
     texts,
@@ -28,7 +31,10 @@ _metadata = st.dictionaries(
     max_size=3,
 )
 _intervals = st.sampled_from(["minute", "hour", "day", "week", "month", "quarter", "semi_annual", "year"])
-_thresholds = st.fixed_dictionaries({"threshold": numbers, "condition": st.sampled_from(["above", "below"])})
+_thresholds = st.fixed_dictionaries({"threshold": signed, "condition": st.sampled_from(["above", "below"])})
+
+
+_THRESHOLDS = ["usage", "usage_percentage", "remaining", "remaining_percentage"]
 
 
 def _fields(required: dict[str, Any], optional: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
@@ -40,7 +46,7 @@ def _ids(kind: str) -> st.SearchStrategy[str]:
     return _id_ends.map(lambda end: kind + end)
 
 
-_TYPES = {"m": "metered", "s": "static", "b": "boolean", "c": "credit_system"}
+_TYPES = {"m": "metered", "s": "static", "b": "boolean", "c": "credit_system", "a": "ai_credit_system"}
 _of_features: dict[str, st.SearchStrategy[Any]] = {
     "event_names": st.lists(_ids("e"), max_size=2),
     "display": _fields({}, {"singular": texts, "plural": texts}),
@@ -53,14 +59,16 @@ _of_features: dict[str, st.SearchStrategy[Any]] = {
         {"unit_singular": texts, "unit_plural": texts, "conversion_rate": numbers.filter(bool)}
     ),
     "group": _fields({"id": _ids("g")}, {"name": texts, "lookup_key": texts}),
-    "alert_settings": _fields({}, {"alert_enabled": st.booleans(), "critical": _thresholds, "info": _thresholds}),
+    "alert_settings": _fields(
+        {}, {"alert_enabled": st.booleans(), "critical": _thresholds, "warning": _thresholds, "info": _thresholds}
+    ),
     "archived": st.booleans(),
 }
 _meters = _fields(
     {
         "event_name": _ids("e"),
         "aggregation": _fields(
-            {"type": st.sampled_from(["COUNT", "SUM", "MAX"])}, {"field": texts, "multiplier": numbers}
+            {"type": st.sampled_from(get_args(AGGREGATIONS))}, {"field": texts, "multiplier": signed}
         ),
     },
     {
@@ -69,23 +77,35 @@ _meters = _fields(
         "reset_usage": st.sampled_from(["BILLING_PERIOD", "NEVER"]),
     },
 )
-_costs = _fields({"amount": numbers}, {}) | _fields(
+_markups = st.decimals(-100, 1000, places=3)
+_prices = st.decimals(0, 1000, places=10)
+_models = st.sampled_from(["openai/gpt-5", "own/model", "anthropic/claude-opus-4"])
+_of_ai_credits = {
+    "model_markups": st.dictionaries(
+        _models, _fields({}, {"markup": _markups, "input_cost": _prices, "output_cost": _prices}), max_size=2
+    ),
+    "provider_markups": st.dictionaries(
+        st.sampled_from(["openai", "own"]), _fields({"markup": _markups}, {}), max_size=2
+    ),
+    "default_markup": _markups,
+}
+_costs = _fields({"amount": signed}, {}) | _fields(
     {
         "tiers": st.lists(
-            _fields({"to": numbers | st.just("inf"), "amount": numbers}, {"flat_amount": numbers}),
+            _fields({"to": numbers | st.just("inf"), "amount": signed}, {"flat_amount": signed}),
             min_size=1,
             max_size=2,
         )
     },
     {"tier_behavior": st.sampled_from(["graduated", "volume"])},
 )
-_base_prices = _fields({"amount": numbers, "interval": _intervals | st.just("one_off")}, {"interval_count": _counts})
+_base_prices = _fields({"amount": signed, "interval": _intervals | st.just("one_off")}, {"interval_count": _counts})
 
 
 @st.composite
 def catalog_files(draw: st.DrawFn) -> dict[str, Any]:
     """What a catalog file may hold: a few features of each type, and plans of them. Ids come again in others that are drawn."""
-    ids = draw(st.lists(st.sampled_from("mmmsb").flatmap(_ids), max_size=5, unique=True))
+    ids = draw(st.lists(st.sampled_from("mmmsba").flatmap(_ids), max_size=5, unique=True))
     features = [draw(_file_features(id)) for id in ids]
     metered = [id for id in ids if id[0] == "m"]
     if metered:
@@ -110,6 +130,8 @@ def _file_features(draw: st.DrawFn, id: str) -> dict[str, Any]:
     optional = dict(_of_features)
     if id[0] == "m":
         optional |= {"consumable": st.booleans(), "meter": _meters}
+    if id[0] == "a":
+        optional |= _of_ai_credits
     return draw(_fields(required, optional))
 
 
@@ -134,11 +156,12 @@ def _file_plans(draw: st.DrawFn, id: str, features: list[dict[str, Any]]) -> dic
         "description": texts,
         "group": _ids("g"),
         "add_on": st.booleans(),
+        "auto_enable": st.just(False),
         "lookup_key": _ids("k"),
         "price": _base_prices,
         "free_trial": _fields(
-            {"duration_length": _counts},
-            {"duration_type": st.sampled_from(["day", "month"]), "card_required": st.booleans()},
+            {"duration_length": _counts | st.just(1000)},
+            {"duration_type": st.sampled_from(["day", "week", "month", "year"]), "card_required": st.booleans()},
         ),
         "metadata": _metadata,
         "archived": st.booleans(),
@@ -154,21 +177,23 @@ def _file_items(draw: st.DrawFn, feature: dict[str, Any], metered: list[str]) ->
         return item | {"static_value": draw(texts)}
     if feature["type"] == "boolean":
         return item | draw(_fields({}, {"is_enabled": st.booleans()}))
-    consumable = feature["type"] == "credit_system" or feature.get("consumable", False)
+    consumable = feature["type"] != "metered" or feature.get("consumable", False)
     if draw(st.booleans()):
-        item |= draw(_fields({}, {"unlimited": st.just(True)}))
-    if "unlimited" not in item:
+        item |= draw(_fields({}, {"unlimited": st.booleans()}))
+    if not item.get("unlimited"):
         price = _costs.flatmap(
             lambda costs: _fields(
                 {
                     **{name: st.just(value) for name, value in costs.items()},
-                    "interval": _intervals,
+                    "interval": _intervals | st.just("one_off"),
                     "billing_method": st.sampled_from(["usage_based", "prepaid"]),
                 },
                 {"interval_count": _counts, "billing_units": numbers.filter(bool), "max_purchase": numbers},
             )
         )
-        item |= draw(_fields({}, {"included": numbers, "price": price, "is_soft_limit": st.booleans()}))
+        amount = draw(st.sampled_from(["included", "usage_limit"]))
+        item |= draw(_fields({}, {amount: numbers, "price": price, "is_soft_limit": st.booleans()}))
+    item |= draw(_fields({}, {"is_enabled": st.booleans()}))
     if consumable:
         item |= draw(
             _fields({}, {"reset": _fields({"interval": _intervals | st.just("one_off")}, {"interval_count": _counts})})
@@ -207,7 +232,7 @@ def _controls(ids: st.SearchStrategy[str]) -> st.SearchStrategy[dict[str, Any]]:
         },
     )
     alert = _fields(
-        {"threshold": numbers, "threshold_type": st.sampled_from(["usage", "remaining_percentage"])},
+        {"threshold": signed, "threshold_type": st.sampled_from(_THRESHOLDS)},
         {
             "feature_id": ids,
             "enabled": st.booleans(),

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from tests.conftest import session
 from tests.memory import Memory
 from tollgate.domain.balances import Balance, BalanceKey
 from tollgate.domain.recorded_writes import record_id
 from tollgate.domain.use_records import UseRecord
+from tollgate.store.large_records import with_records
 from tollgate.store.stream import change_of
+from tollgate.store.table import Table
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -41,7 +43,12 @@ def recorded(dynamodb: DynamoDBClient, table_name: str) -> list[RecordedUse]:
 
 
 def records(dynamodb: DynamoDBClient, table_name: str) -> list[dict[str, Any]]:
-    """Every record of the table's stream, in order."""
+    """Every record of the table's stream, in order, with what is kept apart of the uses that they tell of."""
+    return cast(list[dict[str, Any]], with_records(Table(dynamodb, table_name), as_sent(dynamodb, table_name)))
+
+
+def as_sent(dynamodb: DynamoDBClient, table_name: str) -> list[dict[str, Any]]:
+    """Every record of the table's stream, in order, as the stream sends it."""
     if isinstance(dynamodb, Memory):
         return dynamodb.records(table_name)
     streams: Any = session().create_client(

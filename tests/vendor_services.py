@@ -90,7 +90,17 @@ AUTUMN_FEATURES: list[dict[str, Any]] = [
             {"metered_feature_id": "seats", "tiers": [{"to": "inf", "credit_cost": 1}], "tier_behavior": "graduated"},
         ],
     },
-    {"id": "models", "name": "Models", "type": "ai_credit_system", "consumable": True, "archived": False},
+    {
+        "id": "models",
+        "name": "Models",
+        "type": "ai_credit_system",
+        "consumable": True,
+        "archived": False,
+        "model_markups": {"own/model": {"markup": 12.5, "input_cost": 1, "output_cost": None}},
+        "provider_markups": None,
+        "default_markup": 20,
+    },
+    {"id": "novel", "name": "Novel", "type": "quantum", "consumable": True, "archived": False},
 ]
 
 

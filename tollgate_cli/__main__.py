@@ -256,12 +256,19 @@ Folder = Annotated[Path, typer.Argument(help="The folder of the export.")]
 
 
 @app.command("export")
-def export(folder: Folder, as_json: AsJson = False, env: Env = Environment.SANDBOX) -> None:
+def export(
+    folder: Folder,
+    as_json: AsJson = False,
+    env: Env = Environment.SANDBOX,
+    with_secrets: Annotated[bool, typer.Option("--with-secrets", help="The secrets of webhooks, too.")] = False,
+) -> None:
     """Write everything of an environment to a folder."""
     source = stack.environment_table()
     with output.bar("Exporting") as progress:
         task = progress.add_task("items", total=None)
-        manifest = moving.export(source, env, folder, lambda done: progress.update(task, completed=done))
+        manifest = moving.export(
+            source, env, folder, lambda done: progress.update(task, completed=done), with_secrets=with_secrets
+        )
     if as_json:
         kinds = dict(manifest.kinds.most_common())
         output.document({"env": env.value, "items": manifest.items, "kinds": kinds, "file": str(folder / moving.ITEMS)})
@@ -271,6 +278,8 @@ def export(folder: Folder, as_json: AsJson = False, env: Env = Environment.SANDB
         add(shown, number, kind)
     console.print(shown)
     console.print(f"{manifest.items} items of {env.value} are in {folder}/{moving.ITEMS}", soft_wrap=True, markup=False)
+    if manifest.kinds["webhook"] and not with_secrets:
+        console.print("Webhooks are there without the secrets that sign; --with-secrets takes them along.")
 
 
 @app.command("restore")
@@ -284,13 +293,16 @@ def restore(
     target = stack.environment_table()
     with output.bar("Restoring") as progress:
         task = progress.add_task("items", total=moving.expected(folder))
-        items = moving.restore(
+        manifest = moving.restore(
             target, env, folder, resume=resume, told=lambda done: progress.update(task, completed=done)
         )
     if as_json:
-        output.document({"env": env.value, "items": items})
-    else:
-        console.print(f"{items} items are in {env.value}.")
+        output.document({"env": env.value, "items": manifest.items})
+        return
+    console.print(f"{manifest.items} items are in {env.value}.")
+    if manifest.kinds["webhook"]:
+        console.print("Webhooks are off: `tollgate webhooks update ID --on` has one go on.")
+        console.print("Where the export has no secret of one, `tollgate webhooks rotate ID` shows its new one.")
 
 
 @dead_app.command("list")

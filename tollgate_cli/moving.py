@@ -34,6 +34,7 @@ from tollgate.store.large_changes import LargeChanges
 from tollgate.store.listing import Listing
 from tollgate.store.locks import decode_lock
 from tollgate.store.table import Item, Refused, Table
+from tollgate_cli import moving_webhooks as webhooks
 
 ITEMS, MANIFEST = "items.jsonl", "manifest.json"
 FORMAT = "tollgate-export/1"
@@ -96,28 +97,40 @@ class Manifest:
         return text + "\n"
 
 
+_OUTSIDE = {
+    "KEY": "api key",
+    "KEYS": "api key",
+    "USED": "use of an api key",
+    "WEBHOOKS": "webhook",
+    "WEBHOOK": "delivery",
+}
+"""Kinds whose partitions do not begin with the environment, by what they begin with."""
+
+
 def kind_of(item: Item) -> str:
     """What an item is, by its key: `balance`, `history`, `days` and so on."""
     pk, sk = item["pk"]["S"], item["sk"]["S"]
-    if pk.startswith("KEY"):
-        return "api key"
-    word = pk.split("#")[1]
+    first, word = pk.split("#")[:2]
+    if first in _OUTSIDE:
+        return _OUTSIDE[first]
     return sk.split("#")[0].lower() if word in ("customer", "catalog") else word
 
 
 # ------------------------------------------------------------------ out
 
 
-def export(table: Table, env: Environment, folder: Path, told: Told = lambda _: None) -> Manifest:
-    """Writes everything of the environment to a folder that has no export yet. Raises MovingError, and Unavailable where
-    the table does not answer."""
+def export(
+    table: Table, env: Environment, folder: Path, told: Told = lambda _: None, *, with_secrets: bool = False
+) -> Manifest:
+    """Writes everything of the environment to a folder that has no export yet; the secrets of webhooks only
+    `with_secrets`. Raises MovingError, and Unavailable where the table does not answer."""
     if (folder / MANIFEST).exists():
         raise MovingError(f"{folder} holds an export already: take another folder")
     manifest = Manifest(env.value)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with (folder / ITEMS).open("wb") as lines:
-            for item in _everything(table, env):
+            for item in _everything(table, env, with_secrets=with_secrets):
                 line = line_of(item)
                 lines.write(line)
                 manifest.add(line, item)
@@ -128,13 +141,15 @@ def export(table: Table, env: Environment, folder: Path, told: Told = lambda _: 
     return manifest
 
 
-def _everything(table: Table, env: Environment) -> Iterator[Item]:
+def _everything(table: Table, env: Environment, *, with_secrets: bool) -> Iterator[Item]:
     yield from table.query(keys.catalog_partition(env))
     for listed in table.query(keys.api_key_partition(env)):
         yield listed
         found = table.get(keys.api_key(decode_api_key(listed).digest))
         if found is not None:
             yield found
+    yield from table.query(keys.key_uses(env))
+    yield from webhooks.exported(table, env, with_secrets=with_secrets)
     locks = set()
     with ThreadPoolExecutor(AT_ONCE) as threads:
         for customers in _customers(table, env):
@@ -229,13 +244,15 @@ def _written(value: Any) -> Any:
 # ------------------------------------------------------------------ and back
 
 
-def restore(table: Table, env: Environment, folder: Path, *, resume: bool = False, told: Told = lambda _: None) -> int:
-    """Writes an export into an environment that has nothing yet, and returns how many items it has.
+def restore(
+    table: Table, env: Environment, folder: Path, *, resume: bool = False, told: Told = lambda _: None
+) -> Manifest:
+    """Writes an export into an environment that has nothing yet, and returns what it holds.
 
     Nothing is written before the whole export was read and found right. An item that is there already is never written
     over. `resume`: goes on with a restore that was interrupted. Raises MovingError and Unavailable.
     """
-    checked(folder, env)
+    manifest = checked(folder, env)
     if not resume and _holds_something(table, env):
         raise MovingError(
             f"{env.value} holds features, plans or customers already: restore into an empty one "
@@ -246,10 +263,10 @@ def restore(table: Table, env: Environment, folder: Path, *, resume: bool = Fals
         for waiting in (False, True):  # an event that waits is counted as soon as there is a balance: these come last
             items = (item for _, item in _items(folder) if (kind_of(item) == "waiting") is waiting)
             while chunk := list(islice(items, _CHUNK)):
-                list(threads.map(partial(_place, table), chunk))
+                list(threads.map(partial(_place, table, env), chunk))
                 done += len(chunk)
                 told(done)
-    return done
+    return manifest
 
 
 def expected(folder: Path) -> int | None:
@@ -275,13 +292,21 @@ def checked(folder: Path, env: Environment) -> Manifest:
         raise MovingError(f"{path}: environment is {said.get('environment')}, not {env.value}")
     manifest = Manifest(env.value)
     for line, item in _items(folder):
-        pk = item["pk"]["S"]
-        if not pk.startswith(f"{env.value}#") and not pk.startswith("KEY#") and pk != keys.api_key_partition(env):
+        if not _is_of(env, item):
             raise MovingError(f"{folder / ITEMS}:{manifest.items + 1}: Item.pk is not of {env.value}")
         manifest.add(line, item)
     if json.loads(manifest.text()) != said:
         raise MovingError(f"{folder / ITEMS}: is not what {MANIFEST} says: it was changed, or is not whole")
     return manifest
+
+
+def _is_of(env: Environment, item: Item) -> bool:
+    pk = item["pk"]["S"]
+    return (
+        pk.startswith((f"{env.value}#", "KEY#"))
+        or pk in (keys.api_key_partition(env), keys.key_uses(env), keys.webhooks(env))
+        or webhooks.is_delivery(env, item)
+    )
 
 
 def _items(folder: Path) -> Iterator[tuple[bytes, Item]]:
@@ -323,8 +348,10 @@ def _holds_something(table: Table, env: Environment) -> bool:
     return any(table.page(partition, "", 1) for partition in (keys.catalog_partition(env), keys.customer_list(env)))
 
 
-def _place(table: Table, item: Item) -> None:
+def _place(table: Table, env: Environment, item: Item) -> None:
     """Writes one item, unless it is there already. Raises MovingError where another is."""
+    if webhooks.is_webhook(env, item) or webhooks.is_delivery(env, item):
+        item = webhooks.restored(env, item)
     if not item["sk"]["S"].startswith(keys.BALANCE):
         return _put(table, item, _ABSENT)
     # The stream takes no notice of a write that keeps a balance's version. So its first write, of which the stream does
@@ -360,4 +387,8 @@ def _put(table: Table, item: Item, condition: dict[str, Any]) -> None:
 
 def _is_there(table: Table, item: Item) -> bool:
     found = table.get({"pk": item["pk"], "sk": item["sk"]})
-    return found is not None and line_of(found) == line_of(item)
+    if found is None or kind_of(item) == "use of an api key":  # a key that is used meanwhile was used later
+        return found is not None
+    if kind_of(item) == "webhook":
+        return webhooks.is_the_same(found, item)
+    return line_of(found) == line_of(item)

@@ -18,12 +18,16 @@ from typing import Any
 import botocore.session
 import httpx
 
+from tollgate.dialects.autumn.audit import describe
 from tollgate.domain.api_keys import Scope
 from tollgate.domain.environments import Environment
 from tollgate.runtime import clock
+from tollgate.settings import RETENTION_DAYS
 from tollgate.store.api_keys import ApiKeyStore
+from tollgate.store.log import LogStore
 from tollgate.store.table import Table
 from tollgate.usecases.api_keys import ApiKeys
+from tollgate.usecases.audit import Audit, Author, acting
 from tollgate_cli import deploy
 from tollgate_cli.api import Api, ApiError
 from tollgate_cli.catalog import file
@@ -70,8 +74,8 @@ def aws(endpoint: str, service: str) -> Any:
 
 
 def api_keys(table: Table) -> ApiKeys:
-    """The API keys of a table, without an API: how the first key comes to be."""
-    return ApiKeys(ApiKeyStore(table))
+    """The API keys of a table, without an API: how the first key comes to be. The audit log tells of nobody's API key."""
+    return ApiKeys(ApiKeyStore(table), Audit(LogStore(table, RETENTION_DAYS), describe))
 
 
 def settings() -> list[tuple[str, str, str]]:
@@ -193,7 +197,8 @@ def _demo_keys(url: str, table: Table, env: Path) -> tuple[str, str, str]:
         (Environment.LIVE, Scope.SECRET),
     )
     keys = api_keys(table)
-    first, second, third = (keys.create(env, scope, "demo", clock())[1] for env, scope in wanted)
+    with acting(Author("", "make run", clock())):
+        first, second, third = (keys.create(env, scope, "demo", clock())[1] for env, scope in wanted)
     return first, second, third
 
 

@@ -227,7 +227,7 @@ export const Table = ({ label, columns, rows, empty, busy, sorted }) =>
     : html`<div class="table" aria-busy=${busy ? "true" : "false"}><table>
         <caption class="unseen">${label}</caption>
         <thead><tr>${columns.map((name) => (sorted?.by === name
-          ? html`<th scope="col" aria-sort=${sorted.order}><a class="wide" href=${sorted.other}>${name} <span aria-hidden="true">${sorted.order === "ascending" ? "↑" : "↓"}</span></a><span class="narrow">${name}</span></th>`
+          ? html`<th scope="col" aria-sort=${sorted.order}><a class="wide" href=${sorted.other}>${name}<svg class="order" viewBox="0 0 10 6" aria-hidden="true"><path d=${sorted.order === "ascending" ? "M0 6h10L5 0z" : "M0 0h10L5 6z"} /></svg></a><span class="narrow">${name}</span></th>`
           : html`<th scope="col">${name || html`<span class="unseen">Actions</span>`}</th>`))}</tr></thead>
         <tbody>${rows.map((cells) => html`<tr>${cells.map((cell, n) => html`<td data-label=${columns[n]} class=${none(cell) ? "none" : undefined}>${none(cell) ? html`<span class="quiet">–</span>` : html`<div class="cell">${cell}</div>`}</td>`)}</tr>`)}</tbody>
       </table></div>`;

@@ -128,6 +128,7 @@ ROUTES: dict[str, Route] = {
         routes={
             "POST /v1/activity.get": activity.get,
             "POST /v1/alerts.list": activity.list_alerts,
+            "POST /v1/audit.list": activity.list_audit,
             "POST /v1/balances.list_near_limit": activity.list_near_limit,
         },
     ),
@@ -186,9 +187,7 @@ def _manage(request: Request) -> Answer:
 
     def called(found: Match) -> Answer:
         def call() -> Answer:
-            answer = runtime.told_as_done(partial(ROUTES[found.template], request, *found.arguments))
-            activity.note_call(_activity, request, answer, runtime.defect)
-            return answer
+            return runtime.told_as_done(partial(ROUTES[found.template], request, *found.arguments))
 
         return _idempotency.guarded(request.caller.environment, given, request.now, call) if given else call()
 

@@ -20,7 +20,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from tollgate import runtime
-from tollgate.dialects.events import entries_for, passed_entries, reservation_entry, subscription_entry
+from tollgate.dialects.events import entries_for, passed_entries, reservation_entry, subscription_entry, told_entry
 from tollgate.dialects.passing_time import reached_message
 from tollgate.dialects.reservations import due_message
 from tollgate.domain.changes import Change
@@ -72,7 +72,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
 
     Raises NotAccepted, Unavailable or the client's error where a step failed: the stream then sends the batch again.
     """
-    records = event["Records"]
+    records = _ledger.store.with_records(event["Records"])
     metrics.add_metric("StreamRecords", MetricUnit.Count, len(records))
     alerts = Alerts(_ledger.features, _ledger.store, _alert_states, _top_ups)
     changes: list[Change] = []
@@ -122,7 +122,9 @@ def _read(
     """What a record changed, and its entries for the bus; when time will bring something about is added to `moments`. A
     record that cannot be read goes to the dead letters and has neither."""
     try:
-        subscription, changes, lock, passed = written(record)
+        subscription, changes, lock, passed, entry = written(record)
+        if entry is not None:
+            return [], [told_entry(*entry, _BUS)]
         if subscription is not None:
             ref = CustomerRef(subscription.environment, subscription.customer_id)
             moments.update(((ref.environment, at, reached_message(ref, at)), None) for at in new_moments(subscription))

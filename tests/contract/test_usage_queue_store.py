@@ -79,7 +79,7 @@ def test_a_busy_customers_uses_are_one_write(here: Service, usage_queue: UsageQu
     spent = Spent(here.table.client)
     requests = spent.of(lambda: usage_queue.count([queued(f"e{n}", n) for n in range(1, 61)], NOW))
     spent.stop()
-    assert [name for name, _ in requests] == ["BatchGetItem", "GetItem", "TransactWriteItems"]
+    assert [name for name, _ in requests] == ["BatchGetItem", "GetItem", "PutItem", "TransactWriteItems"]
     assert here.stored("c1").version == version + 1
     assert here.remaining("c1") == 2000 - 1830
     told = history(here, backend)

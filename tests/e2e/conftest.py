@@ -9,11 +9,6 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
-from tests.e2e.console import both as both
-from tests.e2e.console import chromium as chromium
-from tests.e2e.console import context as context
-from tests.e2e.console import fresh as fresh
-from tests.e2e.console import phone as phone
 from tests.e2e.fixture import Shop
 from tests.permissions import ASKED, Ask, Names, asks, directory_of, roles
 from tollgate_cli import stack as local

@@ -126,9 +126,13 @@ def test_s263_and_limits_reached_are_told_on_the_bus(
 
     def recorded() -> bool:
         listener.take()
-        return len(listener.of("usage.recorded")) == len(values) and bool(listener.of("subscription.started"))
+        others = all(listener.of(type) for type in ("subscription.started", "api.called"))
+        return len(listener.of("usage.recorded")) == len(values) and others
 
     wait_for(recorded, 30, "the subscription and its uses on the bus")
     alerts = [str(event["alert"]["threshold"]) for event in listener.of("balance.alert_triggered")]
     assert alerts + [event["limit_type"] for event in listener.of("balance.limit_reached")] == told
     assert [event["value"] for event in listener.of("balance.granted")] == [item.body["included"]]
+    (changed,) = listener.of("api.called")  # management.md 17.5
+    assert {change["type"] for change in changed["changes"]} >= {"subscription", "balance"}
+    assert changed["key_id"].startswith("key_")

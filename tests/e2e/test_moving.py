@@ -9,18 +9,20 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
-from tests.conftest import create_table, wait_for
+from tests.conftest import ROOT, create_table, wait_for
 from tests.e2e.fixture import Shop, monthly, new, per_entity, rolling
 from tests.e2e.moving_in import Target, moved_in
 from tollgate.domain.api_keys import Scope
 from tollgate.domain.environments import Environment
 from tollgate.runtime import clock
 from tollgate.store.table import Table
-from tollgate_cli import deploy
+from tollgate_cli import demo, deploy
 from tollgate_cli import stack as local
 from tollgate_cli.__main__ import app
+from tollgate_cli.api import Api
 from tollgate_cli.servers import free_port, ministack
 from tollgate_cli.stack import Stack
 
@@ -67,10 +69,10 @@ def test_a_stack_takes_a_restored_table(recovered: Recovered) -> None:
     assert Shop(recovered.stack, recovered.key).raw("features.list", {}).json() == {"list": []}
 
 
-def typed(patch: pytest.MonkeyPatch, stack: Stack, *words: str) -> str:
+def typed(patch: pytest.MonkeyPatch, stack: Stack, *words: str, env: str = "live") -> str:
     """What a command prints that works on this stack's table."""
     patch.setattr(local, "environment_table", lambda: stack.table)
-    done = CliRunner().invoke(app, [*words, "--env", "live"], env={"COLUMNS": "80"})
+    done = CliRunner().invoke(app, [*words, "--env", env], env={"COLUMNS": "80"})
     assert done.exit_code == 0, done.output + repr(done.exception)
     return done.output
 
@@ -125,6 +127,33 @@ def test_an_environment_moves_to_another_stack(
     wait_for(lambda: listed(live, customer)[0] == 5, 60, "the use after the move")
     wait_for(lambda: listed(there, customer) == listed(live, customer), 60, "the same history")
     assert there.left(customer, entity="e1") == live.left(customer, entity="e1")
+
+
+def test_all_of_the_demo_comes_back(other: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its traffic is replayed, everything is exported, everything is lost but the keys: then it is answered as before."""
+    load = demo.Load(demo.read_trace(ROOT / "events" / "azure_llm_2023_code_2000.csv", 24), customers=3, workers=2)
+    api = Api(other.url, other.secret_key, load.workers)
+    api.call("webhooks.create", {"id": "hook", "url": "https://hooks.example/told", "disabled": True})
+    proof = demo.run(api, other.outputs["BusName"], other.client, load, Console(quiet=True))
+    assert proof.holds
+    shop = Shop(other, other.secret_key)
+    for id, amount in proof.allowed.items():
+        wait_for(lambda id=id, amount=amount: sum(listed(shop, id)) == amount, 60, "the history of the traffic")  # type: ignore[misc]
+    before = {id: told(shop, id) for id in (*proof.allowed, "customer-1")}
+    typed(monkeypatch, other, "export", str(tmp_path / "out"), env="sandbox")
+    lost(other.table)
+    assert api.call("customers.list", {})["list"] == []
+    assert "Webhooks are off" in typed(monkeypatch, other, "restore", str(tmp_path / "out"), env="sandbox")
+    assert {id: told(shop, id) for id in before} == before
+    assert api.call("webhooks.list", {})["list"][0]["disabled"]
+
+
+def lost(table: Table) -> None:
+    """Everything of the sandbox is gone, but its keys."""
+    for page in table.client.get_paginator("scan").paginate(TableName=table.name):
+        for item in page["Items"]:
+            if item["pk"]["S"].startswith(("sandbox#", "WEBHOOK")):
+                table.client.delete_item(TableName=table.name, Key={name: item[name] for name in ("pk", "sk")})
 
 
 def test_a_customer_moves_in_from_autumn(live: Shop, stack: Stack, other: Stack, tmp_path: Path) -> None:

@@ -10,9 +10,10 @@ from typing import Any
 import httpx
 import pytest
 import typer
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from typer.testing import CliRunner
 
+from tests.catalog_everything import everything
 from tests.catalog_files import catalog_files
 from tests.handlers.conftest import Here
 from tests.http_events import authorized, http_event
@@ -73,7 +74,9 @@ def catalog_of(value: Any) -> Catalog:
 
 
 @pytest.mark.property
-@settings(max_examples=examples(0.5), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(first={"features": [], "plans": []}, second=everything())
+@example(first=everything(), second={"features": everything()["features"], "plans": []})
+@settings(max_examples=examples(0.4), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(first=catalog_files(), second=catalog_files())
 def test_what_is_applied_is_what_is_pulled(here: Here, sandbox: Target, live: Target, first: Any, second: Any) -> None:
     """management.md 2, 3: from whatever was there before, and again in another environment."""

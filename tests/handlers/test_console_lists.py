@@ -1,7 +1,7 @@
 """The console's list of customers opens with as many requests to the table whether there are 50 or 50,000.
 
 The customers are generated as items; what is counted are the real handler's requests. That the page makes one call for it
-is held in the browser (tests/e2e/test_console.py).
+is held in the browser (tests/e2e/console/test_customers.py).
 """
 
 from __future__ import annotations

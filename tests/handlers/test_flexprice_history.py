@@ -237,6 +237,9 @@ class TestQuery:
         assert [event["id"] for event in got(f"customer_id=ada&{filters}&{times}&event_name=&offset=1")["events"]] == [
             "e1"
         ]
+        counted = got(f"count_total=true&page_size=1&property_filters=model:small&{times}")
+        small = self.ids(flow, property_filters={"model": ["small"]})
+        assert (len(counted["events"]), counted["total_count"], counted["has_more"]) == (1, len(small), True)
         for query in ("page_size=x", "page_size=51", "property_filters=model", "offset=-1", "sort=id"):
             status, answer = call(flow.here.handlers["manage"], "GET /v1/events", query=query)
             assert_error(status, answer, WRONG)

@@ -24,6 +24,9 @@ from tests.vendor_services import (
 from tollgate.dialects.autumn.customers import id_of_email
 from tollgate.domain.balances import BalanceKey
 from tollgate.domain.environments import Environment
+from tollgate.domain.plans import Plan
+from tollgate.store.features import FeatureStore
+from tollgate.store.plans import PlanStore
 from tollgate_cli.importing import client
 from tollgate_cli.importing.journal import Journal, Told
 from tollgate_cli.importing.run import Import, Options, Sides
@@ -61,14 +64,24 @@ def grants(here: Here, customer: str, feature: str, entity: str = "") -> list[An
     return list(held(here, customer, LIVE).balances[BalanceKey(feature, entity)].grants)
 
 
-def test_failures_of_the_network_leave_no_trace(here: Here, tmp_path: Path) -> None:
-    """Of eleven answers each, one is 500, one 502, one 429, one is cut and one is no JSON."""
+def test_failures_of_the_network_leave_no_trace(here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of eleven answers each, one is 500, one 502, one 429, one is cut and one is no JSON. That a plan is in use is written
+    once, however many customers have it."""
+    marked: list[str] = []
+    mark = PlanStore.mark_used
+
+    def counted(store: PlanStore, env: Environment, plan: Plan) -> None:
+        marked.append(plan.id)
+        mark(store, env, plan)
+
+    monkeypatch.setattr(PlanStore, "mark_used", counted)
     autumn = AutumnService(autumn_customer, 30)
     with service(autumn.routes(), KEY, every=11) as (url, calls):
         told = run(here, "autumn", url, tmp_path, checks=False)
     assert [each for each in told if each.customer] == []
-    assert {each.feature for each in told} == {"credits", "models"}
+    assert {each.feature for each in told} == {"credits", "novel"}
     assert len(list(here.service.customers.listed(LIVE))) == 30
+    assert marked == ["pro"]
     assert all((call.method == "POST" and ".list" in call.path) or call.path.endswith(".get") for call in calls)
     one = held(here, "customer-00007", LIVE)
     assert (one.customer.name, one.customer.created_at) == ("Kunde №7", NOW - 200 * DAY + 7)
@@ -102,6 +115,7 @@ def test_odd_data_of_autumn(here: Here, tmp_path: Path) -> None:
             ],
         ),
         "credits": lined("credits", {"unlimited": True, "usage": 7}),
+        "models": lined("models", {"included_grant": 5, "usage": 0.0125, "remaining": 4.9875}),
         "unknown": lined("unknown", {"included_grant": 1, "remaining": 1}),
     }
     nobody |= {"id": None, "email": "Some@One.example"}
@@ -133,6 +147,11 @@ def test_odd_data_of_autumn(here: Here, tmp_path: Path) -> None:
     assert (loose.granted, loose.used, loose.expires_at) == (40, -2, NOW + DAY)
     (credit,) = grants(here, first["id"], "credits")
     assert (credit.unlimited, credit.used) == (True, 7)
+    (dollars,) = grants(here, first["id"], "models")
+    assert (dollars.granted, dollars.used) == (5, Decimal("0.0125"))
+    models = FeatureStore(here.service.table).all(LIVE)["models"].extra
+    assert models["model_markups"] == {"own/model": {"markup": Decimal("12.5"), "input_cost": 1}}
+    assert models["default_markup"] == 20
     there = held(here, odd["id"], LIVE)
     assert {s.id: (s.plan_version, s.status(NOW)) for s in there.subscriptions.values()} == {
         "sub_2": (1, "active"),

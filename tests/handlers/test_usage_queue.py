@@ -380,3 +380,16 @@ def test_an_async_track_whose_answer_was_lost_is_counted_once_when_it_is_repeate
     assert statuses == [503, 202, 409]
     count(here, queue)
     assert used(here, customer) == 3
+
+
+def test_while_the_queue_takes_nothing_only_what_needs_it_is_refused(
+    here: Here, customer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtime.client("sqs"), "send_message_batch", Flaky(range(100)).send_message_batch)
+    use = {"customer_id": customer, "feature_id": "messages", "value": 2}
+    assert send(here, [use]) == 503
+    assert send(here, {**use, "async": True}, route="track") == 503
+    assert used(here, customer) == 0
+    assert send(here, {**use, "async": False}, route="track") == 200
+    assert here.call("check", "POST /v1/balances.check", {**use, "required_balance": 1})[0] == 200
+    assert used(here, customer) == 2

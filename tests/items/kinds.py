@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tollgate.domain.api_keys import ApiKey
-from tollgate.domain.balances import Balance
+from tollgate.domain.balances import Balance, BalanceKey
 from tollgate.domain.customers import Customer, Entity, Subscription
 from tollgate.domain.environments import CustomerRef, Environment
 from tollgate.domain.features import Feature
@@ -142,7 +142,8 @@ def _write_balance(full: FullBalance) -> Item:
 
 
 def _write_ungranted_use(use: UseRecord, version: int, ttl: int) -> Item:
-    return {**use_records.encode_ungranted_use(use, ttl), "version": {"N": str(version)}}
+    event = use_records.encode_use_record(use)
+    return {**use_records.encode_ungranted_use(event, use.id, ttl), "version": {"N": str(version)}}
 
 
 def _write_lock(
@@ -240,6 +241,14 @@ KINDS = [
         lambda use: {"event": {"S": use_records.encode_use_record(use)}},
         lambda _: {},
         marked=False,
+    ),
+    Kind(
+        "use",
+        use_records.LARGE_RECORD,
+        (str, int),
+        lambda item: (use_records.decode_large_record(item), _ttl(item)),
+        use_records.encode_large_record,
+        lambda *_: keys.use_record(SANDBOX, "use-1", BalanceKey("messages")),
     ),
     Kind(
         "customers",

@@ -17,7 +17,7 @@ from tests.memory import fresh_url, memory
 from tests.profiles import examples
 from tests.service import FIXTURE, HOURLY, NOW, SANDBOX, Service, item, pay_per_use, service
 from tollgate.domain.controls import Controls, OverageControl, SpendControl, UsageControl
-from tollgate.domain.customers import Customer, Entity
+from tollgate.domain.customers import NONE_ENDED, Customer, Entity
 from tollgate.domain.decisions import Overage
 from tollgate.domain.environments import CustomerRef
 from tollgate.domain.errors import TollgateError
@@ -94,7 +94,8 @@ def outcomes_of(here: Service, asked: Sequence[tuple[str, Any, Any]]) -> list[An
             error = did(here, step, number, now)
         except TollgateError as raised:
             error = f"{type(raised).__name__}: {raised}"
-        told.append((step, error, here.customers.get(C1)))
+        held = here.customers.get(C1)
+        told.append((step, error, replace(here.customers.with_ended(SANDBOX, held), ended=NONE_ENDED)))
         assert {
             one: here.customers.with_entity(SANDBOX, "c1", one).entity(one) for one in told[-1][2].entities
         } == dict(told[-1][2].entities)

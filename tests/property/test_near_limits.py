@@ -63,6 +63,17 @@ def test_what_is_left_is_just_what_a_check_allows(balance: Balance) -> None:
     assert (near.percent == 100) == (left == 0)
 
 
+@given(balances, units)
+def test_what_was_used_beyond_a_limit_is_no_part_of_it(balance: Balance, more: Decimal) -> None:
+    """A limit is the same however much was used: what is left of it shrinks to nothing, and not below."""
+    first, *others = balance.grants
+    used = recomputed(balance._replace(grants=(first._replace(used=first.used + more), *others)))
+    assert [(bound.by, bound.most) for bound in _all(used)] == [(bound.by, bound.most) for bound in _all(balance)]
+    for bound in _all(used):
+        assert 0 <= bound.percent <= 100
+        assert bound.left == 0 or bound.most >= bound.left
+
+
 def _all(balance: Balance) -> list[NearLimit]:
     from tollgate.domain.near_limits import _bounds
 

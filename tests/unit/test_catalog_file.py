@@ -11,13 +11,15 @@ from typing import Any
 
 import jsonschema
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 from rich.console import Console
 
+from tests.catalog_everything import everything, said, sayable
 from tests.catalog_files import catalog_files, texts
 from tests.conftest import ROOT
+from tests.profiles import examples
 from tollgate.dialects.autumn import catalog as autumn
 from tollgate.dialects.autumn import controls
 from tollgate_cli import stack
@@ -84,6 +86,39 @@ def _types(value: Any) -> Any:
     return "number" if isinstance(value, int | Decimal) and not isinstance(value, bool) else value
 
 
+MATTERS_OF_COURSE = {
+    (model.Feature, "archived", False),
+    (model.Feature, "consumable", False),
+    (model.Plan, "archived", False),
+    (model.Plan, "add_on", False),
+    (model.Plan, "auto_enable", False),
+    (model.FreeTrial, "card_required", False),
+    (model.Item, "is_enabled", True),
+    (model.Item, "is_soft_limit", False),
+    (model.Item, "unlimited", False),
+    (model.Item, "usage_limit", None),  # another name of `included`
+    (model.SpendLimit, "enabled", True),
+    (model.SpendLimit, "limit_type", "absolute"),
+    (model.UsageLimit, "enabled", True),
+    (model.UsageLimit, "anchor", "billing_cycle"),
+    (model.UsageAlert, "enabled", True),
+    (model.OverageAllowed, "enabled", True),
+}
+"""What a file need not say: `pull` leaves it out, and nothing else."""
+
+
+def differing(kept: Any, given: Any, path: str = "") -> list[str]:
+    """Where what is kept says something that was not given so."""
+    if isinstance(kept, dict):
+        given = given | ({"included": given["usage_limit"]} if "usage_limit" in given else {})
+        return [told for name in kept for told in differing(kept[name], given.get(name), f"{path}.{name}")]
+    if isinstance(kept, list) and isinstance(given, list) and len(kept) == len(given):
+        return [
+            told for n, pair in enumerate(zip(kept, given, strict=True)) for told in differing(*pair, f"{path}[{n}]")
+        ]
+    return [] if kept == given else [f"{path}: {given} → {kept}"]
+
+
 class TestModel:
     def test_the_schema_is_generated(self) -> None:
         """`tollgate catalog schema docs/tollgate.schema.json` writes it."""
@@ -95,10 +130,26 @@ class TestModel:
         assert (stack.CATALOG.parent / first.partition("$schema=")[2]).resolve() == SCHEMA
 
     @pytest.mark.property
+    @settings(max_examples=examples(0.4))
     @given(catalog_files())
     def test_the_schema_lets_through_what_is_right(self, value: Any) -> None:
         jsonschema.validate(value, json.loads(SCHEMA.read_text()))
         assert file.checked(value)[1] == []
+
+    def test_a_file_can_say_everything(self) -> None:
+        """management.md 2, 3: every field and every choice is tried (here, and in tests/handlers/test_catalog_file.py)."""
+        value = everything()
+        assert {*sayable(model.Catalog)} - {*said(model.Catalog.model_validate(value))} == set()
+        jsonschema.validate(value, json.loads(SCHEMA.read_text()))
+        catalog, problems = file.checked(value)
+        assert problems == []
+        written = yaml_text.read(file.text(catalog)).value
+        left_out = {*said(model.Catalog.model_validate(value))} - {*said(model.Catalog.model_validate(written))}
+        assert left_out == MATTERS_OF_COURSE
+        for noun, id in (("features", "feature_id"), ("plans", "plan_id")):
+            given, kept = ({body[id]: body for body in each[noun]} for each in (value, written))
+            assert list(given) == list(kept)
+            assert differing(kept, given) == []
 
     def test_the_schema_refuses_what_is_not(self) -> None:
         schema = json.loads(SCHEMA.read_text())
@@ -121,6 +172,9 @@ class TestModel:
             (autumn.MeterParams, model.Meter, set()),
             (autumn.AggregationParams, model.Aggregation, set()),
             (autumn.MeterFilterParams, model.MeterFilter, set()),
+            (autumn.ModelMarkupParams, model.ModelMarkup, set()),
+            (autumn.ProviderMarkupParams, model.ProviderMarkup, set()),
+            (controls.FilterParams, model.UsageFilter, set()),
             (autumn.CreatePlanParams, model.Plan, {"config"}),
             (autumn.PlanItemParams, model.Item, set()),
             (autumn.ResetParams, model.Reset, set()),

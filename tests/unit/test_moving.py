@@ -6,6 +6,7 @@ Rules: invariants.md 2.
 
 from __future__ import annotations
 
+import inspect
 import json
 import tempfile
 from collections.abc import Callable, Sequence
@@ -24,14 +25,17 @@ from tests.profiles import examples
 from tests.service import CALLER, FIXTURE, HOUR, NOW, SANDBOX, Service, item, pay_per_use, service
 from tests.streams import records, used
 from tollgate.domain.api_keys import Scope
+from tollgate.domain.balances import BalanceKey
 from tollgate.domain.decisions import Overage
-from tollgate.domain.environments import Environment
+from tollgate.domain.environments import CustomerRef, Environment
 from tollgate.domain.errors import TollgateError
 from tollgate.domain.idempotency import IdempotencyKey
 from tollgate.domain.plans import PlanItem
+from tollgate.domain.webhooks import Attempt, Delivery, DeliveryState, PayloadDialect, Secret, Webhook
 from tollgate.store import keys
 from tollgate.store.history import HistoryStore
 from tollgate.store.locks import LockStore
+from tollgate.store.webhooks import WebhookStore
 from tollgate.usecases.commands import UseCommand
 from tollgate.usecases.history_writes import write_history
 from tollgate.usecases.reservations import Finalization, LockTerms, Reservations
@@ -279,3 +283,81 @@ def test_a_customer_that_never_rests_is_told(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(MovingError, match="customer c2 is written to all the time"):
         moving.export(shop.table, SANDBOX, tmp_path / "out")
     assert not (tmp_path / "out" / moving.MANIFEST).exists()
+
+
+# ------------------------------------------------------------------ all kinds, and webhooks
+
+NAMED: dict[str, Any] = {
+    "env": SANDBOX,
+    "customer": CustomerRef(SANDBOX, "of-nobody"),
+    "key": BalanceKey("messages"),
+    "date": "2026-01-01",
+    "month": "2026-01",
+    "digest": "ab" * 32,
+    "caller": "key#key_1",
+    "webhook_id": "hook",
+    "id": "hook",
+    **dict.fromkeys(("at", "window", "shard", "version", "created_at", "level"), 1),
+}
+READ = (
+    "api_key",
+    "api_key_listing",
+    "api_key_partition",
+    "listed_customer",
+    "customer_list",
+    "large_change",
+    "change_id",
+)
+"""What an export reads itself: the shop has some of it."""
+
+
+def test_every_kind_of_item_leaves(tmp_path: Path) -> None:
+    """Whatever has a key or a partition of the table."""
+    shop = Shop(stocked=True)
+    made = 0
+    for name, make in inspect.getmembers(keys, inspect.isfunction):
+        if name.startswith("_") or name in READ:
+            continue
+        found = make(*(NAMED.get(parameter, f"x-{parameter}") for parameter in inspect.signature(make).parameters))
+        key = {"pk": {"S": found}, "sk": {"S": "x#x#x"}} if isinstance(found, str) else found
+        if key["pk"]["S"] == keys.customer_partition(NAMED["customer"]):
+            continue  # these are of an environment's customers, whose own items the test above has
+        more = {name: {"N": "1"} for name in ("count", "sum")} | {"state": {"S": "done"}}
+        shop.table.client.put_item(TableName=shop.table.name, Item={**key, **more})
+        made += 1
+    assert made > 30
+    manifest = moving.export(shop.table, SANDBOX, tmp_path / "out")
+    lines = (json.loads(line)["Item"] for line in (tmp_path / "out" / moving.ITEMS).read_text().splitlines())
+    left = [(item["pk"]["S"], item["sk"]["S"]) for item in lines]
+    stored = shop.table.client.scan(TableName=shop.table.name)["Items"]
+    assert sorted(left) == sorted((item["pk"]["S"], item["sk"]["S"]) for item in stored)
+    assert manifest.items == len(left)
+
+
+@pytest.mark.parametrize("with_secrets", [False, True])
+def test_webhooks_leave_without_their_secrets_and_come_back_off(tmp_path: Path, *, with_secrets: bool) -> None:
+    """Two stacks never tell the same address; what was to be tried again is given up on, as where a webhook is off."""
+    shop, here = Shop(stocked=True), Shop(stocked=False)
+    there, back = WebhookStore(shop.table), WebhookStore(here.table)
+    secret = Secret("whsec_" + "QUJD" * 8, None)
+    hook = Webhook(SANDBOX, "w", "https://hooks.example/a", (), PayloadDialect.AUTUMN, None, False, (secret,), NOW, NOW)
+    there.add(hook)
+    tried = (Attempt(NOW, 500, None, 3),)
+    done = Delivery(SANDBOX, "w", "msg_1", "webhook.test", "{}", NOW, DeliveryState.DELIVERED, tried, None)
+    waits = done._replace(id="msg_2", state=DeliveryState.PENDING, next_at=NOW + HOUR)
+    for delivery in (done, waits):
+        there.add_delivery(delivery)
+    folder = tmp_path / "out"
+    manifest = moving.export(shop.table, SANDBOX, folder, with_secrets=with_secrets)
+    assert (manifest.kinds["webhook"], manifest.kinds["delivery"]) == (1, 2)
+    assert (secret.text in (folder / moving.ITEMS).read_text()) is with_secrets
+    for resume in (False, True):
+        moving.restore(here.table, SANDBOX, folder, resume=resume)
+        (found,) = back.list(SANDBOX)
+        assert found._replace(secrets=()) == hook._replace(secrets=(), disabled=True)
+        assert (found.secrets == (secret,)) is with_secrets
+        assert found.secrets[0].until is None
+        assert list(back.deliveries(SANDBOX, "w", "", 10)) == [
+            waits._replace(state=DeliveryState.FAILED, next_at=None),
+            done,
+        ]

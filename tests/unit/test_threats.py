@@ -1,17 +1,21 @@
-"""Every claim of docs/threats.md names a test that there is."""
+"""Every claim of the pages on threats and on failures names a test that there is."""
 
 from __future__ import annotations
 
 import re
 
+import pytest
+
 from tests.conftest import ROOT
 
-PAGE = ROOT / "docs" / "threats.md"
 
-
-def test_every_line_of_what_stops_them_names_tests_that_there_are() -> None:
-    section = PAGE.read_text().partition("## What stops them")[2].partition("\n## ")[0]
-    lines = [line for line in section.splitlines() if line.startswith("| ")][1:]
+@pytest.mark.parametrize(
+    ("page", "title"), [("threats.md", "## What stops them"), ("delivery.md", "## When something is down")]
+)
+def test_every_line_names_tests_that_there_are(page: str, title: str) -> None:
+    section = (ROOT / "docs" / page).read_text().partition(title)[2].partition("\n## ")[0]
+    table = section.partition("\n| ")[2].partition("\n\n")[0]
+    lines = [line for line in table.splitlines() if line.startswith("| ")]
     assert len(lines) > 10
     for line in lines:
         named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", line.rpartition(" | ")[2])

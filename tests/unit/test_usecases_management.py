@@ -29,7 +29,8 @@ def shop() -> Service:
 
 def subscriptions(shop: Service, now: int = NOW) -> dict[str, str]:
     """How each of the customer's plans stands: one that was ended and attached again, as it stands since."""
-    held = shop.customers.get(CustomerRef(SANDBOX, "c1")).subscriptions.values()
+    read = shop.customers.get(CustomerRef(SANDBOX, "c1"))
+    held = shop.customers.with_ended(SANDBOX, read).subscriptions.values()
     ended_first = sorted(held, key=lambda subscription: subscription.status(now) != "expired")
     return {subscription.plan_id: subscription.status(now) for subscription in ended_first}
 

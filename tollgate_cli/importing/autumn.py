@@ -29,7 +29,8 @@ _PAGE = 200
 _STATUSES = ["active", "scheduled", "expired"]
 _ENVIRONMENTS = {"sandbox": Environment.SANDBOX, "live": Environment.LIVE}
 _KEYS = {"test": Environment.SANDBOX, "live": Environment.LIVE}
-_TYPES = ("boolean", "metered", "credit_system", "static")
+_TYPES = ("boolean", "metered", "credit_system", "static", "ai_credit_system")
+_MARKUP = ("markup", "input_cost", "output_cost")
 _CONTROLS = {
     "spend_limits": ("feature_id", "enabled", "limit_type", "overage_limit"),
     "usage_limits": ("feature_id", "limit", "interval", "enabled", "anchor", "filter"),
@@ -275,6 +276,11 @@ def _feature(shown: Shown, notes: list[Note]) -> Body | None:
     whole = {"consumable": False, "archived": False, **shown, "credit_schema": schema}
     whole["name"] = shown.get("name") or id
     whole["event_names"] = shown.get("event_names") or []
+    for name in ("model_markups", "provider_markups"):
+        whole[name] = {
+            of: {field: markup[field] for field in _MARKUP if markup.get(field) is not None}
+            for of, markup in (shown.get(name) or {}).items()
+        }
     return body_of_feature(whole)
 
 

@@ -6,6 +6,7 @@ written as they are, as `tollgate restore` writes them.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -104,6 +105,8 @@ class CatalogWriter:
 
     def __init__(self, table: Table, env: Environment) -> None:
         self._features, self._plans, self._env = FeatureStore(table), PlanStore(table), env
+        self._marked: set[tuple[str, int]] = set()
+        self._marking = threading.Lock()
 
     def check(self, what: Wanted) -> None:
         """Raises CatalogConflict where something of the same id is there and says something else."""
@@ -136,8 +139,12 @@ class CatalogWriter:
         return written
 
     def mark_used(self, plan: Plan) -> None:
-        """Records that a customer has this version."""
-        self._plans.mark_used(self._env, plan)
+        """Records that a customer has this version, once for all customers, and however many threads bring them over.
+        Raises Unavailable."""
+        with self._marking:
+            if (plan.id, plan.version) not in self._marked:
+                self._plans.mark_used(self._env, plan)
+                self._marked.add((plan.id, plan.version))
 
     def _feature(self, feature: Feature) -> Body:
         return body_of_feature(managed_feature_json(feature, self._env))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Annotated, Any
 
 import typer
@@ -15,6 +16,7 @@ from tollgate.domain.environments import Environment
 from tollgate.domain.errors import TollgateError
 from tollgate.runtime import clock
 from tollgate.usecases.api_keys import ApiKeys
+from tollgate.usecases.audit import Author, acting
 from tollgate_cli import output, stack
 from tollgate_cli.errors import told, wrong
 from tollgate_cli.options import Many, One, gathered
@@ -38,7 +40,8 @@ def create(
     """Create a key and print it, which is done only once."""
     made: Mapping[str, Any]
     if _on_the_table(how.profile):
-        key, text = _keys().create(how.env or Environment.SANDBOX, scope, name, clock())
+        with _acting("create"):
+            key, text = _keys().create(how.env or Environment.SANDBOX, scope, name, clock())
         made = key_json(key) | {"key": text}
     else:
         api = how.api(writes=True)
@@ -84,7 +87,8 @@ def revoke(key_id: str, how: One) -> None:
     """
     if _on_the_table(how.profile):
         try:
-            _keys().revoke(how.env or Environment.SANDBOX, key_id)
+            with _acting("revoke"):
+                _keys().revoke(how.env or Environment.SANDBOX, key_id)
         except TollgateError as error:
             raise wrong(str(error)) from error
     else:
@@ -103,6 +107,10 @@ def _on_the_table(profile: str | None) -> bool:
     if profile is not None:
         raise wrong("TOLLGATE_TABLE names a table, --profile a stack's API: one of them")
     return True
+
+
+def _acting(verb: str) -> AbstractContextManager[None]:
+    return acting(Author("", f"tollgate keys {verb}", clock()))
 
 
 def _keys() -> ApiKeys:

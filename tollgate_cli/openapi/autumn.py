@@ -54,7 +54,7 @@ class UpdateProductParams(legacy.ProductParams):
     id: Id = absent
 
 
-class UpdateFeatureParams(catalog.UpdateFeatureParams):
+class ChangeFeatureParams(catalog.UpdateFeatureParams):
     """The body of `POST /v1/features/{id}`: fields that are absent stay."""
 
     feature_id: Id = absent
@@ -339,7 +339,7 @@ OPERATIONS: dict[str, Operation] = {
         "Change a feature (1.x)",
         ManagedFeature,
         (WRONG, IN_THE_WAY, *missing("feature")),
-        body=UpdateFeatureParams,
+        body=ChangeFeatureParams,
         older=FEATURE_OLDER,
     ),
     "DELETE /v1/features/{}": Operation("Delete a feature (1.x)", Success, (IN_THE_WAY, *missing("feature"))),
@@ -443,6 +443,7 @@ OWN: dict[str, Operation] = {
         "How exact it is: docs/console.md.",
     ),
     "POST /v1/alerts.list": Operation("List the latest alerts", activity.AlertPage, (WRONG,)),
+    "POST /v1/audit.list": Operation("List who changed the catalog, keys and webhooks", activity.AuditPage, (WRONG,)),
     "POST /v1/balances.list_near_limit": Operation(
         "List balances that are near their limit", activity.NearLimitPage, (WRONG,)
     ),

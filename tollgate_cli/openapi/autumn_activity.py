@@ -128,6 +128,55 @@ class AlertPage(Shape):
     """`start_cursor` of the next page; null where this is the last."""
 
 
+class AuditChange(Shape):
+    """One thing that a call has changed, as the management API and events show it."""
+
+    type: Literal["feature", "plan", "api_key", "webhook"]
+    """What it is."""
+    id: str
+    """Its id."""
+    before: dict[str, object] | None
+    """What it was; null where there was none."""
+    after: dict[str, object] | None
+    """What it is; null where there is none."""
+
+
+class AuditEntry(Shape):
+    """A call that has changed something of the environment's."""
+
+    type: Literal["api.called"]
+    """The type of the event that the bus is told."""
+    version: Literal[1]
+    """The version of this shape."""
+    id: str
+    """The entry's id."""
+    environment: Env
+    """Where."""
+    customer_id: None
+    """Null: what is of a customer is in its own log."""
+    entity_id: None
+    """Null."""
+    timestamp: Millis
+    """When, in epoch ms."""
+    call: str
+    """What was called: `plans.update`, or a REST path with its method."""
+    key_id: str | None
+    """The API key; null where the change was made with access to the AWS account."""
+    changes: list[AuditChange]
+    """What was changed."""
+    omitted: int
+    """How many changes are left out, because all would be more than an event holds."""
+
+
+class AuditPage(Shape):
+    """Who changed what, the newest first."""
+
+    list: list[AuditEntry]
+    """The items of this page."""
+    next_cursor: str | None
+    """`start_cursor` of the next page; null where this is the last."""
+
+
 class LogPage(Shape):
     """What happened to a customer, the newest first."""
 

@@ -46,6 +46,7 @@ EVENT_FILTERS = (
     Parameter("end_time", "Before then (RFC 3339); now unless told."),
     Parameter("page_size", "At most so many: 50 unless told, and no more.", {"type": "integer"}),
     Parameter("offset", "Without the first so many.", {"type": "integer"}),
+    Parameter("count_total", "`true`: how many match in all is told."),
     Parameter("iter_last_key", "After this event."),
     Parameter("iter_first_key", "Up to this event."),
     Parameter("sort", "`timestamp` or `event_name`."),

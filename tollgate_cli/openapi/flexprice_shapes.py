@@ -575,8 +575,8 @@ class EventList(Shape):
     """The last one's key: what follows is asked for with it."""
     offset: int
     """So many came before."""
-    total_count: None
-    """Always null: nobody counts them."""
+    total_count: int | None
+    """How many match, where `count_total` asks for it; else null."""
 
 
 class WindowUsage(Shape):

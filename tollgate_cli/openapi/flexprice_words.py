@@ -40,6 +40,7 @@ FIELDS: dict[str, str] = {
     "RangeParams.external_customer_id": "The customer; all customers unless told. `analytics` needs one.",
     "EventsParams.event_name": "Only events of this name.",
     "EventsParams.event_id": "Only the event of this id.",
+    "count_total": "`true`: `total_count` says how many match.",
     "EventsParams.sort": "By which of them; by time unless told.",
     "EventsParams.order": "The newest first (`desc`) unless told; by name, the last in the alphabet.",
     "UsageParams.event_name": "The events; a feature counts them.",

@@ -47,6 +47,7 @@ export function Customer({ id }) {
 function HeldPlans({ customer, plans, changed }) {
   const action = useAction(changed);
   const [chosen, choose] = useState("");
+  const [schedule, at] = useState("");
   /** @param {any} held @param {string} how @param {string} did */
   const change = (held, how, did) =>
     action.act(did, "billing.update", { customer_id: customer.id, subscription_id: held.id, cancel_action: how });
@@ -54,16 +55,21 @@ function HeldPlans({ customer, plans, changed }) {
     confirm(`Cancel ${held.plan_id} now? What it grants is gone at once.`) && change(held, "cancel_immediately", `${held.plan_id} was canceled.`);
   const offered = plans.find((plan) => plan.id === chosen);
   const prepaid = (offered?.items ?? []).filter((/** @type {any} */ item) => item.price?.billing_method === "prepaid");
-  const attach = (/** @type {Event} */ event) => {
+  const attach = async (/** @type {Event} */ event) => {
+    const form = /** @type {HTMLFormElement} */ (event.target);
     const { plan_id, plan_schedule, ...rest } = typed(event);
     const bought = prepaid.filter((/** @type {any} */ item) => rest[`quantity-${item.feature_id}`])
       .map((/** @type {any} */ item) => ({ feature_id: item.feature_id, quantity: Amount.of(rest[`quantity-${item.feature_id}`]) }));
-    action.act(`${plan_id} was attached.`, "billing.attach", {
+    const attached = await action.act(`${plan_id} was attached.`, "billing.attach", {
       customer_id: customer.id,
       plan_id,
       ...(plan_schedule && { plan_schedule }),
       ...(bought.length > 0 && { feature_quantities: bought }),
     });
+    if (!attached) return;
+    form.reset();
+    choose("");
+    at("");
   };
   return html`<${Part} title="Plans">
     <${Table} label="Plans" empty="No plan is attached." columns=${["Plan", "Status", "Since", "Period ends", ""]}
@@ -84,26 +90,30 @@ function HeldPlans({ customer, plans, changed }) {
           ${plans.filter((plan) => !plan.archived).map((plan) => html`<option value=${plan.id}>${called(plan.name, plan.id)}</option>`)}
         </select>`}<//>
       <${Field} label="When" name="plan_schedule">${(/** @type {string} */ id) => html`
-        <select id=${id} name="plan_schedule"><option value="">upgrades now, downgrades later</option><option value="immediate">now</option><option value="end_of_cycle">at the end of the cycle</option></select>`}<//>
+        <select id=${id} name="plan_schedule" onChange=${(/** @type {any} */ event) => at(event.target.value)}><option value="">upgrades now, downgrades later</option><option value="immediate">now</option><option value="end_of_cycle">at the end of the cycle</option></select>`}<//>
       ${prepaid.map((/** @type {any} */ item) => html`<${Field} label=${`Quantity of ${item.feature_id}`} name=${`quantity-${item.feature_id}`} inputmode="decimal" defaultValue=${item.included ?? ""} />`)}
       <button disabled=${action.busy}>Attach</button>
     </form>
-    ${offered && html`<p class="hint" role="status">${preview(offered)}</p>`}
+    ${offered && html`<${Preview} key=${`${chosen} ${schedule}`} plans=${plans} plan=${offered} body=${{ customer_id: customer.id, plan_id: chosen, ...(schedule && { plan_schedule: schedule }) }} />`}
     <${Told} action=${action} />
   <//>`;
 }
 
-/** What attaching the plan would be, as the API says. @param {any} plan */
-function preview(plan) {
-  const does = {
-    activate: "It starts now.",
-    purchase: "It is bought once, and stands beside the others.",
-    upgrade: "It takes the place of the present plan at once.",
-    downgrade: "It takes the place of the present plan at the end of its cycle.",
-    none: "It is attached or scheduled already.",
-  };
+/** What attaching a plan would change, as the API says. @param {{ plans: any[], plan: any, body: Record<string, unknown> }} props */
+function Preview({ plans, plan, body }) {
+  const { data, error, reload } = useAnswers({ preview: ["billing.preview_attach", body] });
+  const name = (/** @type {string} */ id) => called(plans.find((each) => each.id === id)?.name, id);
   const items = plan.items.map((/** @type {any} */ item) => item.display?.primary_text).filter(Boolean).join(", ");
-  return `${does[/** @type {keyof typeof does} */ (plan.customer_eligibility?.attach_action)] ?? ""} ${items && `Its items: ${items}.`}`;
+  const { incoming = [], outgoing = [] } = data?.preview ?? {};
+  const at = (/** @type {any} */ each) => (each.effective_at ? html`on <${When} at=${each.effective_at} />` : "now");
+  return html`<div class="hint" role="status">
+    ${!data && !error && html`<p class="wait">Asking what it would change …</p>`}
+    ${data && incoming.length + outgoing.length === 0 && html`<p>It would change nothing: it is attached or scheduled already.</p>`}
+    ${incoming.map((/** @type {any} */ each) => html`<p>${name(each.plan_id)} starts ${at(each)}.</p>`)}
+    ${outgoing.map((/** @type {any} */ each) => html`<p>${name(each.plan_id)} ends ${at(each)}.</p>`)}
+    ${items && html`<p>It grants: ${items}.</p>`}
+  </div>
+  <${Problem} error=${error} retry=${reload} />`;
 }
 
 /** @param {{ locks: any[], changed: () => void }} props */

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tollgate.aws.credentials import Source
     from tollgate.dialects.http import Answer as HttpAnswer
     from tollgate.dialects.http import Request
+    from tollgate.domain.environments import Environment
     from tollgate.domain.token_prices import ModelPrices
     from tollgate.store.activity import ActivityStore
     from tollgate.store.alert_states import AlertStateStore
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from tollgate.usecases.access import Access
     from tollgate.usecases.activity import Activity, QueueCounts, StreamActivity
     from tollgate.usecases.api_keys import ApiKeys
+    from tollgate.usecases.audit import Audit
     from tollgate.usecases.call_limits import CallLimits
     from tollgate.usecases.catalog import Catalogs
     from tollgate.usecases.checks import Checks
@@ -385,7 +387,8 @@ def webhooks() -> Webhooks:
     from tollgate.store.webhooks import WebhookStore
     from tollgate.usecases.webhooks import Webhooks
 
-    return Webhooks(WebhookStore(table()), due_times().keep, loopback=settings().loopback_webhooks)
+    loopback = settings().loopback_webhooks
+    return Webhooks(WebhookStore(table()), due_times().keep, loopback=loopback, audit=audit())
 
 
 def webhook_deliveries(given_up: GivenUp) -> Deliveries:
@@ -411,7 +414,7 @@ def catalogs() -> Catalogs:
     from tollgate.store.plans import PlanStore
     from tollgate.usecases.catalog import Catalogs
 
-    return Catalogs(FeatureStore(table()), PlanStore(table()))
+    return Catalogs(FeatureStore(table()), PlanStore(table()), audit())
 
 
 @cache
@@ -423,7 +426,7 @@ def customers() -> Customers:
 
     known = settings()
     defaults = PlanDefaults(known.persists_free_overage, ALL_USAGES if known.carries_usages else FRESH)
-    return Customers(CustomerStore(table()), catalogs(), defaults, passing_time)
+    return Customers(CustomerStore(table()), catalogs(), defaults, passing_time, audit())
 
 
 @cache
@@ -432,7 +435,7 @@ def api_keys() -> ApiKeys:
     from tollgate.store.api_keys import ApiKeyStore
     from tollgate.usecases.api_keys import ApiKeys
 
-    return ApiKeys(ApiKeyStore(table()))
+    return ApiKeys(ApiKeyStore(table()), audit())
 
 
 @cache
@@ -487,6 +490,19 @@ def _log() -> LogStore:
     from tollgate.store.log import LogStore
 
     return LogStore(table(), settings().retention_days)
+
+
+@cache
+def audit() -> Audit:
+    """What makes the entries of the audit log."""
+    from tollgate.usecases.audit import Audit
+
+    def describe(env: Environment, type: str, thing: object) -> object:
+        from tollgate.dialects.autumn.audit import describe  # most calls change nothing
+
+        return describe(env, type, thing)
+
+    return Audit(_log(), describe)
 
 
 @cache

@@ -14,6 +14,9 @@ class NotSet(Exception):
     """A variable that this function needs is not set: a defect of the deployment."""
 
 
+RETENTION_DAYS = 400  # unless the stack says otherwise
+
+
 class Settings(NamedTuple):
     """The variables of a deployment. A text that is not set is empty; a function asks for one that it needs with
     `required`.
@@ -39,7 +42,7 @@ class Settings(NamedTuple):
     # TOLLGATE_ENDPOINT_URL: the URL of an AWS emulator. Default: AWS itself.
     endpoint_url: str = ""
     # TOLLGATE_RETENTION_DAYS: for how many days the history of usage is kept in the table. Default: 400.
-    retention_days: int = 400
+    retention_days: int = RETENTION_DAYS
     # TOLLGATE_PERSIST_FREE_OVERAGE: `true` where a free grant that is overdrawn at a reset remains overdrawn by as
     # much (autumn.md 3.9). Default: false.
     persists_free_overage: bool = False
@@ -73,7 +76,7 @@ class Settings(NamedTuple):
             webhook_dead_letter_queue_url=text("TOLLGATE_WEBHOOK_DEAD_LETTER_QUEUE_URL", ""),
             loopback_webhooks=text("TOLLGATE_LOOPBACK_WEBHOOKS") == "true",
             endpoint_url=text("TOLLGATE_ENDPOINT_URL", ""),
-            retention_days=int(text("TOLLGATE_RETENTION_DAYS") or 400),
+            retention_days=int(text("TOLLGATE_RETENTION_DAYS") or RETENTION_DAYS),
             persists_free_overage=text("TOLLGATE_PERSIST_FREE_OVERAGE") == "true",
             carries_usages=text("TOLLGATE_CARRY_OVER_USAGES") == "true",
             metric_access_policy=text("METRIC_ACCESS_POLICY") or "all",

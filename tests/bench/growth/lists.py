@@ -236,8 +236,6 @@ LISTS = (
     Axis("the same, Asia/Kolkata", "uses", (200, 2_000, 20_000), by_day("Asia/Kolkata"), (None, 40, 0)),
     Axis("`check` (1.2) with `customer_data`", "features held", (2, 20, 200), with_customer_data, (2, 2, 0)),
     Axis("Flexprice: entitlements of one feature", "features held", (2, 200, 1_000), one_feature, (4, None, 0)),
-    Axis(
-        "a use after one with properties", "bytes of them", (100, 1_000, 4_000), after_properties, (1, 0, 1), held=False
-    ),
-    Axis("`customers.get`", "ended subscriptions", (1, 10, 100), ended, (2, 3, 0), held=False),
+    Axis("a use after one with properties", "bytes of them", (100, 1_000, 4_000), after_properties, (1, 0, 1)),
+    Axis("`customers.get`", "ended subscriptions", (1, 10, 100), ended, (2, 3, 0)),
 )

@@ -10,6 +10,7 @@ from tollgate.dialects.paths import path_of
 from tollgate.domain.api_keys import Caller
 from tollgate.domain.environments import Environment
 from tollgate.domain.errors import InvalidInput, TollgateError, TooManyCalls
+from tollgate.usecases.audit import Author, acting
 
 
 def _none(_: str) -> Answer | None:
@@ -69,4 +70,11 @@ def _answer(
         if answer is None:
             raise
         return answer
-    return route(request)
+    with acting(Author(caller.key_id, _call(request.route), now)):
+        return route(request)
+
+
+def _call(route: str) -> str:
+    """The name of a call in the audit log: `plans.update`, or a REST path with its method."""
+    name = route.removeprefix("POST /v1/")
+    return route if "/" in name else name

@@ -27,7 +27,7 @@ SOURCE = "tollgate"
 def entries_for(change: Change, bus: str, alerts: Iterable[RaisedAlert]) -> Iterator[dict[str, Any]]:
     """The entries of one write of a balance, in order: what became of its grants, each use, each alert that it
     raised."""
-    write, uses, balance = change.write, change.uses, _balance(change.after)
+    write, uses, balance = change.write, change.uses, balance_state(change.after)
     for number, changed in enumerate(change.grant_changes):
         yield _entry(bus, f"balance.{changed.what}", _grant_changed(write, changed, number, balance))
     for use in uses:
@@ -69,8 +69,8 @@ def subscription_entry(write: SubscriptionWrite, bus: str) -> dict[str, Any]:
         customer_id=write.customer_id,
         entity_id=now.entity_id,
         timestamp=write.at,
-        subscription=_subscription(now, at),
-        previous=_subscription(before, at) if before and after else None,
+        subscription=subscription_state(now, at),
+        previous=subscription_state(before, at) if before and after else None,
     )
     return _entry(bus, f"subscription.{what}", detail)
 
@@ -90,7 +90,7 @@ def passed_entries(note: PassedTime, bus: str) -> list[dict[str, Any]]:
                 customer_id=note.customer_id,
                 entity_id=subscription.entity_id,
                 timestamp=boundary.at,
-                subscription=_subscription(subscription, boundary.at),
+                subscription=subscription_state(subscription, boundary.at),
                 previous=None,
             ),
         )
@@ -157,14 +157,20 @@ def given_up_entries(webhook: Webhook, delivery: Delivery, bus: str, *, paused: 
     return entries
 
 
+def told_entry(type: str, detail: str, bus: str) -> dict[str, Any]:
+    """The entry of an event that was written down as it is told: its `detail` is JSON."""
+    return {"Source": SOURCE, "DetailType": type, "EventBusName": bus, "Detail": detail}
+
+
 def _ended(subscription: Subscription, at: int) -> bool:
     return subscription.expires_at is not None and subscription.expires_at <= at
 
 
-def _subscription(subscription: Subscription, at: int) -> models.SubscriptionState:
-    """A subscription as of an instant (epoch ms)."""
+def subscription_state(subscription: Subscription, at: int | None) -> models.SubscriptionState:
+    """A subscription as events show it, as of an instant (epoch ms); None: without the period that runs."""
     cycle = subscription.cycle
-    start, end = (None, None) if _ended(subscription, at) else subscription.period(at) or (None, None)
+    ended = at is None or _ended(subscription, at)
+    start, end = (None, None) if ended or at is None else subscription.period(at) or (None, None)
     return models.SubscriptionState(
         id=subscription.id,
         plan_id=subscription.plan_id,
@@ -184,12 +190,7 @@ def _subscription(subscription: Subscription, at: int) -> models.SubscriptionSta
 
 
 def _entry(bus: str, detail_type: str, detail: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "Source": SOURCE,
-        "DetailType": detail_type,
-        "EventBusName": bus,
-        "Detail": dumps(detail),
-    }
+    return told_entry(detail_type, dumps(detail), bus)
 
 
 def _use_recorded(write: BalanceWrite, use: RecordedUse, several: bool, balance: Any) -> models.UsageRecorded:
@@ -213,7 +214,7 @@ def _grant_changed(write: BalanceWrite, changed: GrantChange, number: int, balan
         **_whose(write, id, changed.at, write.key.entity_id or None),
         "feature_id": write.key.feature_id,
         "value": changed.value,
-        "grant": _grant(changed.grant),
+        "grant": grant_state(changed.grant),
         "balance": balance,
     }
 
@@ -319,7 +320,8 @@ def _moved(moved: Deduction) -> models.Moved:
     )
 
 
-def _grant(grant: Grant) -> models.Grant:
+def grant_state(grant: Grant) -> models.Grant:
+    """A grant as events show it."""
     return models.Grant(
         balance_id=grant.id,
         plan_id=grant.plan_id,
@@ -333,7 +335,7 @@ def _grant(grant: Grant) -> models.Grant:
     )
 
 
-def _balance(balance: Balance | None) -> models.BalanceAfter | None:
+def balance_state(balance: Balance | None) -> models.BalanceAfter | None:
     """The balance as the write left it; None for a flag, and for a balance that was removed."""
     if balance is None or balance.flag:
         return None

@@ -287,6 +287,32 @@ class WebhookPaused(WebhookEvent):
     failing_since: Millis
 
 
+class ThingChanged(TypedDict):
+    """One thing that a call has changed, as the management API and events show it: null where there was, or is, none."""
+
+    type: Literal["feature", "plan", "api_key", "webhook", "customer", "entity", "subscription", "balance"]
+    id: str
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+
+
+class ApiCalled(TypedDict):
+    """Somebody has changed something. `call`: what was called. `key_id`: with which API key; null where the change was made
+    with access to the AWS account. `customer_id`: whose it is; null for what is the environment's. `omitted`: how many
+    changes are left out, because all would be more than an event holds."""
+
+    version: Literal[1]
+    id: str
+    environment: Literal["sandbox", "live"]
+    customer_id: str | None
+    entity_id: str | None
+    timestamp: Millis
+    call: str
+    key_id: str | None
+    changes: list[ThingChanged]
+    omitted: int
+
+
 MODELS: dict[str, Any] = {
     "usage.recorded": UsageRecorded,
     "balance.reset": BalanceReset,
@@ -304,5 +330,6 @@ MODELS: dict[str, Any] = {
     **{f"reservation.{what}": ReservationChanged for what in ("held", "confirmed", "released", "expired")},
     "webhook.delivery_failed": WebhookDeliveryFailed,
     "webhook.paused": WebhookPaused,
+    "api.called": ApiCalled,
 }
 """By detail-type, the shape of its detail."""

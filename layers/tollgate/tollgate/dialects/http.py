@@ -39,13 +39,11 @@ class Request(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What a dialect answers. `body` is written as JSON. `customer_id`: whom the call was about, where the request need not
-    say so; it is not sent."""
+    """What a dialect answers. `body` is written as JSON."""
 
     body: Any
     status: int = 200
     headers: Mapping[str, str] = MappingProxyType({})
-    customer_id: str = ""
 
     def to_event(self) -> dict[str, Any]:
         """What the handler returns to API Gateway. A 204 has neither a body nor its content type."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -139,9 +139,25 @@ class Subscription:
         return None if end is None else (last_boundary(anchor, self.cycle, now), end)
 
 
+class Ended(NamedTuple):
+    """What is known of the ended subscriptions that are kept apart: how many, and of which plans."""
+
+    number: int = 0
+    plan_ids: frozenset[str] = frozenset()
+
+    def with_more(self, moved: Collection[Subscription]) -> Ended:
+        """With these kept apart too."""
+        return Ended(self.number + len(moved), self.plan_ids.union(held.plan_id for held in moved))
+
+
+NONE_ENDED = Ended()
+
+
 @dataclass(frozen=True, slots=True)
 class Holdings:
     """All that a customer has: entities and subscriptions by id, balances by balance key.
+
+    `ended`: the subscriptions that have ended and are not among these (`store.ended`).
 
     `unread`: the features of which entities that are not among these hold balances (`store.customers.CustomerStore.near`);
     none where these are all.
@@ -152,6 +168,7 @@ class Holdings:
     subscriptions: Mapping[str, Subscription] = field(default_factory=dict)
     balances: Mapping[BalanceKey, Balance] = field(default_factory=dict)
     unread: frozenset[str] = frozenset()
+    ended: Ended = NONE_ENDED
 
     def time(self, now: int) -> int:
         """The customer's time (epoch ms): its test clock's where it has one, else `now`."""

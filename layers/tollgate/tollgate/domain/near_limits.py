@@ -21,21 +21,20 @@ LEVELS = (100, 90, 80)
 
 
 class NearLimit(NamedTuple):
-    """How much of its limit a balance has used, in units of the feature. `by` is `balance` or `usage_limit`."""
+    """How much of its limit a balance has used, in units of the feature. `by` is `balance` or `usage_limit`.
+
+    `most` is what may be used in all; more may have been used, where use was only reported or a limit was lowered.
+    """
 
     used: Decimal
     left: Decimal
+    most: Decimal
     by: str
 
     @property
-    def most(self) -> Decimal:
-        """What may be used in all."""
-        return self.used + self.left
-
-    @property
     def percent(self) -> Decimal:
-        """The share that is used, in percent; 100 where nothing is left."""
-        return self.used * 100 / self.most if self.left > 0 else Decimal(100)
+        """The share that is used, in percent: 0 to 100, which is where nothing is left."""
+        return max(ZERO, self.most - self.left) * 100 / self.most if self.left > 0 and self.most > 0 else Decimal(100)
 
 
 def tightest(balance: Balance) -> NearLimit | None:
@@ -49,9 +48,11 @@ def _bounds(balance: Balance) -> Iterator[NearLimit]:
         return
     sums, room = totals(live), overage_room(live, balance.limits)
     if room is not None and (sums.granted > 0 or sums.usage > 0 or room > 0):
-        yield NearLimit(max(ZERO, sums.usage), sums.remaining + room, "balance")
+        even = (grant._replace(used=min(grant.used, grant.total)) for grant in live)
+        most = sums.granted + (overage_room(even, balance.limits) or ZERO)
+        yield NearLimit(max(ZERO, sums.usage), sums.remaining + room, most, "balance")
     for window in balance.limits.windows:
-        yield NearLimit(max(ZERO, window.used), window.room, "usage_limit")
+        yield NearLimit(max(ZERO, window.used), window.room, window.limit, "usage_limit")
 
 
 def level_of(balance: Balance | None) -> int | None:

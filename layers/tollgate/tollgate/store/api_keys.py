@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 
 from tollgate.domain.api_keys import ApiKey
 from tollgate.domain.environments import Environment
 from tollgate.domain.errors import NotFound
 from tollgate.store import keys
 from tollgate.store.codecs.api_keys import decode_api_key, decode_key_use, encode_api_key, encode_key_use
-from tollgate.store.table import Refused, Table, delete_existing, put_new
+from tollgate.store.table import Entries, Refused, Table, delete_existing, put_new
 
 
 class ApiKeyStore:
@@ -28,21 +29,23 @@ class ApiKeyStore:
         listed = [decode_api_key(item) for item in self._table.query(keys.api_key_partition(env))]
         return sorted(listed, key=lambda key: (key.created_at, key.id))
 
-    def add(self, key: ApiKey) -> None:
-        """Stores a new key: both items in one transaction. Raises Unavailable or OutcomeUnknown."""
+    def add(self, key: ApiKey, entries: Entries = ()) -> None:
+        """Stores a new key: both items, and `entries`, in one transaction. Raises Unavailable or OutcomeUnknown."""
         item_keys = keys.api_key(key.digest), keys.api_key_listing(key.environment, key.id)
         writes = [put_new(self._table.name, {**item_key, **encode_api_key(key)}) for item_key in item_keys]
-        self._table.transact(writes, str(uuid.uuid4()))
+        self._table.transact([*writes, *entries], str(uuid.uuid4()))
 
-    def revoke(self, env: Environment, key_id: str) -> None:
-        """Deletes a key. Raises NotFound. An authorizer may accept it for as long as it caches answers."""
+    def revoke(self, env: Environment, key_id: str, entries: Callable[[ApiKey], Entries] = lambda _: ()) -> None:
+        """Deletes a key; the `entries` of it are written with it. Raises NotFound. An authorizer may accept it for as long as
+        it caches answers."""
         listing = keys.api_key_listing(env, key_id)
         item = self._table.get(listing)
         if item is None:
             raise NotFound("key", key_id)
-        item_keys = keys.api_key(decode_api_key(item).digest), listing
+        key = decode_api_key(item)
+        deletes = [delete_existing(self._table.name, one) for one in (keys.api_key(key.digest), listing)]
         try:
-            self._table.transact([delete_existing(self._table.name, key) for key in item_keys], str(uuid.uuid4()))
+            self._table.transact([*deletes, *entries(key)], str(uuid.uuid4()))
         except Refused as refused:
             raise NotFound("key", key_id) from refused
 

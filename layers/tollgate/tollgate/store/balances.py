@@ -32,7 +32,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -44,7 +44,7 @@ from tollgate.domain.use_records import UseRecord
 from tollgate.store import keys
 from tollgate.store.codecs.balances import StoredBalance, decode_balance, slot_number, state_attributes, state_update
 from tollgate.store.codecs.test_clocks import decode_frozen_time
-from tollgate.store.codecs.use_records import encode_use_record
+from tollgate.store.large_records import event_of, with_records
 from tollgate.store.table import Busy, Lost, Refused, Table
 from tollgate.store.ungranted_uses import ungranted_use_write
 
@@ -211,11 +211,11 @@ class BalanceStore:
                 **names,
             }
 
-        key = keys.balance(customer, deduct.key)
         if not idempotency:
-            return self._deduct(key, request, deduct.record)
+            return self._deduct(customer, deduct.key, request, deduct.record)
+        key = keys.balance(customer, deduct.key)
         id = self.new_id()
-        write = request(id, f"s{slot_number(id)}", encode_use_record(deduct.record.with_id(id_text(id))))
+        write = request(id, f"s{slot_number(id)}", self._event(customer, deduct.key, deduct.record, id_text(id)))
         update: Any = {"Update": {"TableName": self._table.name, "Key": key, **write}}
         try:
             self._table.transact([update, *idempotency], id_text(id), blind=True)
@@ -254,7 +254,7 @@ class BalanceStore:
                 },
             }
 
-        return self._deduct(keys.balance(customer, balance.key), request, write.record, stored.version)
+        return self._deduct(customer, balance.key, request, write.record, stored.version)
 
     def write_as_of(self, customer: CustomerRef, stored: StoredBalance, balance: Balance) -> bool:
         """Writes a balance as time has changed it, where nobody has written it since it was read; whether that was so.
@@ -342,8 +342,10 @@ class BalanceStore:
         changed, unchanged = balances
         staged = []
         for write in changed:
-            record: Item = {"event": {"S": encode_use_record(write.record.with_id(id))}} if write.record else {}
-            staged.append(staged_balance(customer, write.stored, {**state_attributes(write.balance), **record}))
+            after: Item = state_attributes(write.balance)
+            if write.record:
+                after["event"] = {"S": self._event(customer, write.balance.key, write.record, id)}
+            staged.append(staged_balance(customer, write.stored, after))
         staged += [staged_balance(customer, stored, None, stays=True) for stored in unchanged]
         changes = self._large_changes()
         claim = changes.claim(customer)
@@ -356,7 +358,7 @@ class BalanceStore:
         self, customer: CustomerRef, key: BalanceKey, record: UseRecord, now: int
     ) -> TransactWriteItemTypeDef:
         """A write, for a transaction, that records a use of a feature that nothing grants. `now` is epoch ms."""
-        return ungranted_use_write(self._table.name, customer, key, record, now)
+        return ungranted_use_write(self._table, customer, key, record, now)
 
     def record_ungranted_use(
         self,
@@ -379,7 +381,7 @@ class BalanceStore:
 
     def _update_of(self, customer: CustomerRef, write: Replacement, id: str) -> dict[str, Any]:
         update = state_update(write.balance)
-        record = write.record.with_id(id) if write.record else None
+        record = write.record and self._event(customer, write.balance.key, write.record, id)
         return {
             "TableName": self._table.name,
             "Key": keys.balance(customer, write.balance.key),
@@ -389,9 +391,18 @@ class BalanceStore:
             "ExpressionAttributeValues": {
                 **update.values,
                 ":version": {"N": str(write.stored.version)},
-                **({":event": {"S": encode_use_record(record)}} if record else {}),
+                **({":event": {"S": record}} if record else {}),
             },
         }
+
+    def _event(self, customer: CustomerRef, key: BalanceKey, record: UseRecord, id: str) -> str:
+        """What the balance records of a use under this id (`large_records.event_of`)."""
+        return event_of(self._table, customer, key, record.with_id(id), self._clock())
+
+    def with_records(self, records: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+        """Records of the table's stream with all that they tell of uses (`large_records.with_records`). Raises
+        Unavailable."""
+        return with_records(self._table, records)
 
     def new_id(self) -> bytes:
         """A new time-ordered id (16 bytes) for a use."""
@@ -399,7 +410,8 @@ class BalanceStore:
 
     def _deduct(
         self,
-        key: Key,
+        customer: CustomerRef,
+        balance_key: BalanceKey,
         request: Callable[[bytes, str, str], dict[str, Any]],
         record: UseRecord,
         version: int | None = None,
@@ -409,10 +421,13 @@ class BalanceStore:
 
         Raises Unavailable or OutcomeUnknown.
         """
-        id = self.new_id()
+        key = keys.balance(customer, balance_key)
+        id, recorded_as, event = self.new_id(), None, ""
         for _ in self._table.tries():
             use_id = id_text(id)
             slot = f"s{slot_number(id)}"
+            if recorded_as != id:
+                recorded_as, event = id, self._event(customer, balance_key, record, use_id)
             try:
                 answer = self._table.send_once(
                     self._table.client.update_item,
@@ -420,7 +435,7 @@ class BalanceStore:
                     Key=key,
                     ReturnValues="ALL_NEW",
                     ReturnValuesOnConditionCheckFailure="ALL_OLD",
-                    **request(id, slot, encode_use_record(record.with_id(use_id))),
+                    **request(id, slot, event),
                 )
                 return _applied(answer["Attributes"], use_id)
             except Busy as error:

@@ -9,12 +9,13 @@ import uuid
 from collections import defaultdict
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
 from tollgate.domain.balances import BalanceKey
-from tollgate.domain.customers import Customer, Entity, Holdings, Subscription
+from tollgate.domain.customers import NONE_ENDED, Customer, Entity, Holdings, Subscription
+from tollgate.domain.ended_subscriptions import over
 from tollgate.domain.environments import CustomerRef, Environment
 from tollgate.domain.errors import NotFound
 from tollgate.store import keys, listing
@@ -22,19 +23,22 @@ from tollgate.store.codecs.balances import StoredBalance, decode_balance, new_it
 from tollgate.store.codecs.customers import (
     Extent,
     decode_customer,
+    decode_ended,
     decode_entity,
     decode_extent,
     decode_subscription,
     encode_customer,
+    encode_ended,
     encode_entity,
     encode_extent,
     encode_subscription,
 )
 from tollgate.store.codecs.listing import ListedCustomer
 from tollgate.store.codecs.reservations import decode_lock
+from tollgate.store.ended import EndedSubscriptions
 from tollgate.store.large_changes import Claim, LargeChanges, Staged, staged_balance, too_large
 from tollgate.store.listing import MOST_PARTS, Listing
-from tollgate.store.table import MAX_BATCH, Item, Refused, Table, delete_existing, put_existing, put_new
+from tollgate.store.table import MAX_BATCH, Entries, Item, Refused, Table, delete_existing, put_existing, put_new
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
@@ -91,6 +95,7 @@ class CustomerStore:
         self._clock = clock
         self._large_changes = LargeChanges(table, clock)
         self.listing = Listing(table)
+        self.ended = EndedSubscriptions(table)
 
     def turns(self) -> Iterator[int]:
         """Counts the attempts of a read, a decision and a write, with a pause before each but the first."""
@@ -175,14 +180,14 @@ class CustomerStore:
             )
             items = self._large_changes.standing(items, claim)
         customer: tuple[Customer, int] | None = None
-        listed = 0
+        listed, ended = 0, NONE_ENDED
         entities: dict[str, Entity] = {}
         subscriptions: dict[str, Subscription] = {}
         balances: dict[BalanceKey, StoredBalance] = {}
         for item in items:
             sk = item["sk"]["S"]
             if sk == keys.CUSTOMER:
-                customer = decode_customer(item)
+                customer, ended = decode_customer(item), decode_ended(item)
                 listed = int(item["listed"]["N"]) if "listed" in item else 0
             elif sk.startswith(keys.ENTITY):
                 entity = decode_entity(item)
@@ -197,7 +202,7 @@ class CustomerStore:
             raise NotFound("customer", customer_id)
         states = {key: stored.balance for key, stored in balances.items()}
         unread = extent.shared if extent else frozenset[str]()
-        holdings = Holdings(customer[0], entities, subscriptions, states, unread)
+        holdings = Holdings(customer[0], entities, subscriptions, states, unread, ended)
         return StoredHoldings(holdings, customer[1], balances, claim, in_change, listed, extent)
 
     def profile(self, customer: CustomerRef) -> Customer | None:
@@ -258,15 +263,28 @@ class CustomerStore:
             self._large_changes.resolve(keys.balance(own, key) for key in holdings.balances)  # one that broke off
             raise
 
-    def change(self, env: Environment, before: StoredHoldings, after: Holdings) -> None:
-        """Writes what differs between `before` and `after`, in one transaction.
+    def change(
+        self,
+        env: Environment,
+        before: StoredHoldings,
+        after: Holdings,
+        entries: Entries = (),
+        now: int | None = None,
+    ) -> None:
+        """Writes what differs between `before` and `after`, and `entries`, in one transaction. Where subscriptions differ, others
+        that are over at `now` (epoch ms) are moved apart (`store.ended`).
 
         More than one transaction takes is a large change (`store.large_changes`).
 
         Raises Refused where the customer or a written balance was changed since `before` was read, InvalidRequest where
         a hundred things that are no balances change at once, Unavailable or OutcomeUnknown.
         """
-        self._commit(env, before, after)
+        moved = [] if now is None or before.extent else over(before.holdings, after, now)
+        if moved:
+            gone = {held.id for held in moved}
+            left = {id: held for id, held in after.subscriptions.items() if id not in gone}
+            after = replace(after, subscriptions=left, ended=after.ended.with_more(moved))
+        self._commit(env, before, after, [*entries, *self.ended.moves(env, after.customer, moved)])
 
     def tell_passed(self, customer: CustomerRef, subscription_id: str, passed: Sequence[str]) -> None:
         """Notes on a subscription what the clock has done to it (`Boundary.name`), unless that is noted: the stream tells
@@ -288,19 +306,20 @@ class CustomerStore:
         except Refused:
             return
 
-    def remove(self, env: Environment, before: StoredHoldings) -> None:
+    def remove(self, env: Environment, before: StoredHoldings, entries: Entries = ()) -> None:
         """Deletes a customer and all that it has, and what would act on one that is made again under its id: its
         reservations, and the events that wait for it (management.md 4 (customers.delete)). Raises Refused where it was
         changed since `before` was read.
 
-        Items beyond one transaction are deleted first, and the customer last: a deletion that stops half-way can be
-        repeated.
+        Items beyond one transaction are deleted first, and the customer last, with `entries`: a deletion that stops half-way
+        can be repeated.
         """
         customer = before.holdings.customer
         ref = CustomerRef(env, customer.id)
         own = [item for item in self._table.query(keys.customer_partition(ref)) if item["sk"]["S"] != keys.CUSTOMER]
         items = [*self._locks(ref, own), *self._table.query(keys.waiting_partition(ref)), *own]
         deletes = listing.removals(self._table, env, before.holdings) if before.listed else []
+        deletes += self.ended.removals(env, customer)
         deletes += [delete_existing(self._table.name, {"pk": item["pk"], "sk": item["sk"]}) for item in items]
         last: list[TransactWriteItemTypeDef] = [
             {
@@ -312,6 +331,7 @@ class CustomerStore:
                 }
             },
             delete_existing(self._table.name, keys.listed_customer(env, customer.created_at, customer.id)),
+            *entries,
         ]
         room = MAX_WRITES - len(last)
         while len(deletes) > room:
@@ -327,7 +347,7 @@ class CustomerStore:
         found = self._table.get_all([keys.lock(customer.environment, digest) for digest in sorted(digests)])
         return [item for item in found if decode_lock(item)[0].customer_id == customer.id]
 
-    def _commit(self, env: Environment, before: StoredHoldings | None, after: Holdings) -> None:
+    def _commit(self, env: Environment, before: StoredHoldings | None, after: Holdings, entries: Entries = ()) -> None:
         customer_id = after.customer.id
         version, listed = (before.version + 1, before.listed) if before else (1, 0)
         known = before.holdings if before and listed else None
@@ -351,6 +371,7 @@ class CustomerStore:
                 writes.append(self._put(item, new=id not in old.entities))
         gone = old.entities.keys() - after.entities.keys()
         writes += [delete_existing(self._table.name, keys.entity(CustomerRef(env, customer_id), id)) for id in gone]
+        writes += entries
         balances, staged = self._balance_writes(CustomerRef(env, customer_id), before, after)
         claim = before.claim if before else None
         if before and before.in_change:
@@ -420,6 +441,7 @@ class CustomerStore:
         version, customer = before.version if before else 0, after.customer
         item: Item = {**keys.customer(CustomerRef(env, customer.id)), **encode_customer(customer, version + 1)}
         item |= {"listed": {"N": str(listed)}, **encode_extent(_extent(before, after))}
+        item |= encode_ended(after.ended)
         if before is None:
             return put_new(self._table.name, item)
         return {

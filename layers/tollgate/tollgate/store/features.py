@@ -22,7 +22,7 @@ from tollgate.store.codecs.features import (
     encode_feature,
     encode_snapshot,
 )
-from tollgate.store.table import Item, Refused, Table, delete_existing, put_existing, put_new
+from tollgate.store.table import Entries, Item, Refused, Table, delete_existing, put_existing, put_new
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
@@ -76,30 +76,30 @@ class FeatureStore:
         features = map(decode_feature, items)
         return {feature.id: feature for feature in features}
 
-    def replace(self, env: Environment, feature: Feature) -> None:
-        """Overwrites a feature. Raises NotFound where it does not exist."""
+    def replace(self, env: Environment, feature: Feature, entries: Entries = ()) -> None:
+        """Overwrites a feature; `entries` are written with it. Raises NotFound where it does not exist."""
         item: Item = {**keys.feature(env, feature.id), **encode_feature(feature)}
         try:
-            self._change(env, put_existing(self._table.name, item))
+            self._change(env, put_existing(self._table.name, item), entries)
         except Refused as refused:
             raise NotFound("feature", feature.id) from refused
 
-    def remove(self, env: Environment, feature_id: str) -> None:
-        """Deletes a feature. Raises NotFound where it does not exist."""
+    def remove(self, env: Environment, feature_id: str, entries: Entries = ()) -> None:
+        """Deletes a feature; `entries` are written with it. Raises NotFound where it does not exist."""
         try:
-            self._change(env, delete_existing(self._table.name, keys.feature(env, feature_id)))
+            self._change(env, delete_existing(self._table.name, keys.feature(env, feature_id)), entries)
         except Refused as refused:
             raise NotFound("feature", feature_id) from refused
 
-    def add(self, env: Environment, feature: Feature) -> None:
-        """Stores a new feature. Raises AlreadyExists."""
+    def add(self, env: Environment, feature: Feature, entries: Entries = ()) -> None:
+        """Stores a new feature; `entries` are written with it. Raises AlreadyExists."""
         item: Item = {**keys.feature(env, feature.id), **encode_feature(feature)}
         try:
-            self._change(env, put_new(self._table.name, item))
+            self._change(env, put_new(self._table.name, item), entries)
         except Refused as refused:
             raise AlreadyExists("feature", feature.id) from refused
 
-    def _change(self, env: Environment, write: TransactWriteItemTypeDef) -> None:
+    def _change(self, env: Environment, write: TransactWriteItemTypeDef, entries: Entries) -> None:
         counted: TransactWriteItemTypeDef = {
             "Update": {
                 "TableName": self._table.name,
@@ -108,7 +108,7 @@ class FeatureStore:
                 "ExpressionAttributeValues": {":one": {"N": "1"}, ":v": {"N": str(CHANGES.version)}},
             }
         }
-        self._table.transact([write, counted], str(uuid.uuid4()))
+        self._table.transact([write, counted, *entries], str(uuid.uuid4()))
         self._keep_snapshot(env)
 
     def _keep_snapshot(self, env: Environment) -> None:

@@ -5,15 +5,19 @@
 | customer | `<env>#customer#<customer>` | `CUSTOMER` |
 | subscription | same | `SUBSCRIPTION#<subscription>` |
 | entity | same | `ENTITY#<entity>` |
+| ended subscription | `<env>#ended#<customer>` | `ENDED#<subscription>` |
+| customers with an ended subscription | `<env>#was#<subscription>` | `<created, ms, 14 digits>#<customer>` |
 | balance | same | `BALANCE#<feature>#<entity, or nothing>` |
 | ungranted use | same | `USE#<feature>#<entity, or nothing>` |
 | large change | same | `CHANGE#<id>` |
+| large record of a use | `<env>#use#<use>` | `RECORD#<feature>#<entity, or nothing>` |
 | history, of a customer | `<env>#history#<customer>` | `<at, 14 digits>#<use>#<feature>#<customer>#<part, or none>` |
 | history, of all | `<env>#events#<year-month>#<shard>` | same |
 | hourly sum | `<env>#hours#<date>#<shard>` | `<customer>#<feature>#<entity>#<hour, ms, 14 digits>#<item>` |
 | daily sum | `<env>#days#<year-month>#<shard>` | same |
 | alert state | `<env>#watch#<customer>` | `<feature>#<entity, or nothing>` |
 | log, of a customer | `<env>#log#<customer>` | `<at, 14 digits>#<id>` |
+| audit log | `<env>#audit` | same |
 | alerts that were told, of all | `<env>#alerts` | same |
 | balance near its limit | `<env>#near#<percent>` | `<customer>#<feature>#<entity, or nothing>` |
 | a minute's activity | `<env>#minutes#<date>` | `<minute, ms, 14 digits>` |
@@ -52,6 +56,7 @@ if TYPE_CHECKING:
 CUSTOMER = "CUSTOMER"
 SUBSCRIPTION = "SUBSCRIPTION#"
 ENTITY = "ENTITY#"
+ENDED = "ENDED#"
 LOCK = "LOCK"
 BALANCE = "BALANCE#"
 USE = "USE#"
@@ -99,6 +104,11 @@ def ungranted_use(customer: CustomerRef, key: BalanceKey) -> Key:
     return _key(customer_partition(customer), f"{USE}{key.feature_id}#{key.entity_id}")
 
 
+def use_record(env: Environment, use_id: str, key: BalanceKey) -> Key:
+    """The key of what a balance (or the item of an ungranted use) with this key has to record of a use, where that is much."""
+    return _key(f"{env.value}#use#{use_id}", f"RECORD#{key.feature_id}#{key.entity_id}")
+
+
 def large_change(partition: str, id: str) -> Key:
     """The key of the record of a change that is larger than one transaction, in its customer's partition."""
     return _key(partition, LARGE_CHANGE + id)
@@ -127,6 +137,11 @@ def top_up_state(customer: CustomerRef, feature_id: str) -> Key:
 def log(customer: CustomerRef) -> str:
     """The partition of a customer's log."""
     return f"{customer.environment.value}#log#{customer.id}"
+
+
+def audit(env: Environment) -> str:
+    """The partition of an environment's audit log: the changes that are of no customer."""
+    return f"{env.value}#audit"
 
 
 def told_alerts(env: Environment) -> str:
@@ -198,6 +213,26 @@ def entity_partition(env: Environment, entity_id: str) -> str:
 def entity_index(env: Environment, entity_id: str, created_at: int, customer_id: str) -> Key:
     """The key of a customer under the id of its entity; they are sorted by time of creation (epoch ms)."""
     return _key(entity_partition(env, entity_id), f"{created_at:014d}#{customer_id}")
+
+
+def ended_partition(customer: CustomerRef) -> str:
+    """The partition of a customer's subscriptions that have ended and are kept apart."""
+    return f"{customer.environment.value}#ended#{customer.id}"
+
+
+def ended_subscription(customer: CustomerRef, subscription_id: str) -> Key:
+    """The key of an ended subscription that is kept apart."""
+    return _key(ended_partition(customer), ENDED + subscription_id)
+
+
+def ended_index_partition(env: Environment, subscription_id: str) -> str:
+    """The partition of the customers that had a subscription of one id."""
+    return f"{env.value}#was#{subscription_id}"
+
+
+def ended_index(env: Environment, subscription_id: str, created_at: int, customer_id: str) -> Key:
+    """The key of a customer under the id of a subscription that it had; they are sorted by time of creation (epoch ms)."""
+    return _key(ended_index_partition(env, subscription_id), f"{created_at:014d}#{customer_id}")
 
 
 def lock(env: Environment, digest: str) -> Key:

@@ -49,6 +49,7 @@ def facts_of(holdings: Holdings) -> Facts:
         ),
         names if len(names) <= MOST_PARTS else None,
         holdings.customer.frozen_time,
+        tuple(sorted(holdings.ended.plan_ids)),
     )
 
 

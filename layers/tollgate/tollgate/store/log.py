@@ -1,5 +1,5 @@
 """The log of each customer, the alerts of all, and which balances are near their limit: what the stream's consumer
-leaves for whoever looks.
+leaves for whoever looks; and the audit log of each environment.
 
 Every write follows from a record of the stream alone, so it may be repeated.
 """
@@ -7,7 +7,7 @@ Every write follows from a record of the stream alone, so it may be repeated.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from tollgate.domain.balances import Balance, BalanceKey
 from tollgate.domain.environments import CustomerRef, Environment
@@ -17,7 +17,10 @@ from tollgate.store.codecs.balances import decode_balance
 from tollgate.store.codecs.log import LogEntry, decode_log_entry, encode_log_entry
 from tollgate.store.codecs.near_limits import decode_near_limit, encode_near_limit
 from tollgate.store.large_changes import LargeChanges
-from tollgate.store.table import Item, Table
+from tollgate.store.table import Item, Table, put_new
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef as Write
 
 ALERTS_KEPT_SECONDS = 30 * 86_400
 _DAY_SECONDS = 86_400
@@ -80,12 +83,12 @@ class LogStore:
         if writes:
             put_and_delete(self._table, writes)
 
-    def add(self, logged: Logged) -> None:
-        """Writes one entry of a customer's log. Raises Unavailable."""
-        customer, at, id, entry, _ = logged
-        item: Item = {"pk": {"S": keys.log(customer)}, "sk": {"S": f"{at:014d}#{id}"}}
-        item |= encode_log_entry(entry, at // 1000 + self._kept)
-        self._table.repeated(self._table.client.put_item, TableName=self._table.name, Item=item)
+    def entry_write(self, env: Environment, customer_id: str | None, at: int, id: str, entry: tuple[str, str]) -> Write:
+        """The write, for a transaction, of an entry (its type, and its content as JSON) of a customer's log; without a customer, of the environment's audit
+        log. `at` is epoch ms."""
+        partition = keys.audit(env) if customer_id is None else keys.log(CustomerRef(env, customer_id))
+        item: Item = {"pk": {"S": partition}, "sk": {"S": f"{at:014d}#{id}"}}
+        return put_new(self._table.name, {**item, **encode_log_entry(LogEntry(*entry), at // 1000 + self._kept)})
 
     def entries(self, customer: CustomerRef, before: str, limit: int) -> list[tuple[str, LogEntry]]:
         """Up to `limit` entries of a customer's log, the newest first, each with its position; before a position (empty:
@@ -95,6 +98,10 @@ class LogStore:
     def alerts(self, env: Environment, before: str, limit: int) -> list[tuple[str, LogEntry]]:
         """The same of the alerts of all customers."""
         return self._page(keys.told_alerts(env), before, limit)
+
+    def audit(self, env: Environment, before: str, limit: int) -> list[tuple[str, LogEntry]]:
+        """The same of the environment's audit log."""
+        return self._page(keys.audit(env), before, limit)
 
     def _page(self, partition: str, before: str, limit: int) -> list[tuple[str, LogEntry]]:
         items = self._table.page(partition, before, limit, newest_first=True)

@@ -12,7 +12,7 @@ from tollgate.domain.errors import AlreadyExists, NotFound, Unavailable
 from tollgate.domain.plans import Plan
 from tollgate.store import keys
 from tollgate.store.codecs.plans import decode_plan, encode_plan
-from tollgate.store.table import Item, Refused, Table, delete_existing, put_existing, put_new
+from tollgate.store.table import Entries, Item, Refused, Table, delete_existing, put_existing, put_new
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
@@ -42,11 +42,11 @@ class PlanStore:
             raise NotFound("plan", plan_id if version is None else f"{plan_id} version {version}")
         return found
 
-    def add(self, env: Environment, plan: Plan) -> None:
-        """Stores a new version of a plan. Raises AlreadyExists where there is one with this number."""
+    def add(self, env: Environment, plan: Plan, entries: Entries = ()) -> None:
+        """Stores a new version of a plan; `entries` are written with it. Raises AlreadyExists where there is one with this number."""
         item: Item = {**keys.plan(env, plan.id, plan.version), **encode_plan(plan)}
         try:
-            self._table.transact([put_new(self._table.name, item)], str(uuid.uuid4()))
+            self._table.transact([put_new(self._table.name, item), *entries], str(uuid.uuid4()))
         except Refused as refused:
             raise AlreadyExists("plan", plan.id) from refused
 
@@ -78,8 +78,8 @@ class PlanStore:
                 return
         raise Unavailable("The plan is being changed too often: try again")
 
-    def swap(self, env: Environment, old: Plan, new: Plan) -> None:
-        """Overwrites the version that was read as `old`. Raises Refused where it is no longer equal to `old`."""
+    def swap(self, env: Environment, old: Plan, new: Plan, entries: Entries = ()) -> None:
+        """Overwrites the version that was read as `old`; `entries` are written with it. Raises Refused where it is no longer equal to `old`."""
         key = keys.plan(env, old.id, old.version)
         item = self._table.get(key)
         if item is None or decode_plan(item) != old:
@@ -93,22 +93,21 @@ class PlanStore:
                 "ExpressionAttributeValues": {":data": item["data"]},
             }
         }
-        self._table.transact([write], str(uuid.uuid4()))
+        self._table.transact([write, *entries], str(uuid.uuid4()))
 
-    def replace(self, env: Environment, plan: Plan) -> None:
-        """Overwrites a version, to archive it. Raises NotFound where it does not exist."""
+    def replace(self, env: Environment, plan: Plan, entries: Entries = ()) -> None:
+        """Overwrites a version, to archive it; `entries` are written with it. Raises NotFound where it does not exist."""
         item: Item = {**keys.plan(env, plan.id, plan.version), **encode_plan(plan)}
         try:
-            self._table.transact([put_existing(self._table.name, item)], str(uuid.uuid4()))
+            self._table.transact([put_existing(self._table.name, item), *entries], str(uuid.uuid4()))
         except Refused as refused:
             raise NotFound("plan", plan.id) from refused
 
-    def remove(self, env: Environment, plan: Plan) -> None:
-        """Deletes one version. Raises NotFound where it does not exist."""
+    def remove(self, env: Environment, plan: Plan, entries: Entries = ()) -> None:
+        """Deletes one version; `entries` are written with it. Raises NotFound where it does not exist."""
         try:
-            self._table.transact(
-                [delete_existing(self._table.name, keys.plan(env, plan.id, plan.version))], str(uuid.uuid4())
-            )
+            key = keys.plan(env, plan.id, plan.version)
+            self._table.transact([delete_existing(self._table.name, key), *entries], str(uuid.uuid4()))
         except Refused as refused:
             raise NotFound("plan", plan.id) from refused
 

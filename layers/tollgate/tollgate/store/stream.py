@@ -19,6 +19,7 @@ from tollgate.domain.reservations import HELD
 from tollgate.domain.use_records import UseRecord
 from tollgate.store import keys
 from tollgate.store.codecs.balances import NO_ID, SLOTS, as_it_was, decode_balance
+from tollgate.store.codecs.log import CALLED, LogEntry, decode_log_entry
 from tollgate.store.codecs.reservations import decode_finalized
 from tollgate.store.codecs.use_records import UNGRANTED_USE, decode_use_record
 from tollgate.store.locks import decode_lock
@@ -105,8 +106,21 @@ def _without_numbers(image: Item) -> Item:
     return {name: value for name, value in image.items() if name not in _MOVED_BY_FAST_WRITES}
 
 
+def audit_entry(record: Mapping[str, Any]) -> LogEntry | None:
+    """The entry of a log that was written with a change; None for a record of anything else.
+
+    Raises KeyError or a TollgateError where the image is not an entry's.
+    """
+    partition, new = record["dynamodb"]["Keys"]["pk"]["S"].split("#"), record["dynamodb"].get("NewImage")
+    if len(partition) < 2 or partition[1] not in ("log", "audit") or new is None:
+        return None
+    entry = decode_log_entry(new)
+    return entry if entry.type == CALLED else None
+
+
 def subscription_write(record: Mapping[str, Any]) -> SubscriptionWrite | None:
-    """The write of a subscription; None for a record of anything else, or one without a change.
+    """The write of a subscription; None for a record of anything else, or one without a change: an ended one that goes, apart
+    (`store.ended`) or with its customer, is none.
 
     Raises KeyError, ValueError or a TollgateError where the image is not a subscription's.
     """
@@ -125,6 +139,8 @@ def subscription_write(record: Mapping[str, Any]) -> SubscriptionWrite | None:
     environment, _, customer_id = pk.split("#")
     id = uuid.uuid5(NAMESPACE, f"{pk}\n{change['Keys']['sk']['S']}\n{change['SequenceNumber']}")
     at = int(change.get("ApproximateCreationDateTime", 0) * 1000)
+    if before is not None and after is None and before.expires_at is not None and before.expires_at <= at + 999:
+        return None
     return SubscriptionWrite(str(id), Environment(environment), customer_id, before, after, at)
 
 

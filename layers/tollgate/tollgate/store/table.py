@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from tollgate.store.keys import Key
 
 Item = dict[str, "AttributeValueTypeDef"]
+Entries = Sequence["TransactWriteItemTypeDef"]
+"""Entries of logs, as the writes of the transaction that makes the change which they tell of."""
 Answer = TypeVar("Answer")
 
 TRIES = 6

@@ -14,24 +14,28 @@ from tollgate.domain.environments import CustomerRef
 from tollgate.domain.use_records import UseRecord
 from tollgate.store import keys
 from tollgate.store.codecs.use_records import encode_ungranted_use
+from tollgate.store.large_records import event_of
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
+
+    from tollgate.store.table import Table
 
 KEPT_SECONDS = 7 * 86_400  # the stream delivers it within a day
 
 
 def ungranted_use_write(
-    table_name: str, customer: CustomerRef, key: BalanceKey, record: UseRecord, now: int
+    table: Table, customer: CustomerRef, key: BalanceKey, record: UseRecord, now: int
 ) -> TransactWriteItemTypeDef:
     """A write, for a transaction, that records an ungranted use; refused where it is the last one recorded. `now` is
-    epoch ms.
+    epoch ms. A large record is written before that. Raises Unavailable.
     """
-    stored = encode_ungranted_use(record, now // 1000 + KEPT_SECONDS)
+    event = event_of(table, customer, key, record, now)
+    stored = encode_ungranted_use(event, record.id, now // 1000 + KEPT_SECONDS)
     sets = ", ".join(f"#{name} = :{name}" for name in stored)
     return {
         "Update": {
-            "TableName": table_name,
+            "TableName": table.name,
             "Key": keys.ungranted_use(customer, key),
             "UpdateExpression": f"SET version = if_not_exists(version, :now) + :one, {sets}",
             "ConditionExpression": "attribute_not_exists(last_id) OR last_id <> :last_id",

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tollgate.domain.environments import Environment
 from tollgate.domain.errors import AlreadyExists, Conflict, NotFound
 from tollgate.domain.webhooks import Delivery, Webhook
 from tollgate.store import keys
 from tollgate.store.codecs.webhooks import decode_delivery, decode_webhook, encode_delivery, encode_webhook
-from tollgate.store.table import Item, Refused, Table
+from tollgate.store.table import Entries, Item, Refused, Table, delete_existing, put_new
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
 
 class WebhookStore:
@@ -29,39 +33,38 @@ class WebhookStore:
         item = self._table.get(keys.webhook(env, id))
         return decode_webhook(env, id, item) if item else None
 
-    def add(self, webhook: Webhook) -> None:
-        """Stores a new webhook. Raises AlreadyExists."""
+    def add(self, webhook: Webhook, entries: Entries = ()) -> None:
+        """Stores a new webhook; `entries` are written with it. Raises AlreadyExists."""
+        item = {**keys.webhook(webhook.environment, webhook.id), **encode_webhook(webhook)}
         try:
-            self._put(
-                keys.webhook(webhook.environment, webhook.id), encode_webhook(webhook), "attribute_not_exists(pk)"
-            )
+            self._table.transact([put_new(self._table.name, item), *entries], str(uuid.uuid4()))
         except Refused as refused:
             raise AlreadyExists("webhook", webhook.id) from refused
 
-    def change(self, before: Webhook, after: Webhook) -> None:
-        """Stores a webhook in place of what it was. Raises Conflict where it was changed or deleted meanwhile."""
+    def change(self, before: Webhook, after: Webhook, entries: Entries = ()) -> None:
+        """Stores a webhook in place of what it was; `entries` are written with it. Raises Conflict where it was changed or deleted meanwhile."""
         condition = "#u = :updated AND #f = :failing" if before.failing_since is not None else "#u = :updated"
         condition += "" if before.failing_since is not None else " AND attribute_not_exists(#f)"
-        failing = {} if before.failing_since is None else {":failing": {"N": str(before.failing_since)}}
+        failing: Item = {} if before.failing_since is None else {":failing": {"N": str(before.failing_since)}}
+        put: TransactWriteItemTypeDef = {
+            "Put": {
+                "TableName": self._table.name,
+                "Item": {**keys.webhook(after.environment, after.id), **encode_webhook(after)},
+                "ConditionExpression": condition,
+                "ExpressionAttributeNames": {"#u": "updated_at", "#f": "failing_since"},
+                "ExpressionAttributeValues": {":updated": {"N": str(before.updated_at)}, **failing},
+            }
+        }
         try:
-            self._put(
-                keys.webhook(after.environment, after.id),
-                encode_webhook(after),
-                condition,
-                ExpressionAttributeNames={"#u": "updated_at", "#f": "failing_since"},
-                ExpressionAttributeValues={":updated": {"N": str(before.updated_at)}, **failing},
-            )
+            self._table.transact([put, *entries], str(uuid.uuid4()))
         except Refused as refused:
             raise Conflict(f"Webhook {after.id} was changed meanwhile: try again") from refused
 
-    def delete(self, env: Environment, id: str) -> None:
-        """Deletes a webhook. Raises NotFound. Its deliveries stay until their time is over."""
+    def delete(self, env: Environment, id: str, entries: Entries = ()) -> None:
+        """Deletes a webhook; `entries` are written with it. Raises NotFound. Its deliveries stay until their time is over."""
         try:
-            self._table.repeated(
-                self._table.client.delete_item,
-                TableName=self._table.name,
-                Key=keys.webhook(env, id),
-                ConditionExpression="attribute_exists(pk)",
+            self._table.transact(
+                [delete_existing(self._table.name, keys.webhook(env, id)), *entries], str(uuid.uuid4())
             )
         except Refused as refused:
             raise NotFound("webhook", id) from refused

@@ -19,14 +19,12 @@ from tollgate.domain.changes import Change, as_written
 from tollgate.domain.environments import CustomerRef, Environment
 from tollgate.domain.history import Entry
 from tollgate.domain.near_limits import LEVELS, NearLimit, changes_at, level_of, tightest
-from tollgate.exact_json import dumps
 from tollgate.store.activity import MINUTE_MS, ActivityStore, minute_of
 from tollgate.store.codecs.activity import Lag, Minute, denial_attribute, use_attribute
-from tollgate.store.codecs.log import LogEntry
+from tollgate.store.codecs.log import CALLED, LogEntry
 from tollgate.store.history import HistoryStore
 from tollgate.store.log import Logged, LogStore, Moved
 from tollgate.usecases.denials import Counts
-from tollgate.usecases.ids import new_id
 
 __all__ = ["Activity", "Lag", "LogEntry", "Minute", "NearBalance", "QueueCounts", "StreamActivity", "write_denials"]
 
@@ -78,12 +76,9 @@ class Activity:
         )
         return heapq.nlargest(limit, found, key=itemgetter(0))
 
-    def note_call(self, customer: CustomerRef, call: str, detail: Mapping[str, Any], now: int) -> None:
-        """Records that a call changed something of a customer's: its name (`billing.attach`), and what it was about, with
-        the API key (`key_id`) that made it. Raises Unavailable."""
-        id = new_id("call")
-        said = {"id": id, "environment": customer.environment.value, "timestamp": now, "customer_id": customer.id}
-        self._log.add(Logged(customer, now, id, LogEntry("api.called", dumps({**said, "call": call, **detail}))))
+    def audit(self, env: Environment, before: str, limit: int) -> list[tuple[str, LogEntry]]:
+        """The environment's audit log: the same of changes that are of no customer. Raises Unavailable."""
+        return self._log.audit(env, before, limit)
 
     def alerts(self, env: Environment, before: str, limit: int) -> list[tuple[str, LogEntry]]:
         """The alerts of the last 30 days, the newest first. Raises Unavailable."""
@@ -162,7 +157,7 @@ class StreamActivity:
 def _logged(entries: Iterable[Mapping[str, Any]]) -> Iterator[Logged]:
     for entry in entries:
         type, text = entry["DetailType"], entry["Detail"]
-        if type == "usage.recorded":
+        if type in ("usage.recorded", CALLED):  # the history has it; it comes from a log
             continue
         detail = json.loads(text)
         customer = CustomerRef(Environment(detail["environment"]), detail["customer_id"])

@@ -11,6 +11,8 @@ from tollgate.domain.api_keys import ApiKey, Scope
 from tollgate.domain.environments import Environment
 from tollgate.domain.errors import InvalidInput, Unavailable
 from tollgate.store.api_keys import ApiKeyStore
+from tollgate.store.table import Entries
+from tollgate.usecases.audit import NO_AUDIT, Audit, Changed
 from tollgate.usecases.ids import new_id
 
 REMEMBERED_SECONDS = 30.0  # a key that was revoked is taken so much longer; API Gateway itself caches for a minute
@@ -21,8 +23,9 @@ USE_NOTED_MS = 3_600_000  # a container notes at most once in so long that a key
 class ApiKeys:
     """The use cases around API keys. `now` is epoch ms."""
 
-    def __init__(self, store: ApiKeyStore) -> None:
+    def __init__(self, store: ApiKeyStore, audit: Audit = NO_AUDIT) -> None:
         self._store = store
+        self._audit = audit
         self._known: dict[str, tuple[ApiKey, float]] = {}  # by digest: the key, and until when it is taken for valid
         self._noted: dict[str, int] = {}  # by id: when it was last noted that the key is used
 
@@ -62,7 +65,7 @@ class ApiKeys:
             raise InvalidInput("expires_at", "must be in the future")
         text = api_keys.mint(env, scope, secrets.token_urlsafe(32))
         key = ApiKey(new_id("key"), api_keys.digest(text), env, scope, name, api_keys.hint(text), now, expires_at)
-        self._store.add(key)
+        self._store.add(key, self._audit.entry(env, lambda: [Changed("api_key", key.id, None, key)]))
         return key, text
 
     def list(self, env: Environment) -> list[ApiKey]:
@@ -92,4 +95,8 @@ class ApiKeys:
 
     def revoke(self, env: Environment, key_id: str) -> None:
         """Deletes a key. Raises NotFound."""
-        self._store.revoke(env, key_id)
+
+        def entries(key: ApiKey) -> Entries:
+            return self._audit.entry(env, lambda: [Changed("api_key", key.id, key, None)])
+
+        self._store.revoke(env, key_id, entries)

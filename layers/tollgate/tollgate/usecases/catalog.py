@@ -13,7 +13,8 @@ from tollgate.domain.plans import MAX_ITEMS, Plan, checked_plan
 from tollgate.domain.subscriptions import attach
 from tollgate.store.features import FeatureStore
 from tollgate.store.plans import PlanStore
-from tollgate.store.table import Refused
+from tollgate.store.table import Entries, Refused
+from tollgate.usecases.audit import NO_AUDIT, Audit, Changed
 
 
 def makes_version(old: Plan, new: Plan) -> bool:
@@ -37,9 +38,17 @@ class Catalogs:
     `now` is epoch ms.
     """
 
-    def __init__(self, features: FeatureStore, plans: PlanStore) -> None:
+    def __init__(self, features: FeatureStore, plans: PlanStore, audit: Audit = NO_AUDIT) -> None:
         self._features = features
         self._plans = plans
+        self._audit = audit
+
+    def _entry(self, env: Environment, old: Feature | Plan | None, new: Feature | Plan | None) -> Entries:
+        """The entry of the audit log that tells of a change of a feature, or of a version of a plan."""
+        thing = new or old
+        assert thing is not None
+        type = "plan" if isinstance(thing, Plan) else "feature"
+        return self._audit.entry(env, lambda: [Changed(type, thing.id, old, new)])
 
     @property
     def stores(self) -> tuple[FeatureStore, PlanStore]:
@@ -52,7 +61,7 @@ class Catalogs:
         """
         if feature.type.is_credits or any(feature.extra.get(name) for name in MARKUPS):
             checked_feature(feature, self._features.all(env))
-        self._features.add(env, feature)
+        self._features.add(env, feature, self._entry(env, None, feature))
         return feature
 
     def features(self, env: Environment) -> list[Feature]:
@@ -74,15 +83,15 @@ class Catalogs:
         new = checked_feature(change(old), features)
         if new.type is not old.type:
             raise InvalidInput("type", "cannot be changed")
-        self._features.replace(env, new)
+        self._features.replace(env, new, self._entry(env, old, new))
         return new
 
     def delete_feature(self, env: Environment, feature_id: str) -> None:
         """Deletes a feature. Raises NotFound, or Conflict where a plan or a credit system names it."""
-        feature_of(self._features.all(env), feature_id)
+        old = feature_of(self._features.all(env), feature_id)
         if self.names_feature(env, feature_id):
             raise Conflict(f"Feature {feature_id} is part of a plan or of a credit system: archive it instead")
-        self._features.remove(env, feature_id)
+        self._features.remove(env, feature_id, self._entry(env, old, None))
 
     def names_feature(self, env: Environment, feature_id: str) -> bool:
         """Whether a version of a plan, or a credit system, names this feature."""
@@ -97,7 +106,7 @@ class Catalogs:
         plans.
         """
         self._check_plan(env, plan)
-        self._plans.add(env, plan)
+        self._plans.add(env, plan, self._entry(env, None, plan))
         return plan
 
     def _check_plan(self, env: Environment, plan: Plan) -> None:
@@ -167,7 +176,8 @@ class Catalogs:
         archived = change(old).archived
         if archived != old.archived:
             for version in self._plans.versions(env, plan_id):
-                self._plans.replace(env, replace(version, archived=archived))
+                moved = replace(version, archived=archived)
+                self._plans.replace(env, moved, self._entry(env, version, moved))
         return self.edit_plan(env, plan_id, change, now, in_place=in_place)
 
     def edit_versions(
@@ -183,7 +193,7 @@ class Catalogs:
             self._check_plan(env, new)
         for old, new in zip(versions, changed, strict=True):
             if new != old:
-                self._plans.replace(env, new)
+                self._plans.replace(env, new, self._entry(env, old, new))
         return changed[-1]
 
     def edit_plan(
@@ -207,9 +217,9 @@ class Catalogs:
             self._check_plan(env, new)
             try:
                 if versioned:
-                    self._plans.add(env, new)
+                    self._plans.add(env, new, self._entry(env, old, new))
                 else:
-                    self._plans.swap(env, old, new)
+                    self._plans.swap(env, old, new, self._entry(env, old, new))
             except (AlreadyExists, Refused):
                 continue
             return new
@@ -222,6 +232,7 @@ class Catalogs:
         versions = self._plans.versions(env, plan_id)
         for plan in versions if all_versions else versions[-1:]:
             if plan.in_use:
-                self._plans.replace(env, replace(plan, archived=True))
+                archived = replace(plan, archived=True)
+                self._plans.replace(env, archived, self._entry(env, plan, archived))
             else:
-                self._plans.remove(env, plan)
+                self._plans.remove(env, plan, self._entry(env, plan, None))

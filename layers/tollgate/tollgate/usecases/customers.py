@@ -35,7 +35,8 @@ from tollgate.domain.subscriptions import (
 )
 from tollgate.store.codecs.listing import Facts, ListedCustomer, ListedSubscription
 from tollgate.store.customers import CustomerStore, Near
-from tollgate.store.table import Refused
+from tollgate.store.table import Entries, Refused
+from tollgate.usecases.audit import NO_AUDIT, Audit, Changed, changes_of
 from tollgate.usecases.catalog import Catalogs
 from tollgate.usecases.ids import new_id
 
@@ -93,16 +94,35 @@ class Customers:
         catalogs: Catalogs,
         defaults: PlanDefaults = NO_DEFAULTS,
         passing_time: Callable[[], PassingTime] | None = None,
+        audit: Audit = NO_AUDIT,
     ) -> None:
         """`passing_time` makes what tells of the time that a test clock passes; None: nothing is told of it."""
         self._store = self.store = store
         self._catalogs = self.catalogs = catalogs
         self._defaults = self.defaults = defaults
         self._passing_time = passing_time
+        self._audit = audit
 
     def get(self, customer: CustomerRef) -> Holdings:
         """All that a customer has, in one Query. Raises NotFound."""
         return self._store.get(customer).holdings
+
+    def with_ended(self, env: Environment, holdings: Holdings) -> Holdings:
+        """The holdings with the ended subscriptions that are kept apart: one Query, where there are any."""
+        if not holdings.ended.number:
+            return holdings
+        found = self._store.ended.all(CustomerRef(env, holdings.customer.id))
+        return replace(holdings, subscriptions={**{held.id: held for held in found}, **holdings.subscriptions})
+
+    def ended(self, env: Environment, holdings: Holdings, subscription_id: str) -> Subscription | None:
+        """A subscription of this customer that has ended and is kept apart; None where there is none of that id."""
+        if not holdings.ended.number:
+            return None
+        return self._store.ended.one(CustomerRef(env, holdings.customer.id), subscription_id)
+
+    def had(self, env: Environment, subscription_id: str) -> list[str]:
+        """The ids of the customers that had a subscription of this id, which is kept apart: one Query."""
+        return self._store.ended.holders(env, subscription_id)
 
     def get_or_nothing(self, customer: CustomerRef) -> Holdings:
         """All that a customer has; of one that does not exist, nothing."""
@@ -247,10 +267,22 @@ class Customers:
         """Deletes a customer and all that it has. Raises NotFound, or Unavailable under constant contention."""
         for _ in self._store.turns():
             try:
-                return self._store.remove(customer.environment, self._store.get(customer))
+                stored = self._store.get(customer)
+                return self._store.remove(
+                    customer.environment, stored, self._entry_of_deletion(customer, stored.holdings)
+                )
             except Refused:
                 continue
         raise Unavailable("The customer is being changed too often: try again")
+
+    def _entry(self, customer: CustomerRef, before: Holdings, after: Holdings) -> Entries:
+        """The entry of the customer's log that tells what somebody has changed."""
+        return self._audit.entry(customer.environment, lambda: changes_of(before, after), customer.id)
+
+    def _entry_of_deletion(self, customer: CustomerRef, held: Holdings) -> Entries:
+        deleted = Changed("customer", customer.id, held.customer, None)
+        rest = changes_of(held, Holdings(held.customer))
+        return self._audit.entry(customer.environment, lambda: [deleted, *rest], customer.id)
 
     def advance_test_clock(self, customer: CustomerRef, frozen_time: int, now: int) -> Holdings:
         """Moves the time of a sandbox customer's test clock forward, to `frozen_time` (epoch ms).
@@ -288,7 +320,8 @@ class Customers:
                 if after == before.holdings:
                     return after
                 try:
-                    self._store.change(customer.environment, before, after)
+                    entry = self._entry(customer, before.holdings, after)
+                    self._store.change(customer.environment, before, after, entry, before.holdings.time(now))
                 except Refused:
                     continue
                 return after
@@ -358,6 +391,8 @@ class Customers:
         automatic = self._catalogs.automatic_plans(env)
 
         def turn(held: Holdings, catalog: Catalog, at: int) -> Holdings:
+            if subscription_id is not None and self.ended(env, held, id):
+                raise AlreadyExists("subscription", id)
             bare = _without_plans(without_waiting_automatic(held, catalog, at), catalog, terms, at)
             after = attach(bare, plan, catalog, id, at, terms)
             if terms.removes and id in after.subscriptions and after.subscriptions[id].started_at > at:

@@ -12,6 +12,7 @@ from tollgate.domain.customers import Holdings, Subscription
 from tollgate.domain.environments import Environment
 from tollgate.domain.plans import Plan
 from tollgate.store.customers import CustomerStore, StoredHoldings
+from tollgate.store.table import Entries
 from tollgate.usecases.catalog import Catalogs
 from tollgate.usecases.customers import Customers
 
@@ -85,10 +86,19 @@ class _Unwritten(CustomerStore):
 
     changed: tuple[Holdings, Holdings] | None = None
 
-    def _commit(self, env: Environment, before: StoredHoldings | None, after: Holdings) -> None:  # noqa: ARG002 - the store's
+    def add(self, env: Environment, holdings: Holdings, entries: Entries = ()) -> None:
+        """Adds nothing."""
+
+    def change(
+        self,
+        env: Environment,  # noqa: ARG002 - the store's
+        before: StoredHoldings,
+        after: Holdings,
+        entries: Entries = (),  # noqa: ARG002 - the store's
+        now: int | None = None,  # noqa: ARG002 - the store's
+    ) -> None:
         """Keeps what would be written."""
-        if before is not None:
-            self.changed = before.holdings, after
+        self.changed = before.holdings, after
 
 
 class _Unmarked(Catalogs):

@@ -28,7 +28,9 @@ from tollgate.domain.webhooks import (
     tried,
 )
 from tollgate.exact_json import dumps, loads
+from tollgate.store.table import Entries
 from tollgate.store.webhooks import WebhookStore
+from tollgate.usecases.audit import NO_AUDIT, Audit, Changed
 
 PAGE = 50  # deliveries in one answer
 _SECRET_BYTES = 32
@@ -93,10 +95,17 @@ class Webhooks:
     `loopback`: whether the sandbox may call this machine itself.
     """
 
-    def __init__(self, store: WebhookStore, keep: Keep, *, loopback: bool) -> None:
+    def __init__(self, store: WebhookStore, keep: Keep, *, loopback: bool, audit: Audit = NO_AUDIT) -> None:
         self._store = store
         self._keep = keep
         self._loopback = loopback
+        self._audit = audit
+
+    def _entry(self, env: Environment, old: Webhook | None, new: Webhook | None) -> Entries:
+        """The entry of the audit log that tells of a change of a webhook."""
+        webhook = new or old
+        assert webhook is not None
+        return self._audit.entry(env, lambda: [Changed("webhook", webhook.id, old, new)])
 
     def create(self, env: Environment, id: str, settings: Settings, now: int) -> tuple[Webhook, str]:
         """A new webhook, and its secret. Raises InvalidInput, AlreadyExists, and InvalidRequest where there are MOST."""
@@ -116,7 +125,7 @@ class Webhooks:
         )
         if len(self._store.list(env)) >= MOST:
             raise InvalidRequest(f"There are {MOST} webhooks already: delete one first")
-        self._store.add(webhook)
+        self._store.add(webhook, self._entry(env, None, webhook))
         return webhook, secret
 
     def list(self, env: Environment) -> list[Webhook]:
@@ -141,19 +150,19 @@ class Webhooks:
         after = before._replace(**given, updated_at=max(now, before.updated_at + 1))
         if settings.disabled is False:
             after = after._replace(paused_at=None, failing_since=None)
-        self._store.change(before, after)
+        self._store.change(before, after, self._entry(env, before, after))
         return after
 
     def delete(self, env: Environment, id: str) -> None:
         """Deletes a webhook. Raises NotFound."""
-        self._store.delete(env, id)
+        self._store.delete(env, id, self._entry(env, self.get(env, id), None))
 
     def rotate_secret(self, env: Environment, id: str, now: int) -> tuple[Webhook, str]:
         """Gives a webhook a new secret; the one before signs too for a day. Raises NotFound, Conflict."""
         before = self.get(env, id)
         secret = new_secret(secrets.token_bytes(_SECRET_BYTES))
         after = rotated(before, secret, max(now, before.updated_at + 1))
-        self._store.change(before, after)
+        self._store.change(before, after, self._entry(env, before, after))
         return after, secret
 
     def test(self, env: Environment, id: str, told: Told, now: int) -> Delivery:

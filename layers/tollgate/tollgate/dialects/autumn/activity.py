@@ -1,17 +1,16 @@
 """What happens in an environment (management.md 17, Tollgate's own): `activity.get`, `alerts.list`,
-`balances.list_near_limit` and `customers.list_log`."""
+`audit.list`, `balances.list_near_limit` and `customers.list_log`."""
 
 from __future__ import annotations
 
 import base64
 from collections import Counter
-from collections.abc import Callable
 from typing import Any
 
 from tollgate.dialects.autumn.events import bounded, entry_json
 from tollgate.dialects.autumn.fields import Cursor, Id, Params, Whole
 from tollgate.dialects.http import Answer, Request
-from tollgate.domain.errors import InvalidInput, Unavailable
+from tollgate.domain.errors import InvalidInput
 from tollgate.domain.history import Entry
 from tollgate.domain.near_limits import LEVELS
 from tollgate.exact_json import loads
@@ -19,24 +18,6 @@ from tollgate.usecases.activity import Activity, LogEntry, Minute, NearBalance
 from tollgate.usecases.catalog import Catalogs
 from tollgate.usecases.customers import Customers
 
-CHANGES = frozenset(
-    {
-        "balances.create",
-        "balances.delete",
-        "balances.update",
-        "billing.attach",
-        "billing.update",
-        "customers.advance_test_clock",
-        "customers.delete",
-        "customers.update",
-        "entities.create",
-        "entities.delete",
-        "entities.update",
-    }
-)
-"""Calls that change something of a customer's, which its log tells of."""
-
-_TOLD = ("plan_id", "subscription_id", "feature_id", "entity_id", "balance_id", "cancel_action", "frozen_time")
 MOST = 100  # in one page
 _MINUTES = 60
 _MOST_MINUTES = 1440
@@ -137,20 +118,14 @@ def list_log(activity: Activity, catalogs: Catalogs, customers: Customers, reque
     )
 
 
-def note_call(activity: Activity, request: Request, answer: Answer, defect: Callable[[str], None]) -> None:
-    """Records in the customer's log that a call changed something, and with which API key.
-
-    The call is done: where the log cannot be written, `defect` logs why, and its answer stands (management.md 17.4).
-    """
-    name = request.route.removeprefix("POST /v1/")
-    if name in CHANGES:
-        about = {field: request.body[field] for field in _TOLD if request.body.get(field) is not None}
-        detail = {"key_id": request.caller.key_id, **about}
-        customer = request.customer(request.body.get("customer_id") or answer.customer_id)
-        try:
-            activity.note_call(customer, name, detail, request.now)
-        except Unavailable:
-            defect(f"{name} is not in its customer's log")
+def list_audit(activity: Activity, request: Request) -> Answer:
+    """`audit.list`: who changed features, plans, keys and webhooks, and how, the newest first. Raises InvalidInput,
+    Unavailable."""
+    params = PageParams.of(request.body)
+    limit = bounded(params.limit, 50, 1, MOST, "limit")
+    found = activity.audit(request.caller.environment, _position(params.start_cursor), limit)
+    shown = [{"type": entry.type, **loads(entry.detail)} for _, entry in found]
+    return Answer({"list": shown, "next_cursor": _cursor(found[-1][0]) if len(found) == limit else None})
 
 
 def list_near_limit(activity: Activity, request: Request) -> Answer:

@@ -372,6 +372,8 @@ def _page(
 
     def found(holdings: Holdings) -> Iterator[tuple[str, tuple[Holdings, Subscription]]]:
         at = holdings.time(request.now)
+        if "expired" in statuses:
+            holdings = customers.with_ended(env, holdings)
         held = holdings.subscriptions.values()
         for s in sorted(held, key=lambda s: f"{s.created_at:014d}#{s.id}"):
             if params.entity_id is not None and s.entity_id != params.entity_id:

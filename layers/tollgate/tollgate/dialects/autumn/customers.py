@@ -301,7 +301,7 @@ def update_entity(catalogs: Catalogs, customers: Customers, request: Request) ->
     if params.billing_controls is not None:
         controls = params.billing_controls.applied(held.entity(params.entity_id).controls)
         held = customers.update_entity(request.customer(held.customer.id), params.entity_id, controls, request.now)
-    return _shown_entity(catalogs, request, held, params.entity_id, None)._replace(customer_id=held.customer.id)
+    return _shown_entity(catalogs, request, held, params.entity_id, None)
 
 
 def delete_entity(customers: Customers, request: Request) -> Answer:
@@ -309,7 +309,7 @@ def delete_entity(customers: Customers, request: Request) -> Answer:
     params = EntityParams.of(request.body)
     held = customers.with_entity(request.caller.environment, params.customer_id, params.entity_id)
     customers.delete_entity(request.customer(held.customer.id), params.entity_id, request.now)
-    return Answer({"success": True}, customer_id=held.customer.id)
+    return Answer({"success": True})
 
 
 def list_entities(catalogs: Catalogs, customers: Customers, request: Request) -> Answer:

@@ -68,6 +68,7 @@ class EventsParams(RangeParams):
     offset: Annotated[Whole, Field(ge=0)] | None = None
     iter_first_key: Text | None = None
     iter_last_key: Text | None = None
+    count_total: bool | None = None
     sort: Literal["timestamp", "event_name", ""] | None = None
     order: Literal["asc", "desc", ""] | None = None
 
@@ -175,19 +176,24 @@ def list_events(usage: Usage, request: Request) -> Answer:
         query = query._replace(features=_hearing(features, params.event_name))
     descending, by_name = params.order != "asc", params.sort == "event_name"
     as_read = descending and not by_name
+    wanted = _pairs(params.property_filters)
+
+    def matching(entries: Iterable[Entry]) -> Iterator[Event]:
+        for event in _events(entries, features):
+            if (
+                params.event_id in (None, "", event.id)
+                and params.event_name in (None, "", event.name)
+                and params.source in (None, "", event.source)
+                and _passes(wanted, event.properties)
+            ):
+                yield event
+
+    total = sum(1 for _ in matching(usage.all(env, query))) if params.count_total else None
     first, last = params.iter_first_key, params.iter_last_key
     if last and (at := _time_of(last, "iter_last_key")) is not None and as_read:
         query = query._replace(end=min(query.end, at + 1))
-    wanted = _pairs(params.property_filters)
     entries: Iterable[Entry] = _pages(usage, env, query) if as_read else usage.all(env, query)
-    found: Iterable[Event] = (
-        event
-        for event in _events(entries, features)
-        if params.event_id in (None, "", event.id)
-        and params.event_name in (None, "", event.name)
-        and params.source in (None, "", event.source)
-        and _passes(wanted, event.properties)
-    )
+    found: Iterable[Event] = matching(entries)
     if by_name:
         found = sorted(found, key=lambda event: event.name or "", reverse=descending)
     elif not as_read:
@@ -207,7 +213,7 @@ def list_events(usage: Usage, request: Request) -> Answer:
             "iter_first_key": shown[0].key if shown else None,
             "iter_last_key": shown[-1].key if shown else None,
             "offset": offset,
-            "total_count": None,
+            "total_count": total,
         }
     )
 
@@ -219,6 +225,8 @@ def list_events_by_query(usage: Usage, request: Request) -> Answer:
     for name in ("page_size", "offset"):
         if (given := asked.get(name, "")).isascii() and given.isdecimal():
             asked[name] = int(given)
+    if (counted := asked.get("count_total")) in ("true", "false"):
+        asked["count_total"] = counted == "true"
     if filters := asked.get("property_filters"):
         pairs = [one.partition(":") for one in filters.split(";") if one]
         if not all(name and colon for name, colon, _ in pairs):

@@ -271,9 +271,14 @@ def search(catalogs: Catalogs, customers: Customers, request: Request) -> Answer
     named = [params.customer_id, params.external_customer_id, *(params.customer_ids or ())]
     asked = any(condition.field == "subscription_status" for condition in params.filters or ())
     statuses = params.subscription_status or (None if asked else ["active", "trialing"])
+    all_asked = statuses is None or "cancelled" in statuses
+
+    def whole_of(held: Holdings) -> Holdings:
+        return customers.with_ended(env, held) if all_asked else held
+
     found = [
         (s.created_at, (holdings, s))
-        for holdings in _who_may_hold(customers, env, [id for id in named if id], params)
+        for holdings in map(whole_of, _who_may_hold(customers, env, [id for id in named if id], params))
         for s in holdings.subscriptions.values()
         if s.parent_id is None
         and params.has_status(archived=False)
@@ -302,9 +307,15 @@ def _who_may_hold(
     if named:
         return named_customers(customers, env, named)
     plan_id, ids = params.plan_id, params.subscription_ids
+    had = {customer_id for id in ids or () for customer_id in customers.had(env, id)}
 
     def may(listed: ListedCustomer) -> bool:
-        return listed.facts is None or any(
+        if listed.facts is None:
+            return True
+        ended = listed.facts.ended
+        if (not ids or listed.customer_id in had) and (plan_id in ended if plan_id else ended):
+            return True
+        return any(
             among(s.plan_id, [plan_id] if plan_id else None) and among(s.id, ids) for s in listed.facts.subscriptions
         )
 
@@ -360,6 +371,7 @@ def associations(catalogs: Catalogs, customers: Customers, request: Request, id:
     env = request.caller.environment
     holdings, subscription = found(customers, env, id)
     at = holdings.time(request.now)
+    holdings = customers.with_ended(env, holdings)
     own = [s for s in holdings.subscriptions.values() if s.parent_id == subscription.id]
     plans = catalogs.plans_of(env, own)
     newest = sorted(own, key=lambda s: (s.created_at, s.id), reverse=True)
@@ -371,7 +383,7 @@ def associations(catalogs: Catalogs, customers: Customers, request: Request, id:
 
 
 def found(customers: Customers, env: Environment, id: str) -> tuple[Holdings, Subscription]:
-    """The subscription of that id, with all that its customer has. Raises NotFound."""
+    """The subscription of that id, with all that its customer has: running, to come, or ended. Raises NotFound."""
     own = _OWN_ID(id)
     may_hold = (
         one for one in customers.listed(env) if one.facts is None or any(s.id == id for s in one.facts.subscriptions)
@@ -379,6 +391,9 @@ def found(customers: Customers, env: Environment, id: str) -> tuple[Holdings, Su
     for holdings in named_customers(customers, env, [own[1]]) if own else customers.read(env, may_hold):
         if id in holdings.subscriptions:
             return holdings, holdings.subscriptions[id]
+    for holdings in named_customers(customers, env, had) if (had := customers.had(env, id)) else ():
+        if (ended := customers.ended(env, holdings, id)) is not None:
+            return holdings, ended
     raise NotFound("subscription", id)
 
 

@@ -129,6 +129,8 @@ def list_subscriptions(customers: Customers, access: Access, request: Request) -
     except NotFound as error:
         raise does_not_exist("customer_id", params.customer_id) from error
     at = holdings.time(request.now)
+    if "ended" in statuses:
+        holdings = customers.with_ended(request.caller.environment, holdings)
     env, plans = request.caller.environment, access.plans(request.caller.environment, holdings.subscriptions.values())
     found = []
     for held in sorted(holdings.subscriptions.values(), key=lambda s: (s.started_at, s.created_at, s.id)):
@@ -168,7 +170,9 @@ def _named(customers: Customers, request: Request, id: str) -> tuple[Holdings, S
     """The subscription of this id, and what its customer holds. Raises NotFound."""
     named = subscription_of(id)
     holdings = None if named is None else customers.get_or_nothing(request.customer(named[0]))
-    held = None if named is None or holdings is None else holdings.subscriptions.get(named[1])
+    held = None
+    if named is not None and holdings is not None:
+        held = holdings.subscriptions.get(named[1]) or customers.ended(request.caller.environment, holdings, named[1])
     if holdings is None or held is None:
         raise NotFound("subscription", id)
     return holdings, held

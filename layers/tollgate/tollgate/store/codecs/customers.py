@@ -5,6 +5,7 @@
 | `data` | S | customer, entity, subscription | JSON, below |
 | `version` | N | customer | counts the changes of what the customer holds |
 | `holds` | S | customer | of one that holds much: JSON, `[features, features of entities, number of things]`; absent: it holds little |
+| `ended` | S | customer | JSON, `[number, plans]` of the ended subscriptions that are kept apart; absent: there are none |
 | `listed` | N | customer | the version with which its entry in the list was written; absent or 0: it has none with facts |
 | `told` | SS | subscription | what the clock did to it and is told: `<what>@<ms>`; absent until then, and after each change |
 | `v` | N | all | the layout's version |
@@ -41,7 +42,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import NamedTuple
 
-from tollgate.domain.customers import Customer, Ending, Entity, Subscription
+from tollgate.domain.customers import NONE_ENDED, Customer, Ended, Ending, Entity, Subscription
 from tollgate.exact_json import dumps, loads
 from tollgate.store.codecs.controls import controls_json, controls_of
 from tollgate.store.codecs.layout import Layout
@@ -80,6 +81,20 @@ def decode_extent(item: Item) -> Extent | None:
         return None
     own, shared, things = loads(item["holds"]["S"])
     return Extent(frozenset(own), frozenset(shared), things)
+
+
+def encode_ended(ended: Ended) -> Item:
+    """The attribute that says what is kept apart; none where nothing is."""
+    return {"ended": {"S": dumps([ended.number, sorted(ended.plan_ids)])}} if ended.number else {}
+
+
+def decode_ended(item: Item) -> Ended:
+    """What a customer's item says of the ended subscriptions that are kept apart."""
+    CUSTOMER.version_of(item)
+    if "ended" not in item:
+        return NONE_ENDED
+    number, plan_ids = loads(item["ended"]["S"])
+    return Ended(number, frozenset(plan_ids))
 
 
 def encode_customer(customer: Customer, version: int) -> Item:

@@ -11,6 +11,7 @@
 | `subscriptions` | array | `[id, plan, plan version, entity or null, starts, ends or null]`; times in ms |
 | `parts` | array or null | the sort keys of the customer's subscriptions, entities and balances; null where they are too many |
 | `frozen_time` | number or null | ms: the time of the customer's test clock |
+| `ended` | array | the plans of its ended subscriptions that are kept apart; absent: there are none |
 | `version` | number | the customer's version with which this was written, which the customer's item has as `listed` |
 
 The customer's id and time of creation are in the entry's key.
@@ -52,6 +53,7 @@ class Facts(NamedTuple):
     subscriptions: tuple[ListedSubscription, ...]
     parts: tuple[str, ...] | None
     frozen_time: int | None = None  # of the customer's test clock
+    ended: tuple[str, ...] = ()  # plans of ended subscriptions that are not among these
 
     def time(self, now: int) -> int:
         """The customer's time (epoch ms): its test clock's where it has one, else `now`."""
@@ -80,6 +82,7 @@ def encode_listed_customer(facts: Facts | None, version: int) -> Item:
         "parts": None if facts.parts is None else list(facts.parts),
         "frozen_time": facts.frozen_time,
         "version": version,
+        **({"ended": list(facts.ended)} if facts.ended else {}),
     }
     return {"data": {"S": dumps(data)}, **LISTED_CUSTOMER.mark}
 
@@ -94,5 +97,5 @@ def decode_listed_customer(item: Item) -> ListedCustomer:
     data = loads(item["data"]["S"])
     subscriptions = tuple(ListedSubscription(*one) for one in data["subscriptions"])
     parts = None if data["parts"] is None else tuple(data["parts"])
-    facts = Facts(data["name"], data["email"], subscriptions, parts, data["frozen_time"])
+    facts = Facts(data["name"], data["email"], subscriptions, parts, data["frozen_time"], tuple(data.get("ended", ())))
     return ListedCustomer(position, customer_id, facts, data["version"])

@@ -17,6 +17,7 @@ from tollgate.store.codecs.layout import Layout
 from tollgate.store.table import Item
 
 LOG_ENTRY = Layout("log entry", 0)
+CALLED = "api.called"  # the type of an entry that was written with a change: the stream tells the bus of it
 
 
 class LogEntry(NamedTuple):

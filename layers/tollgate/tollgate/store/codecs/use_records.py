@@ -1,8 +1,11 @@
-"""A use as the balance that it changed records it (the attribute `event`), and the item of an ungranted use.
+"""A use as the balance that it changed records it (the attribute `event`), the item that a large record has of its own, and
+the item of an ungranted use.
 
 | attribute | type | of | holds |
 |---|---|---|---|
 | `event` | S | balance, ungranted use | JSON, below: the last use |
+| `event` | S | large record | the same, whole |
+| `ttl`, `v` | N | large record | seconds; the item's layout's version |
 | `last_id` | S | ungranted use | the id of the last use |
 | `version` | N | ungranted use | counts the writes, from the time (ms) of the first on |
 | `ttl` | N | ungranted use | seconds |
@@ -18,6 +21,7 @@
 | `part` | bool | absent where this is the use's first item |
 | `name`, `source` | string | of the event that it was; absent where not said |
 | `uses` | array | where one write counted several: their fields (below) |
+| `apart` | number | 1: all but `id` and `v` is in an item of its own (`store.large_records`) |
 | `v` | number | the record's own version; absent: 0 |
 
 The fields of one of several `uses` are `id`, `value`, `at`, `properties`, `feature`, `entity`, `part`, `key`, `name`,
@@ -39,6 +43,7 @@ from tollgate.store.table import Item
 
 USE_RECORD = Layout("use", 1)
 UNGRANTED_USE = Layout("use of what nothing grants", 1)
+LARGE_RECORD = Layout("large record of a use", 0)
 
 
 def encode_use_record(use: UseRecord) -> str:
@@ -85,11 +90,35 @@ def decode_use_record(item: Item) -> UseRecord | None:
     )
 
 
-def encode_ungranted_use(use: UseRecord, ttl: int) -> Item:
-    """All attributes but `version`, which the write itself counts. `ttl` is epoch seconds."""
+def encode_use_apart(use_id: str) -> str:
+    """The JSON of the attribute `event` where the record has an item of its own."""
+    return dumps({"id": use_id, "apart": 1, ATTRIBUTE: USE_RECORD.version})
+
+
+def use_apart(event: str) -> str | None:
+    """The id of the use whose record has an item of its own; None where `event` is the record."""
+    if '"apart"' not in event:
+        return None
+    data = loads(event)
+    return data["id"] if "apart" in data else None
+
+
+def encode_large_record(event: str, ttl: int) -> Item:
+    """The item of a large record: the JSON of it. `ttl` is epoch seconds."""
+    return {"event": {"S": event}, "ttl": {"N": str(ttl)}, **LARGE_RECORD.mark}
+
+
+def decode_large_record(item: Item) -> str:
+    """The JSON of a large record."""
+    LARGE_RECORD.version_of(item)
+    return item["event"]["S"]
+
+
+def encode_ungranted_use(event: str, use_id: str, ttl: int) -> Item:
+    """All attributes but `version`, which the write itself counts. `event`: the record as JSON. `ttl` is epoch seconds."""
     return {
-        "event": {"S": encode_use_record(use)},
-        "last_id": {"S": use.id},
+        "event": {"S": event},
+        "last_id": {"S": use_id},
         "ttl": {"N": str(ttl)},
         **UNGRANTED_USE.mark,
     }

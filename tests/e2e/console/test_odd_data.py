@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from playwright.sync_api import Route, expect
 
-from tests.e2e.console import Tab
+from tests.e2e.console.tab import Tab
 from tests.e2e.fixture import Shop, consumable, monthly, new, unlimited
 from tollgate_cli.stack import Stack
 

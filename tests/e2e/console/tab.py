@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
-import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Page, expect
 
-from tests.e2e.browser import AXE, browser
-from tests.e2e.fixture import Shop
+from tests.e2e.browser import AXE
 from tollgate_cli.stack import Stack
 
 PATIENCE_MS = 30_000  # of the emulator's cold starts
@@ -18,12 +16,6 @@ WIDTHS = {"phone": (375, "dark"), "desk": (1280, "light")}
 HEIGHT = 800
 
 expect.set_options(timeout=PATIENCE_MS)
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with browser() as running:
-        yield running
 
 
 class Tab:
@@ -97,39 +89,3 @@ class Tab:
             assert not problems, width
             self.page.wait_for_function(f"document.documentElement.scrollWidth <= {width}")  # charts follow the window
         self.page.set_viewport_size({"width": self.width, "height": HEIGHT})
-
-
-@pytest.fixture(scope="module")
-def context(chromium: Browser) -> Iterator[BrowserContext]:
-    """What all tabs share: the files that the browser keeps, and nothing of who is signed in."""
-    context = chromium.new_context(locale="en-US")
-    context.set_default_timeout(PATIENCE_MS)
-    yield context
-    context.close()
-
-
-def tab_of(context: BrowserContext, stack: Stack, width: str) -> Iterator[Tab]:
-    page = context.new_page()
-    yield Tab(page, stack, *WIDTHS[width])
-    page.close()
-
-
-@pytest.fixture(params=WIDTHS)
-def fresh(request: pytest.FixtureRequest, context: BrowserContext, stack: Stack) -> Iterator[Tab]:
-    """A new tab, at each width."""
-    yield from tab_of(context, stack, request.param)
-
-
-@pytest.fixture
-def both(fresh: Tab, shop: Shop, stack: Stack) -> Tab:
-    """A tab that is signed in, at each width: for a page's main action."""
-    assert shop
-    return fresh.signed_in(stack.secret_key)
-
-
-@pytest.fixture
-def phone(context: BrowserContext, shop: Shop, stack: Stack) -> Iterator[Tab]:
-    """A tab that is signed in, at the width of a phone, where there is the least room; it is looked at in both."""
-    assert shop
-    for tab in tab_of(context, stack, "phone"):
-        yield tab.signed_in(stack.secret_key)
