@@ -148,12 +148,16 @@ def checked_plan(plan: Plan, features: Mapping[str, Feature]) -> Plan:
 
 
 def check_controls(controls: Controls, features: Mapping[str, Feature]) -> None:
-    """Raises NotFound where a control names an unknown feature, InvalidInput for a limit below zero."""
+    """Raises NotFound where a control names an unknown feature, InvalidInput for a limit below zero, and for two top-ups of
+    one feature."""
     for feature_id in sorted(controls.named()):
         feature_of(features, feature_id)
     limits = (*(c.limit for c in controls.usage), *(c.limit for c in controls.spend if c.limit is not None))
     if any(limit < 0 for limit in limits):
         raise InvalidInput("billing_controls", "a limit must not be negative")
+    topped_up = [control.feature_id for control in controls.top_ups]
+    if len(topped_up) > len(set(topped_up)):
+        raise InvalidInput("billing_controls.auto_topups", "must name each feature once")
 
 
 def _check_item(item: PlanItem, features: Mapping[str, Feature], where: str) -> None:

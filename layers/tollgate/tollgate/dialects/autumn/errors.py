@@ -43,6 +43,7 @@ _BAD_KEYS = {
 
 _CODES: dict[tuple[type[TollgateError], str], str] = {
     (errors.NotFound, "balance"): "invalid_request",
+    (errors.NotFound, "held balance"): "customer_entitlement_not_found",
     (errors.NotFound, "subscription"): "invalid_request",
     (errors.NotFound, "plan"): "product_not_found",
     (errors.NotFound, "event"): "invalid_request",

@@ -168,7 +168,7 @@ def set_usage(customers: Customers, request: Request) -> Answer:
     params = SetUsageParams.of(request.body)
     which = BalanceFilter(params.feature_id, params.entity_id or "")
     customers.update_balance(
-        request.customer(params.customer_id), which, BalanceUpdate(usage=params.value), request.now
+        request.customer(params.customer_id), which, BalanceUpdate(usage=params.value, if_held=True), request.now
     )
     named = {"customer_id": params.customer_id, "feature_id": params.feature_id}
     return Answer({"success": True, "code": "event_received", **named})
@@ -182,9 +182,9 @@ def set_balances(customers: Customers, request: Request, customer_id: str) -> An
     if params.balances is not None:
         for entry in params.balances:
             which = BalanceFilter(entry.feature_id, entity_id, interval=_interval(entry.interval))
-            changes.append((which, BalanceUpdate(remaining=entry.balance, alters_grant=True)))
+            changes.append((which, BalanceUpdate(remaining=entry.balance, alters_grant=True, if_held=True)))
     elif params.feature_id is not None and params.value is not None:
-        changes.append((BalanceFilter(params.feature_id, entity_id), BalanceUpdate(usage=params.value)))
+        changes.append((BalanceFilter(params.feature_id, entity_id), BalanceUpdate(usage=params.value, if_held=True)))
     else:
         raise InvalidInput("balances", "is required")
     customers.update_balances(request.customer(customer_id), changes, request.now)
@@ -200,7 +200,7 @@ def create_customer(catalogs: Catalogs, customers: Customers, request: Request) 
     if params.id is None and not params.email:
         raise InvalidInput("id", "is required, or an email")
     id = params.id or current.id_of_email(params.email or "")
-    env, customer = request.caller.environment, params.applied(Customer(id))
+    env, customer = request.caller.environment, params.applied(Customer(id), request.now)
     if params.auto_enable_plan_id is None:
         customers.ensure(env, customer, request.now)
     else:
