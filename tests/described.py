@@ -12,6 +12,7 @@ from jsonschema import Draft202012Validator
 from tollgate.dialects.autumn.versions import NEWEST, UnknownVersion, version_of
 from tollgate.dialects.paths import path_of
 from tollgate.dialects.routing import match, wide_match
+from tollgate_cli import json_output
 from tollgate_cli.openapi import DIALECTS
 from tollgate_cli.openapi.document import JSON, Dialect, document
 
@@ -94,13 +95,30 @@ def _of_version(media: Mapping[str, Any], headers: Mapping[str, str], status: in
     return next((older[version] for version in sorted(older) if asked <= version), media["schema"])
 
 
+def printed_wrong(words: str, value: Any) -> str:
+    """What of a line or document that a command printed with --json its schema does not say; empty where it says it all."""
+    errors = _deep(list(_printed(words).iter_errors(value)))
+    return "; ".join(f"{error.json_path}: {error.message[:300]}" for error in errors)
+
+
 @cache
-def _documents() -> dict[str, Any]:
+def _printed(words: str) -> Draft202012Validator:
+    return Draft202012Validator({**_commands(), "$ref": f"#/$defs/{words.replace(' ', '%20')}"})
+
+
+@cache
+def _commands() -> dict[str, Any]:
+    return json_output.schema([documents()["autumn"], documents()["tollgate"]], strict=True)
+
+
+@cache
+def documents() -> dict[str, Any]:
+    """The documents by their names, read strictly."""
     return {dialect.name: document(dialect, (), strict=True) for dialect in DIALECTS}
 
 
 def _responses(dialect: Dialect, route: str) -> dict[str, Any]:
-    whole = _documents()[dialect.name]
+    whole = documents()[dialect.name]
     method, _, path = route.partition(" ")
     for template, operations in whole["paths"].items():
         if _plain(template) == path and method.lower() in operations:
@@ -118,4 +136,4 @@ def _plain(template: str) -> str:
 
 @cache
 def _validator(name: str, schema: str) -> Draft202012Validator:
-    return Draft202012Validator({**json.loads(schema), "components": _documents()[name]["components"]})
+    return Draft202012Validator({**json.loads(schema), "components": documents()[name]["components"]})

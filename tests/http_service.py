@@ -121,4 +121,5 @@ def _function(asked: Asked) -> str:
         return "metric_access" if asked.method == "GET" else "lotus"
     if "x-api-key" in asked.headers:
         return "entitlements"
-    return {"/v1/check": "check", "/v1/track": "track"}.get(asked.path, "manage")
+    name = asked.path.removeprefix("/v1/").removeprefix("balances.")
+    return name if name in ("check", "track") else "manage"

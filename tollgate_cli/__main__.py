@@ -175,25 +175,31 @@ def stack_run(port: Port = 4566) -> None:
 
 
 @stack_app.command("up")
-def stack_up(port: Port = 4566) -> None:
+def stack_up(port: Port = 4566, as_json: AsJson = False) -> None:
     """The same, in the background."""
     with output.errors.status("Building and deploying the stack"):
         running, _ = stack.start(port, detached=True)
-    _greet(running)
+    if as_json:
+        output.document(_where(running))
+    else:
+        _greet(running)
 
 
 @stack_app.command("down")
-def stack_down() -> None:
+def stack_down(as_json: AsJson = False) -> None:
     """Stop what `stack up` left running; state stays."""
-    console.print("Stopped." if stack.stop() else "Nothing was running.")
+    stopped = stack.stop()
+    if as_json:
+        output.document({"stopped": stopped})
+    else:
+        console.print("Stopped." if stopped else "Nothing was running.")
 
 
 @stack_app.command("status")
 def stack_status(as_json: AsJson = False) -> None:
     """Say where the local stack is; exit 1 where none runs."""
     running = stack.current()
-    told: dict[str, Any] = {"url": running.url, "console": f"{running.url}/console", "docs": f"{running.url}/docs"}
-    told |= {"endpoint": running.endpoint, "outputs": running.outputs}
+    told = _where(running)
     if as_json:
         output.document(told)
         return
@@ -239,6 +245,7 @@ def demo(
     customers: Annotated[int, typer.Option(min=1, max=1000)] = 20,
     workers: Annotated[int, typer.Option(min=1, max=32)] = 4,
     limit: Annotated[int | None, typer.Option(min=1, help="Replay only so many rows.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Replay real LLM traffic, and prove that each is counted.
 
@@ -249,7 +256,10 @@ def demo(
     tokens = demonstration.read_trace(trace, limit)
     api = Api(running.url, running.secret_key, workers)
     bus = running.outputs["BusName"]
-    proof = demonstration.run(api, bus, running.client, demonstration.Load(tokens, customers, workers), console)
+    shown = output.errors if as_json else console
+    proof = demonstration.run(api, bus, running.client, demonstration.Load(tokens, customers, workers), shown)
+    if as_json:
+        output.document({**proof.sums(), "holds": proof.holds})
     raise typer.Exit(0 if proof.holds else 1)
 
 
@@ -360,9 +370,18 @@ def tools_dynamodb_local() -> None:
 
 @tools_app.command("pages")
 def tools_pages() -> None:
-    """Write what is made of the command in docs/commands.md."""
+    """Write what is made of the command: docs/commands.*."""
+    from tollgate_cli import json_output  # its models take a second to load
+
     pages.COMMANDS.write_text(pages.commands_page(pages.COMMANDS.read_text(), typer.main.get_command(app), SECTIONS))
-    console.print(str(pages.COMMANDS), markup=False)
+    json_output.FILE.write_text(json_output.text())
+    for path in (pages.COMMANDS, json_output.FILE):
+        console.print(str(path), markup=False)
+
+
+def _where(running: stack.Stack) -> dict[str, Any]:
+    told = {"url": running.url, "console": f"{running.url}/console", "docs": f"{running.url}/docs"}
+    return {**told, "endpoint": running.endpoint, "outputs": running.outputs}
 
 
 def _greet(running: stack.Stack) -> None:

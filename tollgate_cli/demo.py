@@ -43,6 +43,10 @@ class Proof:
         """Whether all three agree, for every customer."""
         return self.granted_less_remaining == self.allowed == self.on_the_bus
 
+    def sums(self) -> dict[str, int]:
+        """The three of all customers together."""
+        return {name: counted.total() for name, counted in vars(self).items()}
+
 
 def read_trace(path: Path, limit: int | None) -> list[int]:
     """Tokens of each request, in order of arrival."""
@@ -163,7 +167,7 @@ def _print(
             f"{balance['remaining']:,}",
         )
     console.print(table)
-    sums = (proof.granted_less_remaining.total(), proof.allowed.total(), proof.on_the_bus.total())
+    sums = tuple(proof.sums().values())
     console.print(
         f"granted - remaining = {sums[0]:,} tokens\n"
         f"tokens allowed      = {sums[1]:,} tokens\n"

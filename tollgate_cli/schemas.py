@@ -18,7 +18,7 @@ from tollgate_cli.servers import ROOT
 FOLDER = ROOT / "docs" / "events"
 
 
-class _Numbers(GenerateJsonSchema):
+class Numbers(GenerateJsonSchema):
     """Exact numbers are numbers in JSON, too."""
 
     def decimal_schema(self, schema: core_schema.DecimalSchema) -> JsonSchemaValue:  # noqa: ARG002
@@ -31,7 +31,7 @@ def schema_of(detail_type: str) -> dict[str, Any]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": f"tollgate/{detail_type}/1",
-        **shape.json_schema(schema_generator=_Numbers, mode="serialization"),
+        **shape.json_schema(schema_generator=Numbers, mode="serialization"),
         "title": detail_type,
     }
 

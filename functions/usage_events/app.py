@@ -51,6 +51,7 @@ _queue = runtime.client("sqs")
 _history = runtime.history()
 _ledger = runtime.ledger()
 _alert_states = runtime.alert_states()
+_top_ups = runtime.top_up_states()
 _due_times = runtime.due_times()
 _activity = runtime.stream_activity()
 
@@ -73,7 +74,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
     """
     records = _ledger.store.with_records(event["Records"])
     metrics.add_metric("StreamRecords", MetricUnit.Count, len(records))
-    alerts = Alerts(_ledger.features, _ledger.store, _alert_states)
+    alerts = Alerts(_ledger.features, _ledger.store, _alert_states, _top_ups)
     changes: list[Change] = []
     lanes: list[list[dict[str, Any]]] = [[] for _ in range(_LANES)]
     moments: dict[Moment, None] = {}  # a set in the order of the records

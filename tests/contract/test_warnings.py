@@ -1,15 +1,17 @@
 """Limits and thresholds are told once each, however late the stream is read and however it is cut: also where a customer's
 balance, its entities' and credit pools count together. On every backend that is atomic.
 
-Rules: autumn.md 7.1; flexprice.md 3.
+Rules: autumn.md 7.1, 7.3; flexprice.md 3.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
@@ -17,14 +19,17 @@ import pytest
 from tests.conftest import dynamodb_client
 from tests.service import MONTHLY, NOW, SANDBOX, Service, item
 from tests.streams import records
-from tollgate.domain.alerts import LimitAlert, RaisedAlert, StateAlert, ThresholdAlert
-from tollgate.domain.controls import AlertControl, Controls, UsageControl
+from tollgate.domain.alerts import LimitAlert, RaisedAlert, StateAlert, ThresholdAlert, TopUpAlert
+from tollgate.domain.controls import AlertControl, Controls, TopUpControl, UsageControl
+from tollgate.domain.customers import Customer
 from tollgate.domain.environments import CustomerRef
 from tollgate.domain.features import Feature, FeatureType
 from tollgate.domain.periods import Interval
 from tollgate.domain.plans import PlanItem
+from tollgate.domain.top_ups import PurchaseLimit, TopUp
 from tollgate.store.alert_states import AlertStateStore
 from tollgate.store.stream import change_of, lapsed_uses
+from tollgate.store.top_up_states import TopUpStateStore
 from tollgate.usecases.alerts import Alerts
 from tollgate_cli.servers import Server
 
@@ -55,7 +60,9 @@ class Listener:
         changes = [
             c for record in batch for c in ([change_of(record)] if change_of(record) else lapsed_uses(record)) if c
         ]
-        alerts = Alerts(here.ledger.features, here.ledger.store, AlertStateStore(here.table))
+        alerts = Alerts(
+            here.ledger.features, here.ledger.store, AlertStateStore(here.table), TopUpStateStore(here.table)
+        )
         return [alert for change in changes for alert in alerts.raised_by(change)]
 
 
@@ -70,6 +77,8 @@ def _cut(records: Sequence[dict[str, Any]], sizes: Sequence[int]) -> Iterator[Se
 def _text(alert: RaisedAlert) -> str:
     if isinstance(alert, LimitAlert):
         return f"{alert.feature_id}{f' of {alert.entity_id}' if alert.entity_id else ''}: {alert.reached.type}"
+    if isinstance(alert, TopUpAlert):
+        return f"{alert.top_up.quantity} {alert.feature_id} {'blocked' if alert.blocked else 'asked for'}"
     if isinstance(alert, StateAlert):
         return f"{alert.feature_id} is {alert.state} at {alert.value}"
     assert isinstance(alert, ThresholdAlert)
@@ -199,3 +208,57 @@ def test_a_state_is_told_once_and_survives_a_plan_that_ends(here: Service, liste
     assert listener.hear() == []
     here.customer("c1", [item(100, feature="wallet")])
     assert listener.hear() == ["wallet is ok at 100"]
+
+
+def _stating(controls: Controls, customer: Customer) -> Customer:
+    return replace(customer, controls=controls)
+
+
+def topped_up(threshold: int, limit: PurchaseLimit | None = None) -> Controls:
+    return Controls(top_ups=(TopUpControl("messages", TopUp(Decimal(threshold), Decimal(40), limit), enabled=True),))
+
+
+@pytest.mark.parametrize("sizes", [(), (1,), (1, 1, 1), (2, 3)])
+@pytest.mark.parametrize("entities", [False, True])
+def test_a_top_up_is_asked_for_once_until_something_is_granted(
+    here: Service, listener: Listener, sizes: tuple[int, ...], entities: bool
+) -> None:
+    here.customer("c1", [item(50)], controls=topped_up(10))
+    if entities:
+        here.entity("c1", "e1")
+    listener.hear()
+    for amount in (39, 1, 2, 3):
+        here.use("c1", amount, entity="e1" if entities else "")
+    assert listener.hear(*sizes) == ["40 messages asked for"]
+    here.attach("c1", [item(2)], add_on=True)  # too little: the next use that leaves too little asks again
+    assert listener.hear() == []
+    here.use("c1", 1)
+    here.use("c1", 1)
+    assert listener.hear(*sizes) == ["40 messages asked for"]
+    here.attach("c1", [item(40)], add_on=True)
+    here.use("c1", 5)
+    assert listener.hear() == []
+
+
+def test_uses_at_once_ask_for_one_and_the_purchase_limit_is_told_of_once(here: Service, listener: Listener) -> None:
+    here.customer("c1", [item(50)], controls=topped_up(10, PurchaseLimit(1, Interval.MONTH)))
+    listener.hear()
+    with ThreadPoolExecutor(8) as threads:
+        allowed = sum(outcome.allowed for outcome in threads.map(lambda _: here.use("c1", 2), range(30)))
+    assert allowed == 25
+    assert listener.hear(7, 1, 5) == ["40 messages asked for", "messages: included"]
+    here.attach("c1", [item(5)], add_on=True)
+    for _ in range(5):
+        here.use("c1", 1)
+    assert sorted(listener.hear(2, 1)) == ["40 messages blocked", "messages: included"]
+
+
+def test_a_top_up_that_is_stated_where_little_is_left_asks_at_once(here: Service, listener: Listener) -> None:
+    here.customer("c1", [item(50)])
+    here.use("c1", 50)
+    assert listener.hear() == ["messages: included"]
+    ref = CustomerRef(SANDBOX, "c1")
+    for threshold, told in ((0, ["40 messages asked for"]), (5, [])):
+        controls = topped_up(threshold)
+        here.customers.update(ref, partial(_stating, controls), NOW)
+        assert listener.hear() == told

@@ -214,11 +214,10 @@ class TestUpdate:
         for fields in both:
             with refused(400, "invalid_inputs"):
                 update(shop, somebody, **fields)
-        own: Any = ({"included_grant": 5}, {"next_reset_at": soon()}, {"expires_at": soon()})
+        own: Any = ({"included_grant": 5}, {"next_reset_at": soon()}, {"expires_at": soon()}, {"remaining": 5})
         for fields in own:
-            with refused(404, "invalid_request"):
+            with refused(404, "customer_entitlement_not_found"):
                 update(shop, somebody, "words", **fields)
-        update(shop, somebody, "words", remaining=5)  # nothing to move: nothing moves
         assert shop.balance(somebody, "words") is None
         assert gru(shop.balance(somebody)) == (100, 100, 0)
 

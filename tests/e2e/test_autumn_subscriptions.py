@@ -184,6 +184,29 @@ class TestAttach:
             granted.append(shop.left(c))
         assert granted == [200, 100, 7]
 
+    def test_a_running_plan_is_put_together_anew(self, shop: Shop) -> None:
+        """management.md 18: through the SDK's `customize`; what was used stays used, and the plan stays the same one."""
+        c = shop.customer(monthly(10), flag())
+        ((plan, before),) = plans(shop, c).items()
+        shop.track(c, 4)
+        more: Any = {"remove_items": [{"feature_id": "dashboard"}], "add_items": [monthly(5, "words").body]}
+        shop.autumn.billing.update(customer_id=c, plan_id=plan, customize=more)
+        assert gru(shop.balance(c)) == (10, 6, 4), "what is not named is not touched"
+        assert (shop.left(c, "words"), shop.may(c, feature="dashboard")) == (5, False)
+        limit = {"usage_limits": [{"feature_id": "messages", "limit": 6, "interval": "month"}]}
+        own: Any = {"items": [monthly(25).body], "billing_controls": limit, "price": None}
+        shop.autumn.billing.update(customer_id=c, plan_id=plan, customize=own)
+        assert (gru(shop.balance(c)), shop.balance(c, "words")) == ((25, 21, 4), None)
+        assert [shop.may(c, required) for required in (6, 7)] == [True, False]
+        ((_, after),) = plans(shop, c).items()
+        assert (after.id, after.started_at, after.status) == (before.id, before.started_at, "active")
+        other = shop.customer()
+        shop.api.call("billing.attach", {"customer_id": other, "plan_id": plan})
+        assert (shop.left(other), shop.may(other, feature="dashboard")) == (10, True), "it is this customer's alone"
+        with refused(404, "feature_not_found"):
+            shop.autumn.billing.update(customer_id=c, plan_id=plan, customize={"items": [{"feature_id": "nothing"}]})
+        assert gru(shop.balance(c)) == (25, 21, 4)
+
     @pytest.mark.parametrize(
         ("terms", "status", "code"),
         [

@@ -1,6 +1,6 @@
 """Webhooks through the deployed stack: set up with Autumn's SDK, told of what happens, signed, and tried again.
 
-Rules: management.md 15.3, 16.
+Rules: management.md 15.3, 16; autumn.md 7.3.
 """
 
 from __future__ import annotations
@@ -108,6 +108,45 @@ def test_a_limit_that_is_reached_is_told_as_autumn_tells_it(shop: Shop, there: R
         assert not [one for one in there.got if '"type":"billing.updated"' in one.body]
     finally:
         assert shop.autumn.webhooks.delete(id=made.id).success
+
+
+def test_a_top_up_is_asked_for_when_little_is_left(shop: Shop, there: Receiver) -> None:
+    """autumn.md 7.3, through Autumn's SDK: once, and no more often than the purchase limit says."""
+    made = shop.autumn.webhooks.create(id=new("hook"), url=there.url, events=["billing.auto_topup_failed"])
+    types = ["billing.auto_topup_failed", "billing.auto_topup_requested"]
+    shop.api.call("webhooks.update", {"id": made.id, "events": types})
+    try:
+        customer = shop.customer(monthly(50))
+        limit: Any = {"interval": "month", "limit": 1}
+        stated: Any = {"feature_id": "messages", "threshold": 20, "quantity": 100, "enabled": True}
+        controls: Any = {"auto_topups": [{**stated, "purchase_limit": limit}]}
+        shown = shop.autumn.customers.update(customer_id=customer, billing_controls=controls).billing_controls
+        kept = (shown.auto_topups or [])[0]
+        assert (kept.threshold, kept.quantity, kept.enabled) == (20, 100, True)
+        assert kept.purchase_limit
+        assert kept.purchase_limit.limit == 1
+        for value in (29, 6, 5):
+            shop.track(customer, value)
+        got = waited_for(came(there, "billing.auto_topup_requested", customer))
+        Standard(made.secret).verify(got.body, got.headers)
+        asked = json.loads(got.body)
+        assert asked["data"] == {
+            "customer_id": customer,
+            "feature_id": "messages",
+            "quantity": 100,
+            "threshold": 20,
+            "balance": 15,
+            "invoice_mode": False,
+        }
+        bought = {"customer_id": customer, "feature_id": "messages", "included_grant": 100}
+        assert shop.raw("balances.create", bought, Idempotency_Key=asked["id"]).status_code == 200
+        shop.track(customer, 95)
+        blocked = waited_for(came(there, "billing.auto_topup_failed", customer))
+        assert json.loads(blocked.body)["data"]["reason"] == "purchase_limit_reached"
+        types = [json.loads(one.body)["type"] for one in there.got]
+        assert sorted(types) == ["billing.auto_topup_failed", "billing.auto_topup_requested"]
+    finally:
+        shop.autumn.webhooks.delete(id=made.id)
 
 
 def test_what_the_clock_does_is_told_when_its_time_comes(shop: Shop, there: Receiver) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from tests.described import printed_wrong
 from tests.e2e.moving_in import Target, moved_in
 from tests.handlers.conftest import a_place
 from tests.http_service import Answers, Asked, Said, served, tollgate
@@ -31,6 +32,7 @@ def test_import_and_then_shadow(tmp_path: Path) -> None:
             again = moved_in("autumn", url, KEY, target, tmp_path / "in", more="--no-checks --json")
             told = json.loads(again.printed)
             assert (told["customers"]["compared"], told["report"][-5:]) == (3, ".json")
+            assert printed_wrong("import", told) == ""
             wrong = moved_in("autumn", url, "am_sk_test_old", target, tmp_path / "wrong")
             assert "the key of Autumn is one of sandbox, not of live" in wrong.printed
             trace = tmp_path / "trace.jsonl"
@@ -93,6 +95,7 @@ def test_shadow_tells_where_answers_differ(tmp_path: Path) -> None:
     assert "4 checks; answers differ for 2 of 3 customers and features." in shown
     assert "2 of 2" in shown
     assert "\x1b" not in shown
+    assert printed_wrong("shadow", json.loads(told)) == ""
     differ = {each["customer"]: each for each in json.loads(report.read_text())["differ"]}
     assert set(differ) == {"c1", hostile}
     assert (differ["c1"]["asked"], differ["c1"]["differed"]) == (2, 2)

@@ -65,6 +65,11 @@ def subscription(**more: Any) -> dict[str, Any]:
         "canceled_at": None,
         "expires_at": None,
         "quantities": {},
+        "cycle": None,
+        "current_period_start": None,
+        "current_period_end": None,
+        "lookup_key": None,
+        "currency": None,
         **more,
     }
 

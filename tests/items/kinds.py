@@ -20,6 +20,7 @@ from tollgate.domain.features import Feature
 from tollgate.domain.history import Entry
 from tollgate.domain.plans import Plan
 from tollgate.domain.reservations import Reservation
+from tollgate.domain.top_ups import TopUpState
 from tollgate.domain.usage_events import UsageEvent
 from tollgate.domain.use_records import UseRecord
 from tollgate.domain.webhooks import Delivery, Webhook
@@ -42,6 +43,7 @@ from tollgate.store.codecs import (
     plans,
     reservations,
     test_clocks,
+    top_ups,
     usage_events,
     use_records,
     webhooks,
@@ -355,6 +357,13 @@ KINDS = [
         (Mapping[str, tuple[str, str]], int),
         _read_alert_states,
         _write_alert_states,
+    ),
+    Kind(
+        "topups",
+        top_ups.TOP_UP_STATE,
+        (TopUpState, int, int),
+        lambda item: (*top_ups.decode_top_up_state(item), _ttl(item)),
+        top_ups.encode_top_up_state,
     ),
     *(
         Kind(

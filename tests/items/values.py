@@ -14,6 +14,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from tollgate.domain.periods import Interval, Reset
+from tollgate.domain.top_ups import TopUp
 
 
 def full(of: Any, name: str = "value", default: Any = None) -> Any:
@@ -50,7 +51,7 @@ def full(of: Any, name: str = "value", default: Any = None) -> Any:
 
 def fields(of: Any) -> Iterator[tuple[str, Any, Any]]:
     """The fields of a named tuple or a dataclass: name, type and default (None where it has none)."""
-    hints = typing.get_type_hints(of)
+    hints = typing.get_type_hints(of, localns={"TopUp": TopUp})
     if not dataclasses.is_dataclass(of):
         for name in of._fields:
             yield name, hints[name], of._field_defaults.get(name)

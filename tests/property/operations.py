@@ -77,7 +77,7 @@ class Set:
             return
         which, change = (
             manual_balances.BalanceFilter(self.feature_id, self.entity_id),
-            manual_balances.BalanceUpdate(self.remaining, None, self.add),
+            manual_balances.BalanceUpdate(self.remaining, None, self.add, if_held=True),
         )
         state.holdings = manual_balances.update(state.holdings, state.catalog, which, change, state.now)
         state.model.set_remaining(self.feature_id, self.entity_id, self.remaining, self.add)

@@ -84,19 +84,19 @@ def by_hand(body: Any) -> Any:
     try:
         return dict(check._PARAMS.validate_python(body))
     except ValidationError as error:
-        return problems(error)
+        return problems(error, body)
 
 
 def by_model(body: Any) -> Any:
     try:
         return _plain(CheckBody.model_validate(body))
     except ValidationError as error:
-        return problems(error)
+        return problems(error, body)
 
 
-def problems(error: ValidationError) -> list[str]:
+def problems(error: ValidationError, body: Any) -> list[str]:
     """What is wrong, in words; the order in which problems and choices are named is left out."""
-    told = str(invalid_input(error)).removeprefix("[Validation Errors] ").split("; ")
+    told = str(invalid_input(error, body)).removeprefix("[Validation Errors] ").split("; ")
     return sorted(
         re.sub(r"(?<=must be one of ).+", lambda found: str(sorted(re.findall("'.*?'", found[0]))), each)
         for each in told

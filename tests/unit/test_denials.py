@@ -5,11 +5,14 @@ Rules: management.md 17.1.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable
 
 import pytest
 
+from tests.bench.__main__ import quiet
+from tollgate import runtime
 from tollgate.domain.environments import Environment
 from tollgate.usecases.denials import MOST_KEPT, Counts, Denials, Denied
 
@@ -146,3 +149,14 @@ def test_nothing_is_counted_where_it_is_not_asked_for() -> None:
     container = Container(seconds=0)
     container.deny()
     assert container.waiting == []
+
+
+def test_the_tables_of_the_bench_have_no_line_of_metrics_between_them(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "Tollgate")
+    with quiet():
+        runtime._denials_line("sandbox", {DENIED: 3})
+    assert capfd.readouterr().out == ""
+    runtime._denials_line("sandbox", {DENIED: 3})
+    assert json.loads(capfd.readouterr().out)["denials"] == {"messages": {"usage_limit": 3}}

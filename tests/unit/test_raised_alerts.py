@@ -60,7 +60,7 @@ def raised(states: States, one: Change, extra: Mapping[str, Any] | None = None) 
     stored = {MESSAGES: SimpleNamespace(balance=one.after)}
     balances: Any = SimpleNamespace(of_feature=lambda *_: stored)
     store: Any = states
-    return Alerts(features, balances, store).raised_by(one)
+    return Alerts(features, balances, store, store).raised_by(one)
 
 
 def test_a_limit_that_is_no_longer_reached_is_cleared() -> None:

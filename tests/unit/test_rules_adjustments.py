@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.unit.scenario import (
@@ -191,18 +193,16 @@ class TestUsageAndGrant:
         customer.update(usage=130)
         assert customer.view() == (100, 0, 130, 0, 30)
 
-    def test_where_nothing_matches_units_stay_and_fields_are_not_found(self) -> None:
-        """autumn.md 3.8: what only moves units does nothing, what sets a grant's own field finds none."""
+    @pytest.mark.parametrize("field", ["remaining", "usage", "add", "included", "next_reset_at", "expires_at"])
+    def test_where_nothing_matches_it_is_not_found(self, field: str) -> None:
+        """autumn.md 3.8: whatever is to be set. The legacy paths do nothing then."""
         customer = Scenario(monthly(100), flag())
-        customer.update("words", remaining=5)
-        customer.update(id="nope", usage=5)
-        assert customer.gru() == (100, 100, 0)
-        with pytest.raises(NotFound):
-            customer.update("words", included=5)
-        with pytest.raises(NotFound):
-            customer.update("words", next_reset_at=NOW + DAY)
-        with pytest.raises(NotFound):
-            customer.update("words", expires_at=NOW + DAY)
+        change: Any = {field: NOW + DAY if field.endswith("_at") else d(5)}
+        for filter in (BalanceFilter("words"), BalanceFilter("messages", balance_id="nope")):
+            before = customer.holdings
+            with pytest.raises(NotFound):
+                update(customer.holdings, CATALOG, filter, BalanceUpdate(**change), NOW)
+            assert update(customer.holdings, CATALOG, filter, BalanceUpdate(**change, if_held=True), NOW) == before
         with pytest.raises(InvalidRequest):
             customer.update("dashboard", remaining=5)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -11,7 +12,7 @@ from tests.unit.usecases import LOST, breaking, here
 from tollgate.domain.controls import Controls, SpendControl, UsageControl
 from tollgate.domain.customers import Customer
 from tollgate.domain.environments import CustomerRef
-from tollgate.domain.errors import AlreadyExists, Conflict, InvalidRequest, NotFound
+from tollgate.domain.errors import AlreadyExists, Conflict, InvalidInput, InvalidRequest, NotFound, TollgateError
 from tollgate.domain.periods import Interval
 from tollgate.domain.plan_grants import ALL_USAGES, FRESH, Carried, CarryOver
 from tollgate.domain.plans import BasePrice, Plan, PlanItem
@@ -40,6 +41,31 @@ def test_an_automatic_plan_comes_with_the_customer_once(shop: Service) -> None:
         shop.customers.get_or_create(SANDBOX, Customer("c1"), None, NOW)
     assert subscriptions(shop) == {"free": "active"}
     assert shop.remaining("c1") == 10
+
+
+def test_a_plan_whose_attach_is_refused_is_not_in_use(shop: Service) -> None:
+    """management.md 3 (plans.update): its next change makes no version; that of one who has it does."""
+    ref = CustomerRef(SANDBOX, "c1")
+    shop.customer("c1", [item(5)])
+    shop.catalogs.create_plan(SANDBOX, Plan("held", "Held", group="one", items=(item(1),)))
+    shop.customers.attach(ref, "held", None, NOW, subscription_id="mine")
+    shop.catalogs.create_plan(SANDBOX, Plan("new", "New", group="two", items=(item(2),)))
+    refused: list[tuple[CustomerRef, str, Terms, type[TollgateError]]] = [
+        (ref, "mine", Terms(), AlreadyExists),
+        (ref, "other", Terms(quantities={"messages": Decimal(5)}), TollgateError),
+        (ref, "other", Terms(removes=("nothing",)), InvalidInput),
+        (ref, "other", Terms(entity_id="nobody"), NotFound),
+        (CustomerRef(SANDBOX, "nobody"), "other", Terms(), NotFound),
+    ]
+    for customer, id, terms, error in refused:
+        with pytest.raises(error):
+            shop.customers.attach(customer, "new", None, NOW, terms, subscription_id=id)
+        assert not shop.catalogs.plan(SANDBOX, "new").in_use
+    for id, version in (("new", 1), ("held", 2)):
+        changed = shop.catalogs.update_plan(SANDBOX, id, lambda plan: replace(plan, items=(item(9),)), NOW)
+        assert changed.version == version
+    shop.customers.attach(ref, "new", None, NOW)
+    assert shop.catalogs.plan(SANDBOX, "new").in_use
 
 
 def test_a_feature_that_a_plan_names_in_any_way_is_not_deleted(shop: Service) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +13,7 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from tollgate.domain.environments import Environment
-from tollgate_cli import profiles
+from tollgate_cli import output, profiles
 from tollgate_cli.api import ApiError
 from tollgate_cli.catalog import file, model, report
 from tollgate_cli.catalog.changes import ChangeError, Changes, changes_to
@@ -20,6 +21,7 @@ from tollgate_cli.catalog.file import Catalog
 from tollgate_cli.catalog.shapes import same
 from tollgate_cli.catalog.target import Target
 from tollgate_cli.errors import CommandError, Ends
+from tollgate_cli.options import AsJson, gathered
 
 NAME = Path("tollgate.yaml")
 CHANGED = 2
@@ -60,7 +62,6 @@ Destination = Annotated[Environment, typer.Argument(help="The environment that i
 Prune = Annotated[
     list[str] | None, typer.Option(metavar="ID", help="Remove what is not named; feature:ID or plan:ID if both.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
 Detailed = Annotated[bool, typer.Option("--detailed-exitcode", help="Exit 2 where there are changes.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Expect = Annotated[
@@ -68,29 +69,45 @@ Expect = Annotated[
 ]
 
 
+@dataclass(frozen=True)
+class Making:
+    """How changes are made."""
+
+    yes: Yes = False
+    expect: Expect = None
+    as_json: AsJson = False
+
+
 @app.command("pull")
 def pull(
     path: File = NAME,
     env: Env = None,
     force: Annotated[bool, typer.Option("--force", help="Write over a file that says something else.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Write an environment's catalog to a file."""
     catalog = connected(env).catalog()
-    if path.exists() and not force:
-        if not _equal(file.load(path), catalog):
-            raise ChangeError(f"{path} says something else: --force writes over it")
-        console.print(Text(f"{path} says the same: {_size(catalog)}"))
-        return
-    file.save(path, file.text(catalog))
-    file.save(path.with_name(file.SCHEMA), model.schema())
-    console.print(Text(f"{path}: {_size(file.load(path))}"))
+    writes = force or not path.exists()
+    if writes:
+        file.save(path, file.text(catalog))
+        file.save(path.with_name(file.SCHEMA), model.schema())
+        catalog = file.load(path)
+    elif not _equal(file.load(path), catalog):
+        raise ChangeError(f"{path} says something else: --force writes over it")
+    if as_json:
+        output.document({**_sizes(path, catalog), "written": writes})
+    else:
+        console.print(Text(f"{path}{'' if writes else ' says the same'}: {_size(catalog)}"))
 
 
 @app.command("validate")
-def validate(path: File = NAME) -> None:
+def validate(path: File = NAME, as_json: AsJson = False) -> None:
     """Check a file, without asking an environment."""
     catalog = file.load(path)
-    console.print(Text(f"{path}: {_size(catalog)}, nothing wrong"))
+    if as_json:
+        output.document(_sizes(path, catalog))
+    else:
+        console.print(Text(f"{path}: {_size(catalog)}, nothing wrong"))
 
 
 @app.command("plan")
@@ -108,10 +125,11 @@ def plan(
 
 
 @app.command("apply")
-def apply(path: File = NAME, env: Env = None, prune: Prune = None, yes: Yes = False, expect: Expect = None) -> None:
+@gathered
+def apply(path: File = NAME, env: Env = None, prune: Prune = None, *, how: Making) -> None:
     """Make those changes, after a question."""
     wanted = file.load(path)
-    _make(str(path), wanted, connected(env, writes=True), prune or (), yes=yes, expect=expect)
+    _make(str(path), wanted, connected(env, writes=True), prune or (), how)
 
 
 @app.command("diff")
@@ -128,12 +146,11 @@ def diff(
 
 
 @app.command("promote")
-def promote(
-    source: Source, destination: Destination, prune: Prune = None, yes: Yes = False, expect: Expect = None
-) -> None:
+@gathered
+def promote(source: Source, destination: Destination, prune: Prune = None, *, how: Making) -> None:
     """Make one environment's catalog the other's."""
     wanted, target = _both(source, destination)
-    _make(source.value, wanted, target, prune or (), yes=yes, expect=expect)
+    _make(source.value, wanted, target, prune or (), how)
 
 
 @app.command("schema")
@@ -148,27 +165,36 @@ def _compare(
 ) -> None:
     _, changes = _changes(wanted, target, prune)
     if as_json:
-        typer.echo(report.as_json(changes, target.environment.value))
+        output.document(report.said(changes, target.environment.value))
     else:
         console.print(Text(f"{name} → {target.name}\n"))
         report.show(console, changes, target.environment.value)
     raise typer.Exit(CHANGED if detailed and changes.each else 0)
 
 
-def _make(name: str, wanted: Catalog, target: Target, prune: Sequence[str], *, yes: bool, expect: str | None) -> None:
+def _make(name: str, wanted: Catalog, target: Target, prune: Sequence[str], how: Making) -> None:
     there, changes = _changes(wanted, target, prune)
-    console.print(Text(f"{name} → {target.name}\n"))
-    report.show(console, changes, target.environment.value)
-    if not changes.each:
-        return
-    if expect is not None and expect != changes.fingerprint(target.environment.value):
-        raise ChangeError(f"these are not the changes {expect}: nothing was changed")
-    if not yes and not _agreed():
+    if not how.as_json:
+        console.print(Text(f"{name} → {target.name}\n"))
+        report.show(console, changes, target.environment.value)
+    if changes.each:
+        _carry_out(there, changes, target, how)
+    if how.as_json:
+        output.document({**report.said(changes, target.environment.value), "made": len(changes.each)})
+    elif changes.each:
+        console.print(Text(f"Done: {report.counts(changes)}."))
+
+
+def _carry_out(there: Catalog, changes: Changes, target: Target, how: Making) -> None:
+    if how.expect is not None and how.expect != changes.fingerprint(target.environment.value):
+        raise ChangeError(f"these are not the changes {how.expect}: nothing was changed")
+    if how.as_json and not how.yes:
+        raise ChangeError("--json asks nobody: --yes says that the changes are to be made. Nothing was changed")
+    if not how.yes and not _agreed():
         raise ChangeError("nothing was changed")
     if not _equal(target.catalog(), there):
         raise ChangeError("the catalog has changed since these changes were shown: nothing was changed")
     carry_out(target, changes)
-    console.print(Text(f"Done: {report.counts(changes)}."))
 
 
 def carry_out(target: Target, changes: Changes) -> None:
@@ -222,6 +248,10 @@ def connected(env: Environment | None, *, writes: bool = False, sibling: bool = 
             raise
         raise ChangeError(f"{profile.url} refuses the key of {profile.environment.value}: {error.words}") from error
     return target
+
+
+def _sizes(path: Path, catalog: Catalog) -> dict[str, Any]:
+    return {"file": str(path), "features": len(catalog.features), "plans": len(catalog.plans)}
 
 
 def _size(catalog: Catalog) -> str:

@@ -323,6 +323,25 @@ class UsageAlert(Model):
     basis: Literal["balance", "included", "recurring", "usage_limit"] | None = None
 
 
+class PurchaseLimit(Model):
+    """At most `limit` top-ups in each window of so many intervals."""
+
+    interval: Literal["hour", "day", "week", "month"]
+    limit: Count
+    interval_count: Count | None = Field(None, description="1 unless told.")
+
+
+class AutoTopUp(Model):
+    """When what remains falls to the threshold, so many units are asked for."""
+
+    feature_id: Id
+    threshold: Number
+    quantity: Amount
+    enabled: bool | None = Field(None, description="false unless told.")
+    purchase_limit: PurchaseLimit | None = None
+    invoice_mode: bool | None = Field(None, description="Told to whoever tops up: send an invoice.")
+
+
 class Controls(Model):
     """Limits and alerts that hold for whoever has the plan and says nothing else."""
 
@@ -330,6 +349,7 @@ class Controls(Model):
     usage_limits: Annotated[list[UsageLimit], Field(max_length=MAX_CONTROLS)] | None = None
     usage_alerts: Annotated[list[UsageAlert], Field(max_length=MAX_ALERTS)] | None = None
     overage_allowed: Annotated[list[OverageAllowed], Field(max_length=MAX_CONTROLS)] | None = None
+    auto_topups: Annotated[list[AutoTopUp], Field(max_length=MAX_CONTROLS)] | None = None
 
 
 class Plan(Model):

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
-import simplejson
 from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
@@ -53,17 +52,15 @@ def counts(changes: Changes) -> str:
     return ", ".join(f"{action} {numbers[action]}" for action in Action if numbers[action])
 
 
-def as_json(changes: Changes, environment: str) -> str:
+def said(changes: Changes, environment: str) -> dict[str, Any]:
     """The same for programs."""
-    said = {
+    return {
         "environment": environment,
         "changes": changes.fingerprint(environment) if changes.each else None,
         "each": [_said(change) for change in changes.each],
         "left_alone": [{"kind": kind, "id": id} for kind, id in changes.left_alone],
         "nothing_to_remove": changes.gone,
     }
-    text: str = simplejson.dumps(said, use_decimal=True, indent=2)
-    return text
 
 
 def _said(change: Change) -> dict[str, Any]:

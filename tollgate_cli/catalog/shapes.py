@@ -143,15 +143,17 @@ def _meter(shown: Mapping[str, Any] | None) -> Body | None:
 
 def _controls(shown: Mapping[str, Any]) -> Body:
     """Limits and alerts, without what holds unless told."""
-    usual = {"enabled": True, "limit_type": "absolute", "anchor": "billing_cycle"}
-    return {
-        kind: [
-            {name: value for name, value in entry.items() if not (name in usual and same(usual[name], value))}
-            for entry in entries
-        ]
-        for kind, entries in shown.items()
-        if entries
-    }
+    return {kind: [_control(kind, entry) for entry in entries] for kind, entries in shown.items() if entries}
+
+
+def _control(kind: str, entry: Mapping[str, Any]) -> Body:
+    on = kind != "auto_topups"  # unless told
+    usual = {"enabled": on, "limit_type": "absolute", "anchor": "billing_cycle", "invoice_mode": False}
+    said = {name: value for name, value in entry.items() if not (name in usual and same(usual[name], value))}
+    if limit := said.get("purchase_limit"):
+        window = limit if not same(limit.get("interval_count", 1), 1) else _fields(limit, "interval", "limit")
+        said["purchase_limit"] = dict(window)
+    return said
 
 
 def _unless(usual: Any, value: Any) -> Any:

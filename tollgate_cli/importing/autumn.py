@@ -36,6 +36,7 @@ _CONTROLS = {
     "usage_limits": ("feature_id", "limit", "interval", "enabled", "anchor", "filter"),
     "usage_alerts": ("threshold", "threshold_type", "feature_id", "enabled", "name", "basis"),
     "overage_allowed": ("feature_id", "enabled"),
+    "auto_topups": ("feature_id", "enabled", "threshold", "quantity", "purchase_limit", "invoice_mode"),
 }
 
 

@@ -9,7 +9,7 @@ import typer
 from tollgate.domain.environments import Environment
 from tollgate_cli import output, profiles
 from tollgate_cli.errors import wrong
-from tollgate_cli.options import AsLines
+from tollgate_cli.options import AsJson, AsLines
 from tollgate_cli.output import console, errors, say, table
 
 app = typer.Typer(
@@ -23,10 +23,7 @@ Name = Annotated[str, typer.Argument(help="The profile's name, such as sandbox o
 def list_profiles(as_json: AsLines = False) -> None:
     """List profiles; no key is shown."""
     found = profiles.read()
-    listed = [
-        {"name": name, "environment": each.environment.value, "url": each.url, "key": each.key_is_in}
-        for name, each in found.items()
-    ]
+    listed = [_told(name, each) for name, each in found.items()]
     if as_json:
         output.lines(listed)
         return
@@ -49,25 +46,33 @@ def add(
     keyring: Annotated[
         str | None, typer.Option(metavar="SERVICE/USER", help="The system keyring's entry that holds it.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Add a profile, or change it. Its key stays where it is."""
     if name == profiles.LOCAL:
         raise wrong("local is the local stack")
     found = profiles.read()
     given = {"url": url.rstrip("/"), "environment": env, "key_variable": key_variable, "keyring": keyring}
-    profiles.write(found | {name: profiles.entry(given)})
-    say(f"{name} is in {profiles.path()}")
+    added = profiles.entry(given)
+    profiles.write(found | {name: added})
+    if as_json:
+        output.document(_told(name, added))
+    else:
+        say(f"{name} is in {profiles.path()}")
 
 
 @app.command("remove")
-def remove(name: Name) -> None:
+def remove(name: Name, as_json: AsJson = False) -> None:
     """Remove a profile; its key stays where it is."""
     found = profiles.read()
     if name not in found:
         raise wrong(f"no profile {name}")
     del found[name]
     profiles.write(found)
-    say(f"Removed {name}.")
+    if as_json:
+        output.document({"name": name, "removed": True})
+    else:
+        say(f"Removed {name}.")
 
 
 @app.command("login")
@@ -79,3 +84,7 @@ def login(name: Name) -> None:
         raise wrong("no key was typed") from error
     profiles.store_key(name, key.strip())
     say(f"The key of {name} is in the keyring.")
+
+
+def _told(name: str, profile: profiles.Entry) -> dict[str, str]:
+    return {"name": name, "environment": profile.environment.value, "url": profile.url, "key": profile.key_is_in}

@@ -125,7 +125,9 @@ CREATE_BALANCE = Operation(
     older={"1.4": older.BalanceCreatedV1},
 )
 UPDATE_BALANCE = Operation(
-    "Set what remains or was used", Success, (WRONG, CONTRADICTS, *missing("customer", "entity", "feature", "balance"))
+    "Set what remains or was used",
+    Success,
+    (WRONG, CONTRADICTS, *missing("customer", "entity", "feature", "held balance")),
 )
 LIST_BALANCES = Operation("List what is granted", answers.BalancePage, (WRONG, *missing("customer", "entity")))
 LIST_PRODUCTS = Operation("List products", answers.ProductList, (), query=(OF_CUSTOMER,))
@@ -384,7 +386,7 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "DELETE /v1/customers/{}": Operation("Delete a customer (1.x)", answers.DeletedCustomer, missing("customer")),
     "POST /v1/customers/{}/balances": Operation(
-        "Set what remains (1.x)", Success, (WRONG, CONTRADICTS, *missing("customer", "entity", "feature", "balance"))
+        "Set what remains (1.x)", Success, (WRONG, CONTRADICTS, *missing("customer", "entity", "feature"))
     ),
     "POST /v1/customers/{}/entities": Operation(
         "Create entities (1.x)",
@@ -421,7 +423,7 @@ OPERATIONS: dict[str, Operation] = {
     "POST /v1/usage": Operation(
         "Set what was used",
         older.UsageSetV1,
-        (WRONG, CONTRADICTS, *missing("customer", "entity", "feature", "balance")),
+        (WRONG, CONTRADICTS, *missing("customer", "entity", "feature")),
     ),
     "POST /v1/query": Operation(
         "Sum up a customer's uses (1.x)", answers.QueryAnswer, (WRONG, CONTRADICTS, *missing("customer", "feature"))

@@ -715,7 +715,7 @@ class Webhook(Shape):
     """When it was made."""
     updated_at: Millis
     """When it was changed last."""
-    dialect: Annotated[Literal["autumn", "tollgate"], own]
+    dialect: Annotated[Literal["autumn", "flexprice", "tollgate"], own]
     """In whose words it is told."""
     failing_since: Annotated[Millis | None, own]
     """Of the first try since which it has taken nothing."""

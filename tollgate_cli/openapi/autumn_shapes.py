@@ -431,6 +431,36 @@ class OverageAllowed(Shape):
     """Where it was set."""
 
 
+class PurchaseLimit(Shape):
+    """How often a feature is topped up."""
+
+    interval: Literal["hour", "day", "week", "month"]
+    """The unit of the window."""
+    interval_count: int
+    """So many of them."""
+    limit: int
+    """At most so many top-ups in a window."""
+
+
+class AutoTopUp(Shape):
+    """When a customer's balance is low, and what is asked for then."""
+
+    feature_id: str
+    """The feature."""
+    enabled: bool
+    """Whether it is topped up."""
+    threshold: Number
+    """Units: at so many or fewer a top-up is asked for."""
+    quantity: Number
+    """Units that are asked for."""
+    purchase_limit: PurchaseLimit = absent
+    """How often; absent: without a limit."""
+    invoice_mode: bool = absent
+    """Whether whoever tops up is to send an invoice."""
+    source: Literal["customer", "plan"] = absent
+    """Where it was set."""
+
+
 class BillingControls(Shape):
     """Limits and alerts of a customer, an entity or a plan. A kind of which there are none is absent."""
 
@@ -442,6 +472,8 @@ class BillingControls(Shape):
     """Thresholds."""
     overage_allowed: list[OverageAllowed] = absent
     """Features that may be used beyond what was granted."""
+    auto_topups: list[AutoTopUp] = absent
+    """Features that are topped up; of customers and plans."""
 
 
 class Plan(Shape):

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from tollgate.store.idempotency import IdempotencyStore
     from tollgate.store.log import LogStore
     from tollgate.store.table import Table
+    from tollgate.store.top_up_states import TopUpStateStore
     from tollgate.usecases.access import Access
     from tollgate.usecases.activity import Activity, QueueCounts, StreamActivity
     from tollgate.usecases.api_keys import ApiKeys
@@ -459,6 +460,14 @@ def alert_states() -> AlertStateStore:
     from tollgate.store.alert_states import AlertStateStore
 
     return AlertStateStore(table())
+
+
+@cache
+def top_up_states() -> TopUpStateStore:
+    """What has been asked for of features that are topped up."""
+    from tollgate.store.top_up_states import TopUpStateStore
+
+    return TopUpStateStore(table())
 
 
 @cache

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tollgate.dialects import events_models as models
-from tollgate.domain.alerts import LimitAlert, RaisedAlert, StateAlert, ThresholdAlert
+from tollgate.domain.alerts import LimitAlert, RaisedAlert, StateAlert, ThresholdAlert, TopUpAlert
 from tollgate.domain.balances import Balance
 from tollgate.domain.changes import BalanceWrite, Change, GrantChange, RecordedUse
 from tollgate.domain.decisions import Deduction
@@ -36,6 +36,9 @@ def entries_for(change: Change, bus: str, alerts: Iterable[RaisedAlert]) -> Iter
     for alert in alerts:
         if isinstance(alert, LimitAlert):
             yield _entry(bus, "balance.limit_reached", _limit_reached(write, cause, alert, balance))
+        elif isinstance(alert, TopUpAlert):
+            what = "blocked" if alert.blocked else "requested"
+            yield _entry(bus, f"balance.top_up_{what}", _top_up(write, cause, alert, balance))
         else:
             yield _entry(bus, "balance.alert_triggered", _alert_triggered(write, cause, alert, balance))
 
@@ -66,8 +69,8 @@ def subscription_entry(write: SubscriptionWrite, bus: str) -> dict[str, Any]:
         customer_id=write.customer_id,
         entity_id=now.entity_id,
         timestamp=write.at,
-        subscription=subscription_state(now),
-        previous=subscription_state(before) if before and after else None,
+        subscription=subscription_state(now, at),
+        previous=subscription_state(before, at) if before and after else None,
     )
     return _entry(bus, f"subscription.{what}", detail)
 
@@ -87,7 +90,7 @@ def passed_entries(note: PassedTime, bus: str) -> list[dict[str, Any]]:
                 customer_id=note.customer_id,
                 entity_id=subscription.entity_id,
                 timestamp=boundary.at,
-                subscription=subscription_state(subscription),
+                subscription=subscription_state(subscription, boundary.at),
                 previous=None,
             ),
         )
@@ -163,8 +166,11 @@ def _ended(subscription: Subscription, at: int) -> bool:
     return subscription.expires_at is not None and subscription.expires_at <= at
 
 
-def subscription_state(subscription: Subscription) -> models.SubscriptionState:
-    """A subscription as events show it."""
+def subscription_state(subscription: Subscription, at: int | None) -> models.SubscriptionState:
+    """A subscription as events show it, as of an instant (epoch ms); None: without the period that runs."""
+    cycle = subscription.cycle
+    ended = at is None or _ended(subscription, at)
+    start, end = (None, None) if ended or at is None else subscription.period(at) or (None, None)
     return models.SubscriptionState(
         id=subscription.id,
         plan_id=subscription.plan_id,
@@ -175,6 +181,11 @@ def subscription_state(subscription: Subscription) -> models.SubscriptionState:
         canceled_at=subscription.canceled_at,
         expires_at=subscription.expires_at,
         quantities=dict(subscription.quantities),
+        cycle=models.Cycle(interval=cycle.interval.value, interval_count=cycle.count) if cycle else None,
+        current_period_start=start,
+        current_period_end=end,
+        lookup_key=subscription.extra.get("lookup_key"),
+        currency=subscription.extra.get("currency"),
     )
 
 
@@ -255,6 +266,23 @@ def _alert_triggered(
         "feature_id": raised.feature_id,
         "alert": crossed,
         "value": value,
+        "balance": balance,
+        "cause": _cause(cause) if cause else None,
+    }
+
+
+def _top_up(write: BalanceWrite, cause: RecordedUse | None, alert: TopUpAlert, balance: Any) -> models.TopUpAsked:
+    top_up, limit = alert.top_up, alert.top_up.purchase_limit
+    return {
+        **_whose(write, record_id(write, "top_up", alert.feature_id), cause.at if cause else write.at, None),
+        "feature_id": alert.feature_id,
+        "quantity": top_up.quantity,
+        "threshold": top_up.threshold,
+        "remaining": alert.remaining,
+        "invoice_mode": top_up.invoice_mode,
+        "scope": "plan" if top_up.of_plan else "customer",
+        "purchase_limit": limit
+        and models.PurchaseLimit(interval=limit.interval.value, interval_count=limit.interval_count, limit=limit.limit),
         "balance": balance,
         "cause": _cause(cause) if cause else None,
     }

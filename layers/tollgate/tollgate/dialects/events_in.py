@@ -18,6 +18,7 @@ from urllib.parse import quote
 
 from pydantic import ValidationError
 
+from tollgate.dialects.problems import rules, words
 from tollgate.dialects.reported_usage import REPORTED, UsageReported
 from tollgate.domain.decisions import Overage
 from tollgate.domain.environments import Environment
@@ -49,8 +50,8 @@ def reported_use(message: Mapping[str, Any], now: int) -> QueuedUse | QueuedEven
     try:
         detail = UsageReported.model_validate(message.get("detail"))
     except ValidationError as error:
-        problems = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False))
-        raise InvalidInput("detail", "; ".join(problems)) from error
+        told = rules(error, message.get("detail"), lambda problem: (problem.field, words(problem.detail)))
+        raise InvalidInput("detail", "; ".join(f"{field}: {rule}" for field, rule in told)) from error
     if (detail.feature_id is None) == (detail.event_name is None):
         raise InvalidInput("detail", "must name either feature_id or event_name")
     properties = detail.properties or {}

@@ -169,8 +169,48 @@ class AlertTriggered(Detail):
     cause: Cause | None
 
 
+class PurchaseLimit(TypedDict):
+    """At most `limit` top-ups in each window of so many intervals."""
+
+    interval: str
+    interval_count: int
+    limit: int
+
+
+class TopUpAsked(Detail):
+    """Shared by both: `remaining` is what is left of the feature, of the customer and its entities; `cause` is null where
+    the top-up was stated and no use did it."""
+
+    feature_id: str
+    quantity: Number
+    threshold: Number
+    remaining: Number
+    invoice_mode: bool
+    scope: Literal["customer", "plan"]
+    purchase_limit: PurchaseLimit | None
+    balance: BalanceAfter
+    cause: Cause | None
+
+
+class TopUpRequested(TopUpAsked):
+    """A balance is at its threshold or below: `quantity` more units are asked for. Nothing was charged or granted: whoever
+    hears this buys them and grants them. It is not asked for again before something is granted."""
+
+
+class TopUpBlocked(TopUpAsked):
+    """A balance is at its threshold or below, and the purchase limit of the window is used up. Told once in a window."""
+
+
+class Cycle(TypedDict):
+    """How long a billing cycle is."""
+
+    interval: str
+    interval_count: int
+
+
 class SubscriptionState(TypedDict):
-    """A subscription at one moment. `quantities` are units that were bought, by feature."""
+    """A subscription at one moment. `quantities` are units that were bought, by feature. `cycle` and the period that runs are
+    null of one that does not recur or has ended; `lookup_key` and `currency` where nobody has said them."""
 
     id: str
     plan_id: str
@@ -181,6 +221,11 @@ class SubscriptionState(TypedDict):
     canceled_at: Millis | None
     expires_at: Millis | None
     quantities: dict[str, Number]
+    cycle: Cycle | None
+    current_period_start: Millis | None
+    current_period_end: Millis | None
+    lookup_key: str | None
+    currency: str | None
 
 
 class SubscriptionChanged(Detail):
@@ -276,6 +321,8 @@ MODELS: dict[str, Any] = {
     "balance.adjusted": BalanceAdjusted,
     "balance.limit_reached": LimitReached,
     "balance.alert_triggered": AlertTriggered,
+    "balance.top_up_requested": TopUpRequested,
+    "balance.top_up_blocked": TopUpBlocked,
     **{
         f"subscription.{what}": SubscriptionChanged
         for what in ("started", "scheduled", "updated", "canceled", "uncanceled", "trial_ended", "ended")

@@ -6,13 +6,23 @@ The rules themselves are in `field_rules`, which the check function uses without
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from tollgate.dialects.field_rules import id_rule, later_rule
 from tollgate.domain.errors import TollgateError
+from tollgate.domain.places import renamed
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -44,12 +54,22 @@ class BaseParams(BaseModel):
         try:
             return cls.model_validate(data)
         except ValidationError as error:
-            raise cls.refused(error) from error
+            raise cls.refused(error, data) from error
 
     @classmethod
-    def refused(cls, error: ValidationError) -> TollgateError:
-        """What is wrong, in the dialect's words."""
+    def refused(cls, error: ValidationError, sent: Any) -> TollgateError:
+        """What is wrong with what was sent, in the dialect's words."""
         raise NotImplementedError
+
+
+def as_sent(model: type[BaseModel], body: Any) -> AbstractContextManager[None]:
+    """Has an InvalidInput that is raised inside name a field by that of its several names which the body has."""
+    names: dict[str, str] = {}
+    for name, field in model.model_fields.items():
+        if isinstance(field.validation_alias, AliasChoices) and isinstance(body, dict):
+            sent = [str(choice) for choice in field.validation_alias.choices if choice in body]
+            names[name] = next(iter(sent), name)
+    return renamed(names)
 
 
 def iso_ms(text: str) -> int:

@@ -1,4 +1,4 @@
-"""Events of the bus as webhooks tell them: in Tollgate's own words, or in Autumn's (management.md 15.2)."""
+"""Events of the bus as webhooks tell them: in Tollgate's own words, in Autumn's, or in Flexprice's (management.md 15.2)."""
 
 from __future__ import annotations
 
@@ -6,17 +6,32 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from tollgate.dialects import webhook_payloads_flexprice
 from tollgate.dialects.events_models import MODELS
 from tollgate.domain.webhooks import PayloadDialect
 from tollgate.exact_json import dumps
 from tollgate.usecases.webhooks import Told
 
 TEST = "webhook.test"
-_AUTUMN = ("balances.limit_reached", "balances.usage_alert_triggered", "billing.updated", "customer.products.updated")
+_AUTUMN = (
+    "balances.limit_reached",
+    "balances.usage_alert_triggered",
+    "billing.auto_topup_failed",
+    "billing.auto_topup_requested",
+    "billing.updated",
+    "customer.products.updated",
+)
 _OWN = tuple(sorted(name for name in MODELS if name.partition(".")[0] in ("balance", "subscription", "reservation")))
-TYPES: dict[PayloadDialect, tuple[str, ...]] = {PayloadDialect.AUTUMN: _AUTUMN, PayloadDialect.TOLLGATE: _OWN}
+TYPES: dict[PayloadDialect, tuple[str, ...]] = {
+    PayloadDialect.AUTUMN: _AUTUMN,
+    PayloadDialect.FLEXPRICE: webhook_payloads_flexprice.TYPES,
+    PayloadDialect.TOLLGATE: _OWN,
+}
 """What a webhook may be told of. Uses are not among it: they are on the bus."""
 
+_TOP_UP = "billing.auto_topup_"  # of these Autumn's messages say their id and time
+
+_SHOWN = ("started_at", "canceled_at", "expires_at", "trial_ends_at", "current_period_start", "current_period_end")
 _ACTIONS = {
     "started": "activated",
     "scheduled": "scheduled",
@@ -44,15 +59,22 @@ def told(detail_type: str, detail: Detail, dialect: PayloadDialect) -> Iterator[
         if detail_type in _OWN:
             yield Told(detail_type, _own(detail_type, detail["timestamp"], detail))
         return
+    if dialect is PayloadDialect.FLEXPRICE:
+        for type, body in webhook_payloads_flexprice.told(detail_type, detail):
+            yield Told(type, dumps({"event_type": type, **body}))
+        return
     for type, data in _in_autumns(detail_type, detail):
-        yield Told(type, dumps({"type": type, "data": data}))
+        own = {"id": detail["id"], "occurred_at": detail["timestamp"]} if type.startswith(_TOP_UP) else {}
+        yield Told(type, dumps({"type": type, **own, "data": data}))
 
 
 def test_message(dialect: PayloadDialect, webhook_id: str, now: int) -> Told:
     """A message that tells of nothing."""
     data = {"webhook_id": webhook_id}
-    own = dialect is PayloadDialect.TOLLGATE
-    return Told(TEST, _own(TEST, now, data) if own else dumps({"type": TEST, "data": data}))
+    if dialect is PayloadDialect.TOLLGATE:
+        return Told(TEST, _own(TEST, now, data))
+    body = {"event_type": TEST, **data} if dialect is PayloadDialect.FLEXPRICE else {"type": TEST, "data": data}
+    return Told(TEST, dumps(body))
 
 
 def _own(type: str, at: int, data: Detail) -> str:
@@ -67,6 +89,11 @@ def _in_autumns(detail_type: str, detail: Detail) -> Iterator[tuple[str, dict[st
         yield "balances.limit_reached", {**_whose(detail), "limit_type": detail["limit_type"]}
     elif detail_type == "balance.alert_triggered" and detail["alert"]["state"] is None:
         yield "balances.usage_alert_triggered", {**_whose(detail), **_alert(detail)}
+    elif detail_type == "balance.top_up_requested":
+        yield "billing.auto_topup_requested", _top_up(detail)
+    elif detail_type == "balance.top_up_blocked":
+        reason = {"reason": "purchase_limit_reached", "retryable": True}
+        yield "billing.auto_topup_failed", {**_top_up(detail), **reason, "invoice": None}
     elif noun == "subscription":
         yield "billing.updated", _billing(what, detail)
         if what in _SCENARIOS:
@@ -87,6 +114,11 @@ def _alert(detail: Detail) -> dict[str, Any]:
     }
 
 
+def _top_up(detail: Detail) -> dict[str, Any]:
+    known = {name: detail[name] for name in ("customer_id", "feature_id", "quantity", "threshold", "invoice_mode")}
+    return {**known, "balance": detail["remaining"]}
+
+
 def _billing(what: str, detail: Detail) -> dict[str, Any]:
     now, before = detail["subscription"], detail["previous"]
     present = _subscription(now, "expired" if what == "ended" else _status(now, detail["timestamp"]))
@@ -100,7 +132,7 @@ def _billing(what: str, detail: Detail) -> dict[str, Any]:
     }
     entity = {} if detail["entity_id"] is None else {"entity_id": detail["entity_id"]}
     whose = {"object": "billing.updated", "customer_id": detail["customer_id"], **entity}
-    return {**whose, "plan_changes": [change], "tags": []}
+    return {**whose, "plan_changes": [change], "tags": ["trial_ended"] if what == "trial_ended" else []}
 
 
 def _subscription(state: Mapping[str, Any], status: str) -> dict[str, Any]:
@@ -108,9 +140,7 @@ def _subscription(state: Mapping[str, Any], status: str) -> dict[str, Any]:
         "plan_id": state["plan_id"],
         "status": status,
         "past_due": False,
-        **{name: state[name] for name in ("started_at", "canceled_at", "expires_at", "trial_ends_at")},
-        "current_period_start": None,
-        "current_period_end": None,
+        **{name: state[name] for name in _SHOWN},
     }
 
 

@@ -21,6 +21,7 @@ from tollgate.domain.features import Feature, Pool
 from tollgate.domain.grants import Grant
 from tollgate.domain.limits import Alert, Basis, Limits, Threshold, Window
 from tollgate.domain.quantities import ZERO
+from tollgate.domain.top_ups import TopUp
 
 EPSILON = Decimal("1e-7")  # the smallest use, in units of the feature (autumn.md 7.1)
 _USAGE = (Threshold.USAGE, Threshold.USAGE_PERCENTAGE)
@@ -181,6 +182,17 @@ def _measured(alert: Alert, grants: Sequence[Grant], limits: Limits) -> Decimal 
     return number
 
 
+def left_at(key: BalanceKey, balances: Balances) -> Decimal | None:
+    """The units that are left of a customer's feature, its entities' too; below zero where it is overdrawn. None where
+    nothing is granted, or it is unlimited.
+    """
+    grants = grants_at(key, balances)
+    sums = totals(grants)
+    if sums.unlimited or not grants:
+        return None
+    return sums.remaining - sum((grant.overdrawn for grant in grants), ZERO)
+
+
 # ------------------------------------------------------------------ a feature's own
 
 
@@ -265,4 +277,16 @@ class StateAlert(NamedTuple):
     level: tuple[Decimal, bool] | None
 
 
-RaisedAlert = LimitAlert | ThresholdAlert | StateAlert
+class TopUpAlert(NamedTuple):
+    """A customer's balance of the feature is low and is to be topped up, or cannot be for its purchase limit (`blocked`).
+
+    `remaining`: the units that are left, of the customer and its entities; below zero where it is overdrawn.
+    """
+
+    feature_id: str
+    top_up: TopUp
+    remaining: Decimal
+    blocked: bool
+
+
+RaisedAlert = LimitAlert | ThresholdAlert | StateAlert | TopUpAlert

@@ -14,6 +14,7 @@ from typing import Any
 from tollgate.domain.limits import Alert, Basis, Limits, SpendLimit, Threshold, Window, window_end
 from tollgate.domain.periods import Interval
 from tollgate.domain.quantities import ZERO
+from tollgate.domain.top_ups import TopUp
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,15 @@ class AlertControl:
 
 
 @dataclass(frozen=True, slots=True)
+class TopUpControl:
+    """Whether a feature is topped up by itself, and how; of customers and plans alone."""
+
+    feature_id: str
+    top_up: TopUp
+    enabled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Controls:
     """All controls that one customer, entity or plan states."""
 
@@ -63,19 +73,22 @@ class Controls:
     usage: tuple[UsageControl, ...] = ()
     overage: tuple[OverageControl, ...] = ()
     alerts: tuple[AlertControl, ...] = ()
+    top_ups: tuple[TopUpControl, ...] = ()
 
     def features(self) -> set[str]:
         """The ids of the features with an enabled usage limit: each needs a balance that counts its uses."""
         return {control.feature_id for control in self.usage if control.enabled}
 
     def named(self) -> set[str]:
-        """The ids of the features that a limit, an overage or an alert names."""
+        """The ids of the features that a limit, an overage, an alert or a top-up names."""
         general = (
             (control.feature_id for control in self.spend),
             (control.data.get("feature_id") for control in self.alerts),
         )
         named = {id for ids in general for id in ids if id is not None}  # of a control of all features it is None
-        return {*named, *(control.feature_id for control in self.usage), *(c.feature_id for c in self.overage)}
+        named.update(control.feature_id for control in self.usage)
+        named.update(control.feature_id for control in self.overage)
+        return named.union(control.feature_id for control in self.top_ups)
 
     def rules_overage_of(self, feature_id: str) -> bool:
         """Whether a control says how far this feature may be overdrawn."""
@@ -114,6 +127,17 @@ def limits_for(
         windows.append(Window(control.limit, control.interval, ends_at, base, control.filter, used))
     paused = tuple(window for window in counted.values() if window.used)
     return Limits(overage, _spend(feature_id, first, plans), tuple(windows), _alerts(feature_id, first, plans), paused)
+
+
+def top_up_for(feature_id: str, customer: Controls, plans: Sequence[Controls]) -> TopUp | None:
+    """How a customer's balance of a feature is topped up: as the customer says, else as its newest plan that says so;
+    None where it is not, or is switched off (autumn.md 7.3). `plans`: the oldest first.
+    """
+    for stated, of_plan in ((customer, False), *((plan, True) for plan in reversed(plans))):
+        for control in stated.top_ups:
+            if control.feature_id == feature_id:
+                return control.top_up._replace(of_plan=of_plan) if control.enabled else None
+    return None
 
 
 def _alerts(feature_id: str, first: Controls, plans: Sequence[Controls]) -> tuple[Alert, ...]:

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from tollgate.domain.balances import ENTITIES, Balance, BalanceKey, as_of, recomputed, with_other_grants
-from tollgate.domain.controls import NO_CONTROLS, Controls, limits_for, usage_controls
+from tollgate.domain.controls import NO_CONTROLS, Controls, limits_for, top_up_for, usage_controls
 from tollgate.domain.errors import InvalidRequest, NotFound
 from tollgate.domain.features import Catalog, FeatureType
 from tollgate.domain.grants import Grant
@@ -311,6 +311,8 @@ def linked(holdings: Holdings, catalog: Catalog, now: int) -> Holdings:
         counted = as_of(balance, now).limits
         known = (*counted.paused, *counted.windows)
         limits = limits_for(key.feature_id, controls, plans, anchor, known, now)
+        if not key.entity_id:
+            limits = limits._replace(top_up=top_up_for(key.feature_id, controls, plans))
         new = balance._replace(
             limits=limits,
             paid_first=frozenset() if key.entity_id else _paid_first(key, balances, catalog, holdings.unread),

@@ -7,10 +7,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tollgate.domain.periods import Interval, Reset, next_boundary, utc_end
 from tollgate.domain.quantities import ZERO
+
+if TYPE_CHECKING:
+    from tollgate.domain.top_ups import TopUp
 
 
 class SpendLimit(NamedTuple):
@@ -104,7 +107,7 @@ class Limits(NamedTuple):
     itself.
 
     `paused`: what usage limits that are switched off had counted. They neither bound nor count, and go on where they
-    are switched on again before their window ends.
+    are switched on again before their window ends. `top_up`: of a customer's balance, what is asked for when it is low.
     """
 
     overage_allowed: bool | None = None
@@ -112,6 +115,7 @@ class Limits(NamedTuple):
     windows: tuple[Window, ...] = ()
     alerts: tuple[Alert, ...] = ()
     paused: tuple[Window, ...] = ()
+    top_up: TopUp | None = None
 
 
 NO_LIMITS = Limits()

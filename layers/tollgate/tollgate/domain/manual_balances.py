@@ -80,6 +80,7 @@ class BalanceUpdate:
     - `included`: the included units that the selected grants have together.
     - `alters_grant`: a change of the remaining units changes the granted units and leaves the usage, as the legacy API
       does.
+    - `if_held`: where no grant is selected nothing is done, as the legacy API has it.
     """
 
     remaining: Decimal | None = None
@@ -89,6 +90,7 @@ class BalanceUpdate:
     next_reset_at: int | None = None
     expires_at: int | None = None
     alters_grant: bool = False
+    if_held: bool = False
 
 
 def create(holdings: Holdings, catalog: Catalog, new: NewBalance, now: int) -> Holdings:
@@ -145,9 +147,9 @@ def create(holdings: Holdings, catalog: Catalog, new: NewBalance, now: int) -> H
 
 
 def update(holdings: Holdings, catalog: Catalog, which: BalanceFilter, change: BalanceUpdate, now: int) -> Holdings:
-    """The holdings with the selected grants changed. Where no grant matches, a change of units alone does nothing.
+    """The holdings with the selected grants changed.
 
-    Raises NotFound where no grant matches and `included` or a time is to be set, or for an unknown feature or entity;
+    Raises NotFound where no grant matches, unless it is to be changed `if_held`, or for an unknown feature or entity;
     InvalidInput for a time that is not in the future; InvalidRequest for a flag, or an expiry on a paid recurring
     grant.
     """
@@ -160,9 +162,9 @@ def update(holdings: Holdings, catalog: Catalog, which: BalanceFilter, change: B
         raise InvalidRequest(f"Feature {feature.id} is {feature.type.value}: there is nothing to set")
     grants = _Selected(holdings, which, now)
     if not grants:
-        if change.included is not None or change.next_reset_at is not None or change.expires_at is not None:
-            raise NotFound("balance", which.balance_id or feature_id)
-        return holdings
+        if change.if_held:
+            return holdings
+        raise NotFound("held balance", which.balance_id or feature_id)
     if change.included is not None:
         more = change.included - sum((grant.granted + grant.adjustment for grant in grants), ZERO)
         keep = change.remaining is None and change.usage is None and change.add is None

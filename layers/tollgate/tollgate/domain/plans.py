@@ -14,6 +14,7 @@ from tollgate.domain.grants import RolloverRule
 from tollgate.domain.periods import Interval, Reset
 from tollgate.domain.quantities import ZERO
 
+MAX_ROLLOVER_MONTHS = 1200
 MAX_ITEMS = 90  # a plan is attached in one transaction of at most 100 items
 
 USAGE_BASED = "usage_based"
@@ -141,18 +142,22 @@ def checked_plan(plan: Plan, features: Mapping[str, Feature]) -> Plan:
     if len(plan.items) > MAX_ITEMS:
         raise InvalidInput("items", f"must hold at most {MAX_ITEMS} items")
     for index, item in enumerate(plan.items):
-        _check_item(item, features, f"items[{index}]")
+        _check_item(item, features, f"items.{index}")
     check_controls(plan.controls, features)
     return plan
 
 
 def check_controls(controls: Controls, features: Mapping[str, Feature]) -> None:
-    """Raises NotFound where a control names an unknown feature, InvalidInput for a limit below zero."""
+    """Raises NotFound where a control names an unknown feature, InvalidInput for a limit below zero, and for two top-ups of
+    one feature."""
     for feature_id in sorted(controls.named()):
         feature_of(features, feature_id)
     limits = (*(c.limit for c in controls.usage), *(c.limit for c in controls.spend if c.limit is not None))
     if any(limit < 0 for limit in limits):
         raise InvalidInput("billing_controls", "a limit must not be negative")
+    topped_up = [control.feature_id for control in controls.top_ups]
+    if len(topped_up) > len(set(topped_up)):
+        raise InvalidInput("billing_controls.auto_topups", "must name each feature once")
 
 
 def _check_item(item: PlanItem, features: Mapping[str, Feature], where: str) -> None:
@@ -195,5 +200,5 @@ def check_rollover(rule: RolloverRule, reset: Reset | None, feature: Feature, wh
         raise InvalidInput(where, "must have either max or max_percentage, not both")
     if (rule.max is not None and rule.max < 0) or (rule.max_percentage is not None and rule.max_percentage < 0):
         raise InvalidInput(where, "must not be negative")
-    if rule.months is not None and not 1 <= rule.months <= 1200:
-        raise InvalidInput(f"{where}.expiry_duration_length", "must be 1 to 1200 months")
+    if rule.months is not None and not 1 <= rule.months <= MAX_ROLLOVER_MONTHS:
+        raise InvalidInput(f"{where}.expiry_duration_length", f"must be 1 to {MAX_ROLLOVER_MONTHS} months")

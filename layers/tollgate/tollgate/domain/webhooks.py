@@ -42,6 +42,7 @@ class PayloadDialect(StrEnum):
     """In whose words an event is told."""
 
     AUTUMN = "autumn"
+    FLEXPRICE = "flexprice"
     TOLLGATE = "tollgate"
 
 

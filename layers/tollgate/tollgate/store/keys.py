@@ -129,6 +129,11 @@ def alert_states(customer: CustomerRef) -> str:
     return f"{customer.environment.value}#watch#{customer.id}"
 
 
+def top_up_state(customer: CustomerRef, feature_id: str) -> Key:
+    """The key of what has been asked for of a feature that is topped up."""
+    return _key(f"{customer.environment.value}#topups#{customer.id}", feature_id)
+
+
 def log(customer: CustomerRef) -> str:
     """The partition of a customer's log."""
     return f"{customer.environment.value}#log#{customer.id}"

@@ -35,7 +35,9 @@ from tollgate.domain.features import Catalog
 from tollgate.domain.limits import Alert
 from tollgate.store.alert_states import AlertStateStore, AlertSubject, Standing, digest
 from tollgate.store.balances import BalanceStore
+from tollgate.store.top_up_states import TopUpStateStore
 from tollgate.usecases.features import FeatureCache
+from tollgate.usecases.top_ups import TopUps
 
 _LIMIT, _STATE = "limit", "state"  # keys of alert states; those of thresholds are made by `_key_of`
 _PASSED = "passed"
@@ -92,15 +94,18 @@ class AlertStates:
 class Alerts:
     """The alerts that the writes of one batch of the stream raise, in the stream's order."""
 
-    def __init__(self, features: FeatureCache, balances: BalanceStore, states: AlertStateStore) -> None:
+    def __init__(
+        self, features: FeatureCache, balances: BalanceStore, states: AlertStateStore, top_ups: TopUpStateStore
+    ) -> None:
         self._features = features
         self._balances = balances
         self._states = AlertStates(states)
+        self._top_ups = TopUps(top_ups)
         self._read: dict[tuple[Environment, str, str], dict[BalanceKey, Balance]] = {}
 
     def raised_by(self, change: Change) -> list[RaisedAlert]:
-        """The alerts that a write raises: limits that a use reached, thresholds that it passed, and a new state of the
-        feature.
+        """The alerts that a write raises: limits that a use reached, thresholds that it passed, a balance that is to be
+        topped up, and a new state of the feature.
 
         Raises Unavailable. Repeated for the same write, the answer is the same.
         """
@@ -113,6 +118,7 @@ class Alerts:
         found += self._of_thresholds(change, after)
         feature = catalog.features.get(change.write.key.feature_id)
         own = feature_alerts(feature.extra) if feature else None
+        found += self._top_ups.raised_by(change, after, self._all)
         return found + (self._of_state(change, after, own) if own else [])
 
     def _of_limits(self, change: Change, after: Balance, catalog: Catalog) -> Iterator[RaisedAlert]:

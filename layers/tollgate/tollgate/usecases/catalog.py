@@ -9,6 +9,7 @@ from tollgate.domain.customers import Customer, Holdings, Subscription
 from tollgate.domain.environments import Environment
 from tollgate.domain.errors import AlreadyExists, Conflict, InvalidInput, InvalidRequest, Unavailable
 from tollgate.domain.features import MARKUPS, Catalog, Feature, checked_feature, feature_of
+from tollgate.domain.places import within
 from tollgate.domain.plans import MAX_ITEMS, Plan, checked_plan
 from tollgate.domain.subscriptions import attach
 from tollgate.store.features import FeatureStore
@@ -119,17 +120,20 @@ class Catalogs:
     def check(self, env: Environment, features: Iterable[Feature], plans: Iterable[Plan], now: int) -> None:
         """Checks features and plans that are to be made or changed, all together, as making and changing each of them will.
 
-        Raises what these raise. Changes nothing.
+        Raises what these raise; the field of an InvalidInput begins with the list and the number in it (`plans.0.items`).
+        Changes nothing.
         """
         features, plans = list(features), list(plans)
         held = self._features.all(env)
         known = {**held, **{feature.id: feature for feature in features}}
-        for feature in features:
-            if feature.id in held and held[feature.id].type is not feature.type:
-                raise InvalidInput("type", "cannot be changed")
-            checked_feature(feature, known)
-        for plan in plans:
-            checked_plan(plan, known)
+        for number, feature in enumerate(features):
+            with within(f"features.{number}"):
+                if feature.id in held and held[feature.id].type is not feature.type:
+                    raise InvalidInput("type", "cannot be changed")
+                checked_feature(feature, known)
+        for number, plan in enumerate(plans):
+            with within(f"plans.{number}"):
+                checked_plan(plan, known)
         newest = {**{plan.id: plan for plan in self._plans.all(env)}, **{plan.id: plan for plan in plans}}
         automatic = [plan for plan in newest.values() if plan.auto_enable and not plan.archived]
         if any(plan.auto_enable for plan in plans):

@@ -218,9 +218,10 @@ class Customers:
             else [self._catalogs.plan(env, auto_enable_plan_id)]
         )
         for plan in automatic:
-            self._catalogs.mark_used(env, plan)
             terms = Terms(free_trial=plan.free_trial, keeps_overage=self._defaults.keeps_overage)
             holdings = attach(holdings, plan, catalog, new_id("sub"), now, terms)
+        for plan in automatic:
+            self._catalogs.mark_used(env, plan)
         try:
             self._store.add(env, holdings)
         except Refused:
@@ -381,7 +382,6 @@ class Customers:
                 controls=plan.controls if terms.controls is None else terms.controls,
             )
             checked_plan(own, self._catalogs.catalog(env).features)
-        self._catalogs.mark_used(env, plan)
         id = subscription_id or new_id("sub")
         terms = replace(
             terms,
@@ -397,7 +397,9 @@ class Customers:
             after = attach(bare, plan, catalog, id, at, terms)
             if terms.removes and id in after.subscriptions and after.subscriptions[id].started_at > at:
                 raise InvalidInput("remove_plan_ids", "is for a plan that starts at once")
-            return self._with_automatic(env, held, after, automatic, at)
+            after = self._with_automatic(env, held, after, automatic, at)
+            self._catalogs.mark_used(env, plan)  # before it is written, and not where it is refused
+            return after
 
         after = self.change(customer, turn, now)
         if id not in after.subscriptions:  # the plan was to end, and goes on
@@ -410,10 +412,10 @@ class Customers:
         """The holdings after a change, with the automatic plans that come back where a plan now ends."""
         catalog = self._catalogs.catalog(env)
         for plan, starts_at in returning(before, after, automatic, catalog.features, at):
-            self._catalogs.mark_used(env, plan)
             terms = Terms(starts_at=starts_at, automatic=True, keeps_overage=self._defaults.keeps_overage)
             known = (s.id for s in before.subscriptions.values() if s.automatic and s.id not in after.subscriptions)
             after = attach(after, plan, catalog, next(known, None) or new_id("sub"), at, terms)
+            self._catalogs.mark_used(env, plan)
         return after
 
     def update_subscription(

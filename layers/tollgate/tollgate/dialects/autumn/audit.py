@@ -57,6 +57,6 @@ _SHOWN: Mapping[str, Callable[[Environment, Any], Any]] = {
     "webhook": lambda _, webhook: webhook_json(webhook),
     "customer": _customer,
     "entity": _entity,
-    "subscription": lambda _, subscription: subscription_state(subscription),
+    "subscription": lambda _, subscription: subscription_state(subscription, None),
     "balance": _balance,
 }

@@ -3,13 +3,13 @@ answers out."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from tollgate.dialects.autumn.catalog import BasePriceParams, FreeTrialParams, PlanItemParams, different
+from tollgate.dialects.autumn.catalog import BasePriceParams, FreeTrialParams, PlanItemParams, different, plan_items
 from tollgate.dialects.autumn.controls import ControlsParams
 from tollgate.dialects.autumn.cursors import Page, PageRequest, each_customer
 from tollgate.dialects.autumn.customers import is_purchase, page_json, purchase_json, subscription_json
@@ -21,6 +21,7 @@ from tollgate.domain.customers import Holdings, Subscription
 from tollgate.domain.customizing import Customizing
 from tollgate.domain.errors import InvalidInput
 from tollgate.domain.periods import Interval, Reset
+from tollgate.domain.places import told_as, within
 from tollgate.domain.plan_grants import Carried, CarryOver
 from tollgate.domain.plans import FreeTrial, Plan, PlanItem
 from tollgate.domain.subscriptions import Terms
@@ -74,17 +75,28 @@ class CustomizeParams(Params):
     def customizing(self, items: tuple[PlanItem, ...], controls: Controls, plan_id: str) -> Customizing:
         """What is to differ from these items and controls, and in the price. Raises InvalidInput for a filter that picks
         none."""
+        with within("customize.price"):
+            price = self.price.price() if self.price else None
         return Customizing(
             self._items(items, plan_id),
-            (self.price.price() if self.price else None,) if "price" in self.model_fields_set else None,
+            (price,) if "price" in self.model_fields_set else None,
             self.billing_controls.applied(controls) if self.billing_controls else None,
         )
+
+    def place(self, items: int, field: str) -> str:
+        """Where in the request a field of the plan was named that has so many items."""
+        first, _, rest = field.partition(".")
+        if first == "items" and rest and self.items is None:
+            number, _, of = rest.partition(".")
+            added = int(number) - (items - len(self.add_items or ()))
+            field = f"add_items.{added}.{of}".rstrip(".") if added >= 0 else ""
+        return f"customize.{field}".rstrip(".") if first in ("items", "billing_controls") else field
 
     def _items(self, items: tuple[PlanItem, ...], plan_id: str) -> tuple[PlanItem, ...] | None:
         if self.items is not None:
             if self.add_items or self.remove_items:
                 raise InvalidInput("customize.items", "cannot be given with add_items or remove_items")
-            return different(item.item() for item in self.items)
+            return self._different(plan_items(self.items, "customize.items"))
         if not self.add_items and not self.remove_items:
             return None
         left = items
@@ -93,7 +105,12 @@ class CustomizeParams(Params):
             if len(kept) == len(left):
                 raise InvalidInput(f"customize.remove_items.{number}", f"picks no item of plan {plan_id}")
             left = kept
-        return different((*left, *(item.item() for item in self.add_items or ())))
+        return self._different((*left, *plan_items(self.add_items or (), "customize.add_items")))
+
+    def _different(self, items: Iterable[PlanItem]) -> tuple[PlanItem, ...]:
+        found = tuple(items)
+        with told_as(partial(self.place, len(found))):
+            return different(found)
 
 
 class UpdateCustomizeParams(CustomizeParams):
@@ -206,9 +223,15 @@ def _attach(catalogs: Catalogs, params: AttachParams, request: Request) -> Calla
             features.feature(feature_id)
     terms = _terms(params, plan)
     customer = request.customer(params.customer_id)
-    return lambda customers: customers.attach(
-        customer, params.plan_id, params.version, request.now, terms, params.subscription_id
-    )
+    custom = params.customize or CustomizeParams()
+
+    def run(customers: Customers) -> object:
+        with told_as(partial(custom.place, len(terms.items or ()))):
+            return customers.attach(
+                customer, params.plan_id, params.version, request.now, terms, params.subscription_id
+            )
+
+    return run
 
 
 def _preview_json(customer_id: str, found: Preview | None) -> dict[str, Any]:
@@ -261,9 +284,11 @@ def _terms(params: AttachParams, plan: Plan) -> Terms:
 def _trial(params: AttachParams, plan: Plan) -> FreeTrial | None:
     """The trial asked for (null: none), else the plan's."""
     if params.customize and "free_trial" in params.customize.model_fields_set:
-        return params.customize.free_trial.trial() if params.customize.free_trial else None
+        with within("customize.free_trial"):
+            return params.customize.free_trial.trial() if params.customize.free_trial else None
     if "free_trial" in params.model_fields_set:
-        return params.free_trial.trial() if params.free_trial else None
+        with within("free_trial"):
+            return params.free_trial.trial() if params.free_trial else None
     return plan.free_trial
 
 
@@ -315,19 +340,25 @@ def _update(params: UpdateParams, request: Request) -> Callable[[Customers], obj
         raise InvalidInput("", "Either cancel_action, feature_quantities or customize must be provided")
     customer = request.customer(params.customer_id)
     which = SubscriptionFilter(params.subscription_id, params.plan_id, params.entity_id)
-    change = SubscriptionUpdate(
-        params.cancel_action,
-        quantities,
-        needs_cycle=True,
-        customizing=None if custom is None else partial(_differing, custom),
-    )
-    return lambda customers: customers.update_subscription(customer, which, change, request.now)
-
-
-def _differing(custom: UpdateCustomizeParams, held: Subscription) -> Customizing:
+    if custom is None:
+        change = SubscriptionUpdate(params.cancel_action, quantities, needs_cycle=True)
+        return lambda customers: customers.update_subscription(customer, which, change, request.now)
     if "free_trial" in custom.model_fields_set:  # null would end the trial that there is
         raise InvalidInput("customize.free_trial", "is not supported")
-    return custom.customizing(held.items, held.controls, held.plan_id)
+    wanted = Customizing()
+
+    def customizing(held: Subscription) -> Customizing:
+        nonlocal wanted
+        wanted = custom.customizing(held.items, held.controls, held.plan_id)
+        return wanted
+
+    change = SubscriptionUpdate(params.cancel_action, quantities, needs_cycle=True, customizing=customizing)
+
+    def run(customers: Customers) -> object:
+        with told_as(lambda field: custom.place(len(wanted.items or ()), field)):
+            return customers.update_subscription(customer, which, change, request.now)
+
+    return run
 
 
 def list_subscriptions(catalogs: Catalogs, customers: Customers, request: Request) -> Answer:

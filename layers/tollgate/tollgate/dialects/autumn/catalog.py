@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Literal
@@ -24,8 +24,9 @@ from tollgate.domain.features import Feature, FeatureType
 from tollgate.domain.grants import RolloverRule
 from tollgate.domain.ids import lotus_ids
 from tollgate.domain.periods import Interval, Reset
+from tollgate.domain.places import within
 from tollgate.domain.plan_changes import Offer, offer_of
-from tollgate.domain.plans import BasePrice, FreeTrial, ItemPrice, Plan, PlanItem
+from tollgate.domain.plans import MAX_ROLLOVER_MONTHS, BasePrice, FreeTrial, ItemPrice, Plan, PlanItem
 from tollgate.domain.quantities import ZERO
 from tollgate.usecases.catalog import Catalogs
 from tollgate.usecases.customers import Customers
@@ -260,10 +261,14 @@ class RolloverParams(Params):
     length: Whole | None = None
 
     def rule(self) -> RolloverRule:
-        """The same in the domain's words; rollovers live one month unless told."""
+        """The same in the domain's words; rollovers live one month unless told. Raises InvalidInput for a length that is not
+        1 to 1200 months."""
         duration = self.expiry_duration_type or self.duration or "month"
-        length = self.expiry_duration_length if self.expiry_duration_length is not None else self.length
+        name = "length" if self.expiry_duration_length is None and self.length is not None else "expiry_duration_length"
+        length = getattr(self, name)
         months = None if duration == "forever" else 1 if length is None else length
+        if months is not None and not 1 <= months <= MAX_ROLLOVER_MONTHS:
+            raise InvalidInput(name, f"must be 1 to {MAX_ROLLOVER_MONTHS} months")
         return RolloverRule(self.max, self.max_percentage, months)
 
 
@@ -288,14 +293,22 @@ class PlanItemParams(Params):
         """The same in the domain's words. Without `included`, a `usage_limit` is what is included."""
         included = ZERO if self.included is None else self.included
         if self.usage_limit is not None and self.included is None:
+            if self.usage_limit < 0:
+                raise InvalidInput("usage_limit", "must not be negative")
             included = self.usage_limit
+        with within("reset"):
+            reset = self.reset.reset() if self.reset else None
+        with within("price"):
+            price = self.price.price() if self.price else None
+        with within("rollover"):
+            rollover = self.rollover.rule() if self.rollover else None
         return PlanItem(
             self.feature_id,
             included,
             bool(self.unlimited),
-            self.reset.reset() if self.reset else None,
-            self.price.price() if self.price else None,
-            self.rollover.rule() if self.rollover else None,
+            reset,
+            price,
+            rollover,
             self.entity_feature_id,
             self.static_value,
             bool(self.is_soft_limit),
@@ -329,9 +342,10 @@ class FreeTrialParams(Params):
 
     def trial(self) -> FreeTrial:
         """The same in the domain's words. Raises InvalidInput where the length is not 1 to 1000."""
-        length = self.duration_length if self.duration_length is not None else self.length
+        name = "length" if self.duration_length is None and self.length is not None else "duration_length"
+        length = getattr(self, name)
         if length is None or not 1 <= length <= 1000:
-            raise InvalidInput("free_trial.duration_length", "must be 1 to 1000")
+            raise InvalidInput(name, "must be 1 to 1000")
         kind = self.duration_type or self.duration or "day"
         return FreeTrial(length, Interval(kind), bool(self.card_required))
 
@@ -363,6 +377,10 @@ class PlanFields(Params):
     def applied(self, old: Plan) -> Plan:
         """The old plan with the fields that this request names."""
         named = self.model_fields_set
+        with within("price"):
+            price = self.price.price() if self.price else None
+        with within("free_trial"):
+            trial = self.free_trial.trial() if self.free_trial else None
         return replace(
             old,
             name=old.name if self.name is None else self.name,
@@ -370,15 +388,21 @@ class PlanFields(Params):
             group=(self.group or None) if "group" in named else old.group,
             add_on=old.add_on if self.add_on is None else self.add_on,
             auto_enable=old.auto_enable if self.auto_enable is None else self.auto_enable,
-            price=(self.price.price() if self.price else None) if "price" in named else old.price,
-            items=old.items if self.items is None else different(item.item() for item in self.items),
-            free_trial=(self.free_trial.trial() if self.free_trial else None)
-            if "free_trial" in named
-            else old.free_trial,
+            price=price if "price" in named else old.price,
+            items=old.items if self.items is None else different(plan_items(self.items, "items")),
+            free_trial=trial if "free_trial" in named else old.free_trial,
             controls=old.controls if self.billing_controls is None else self.billing_controls.applied(NO_CONTROLS),
             metadata=old.metadata if self.metadata is None else self.metadata,
             lookup_key=self.lookup_key if "lookup_key" in named else old.lookup_key,
         )
+
+
+def plan_items(items: Iterable[PlanItemParams], where: str) -> Iterator[PlanItem]:
+    """Items in the domain's words; an error names its own behind the list's path."""
+    for index, item in enumerate(items):
+        with within(f"{where}.{index}"):
+            made = item.item()
+        yield made
 
 
 def different(items: Iterable[PlanItem]) -> tuple[PlanItem, ...]:
@@ -389,7 +413,7 @@ def different(items: Iterable[PlanItem]) -> tuple[PlanItem, ...]:
     for index, item in enumerate(found):
         if item.grants_as in seen:
             raise InvalidInput(
-                f"items[{index}]", f"there is an item of feature {item.feature_id} and its interval already"
+                f"items.{index}", f"there is an item of feature {item.feature_id} and its interval already"
             )
         seen.add(item.grants_as)
     return found

@@ -30,6 +30,7 @@ from tollgate.dialects.http import Answer, Request
 from tollgate.domain.environments import Environment
 from tollgate.domain.errors import Conflict, InvalidInput
 from tollgate.domain.features import Feature, FeatureType
+from tollgate.domain.places import told_as, within
 from tollgate.domain.plans import Plan, PlanItem
 from tollgate.usecases.catalog import Catalogs, makes_version
 
@@ -256,17 +257,25 @@ def _changes(catalogs: Catalogs, request: Request) -> _Changes:
 
 def _check(catalogs: Catalogs, request: Request, changes: _Changes) -> None:
     """Raises what making one of the changes would, with all of them made."""
-    features = [
-        change.applied(change.old or new_feature(change.wanted, request.now))
-        for change in changes.features
-        if change.wanted is not None and not change.skipped
-    ]
-    plans = [
-        change.wanted.applied(change.old or Plan(change.id, change.wanted.name, created_at=request.now))
-        for change in changes.plans
-        if change.wanted is not None and not change.skipped and change.newest
-    ]
-    catalogs.check(request.caller.environment, features, plans, request.now)
+    features: dict[int, Feature] = {}  # by their numbers in the request
+    for number, change in enumerate(changes.features):
+        if change.wanted is not None and not change.skipped:
+            with within(f"features.{number}"):
+                features[number] = change.applied(change.old or new_feature(change.wanted, request.now))
+    plans: dict[int, Plan] = {}
+    for number, named in enumerate(changes.plans):
+        if named.wanted is not None and not named.skipped and named.newest:
+            with within(f"plans.{number}"):
+                made = Plan(named.id, named.wanted.name, created_at=request.now)
+                plans[number] = named.wanted.applied(named.old or made)
+    numbers = {"features": list(features), "plans": list(plans)}
+
+    def place(field: str) -> str:
+        kind, number, *rest = field.split(".")
+        return ".".join((kind, str(numbers[kind][int(number)]), *rest)).rstrip(".")
+
+    with told_as(place):
+        catalogs.check(request.caller.environment, features.values(), plans.values(), request.now)
 
 
 def _after_its_members(change: FeatureChange) -> bool:

@@ -139,7 +139,7 @@ def params_of(body: Any) -> CheckParams:
     try:
         return CheckParams(**_PARAMS.validate_python(body))
     except ValidationError as error:
-        raise invalid_input(error) from error
+        raise invalid_input(error, body) from error
 
 
 class CheckUseCases(NamedTuple):

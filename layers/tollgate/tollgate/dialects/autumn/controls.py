@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from dataclasses import replace
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
-from tollgate.dialects.autumn.fields import Id, Number, Params
+from tollgate.dialects.autumn.fields import Id, Number, Params, Whole
 from tollgate.domain.balances import BalanceKey, Balances
 from tollgate.domain.controls import (
     AlertControl,
     Controls,
     OverageControl,
     SpendControl,
+    TopUpControl,
     UsageControl,
 )
 from tollgate.domain.customers import Holdings
 from tollgate.domain.limits import NO_LIMITS
-from tollgate.domain.periods import Interval
+from tollgate.domain.periods import Interval, Reset
 from tollgate.domain.quantities import ZERO
+from tollgate.domain.top_ups import PurchaseLimit, TopUp
 from tollgate.exact_json import dumps
 
 # What is stated here lies in every balance item that it bounds, and is read and written with each use.
@@ -86,10 +89,56 @@ class OverageAllowedParams(Params):
     enabled: bool | None = None
 
 
-class ControlsParams(Params):
-    """The billing controls of a customer, an entity or a plan (autumn.md 1.2.6)."""
+class PurchaseLimitParams(Params):
+    """At most `limit` top-ups in each window of so many intervals."""
 
-    later = ("auto_topups", "balance_allocations")
+    later: ClassVar[tuple[str, ...]] = ("count",)
+
+    interval: Literal["hour", "day", "week", "month"]
+    limit: Annotated[Whole, Field(ge=1)]
+    interval_count: Annotated[Whole, Field(ge=1)] | None = None
+
+    def purchase_limit(self) -> PurchaseLimit:
+        """The limit. Raises InvalidInput for windows of more than a hundred years."""
+        window = Reset(Interval(self.interval), self.interval_count or 1)
+        return PurchaseLimit(self.limit, window.interval, window.count)
+
+
+class TopUpParams(Params):
+    """When what remains falls to the threshold, so many units are asked for (autumn.md 7.3)."""
+
+    feature_id: Id
+    threshold: Number
+    quantity: Annotated[Number, Field(ge=1)]
+    enabled: bool | None = None
+    purchase_limit: PurchaseLimitParams | None = None
+    invoice_mode: bool | None = None
+
+    def control(self) -> TopUpControl:
+        """The control; off unless told."""
+        limit = self.purchase_limit.purchase_limit() if self.purchase_limit else None
+        top_up = TopUp(self.threshold, self.quantity, limit, self.invoice_mode or False)
+        return TopUpControl(self.feature_id, top_up, self.enabled or False)
+
+
+class CountedLimitParams(PurchaseLimitParams):
+    """A customer's limit. `count`: how many were made in the window that runs."""
+
+    later = ()
+
+    count: Annotated[Whole, Field(ge=0)] | None = None
+
+
+class CustomerTopUpParams(TopUpParams):
+    """A customer's own top-up."""
+
+    purchase_limit: CountedLimitParams | None = None
+
+
+class EntityControlsParams(Params):
+    """The billing controls of an entity, which is not topped up (autumn.md 1.2.6)."""
+
+    later: ClassVar[tuple[str, ...]] = ("auto_topups", "balance_allocations")
 
     spend_limits: Annotated[list[SpendLimitParams], Field(max_length=MAX_CONTROLS)] | None = None
     usage_limits: Annotated[list[UsageLimitParams], Field(max_length=MAX_CONTROLS)] | None = None
@@ -107,7 +156,50 @@ class ControlsParams(Params):
             old.alerts
             if self.usage_alerts is None
             else tuple(AlertControl(alert.model_dump(exclude_none=True)) for alert in self.usage_alerts),
+            old.top_ups,
         )
+
+
+class ControlsParams(EntityControlsParams):
+    """The billing controls of a plan (autumn.md 1.2.6)."""
+
+    later = ("balance_allocations",)
+
+    auto_topups: Annotated[list[TopUpParams], Field(max_length=MAX_CONTROLS)] | None = None
+
+    def applied(self, old: Controls) -> Controls:
+        """The controls after this request: each kind that it names replaces the old one of that kind."""
+        kept = super().applied(old)
+        if self.auto_topups is None:
+            return kept
+        return replace(kept, top_ups=tuple(top_up.control() for top_up in self.auto_topups))
+
+
+class CustomerControlsParams(EntityControlsParams):
+    """The billing controls of a customer (autumn.md 1.2.6)."""
+
+    later = ("balance_allocations",)
+
+    auto_topups: Annotated[list[CustomerTopUpParams], Field(max_length=MAX_CONTROLS)] | None = None
+
+    def applied_at(self, old: Controls, now: int) -> Controls:
+        """The controls after this request at `now` (epoch ms). What was said of a count stays where none is said."""
+        kept = self.applied(old)
+        if self.auto_topups is None:
+            return kept
+        known = {control.feature_id: control for control in old.top_ups}
+        stated = (_counted(params, known.get(params.feature_id), now) for params in self.auto_topups)
+        return replace(kept, top_ups=tuple(stated))
+
+
+def _counted(params: CustomerTopUpParams, old: TopUpControl | None, now: int) -> TopUpControl:
+    control, said = params.control(), params.purchase_limit
+    if said is None or control.top_up.purchase_limit is None:
+        return control
+    before = old.top_up.purchase_limit if old else None
+    kept = before.said if before else None
+    limit = control.top_up.purchase_limit._replace(said=kept if said.count is None else (said.count, now))
+    return replace(control, top_up=control.top_up._replace(purchase_limit=limit))
 
 
 def _spend(params: SpendLimitParams) -> SpendControl:
@@ -151,7 +243,19 @@ def controls_json(controls: Controls, source: str | None = None) -> dict[str, An
         ]
     if controls.alerts:
         shown["usage_alerts"] = [{"enabled": True, **c.data, **mark} for c in controls.alerts]
+    if controls.top_ups:
+        shown["auto_topups"] = [{**_top_up_json(c), **mark} for c in controls.top_ups]
     return shown
+
+
+def _top_up_json(control: TopUpControl) -> dict[str, Any]:
+    top_up, limit = control.top_up, control.top_up.purchase_limit
+    shown = {"feature_id": control.feature_id, "enabled": control.enabled}
+    shown |= {"threshold": top_up.threshold, "quantity": top_up.quantity}
+    if limit is not None:
+        window = {"interval": limit.interval.value, "interval_count": limit.interval_count}
+        shown["purchase_limit"] = {**window, "limit": limit.limit}
+    return {**shown, **({"invoice_mode": True} if top_up.invoice_mode else {})}
 
 
 def _usage_json(control: UsageControl) -> dict[str, Any]:
@@ -174,7 +278,10 @@ def effective_json(holdings: Holdings, balances: Balances, entity_id: str, now: 
     plans = [held.controls for held in holdings.active(now, entity_id or None)]
     shown = controls_json(own, "customer")
     for name, found in _inherited(own, plans).items():
-        shown[name] = [*shown.get(name, ()), *found]
+        if name == "auto_topups":  # of a customer alone, and its newest plan's
+            found = [] if entity_id else list({entry["feature_id"]: entry for entry in found}.values())
+        if found:
+            shown[name] = [*shown.get(name, ()), *found]
     for limit in shown.get("usage_limits", ()):
         limit["usage"] = _used(balances, BalanceKey(limit["feature_id"], entity_id), limit)
     return shown
@@ -187,6 +294,7 @@ def _inherited(own: Controls, plans: Sequence[Controls]) -> dict[str, list[dict[
         "usage_limits": {c.feature_id for c in own.usage},
         "overage_allowed": {c.feature_id for c in own.overage},
         "usage_alerts": {c.data.get("feature_id") for c in own.alerts},
+        "auto_topups": {c.feature_id for c in own.top_ups},
     }
     for plan in plans:
         for name, entries in controls_json(plan, "plan").items():

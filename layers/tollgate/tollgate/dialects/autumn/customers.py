@@ -11,7 +11,7 @@ from pydantic import Field
 
 from tollgate.dialects.autumn.balances import balance_json, flag_json
 from tollgate.dialects.autumn.catalog import plan_json
-from tollgate.dialects.autumn.controls import ControlsParams, effective_json
+from tollgate.dialects.autumn.controls import CustomerControlsParams, EntityControlsParams, effective_json
 from tollgate.dialects.autumn.cursors import OffsetRequest, Page, PageRequest, by_offset, each_customer
 from tollgate.dialects.autumn.fields import Cursor, CustomerData, Email, Id, Params, Properties, Start, Text, Whole
 from tollgate.dialects.autumn.products import product_json
@@ -68,11 +68,11 @@ class CustomerFields(Params):
     fingerprint: Text | None = None
     metadata: Properties | None = None
     send_email_receipts: bool | None = None
-    billing_controls: ControlsParams | None = None
+    billing_controls: CustomerControlsParams | None = None
     config: ConfigParams | None = None
 
-    def applied(self, old: Customer) -> Customer:
-        """The old customer with the fields that this request names."""
+    def applied(self, old: Customer, now: int) -> Customer:
+        """The old customer with the fields that this request names at `now` (epoch ms)."""
         named = self.model_fields_set
         pooled = self.config.disable_pooled_balance if self.config else None
         return replace(
@@ -84,7 +84,9 @@ class CustomerFields(Params):
             send_email_receipts=(
                 old.send_email_receipts if self.send_email_receipts is None else self.send_email_receipts
             ),
-            controls=old.controls if self.billing_controls is None else self.billing_controls.applied(old.controls),
+            controls=old.controls
+            if self.billing_controls is None
+            else self.billing_controls.applied_at(old.controls, now),
             unpooled=old.unpooled if pooled is None else pooled,
         )
 
@@ -149,7 +151,7 @@ class CreateEntityParams(Params):
     entity_id: Id
     feature_id: Id
     name: Text | None = None
-    billing_controls: ControlsParams | None = None
+    billing_controls: EntityControlsParams | None = None
     customer_data: CustomerData | None = None
 
 
@@ -158,7 +160,7 @@ class UpdateEntityParams(Params):
 
     customer_id: Id | None = None
     entity_id: Id
-    billing_controls: ControlsParams | None = None
+    billing_controls: EntityControlsParams | None = None
 
 
 class ListEntitiesParams(Params):
@@ -185,7 +187,7 @@ def get_or_create(catalogs: Catalogs, customers: Customers, request: Request) ->
     params = GetOrCreateCustomerParams.of(request.body)
     if not params.customer_id and not params.email:
         raise InvalidInput("customer_id", "is required, or an email")
-    customer = params.applied(Customer(params.customer_id or id_of_email(params.email or "")))
+    customer = params.applied(Customer(params.customer_id or id_of_email(params.email or "")), request.now)
     env = request.caller.environment
     holdings = customers.get_or_create(env, customer, params.auto_enable_plan_id, request.now)
     return _shown(catalogs, request, holdings, params.expand)
@@ -201,7 +203,9 @@ def get(catalogs: Catalogs, customers: Customers, request: Request) -> Answer:
 def update(catalogs: Catalogs, customers: Customers, request: Request) -> Answer:
     """`customers.update`. Raises NotFound."""
     params = UpdateCustomerParams.of(request.body)
-    holdings = customers.update(request.customer(params.customer_id), params.applied, request.now)
+    holdings = customers.update(
+        request.customer(params.customer_id), lambda old: params.applied(old, request.now), request.now
+    )
     return _shown(catalogs, request, holdings, params.expand)
 
 

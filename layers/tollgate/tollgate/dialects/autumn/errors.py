@@ -3,12 +3,15 @@ words."""
 
 from __future__ import annotations
 
-from pydantic_core import ErrorDetails, ValidationError
+from typing import Any
+
+from pydantic_core import ValidationError
 
 from tollgate.dialects.autumn.versions import UnknownVersion
 from tollgate.dialects.edge import Dialect
 from tollgate.dialects.field_rules import type_name
 from tollgate.dialects.http import Answer
+from tollgate.dialects.problems import Problem, rules
 from tollgate.domain import errors
 from tollgate.domain.environments import Environment
 from tollgate.domain.errors import InvalidInput, TollgateError
@@ -40,6 +43,7 @@ _BAD_KEYS = {
 
 _CODES: dict[tuple[type[TollgateError], str], str] = {
     (errors.NotFound, "balance"): "invalid_request",
+    (errors.NotFound, "held balance"): "customer_entitlement_not_found",
     (errors.NotFound, "subscription"): "invalid_request",
     (errors.NotFound, "plan"): "product_not_found",
     (errors.NotFound, "event"): "invalid_request",
@@ -82,22 +86,17 @@ def internal_error(env: Environment | None) -> Answer:
 AUTUMN = Dialect(error_answer, internal_error)
 
 
-def invalid_input(error: ValidationError) -> InvalidInput:
-    """All that is wrong with a request, in Autumn's words (autumn.md 1.1). What a field may be one of is said once."""
-    problems: dict[str, list[str]] = {}
-    for detail in error.errors(include_url=False):
-        field, rule = _problem(detail)
-        rules = problems.setdefault(field, [])
-        if rule not in rules:
-            rules.append(rule)
-    told = [(field, ", or ".join(rules)) for field, rules in problems.items()]
-    if len(told) == 1:
-        return InvalidInput(*told[0])
-    return InvalidInput("", "[Validation Errors] " + "; ".join(f"{field}: {rule}" for field, rule in told))
+def invalid_input(error: ValidationError, sent: Any) -> InvalidInput:
+    """All that is wrong with what was sent, in Autumn's words (autumn.md 1.1)."""
+    problems = rules(error, sent, _rule)
+    if len(problems) == 1:
+        return InvalidInput(*problems[0])
+    listed = "; ".join(f"{field}: {rule}" for field, rule in problems)
+    return InvalidInput("", f"[Validation Errors] {listed}")
 
 
-def _problem(detail: ErrorDetails) -> tuple[str, str]:
-    field = ".".join(str(part) for part in detail["loc"] if not _names_a_type(part))
+def _rule(problem: Problem) -> tuple[str, str]:
+    field, detail = problem.field, problem.detail
     kind, context = detail["type"], detail.get("ctx", {})
     if kind == "missing":
         return field, "is required"
@@ -108,11 +107,6 @@ def _problem(detail: ErrorDetails) -> tuple[str, str]:
     if kind in _BOUND_RULES:
         return field, _BOUND_RULES[kind].format(**context)
     return field, detail["msg"]
-
-
-def _names_a_type(part: object) -> bool:
-    """Whether a part of an error's place is not the caller's, but says which of several types was tried."""
-    return isinstance(part, str) and ("[" in part or part in ("str", "int", "bool", "constrained-str"))
 
 
 _JSON_WORDS = {"True": "true", "False": "false", "''": "empty"}

@@ -14,6 +14,7 @@ from tollgate.dialects.autumn.cursors import PageRequest, each_customer
 from tollgate.dialects.autumn.customers import page_json
 from tollgate.dialects.autumn.fields import Cursor, Id, IntervalName, Number, Params, Start, Time, Whole
 from tollgate.dialects.autumn.versions import PLANS, version_of
+from tollgate.dialects.fields import as_sent
 from tollgate.dialects.http import Answer, Request
 from tollgate.domain.balances import apply_spent
 from tollgate.domain.customers import Customer, Holdings
@@ -22,6 +23,7 @@ from tollgate.domain.features import Catalog
 from tollgate.domain.grants import renewed
 from tollgate.domain.manual_balances import BalanceFilter, BalanceUpdate, NewBalance
 from tollgate.domain.periods import Interval
+from tollgate.domain.places import within
 from tollgate.domain.views import Line, Shown
 from tollgate.usecases.catalog import Catalogs
 from tollgate.usecases.customers import Customers
@@ -86,21 +88,26 @@ class ListBalancesParams(Params):
 def create_balance(customers: Customers, request: Request) -> Answer:
     """`balances.create`: grants units by hand (autumn.md 3.8). Raises InvalidInput, NotFound or AlreadyExists."""
     params = CreateBalanceParams.of(request.body)
-    new = NewBalance(
-        params.balance_id or f"bal_{uuid.uuid4().hex}",
-        params.feature_id,
-        params.entity_id or "",
-        params.included_grant,
-        bool(params.unlimited),
-        params.reset.reset() if params.reset else None,
-        params.rollover.rule() if params.rollover else None,
-        params.expires_at,
-        params.next_reset_at,
-    )
-    if new.included is not None and new.included < 0:
-        raise InvalidInput("included_grant", "must not be negative")
-    customers.get_or_create(request.caller.environment, Customer(params.customer_id), None, request.now)
-    customers.create_balance(request.customer(params.customer_id), new, request.now)
+    with as_sent(CreateBalanceParams, request.body):
+        with within("reset"):
+            reset = params.reset.reset() if params.reset else None
+        with within("rollover"):
+            rollover = params.rollover.rule() if params.rollover else None
+        new = NewBalance(
+            params.balance_id or f"bal_{uuid.uuid4().hex}",
+            params.feature_id,
+            params.entity_id or "",
+            params.included_grant,
+            bool(params.unlimited),
+            reset,
+            rollover,
+            params.expires_at,
+            params.next_reset_at,
+        )
+        if new.included is not None and new.included < 0:
+            raise InvalidInput("included_grant", "must not be negative")
+        customers.get_or_create(request.caller.environment, Customer(params.customer_id), None, request.now)
+        customers.create_balance(request.customer(params.customer_id), new, request.now)
     older = version_of(request.headers.get("x-api-version")) < PLANS
     return Answer({"success": True, **({"message": "success"} if older else {})})
 
@@ -111,27 +118,29 @@ def update_balance(customers: Customers, request: Request) -> Answer:
     Raises InvalidInput for changes that contradict each other or for none, and NotFound.
     """
     params = UpdateBalanceParams.of(request.body)
-    if params.remaining is not None and (params.usage is not None or params.add_to_balance is not None):
-        raise InvalidInput("remaining", "cannot be combined with usage or add_to_balance")
-    if params.usage is not None and params.add_to_balance is not None:
-        raise InvalidInput("usage", "cannot be combined with add_to_balance")
-    if params.included_grant is not None and params.included_grant < 0:
-        raise InvalidInput("included_grant", "must not be negative")
-    change = BalanceUpdate(
-        params.remaining,
-        params.usage,
-        params.add_to_balance,
-        params.included_grant,
-        params.next_reset_at,
-        params.expires_at,
-    )
-    if change == BalanceUpdate():
-        raise InvalidInput(
-            "", "One of remaining, usage, add_to_balance, included_grant, next_reset_at and expires_at must be given"
+    with as_sent(UpdateBalanceParams, request.body):
+        if params.remaining is not None and (params.usage is not None or params.add_to_balance is not None):
+            raise InvalidInput("remaining", "cannot be combined with usage or add_to_balance")
+        if params.usage is not None and params.add_to_balance is not None:
+            raise InvalidInput("usage", "cannot be combined with add_to_balance")
+        if params.included_grant is not None and params.included_grant < 0:
+            raise InvalidInput("included_grant", "must not be negative")
+        change = BalanceUpdate(
+            params.remaining,
+            params.usage,
+            params.add_to_balance,
+            params.included_grant,
+            params.next_reset_at,
+            params.expires_at,
         )
-    which = BalanceFilter(params.feature_id, params.entity_id or "", params.balance_id, _interval(params.interval))
-    customers.update_balance(request.customer(params.customer_id), which, change, request.now)
-    return Answer({"success": True})
+        if change == BalanceUpdate():
+            raise InvalidInput(
+                "",
+                "One of remaining, usage, add_to_balance, included_grant, next_reset_at and expires_at must be given",
+            )
+        which = BalanceFilter(params.feature_id, params.entity_id or "", params.balance_id, _interval(params.interval))
+        customers.update_balance(request.customer(params.customer_id), which, change, request.now)
+        return Answer({"success": True})
 
 
 def delete_balance(customers: Customers, request: Request) -> Answer:

@@ -5,14 +5,16 @@ Answers follow the caller's version where a route has a newer twin (customers, e
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, Field, TypeAdapter, ValidationError
 
 from tollgate.dialects.autumn import catalog as current_catalog
 from tollgate.dialects.autumn import customers as current
 from tollgate.dialects.autumn.catalog import FreeTrialParams, different, shown_feature
+from tollgate.dialects.autumn.errors import invalid_input
 from tollgate.dialects.autumn.fields import CustomerData, Id, Number, Params, Text, Whole
 from tollgate.dialects.autumn.products import Offered, product_json
 from tollgate.dialects.http import Answer, Request
@@ -20,6 +22,7 @@ from tollgate.domain.customers import Customer, Entity
 from tollgate.domain.errors import InvalidInput
 from tollgate.domain.manual_balances import BalanceFilter, BalanceUpdate
 from tollgate.domain.periods import Interval, Reset
+from tollgate.domain.places import renamed, told_as, within
 from tollgate.domain.plan_changes import offer_of
 from tollgate.domain.plans import PREPAID, USAGE_BASED, BasePrice, ItemPrice, Plan, PlanItem
 from tollgate.domain.quantities import ZERO
@@ -141,13 +144,31 @@ class ProductParams(Params):
     free_trial: FreeTrialParams | None = None
     archived: bool | None = None
 
+    def place(self, field: str) -> str:
+        """Where in the request a field of the plan's items was named: of an item `items.0.price.max_purchase` is its
+        `usage_limit`."""
+        first, *rest = field.split(".")
+        if first != "items" or not rest or self.items is None:
+            return field
+        number = [number for number, item in enumerate(self.items) if item.feature_id is not None][int(rest[0])]
+        own = ".".join(rest[1:])
+        return f"items.{number}.{_ITEM_NAMES.get(own, own)}".rstrip(".")
+
+
+_ITEM_NAMES = {
+    "included": "included_usage",
+    "reset": "interval",
+    "price.max_purchase": "usage_limit",
+    "price.billing_units": "billing_units",
+}
+
 
 def set_usage(customers: Customers, request: Request) -> Answer:
     """`POST /v1/usage`: sets what was used, and leaves the grant as it is. Raises NotFound or InvalidInput."""
     params = SetUsageParams.of(request.body)
     which = BalanceFilter(params.feature_id, params.entity_id or "")
     customers.update_balance(
-        request.customer(params.customer_id), which, BalanceUpdate(usage=params.value), request.now
+        request.customer(params.customer_id), which, BalanceUpdate(usage=params.value, if_held=True), request.now
     )
     named = {"customer_id": params.customer_id, "feature_id": params.feature_id}
     return Answer({"success": True, "code": "event_received", **named})
@@ -161,9 +182,9 @@ def set_balances(customers: Customers, request: Request, customer_id: str) -> An
     if params.balances is not None:
         for entry in params.balances:
             which = BalanceFilter(entry.feature_id, entity_id, interval=_interval(entry.interval))
-            changes.append((which, BalanceUpdate(remaining=entry.balance, alters_grant=True)))
+            changes.append((which, BalanceUpdate(remaining=entry.balance, alters_grant=True, if_held=True)))
     elif params.feature_id is not None and params.value is not None:
-        changes.append((BalanceFilter(params.feature_id, entity_id), BalanceUpdate(usage=params.value)))
+        changes.append((BalanceFilter(params.feature_id, entity_id), BalanceUpdate(usage=params.value, if_held=True)))
     else:
         raise InvalidInput("balances", "is required")
     customers.update_balances(request.customer(customer_id), changes, request.now)
@@ -179,7 +200,7 @@ def create_customer(catalogs: Catalogs, customers: Customers, request: Request) 
     if params.id is None and not params.email:
         raise InvalidInput("id", "is required, or an email")
     id = params.id or current.id_of_email(params.email or "")
-    env, customer = request.caller.environment, params.applied(Customer(id))
+    env, customer = request.caller.environment, params.applied(Customer(id), request.now)
     if params.auto_enable_plan_id is None:
         customers.ensure(env, customer, request.now)
     else:
@@ -217,13 +238,21 @@ def create_entities(catalogs: Catalogs, customers: Customers, request: Request, 
 
     Raises NotFound or AlreadyExists; the entities of a list that were made before stay.
     """
-    bodies = request.body if isinstance(request.body, list) else [request.body]
-    entries = [EntityEntry.of(body) for body in bodies]
+    entries = _entries(request.body)
     for entry in entries:
         entity = Entity(entry.id, entry.feature_id, entry.name)
         customers.create_entity(request.customer(customer_id), entity, request.now)
     shown = [get_entity(catalogs, customers, request, customer_id, entry.id).body for entry in entries]
     return Answer(shown if isinstance(request.body, list) else shown[0])
+
+
+def _entries(body: Any) -> list[EntityEntry]:
+    if not isinstance(body, list):
+        return [EntityEntry.of(body)]
+    try:
+        return TypeAdapter(list[EntityEntry]).validate_python(body)
+    except ValidationError as error:
+        raise invalid_input(error, body) from error
 
 
 def get_entity(catalogs: Catalogs, customers: Customers, request: Request, customer_id: str, entity_id: str) -> Answer:
@@ -279,9 +308,11 @@ def get_product(catalogs: Catalogs, request: Request, product_id: str) -> Answer
 def create_product(catalogs: Catalogs, request: Request) -> Answer:
     """`POST /v1/products`. Raises AlreadyExists, NotFound or InvalidInput."""
     params = ProductParams.of(request.body)
-    plan = _applied(params, Plan(params.id, params.name or params.id, created_at=request.now))
+    plan = _change(params)(Plan(params.id, params.name or params.id, created_at=request.now))
     env = request.caller.environment
-    return Answer(product_json(catalogs.create_plan(env, plan), env, catalogs.catalog(env)))
+    with told_as(params.place):
+        plan = catalogs.create_plan(env, plan)
+    return Answer(product_json(plan, env, catalogs.catalog(env)))
 
 
 def update_product(catalogs: Catalogs, request: Request, product_id: str) -> Answer:
@@ -290,7 +321,9 @@ def update_product(catalogs: Catalogs, request: Request, product_id: str) -> Ans
     params = ProductParams.of({"id": product_id, **_body(request)})
     env = request.caller.environment
     in_place = request.query.get("disable_version") == ["true"]
-    plan = catalogs.update_plan(env, product_id, lambda old: _applied(params, old), request.now, in_place=in_place)
+    change = _change(params)
+    with told_as(params.place):
+        plan = catalogs.update_plan(env, product_id, change, request.now, in_place=in_place)
     return Answer(product_json(plan, env, catalogs.catalog(env)))
 
 
@@ -321,7 +354,9 @@ def attach(catalogs: Catalogs, customers: Customers, request: Request) -> Answer
         quantities={option.feature_id: option.quantity for option in params.options or ()},
         free_trial=None if params.free_trial is False else plan.free_trial,
     )
-    customers.attach(request.customer(params.customer_id), product_id, None, request.now, terms)
+    options = "features" if "features" in request.body and "options" not in request.body else "options"
+    with renamed({"feature_quantities": options}):
+        customers.attach(request.customer(params.customer_id), product_id, None, request.now, terms)
     return Answer(
         {
             "success": True,
@@ -348,27 +383,32 @@ def cancel(customers: Customers, request: Request) -> Answer:
 # ------------------------------------------------------------------ parts
 
 
-def _applied(params: ProductParams, old: Plan) -> Plan:
-    """A plan with what a 1.x product names. An item without a feature is the plan's own price."""
+def _change(params: ProductParams) -> Callable[[Plan], Plan]:
+    """What becomes of a plan by what a 1.x product names. An item without a feature is the plan's own price."""
     from dataclasses import replace
 
-    items, price = old.items, old.price
+    parts: dict[str, Any] = {}
+    if "free_trial" in params.model_fields_set:
+        with within("free_trial"):
+            parts["free_trial"] = params.free_trial.trial() if params.free_trial else None
     if params.items is not None:
-        items = different(_item(item) for item in params.items if item.feature_id is not None)
-        bases = [item for item in params.items if item.feature_id is None and item.price is not None]
-        price = _base(bases[0]) if bases else None
-    return replace(
+        made, price = [], None
+        for number, item in enumerate(params.items):
+            with within(f"items.{number}"):
+                if item.feature_id is not None:
+                    made.append(_item(item))
+                elif item.price is not None and price is None:
+                    price = _base(item)
+        with told_as(params.place):
+            parts |= {"items": different(made), "price": price}
+    return lambda old: replace(
         old,
         name=params.name or old.name,
         add_on=old.add_on if params.is_add_on is None else params.is_add_on,
         auto_enable=old.auto_enable if params.is_default is None else params.is_default,
         group=(params.group or None) if "group" in params.model_fields_set else old.group,
-        items=items,
-        price=price,
-        free_trial=(params.free_trial.trial() if params.free_trial else None)
-        if "free_trial" in params.model_fields_set
-        else old.free_trial,
         archived=old.archived if params.archived is None else params.archived,
+        **parts,
     )
 
 

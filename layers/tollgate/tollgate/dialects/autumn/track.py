@@ -8,6 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, ValidationError
+from pydantic_core import PydanticCustomError
 
 from tollgate.dialects.autumn.balances import deductions_json
 from tollgate.dialects.autumn.errors import invalid_input
@@ -22,6 +23,7 @@ from tollgate.dialects.autumn.requests import (
     with_customer,
 )
 from tollgate.dialects.autumn.versions import NEWEST, Version, translated, version_of
+from tollgate.dialects.field_rules import number_rule
 from tollgate.dialects.http import Answer, Request
 from tollgate.dialects.queue import messages
 from tollgate.domain.decisions import Overage, Reason
@@ -186,7 +188,7 @@ def batch_track(use_cases: TrackUseCases, request: Request) -> Answer:
     try:
         items = _batch().validate_python(request.body)
     except ValidationError as error:
-        raise invalid_input(error) from error
+        raise invalid_input(error, request.body) from error
     for index, params in enumerate(items):
         try:
             params.checked(request)
@@ -208,8 +210,12 @@ def _lifted(version: Version, body: Any) -> Any:
         return body
     if "value" not in body["properties"]:
         return body
+    try:
+        value = number_rule(body["properties"]["value"])
+    except PydanticCustomError as error:
+        raise InvalidInput("properties.value", error.message()) from error
     properties = {name: value for name, value in body["properties"].items() if name != "value"}
-    return {**body, "value": body["properties"]["value"], "properties": properties}
+    return {**body, "value": value, "properties": properties}
 
 
 def _keys(request: Request, params: TrackParams) -> tuple[IdempotencyKey, ...]:

@@ -30,7 +30,7 @@ class UpdateWebhookParams(WebhookParams):
     events: list[Name] | None = None
     description: Text | None = None
     disabled: bool | None = None
-    dialect: Literal["autumn", "tollgate"] | None = None
+    dialect: Literal["autumn", "flexprice", "tollgate"] | None = None
 
 
 class CreateWebhookParams(UpdateWebhookParams):

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -100,9 +100,7 @@ def search_customers(customers: Customers, request: Request) -> Answer:
     """`GET /v1/customers`, `POST …/search`: those that match all filters. Without ids or an e-mail it reads the whole environment."""
     params = SearchCustomersParams.asked(request)
     env = request.caller.environment
-    ids = [*(params.customer_ids or ()), *(params.external_ids or ())]
-    if params.external_id:
-        ids.append(params.external_id)
+    ids = ids_by_field(params, "customer_ids", "external_ids", "external_id")
     wanted = params.metadata or {}
     found = [
         (holdings.customer.created_at, holdings.customer)
@@ -114,15 +112,30 @@ def search_customers(customers: Customers, request: Request) -> Answer:
     return params.page(found, lambda customer: customer_json(customer, env))
 
 
-def _asked(customers: Customers, env: Environment, ids: list[str], email: str | None) -> Iterator[Holdings]:
+def _asked(customers: Customers, env: Environment, ids: dict[str, str], email: str | None) -> Iterator[Holdings]:
     return customers.with_email(env, email) if email and not ids else named_customers(customers, env, ids)
 
 
-def named_customers(customers: Customers, env: Environment, ids: list[str]) -> Iterator[Holdings]:
-    """The customers of these ids that exist, each once; without ids, all of the environment. Raises InvalidInput."""
+def ids_by_field(params: Params, *names: str) -> dict[str, str]:
+    """The customers' ids in these fields, each with its place in the request."""
+    found: dict[str, str] = {}
+    for name in names:
+        value = getattr(params, name)
+        many = (
+            [(f"{name}.{number}", id) for number, id in enumerate(value)]
+            if isinstance(value, list)
+            else [(name, value)]
+        )
+        found |= {id: place for place, id in reversed(many) if id}
+    return found
+
+
+def named_customers(customers: Customers, env: Environment, ids: Mapping[str, str]) -> Iterator[Holdings]:
+    """The customers of these ids that exist; without ids, all of the environment. Raises InvalidInput for an id that is none,
+    by its place in the request."""
     if not ids:
         return customers.read(env, customers.listed(env))
-    return customers.each(CustomerRef(env, checked_id(id, "id")) for id in dict.fromkeys(ids))
+    return customers.each(CustomerRef(env, checked_id(id, place)) for id, place in ids.items())
 
 
 def customer_json(customer: Customer, env: Environment) -> dict[str, Any]:

@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic_core import ValidationError
 
 from tollgate.dialects.edge import Dialect
 from tollgate.dialects.http import Answer
+from tollgate.dialects.problems import Problem, rules, words
 from tollgate.domain import errors
 from tollgate.domain.environments import Environment
 from tollgate.domain.errors import TollgateError
@@ -65,11 +68,14 @@ def _body(code: str, message: str, status: int) -> dict[str, object]:
 FLEXPRICE = Dialect(error_answer, internal_error)
 
 
-def invalid_input(error: ValidationError) -> errors.InvalidInput:
-    """All that is wrong with a request."""
-    problems = [
-        (".".join(map(str, e["loc"])), "is required" if e["type"] == "missing" else e["msg"]) for e in error.errors()
-    ]
+def invalid_input(error: ValidationError, sent: Any) -> errors.InvalidInput:
+    """All that is wrong with what was sent."""
+    problems = rules(error, sent, _rule)
     if len(problems) == 1:
         return errors.InvalidInput(*problems[0])
     return errors.InvalidInput("", "; ".join(f"{field}: {rule}" for field, rule in problems))
+
+
+def _rule(problem: Problem) -> tuple[str, str]:
+    field, detail = problem.field, problem.detail
+    return field, "is required" if detail["type"] == "missing" else words(detail)

@@ -314,6 +314,8 @@ def _query(usage: Usage, request: Request, params: RangeParams, *, known: bool =
     start = until - DEFAULT_DAYS * DAY_MS if params.start_time is None else params.start_time
     end = now + 1 if end is None else end
     if end < start:
+        if params.end_time is None:
+            raise InvalidInput("start_time", "must not be in the future without an end_time")
         raise InvalidInput("end_time", "must not be before start_time")
     return Query(min(max(0, start), LAST_MS), min(max(0, end), LAST_MS), request.now, customer)
 

@@ -88,9 +88,9 @@ class Params(BaseParams):
         return cls.parsed(body)
 
     @classmethod
-    def refused(cls, error: ValidationError) -> InvalidInput:
+    def refused(cls, error: ValidationError, sent: Any) -> InvalidInput:
         """What pydantic found wrong, as the domain's error."""
-        return invalid_input(error)
+        return invalid_input(error, sent)
 
 
 # ------------------------------------------------------------------ answers

@@ -21,6 +21,7 @@ from tollgate.domain.entitlements import entitlement_id
 from tollgate.domain.environments import Environment
 from tollgate.domain.errors import AlreadyExists, InvalidInput, NotFound
 from tollgate.domain.features import Catalog, Feature
+from tollgate.domain.places import told_as
 from tollgate.domain.plans import USAGE_BASED, Plan, PlanItem
 from tollgate.domain.quantities import ZERO
 from tollgate.usecases.catalog import Catalogs
@@ -155,7 +156,8 @@ def update(catalogs: Catalogs, request: Request, id: str) -> Answer:
         at = _index(plan, id)
         return replace(plan, items=(*plan.items[:at], changed(plan.items[at]), *plan.items[at + 1 :]))
 
-    plan = catalogs.edit_plan(env, _found(catalogs, env, id).plan.id, change, request.now)
+    with told_as(_own_name):
+        plan = catalogs.edit_plan(env, _found(catalogs, env, id).plan.id, change, request.now)
     return Answer(entitlement_json(PlanEntitlement(id, plan, _index(plan, id)), catalog, env))
 
 
@@ -252,9 +254,16 @@ def _created(catalogs: Catalogs, request: Request, params: CreateEntitlementPara
             raise AlreadyExists("entitlement", f"of {feature.id} in {plan.id}")
         return replace(plan, items=(item, *plan.items))
 
-    plan = catalogs.edit_plan(env, plan_id, change, request.now)
+    with told_as(lambda field: where + _own_name(field)):
+        plan = catalogs.edit_plan(env, plan_id, change, request.now)
     id = entitlement_id(plan.id, feature.id)
     return entitlement_json(PlanEntitlement(id, plan, _index(plan, id)), catalog, env)
+
+
+def _own_name(field: str) -> str:
+    """What a field of a plan's item (`items.0.included`) is in an entitlement's body."""
+    own = field.split(".")[2:3]
+    return {"included": "usage_limit", "reset": "usage_reset_period"}.get(own[0], own[0]) if own else ""
 
 
 def _item(params: CreateEntitlementParams, feature: Feature, where: str) -> PlanItem:

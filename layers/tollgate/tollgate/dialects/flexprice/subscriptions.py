@@ -8,13 +8,13 @@ subscription with any other id is searched for among all customers.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
-from tollgate.dialects.flexprice.customers import named_customers
+from tollgate.dialects.flexprice.customers import ids_by_field, named_customers
 from tollgate.dialects.flexprice.features import feature_type
 from tollgate.dialects.flexprice.fields import Id, Limit, Metadata, Params, Start, Text, Time, Whole, filled, time_text
 from tollgate.dialects.flexprice.grants import GRANTS, entitlements_of, overridden
@@ -268,7 +268,7 @@ def search(catalogs: Catalogs, customers: Customers, request: Request) -> Answer
     """`GET /v1/subscriptions`, `POST …/search`: of the customers that are named, or of all, without add-ons."""
     params = SearchSubscriptionsParams.asked(request)
     env = request.caller.environment
-    named = [params.customer_id, params.external_customer_id, *(params.customer_ids or ())]
+    named = ids_by_field(params, "customer_id", "external_customer_id", "customer_ids")
     asked = any(condition.field == "subscription_status" for condition in params.filters or ())
     statuses = params.subscription_status or (None if asked else ["active", "trialing"])
     all_asked = statuses is None or "cancelled" in statuses
@@ -278,7 +278,7 @@ def search(catalogs: Catalogs, customers: Customers, request: Request) -> Answer
 
     found = [
         (s.created_at, (holdings, s))
-        for holdings in map(whole_of, _who_may_hold(customers, env, [id for id in named if id], params))
+        for holdings in map(whole_of, _who_may_hold(customers, env, named, params))
         for s in holdings.subscriptions.values()
         if s.parent_id is None
         and params.has_status(archived=False)
@@ -300,7 +300,7 @@ def search(catalogs: Catalogs, customers: Customers, request: Request) -> Answer
 
 
 def _who_may_hold(
-    customers: Customers, env: Environment, named: list[str], params: SearchSubscriptionsParams
+    customers: Customers, env: Environment, named: Mapping[str, str], params: SearchSubscriptionsParams
 ) -> Iterator[Holdings]:
     """The customers that are named; else those that hold the plan and one of the subscriptions asked for, as their list
     says."""
@@ -388,10 +388,11 @@ def found(customers: Customers, env: Environment, id: str) -> tuple[Holdings, Su
     may_hold = (
         one for one in customers.listed(env) if one.facts is None or any(s.id == id for s in one.facts.subscriptions)
     )
-    for holdings in named_customers(customers, env, [own[1]]) if own else customers.read(env, may_hold):
+    for holdings in named_customers(customers, env, {own[1]: "id"}) if own else customers.read(env, may_hold):
         if id in holdings.subscriptions:
             return holdings, holdings.subscriptions[id]
-    for holdings in named_customers(customers, env, had) if (had := customers.had(env, id)) else ():
+    had = dict.fromkeys(customers.had(env, id), "id")
+    for holdings in named_customers(customers, env, had) if had else ():
         if (ended := customers.ended(env, holdings, id)) is not None:
             return holdings, ended
     raise NotFound("subscription", id)

@@ -10,6 +10,7 @@ from pydantic_core import ErrorDetails
 
 from tollgate.dialects.edge import Dialect
 from tollgate.dialects.http import Answer
+from tollgate.dialects.problems import problems, words
 from tollgate.domain import errors
 from tollgate.domain.environments import Environment
 from tollgate.domain.errors import TollgateError
@@ -108,9 +109,9 @@ def does_not_exist(field: str, value: str) -> Invalid:
     return Invalid(Problem("does_not_exist", f"Object with {field}={value} does not exist.", field))
 
 
-def invalid(error: ValidationError) -> Invalid:
-    """All that pydantic found wrong, in the words of Django REST framework."""
-    return Invalid(*(_problem(detail) for detail in error.errors(include_url=False)))
+def invalid(error: ValidationError, sent: Any) -> Invalid:
+    """All that pydantic found wrong with what was sent, in the words of Django REST framework."""
+    return Invalid(*(_problem(found.field or None, found.detail) for found in problems(error, sent)))
 
 
 def plain(problems: Sequence[Problem]) -> Answer:
@@ -131,8 +132,7 @@ def _validation(problems: Sequence[Problem]) -> Answer:
     return Answer(body, 400)
 
 
-def _problem(error: ErrorDetails) -> Problem:
-    attr = ".".join(str(part) for part in error["loc"]) or None
+def _problem(attr: str | None, error: ErrorDetails) -> Problem:
     kind = error["type"]
     if kind == "missing":
         return Problem("required", REQUIRED, attr)
@@ -140,4 +140,4 @@ def _problem(error: ErrorDetails) -> Problem:
         return Problem("blank", BLANK, attr)
     if kind == "literal_error":
         return Problem("invalid_choice", f'"{error["input"]}" is not a valid choice.', attr)
-    return Problem("invalid", error["msg"].removeprefix("Value error, "), attr)
+    return Problem("invalid", words(error), attr)

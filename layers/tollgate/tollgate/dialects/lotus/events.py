@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError
 from tollgate.dialects.http import Answer, Request
 from tollgate.dialects.lotus.fields import Params, Text, Whole, time_of
 from tollgate.dialects.lotus.ids import organization_id
+from tollgate.dialects.problems import problems
 from tollgate.dialects.queue import messages
 from tollgate.domain.errors import InvalidInput
 from tollgate.domain.idempotency import DAY_MS
@@ -82,7 +83,7 @@ def _item(event: Any, now: int) -> tuple[dict[str, Any], str]:
     try:
         params = EventParams.model_validate(event)
     except ValidationError as error:
-        field = ".".join(str(part) for part in error.errors()[0]["loc"]) or "event"
+        field = problems(error, event)[0].field or "event"
         id = event.get("idempotency_id") if isinstance(event, dict) else None
         return {"event_id": id if isinstance(id, str) and id else NO_ID}, f"Invalid {field}"
     item = {

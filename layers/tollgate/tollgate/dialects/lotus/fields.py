@@ -45,6 +45,11 @@ def _whole(value: Any) -> Any:
     return int(number) if isinstance(number, Decimal) and number == number.to_integral_value() else number
 
 
+def _listed(value: Any) -> list[Any]:
+    """One value is taken as a list of it alone."""
+    return list(value) if isinstance(value, list | tuple) else [] if value is None else [value]
+
+
 Text = Annotated[str, StringConstraints(min_length=1, max_length=1000), BeforeValidator(_text)]
 
 
@@ -59,9 +64,9 @@ class Params(BaseParams):
         return cls.parsed(parameters(request))
 
     @classmethod
-    def refused(cls, error: ValidationError) -> Invalid:
+    def refused(cls, error: ValidationError, sent: Any) -> Invalid:
         """What pydantic found wrong, as Lotus's error."""
-        return invalid(error)
+        return invalid(error, sent)
 
 
 class FilterParams(Params):
@@ -74,7 +79,7 @@ class FilterParams(Params):
 class Filtered(Params):
     """A request that may name subscription filters."""
 
-    subscription_filters: Annotated[list[FilterParams], Field(max_length=20)] | None = None
+    subscription_filters: Annotated[list[FilterParams], Field(max_length=20), BeforeValidator(_listed)] | None = None
 
     @property
     def filters(self) -> tuple[tuple[str, str], ...]:
@@ -88,7 +93,7 @@ def parameters(request: Request) -> dict[str, Any]:
     named = {name: values[-1] for name, values in request.query.items() if not name.startswith(FILTERS)}
     filters = query_filters(request.query)
     if filters is None and FILTERS in body:
-        filters = _listed(body[FILTERS])
+        filters = body[FILTERS]
     return {**body, **named, FILTERS: filters}
 
 
@@ -124,10 +129,6 @@ def _read(text: str) -> list[Any]:
         return _listed(ast.literal_eval(text[:_MOST_TEXT]))
     except (ValueError, SyntaxError, RecursionError, MemoryError) as error:
         raise Invalid(Problem("invalid", "Not a valid list of subscription filters.", FILTERS)) from error
-
-
-def _listed(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, list | tuple) else [] if value is None else [value]
 
 
 def time_of(value: Any) -> int | None:

@@ -55,6 +55,7 @@ entities do not use it; `allocated`: its use lasts until it is given back.
 | `windows` | array | `[limit, interval, ends_at, anchor or null, filter, used]`: units, ms, ms, pairs, units |
 | `paused` | array | the same, of usage limits that are switched off |
 | `alerts` | array | `[type, threshold, name, of_plan, basis]`, cut after the last that is not as usual |
+| `topup` | array | how the balance is topped up, as `codecs/top_ups.py` says; absent where it is not |
 
 A hold is `[id, expires_at (ms), parts, counted, used_elsewhere]`; the last field is absent where it is empty, else
 pairs of a grant and the units that it counts although others paid. A part is `[seq, grant, units, the rollover's expiry
@@ -81,6 +82,7 @@ from tollgate.store.codecs.values import optional_number, packed, pairs_json, pa
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
 
+    from tollgate.domain.top_ups import TopUp
     from tollgate.store.table import Item
 
 BALANCE = Layout("balance", 1)
@@ -303,6 +305,7 @@ def _limits_json(limits: Limits) -> dict[str, Any]:
             "windows": [_window_json(window) for window in limits.windows] or None,
             "alerts": [_alert_json(alert) for alert in limits.alerts] or None,
             "paused": [_window_json(window) for window in limits.paused] or None,
+            "topup": _top_up_json(limits.top_up),
         }
     )
 
@@ -315,7 +318,22 @@ def _limits(data: dict[str, Any]) -> Limits:
         tuple(_window(window) for window in data.get("windows", ())),
         tuple(_alert(alert) for alert in data.get("alerts", ())),
         tuple(_window(window) for window in data.get("paused", ())),
+        _top_up(data["topup"]) if "topup" in data else None,
     )
+
+
+def _top_up_json(top_up: TopUp | None) -> list[Any] | None:
+    if top_up is None:
+        return None
+    from tollgate.store.codecs.top_ups import top_up_json  # few balances have one: a start need not load it
+
+    return top_up_json(top_up)
+
+
+def _top_up(data: list[Any]) -> TopUp:
+    from tollgate.store.codecs.top_ups import top_up_of
+
+    return top_up_of(data)
 
 
 def _window_json(w: Window) -> list[Any]:

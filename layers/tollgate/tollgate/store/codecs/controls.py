@@ -8,6 +8,7 @@ They have no version of their own: a change of their layout changes the layout o
 | `usage` | array | `{feature_id, limit, interval, enabled, utc, filter}`; `limit` in units, `filter` of pairs |
 | `overage` | array | `{feature_id, enabled}` |
 | `alerts` | array | `{data}`: an alert as it was sent |
+| `topups` | array | `{feature_id, enabled, top_up}`, as a balance keeps it; absent where there are none |
 """
 
 from __future__ import annotations
@@ -16,8 +17,17 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from tollgate.domain.controls import NO_CONTROLS, AlertControl, Controls, OverageControl, SpendControl, UsageControl
+from tollgate.domain.controls import (
+    NO_CONTROLS,
+    AlertControl,
+    Controls,
+    OverageControl,
+    SpendControl,
+    TopUpControl,
+    UsageControl,
+)
 from tollgate.domain.periods import Interval
+from tollgate.store.codecs.top_ups import top_up_json, top_up_of
 from tollgate.store.codecs.values import optional_number, pairs_json, pairs_of
 
 
@@ -41,6 +51,7 @@ def controls_json(controls: Controls) -> dict[str, Any]:
         ],
         "overage": [{"feature_id": c.feature_id, "enabled": c.enabled} for c in controls.overage],
         "alerts": [{"data": dict(c.data)} for c in controls.alerts],
+        **({"topups": [_top_up_json(c) for c in controls.top_ups]} if controls.top_ups else {}),
     }
 
 
@@ -68,4 +79,9 @@ def controls_of(data: Mapping[str, Any] | None) -> Controls:
         ),
         tuple(OverageControl(c["feature_id"], c.get("enabled", True)) for c in data.get("overage", ())),
         tuple(AlertControl(c["data"]) for c in data.get("alerts", ())),
+        tuple(TopUpControl(c["feature_id"], top_up_of(c["top_up"]), c["enabled"]) for c in data.get("topups", ())),
     )
+
+
+def _top_up_json(control: TopUpControl) -> dict[str, Any]:
+    return {"feature_id": control.feature_id, "enabled": control.enabled, "top_up": top_up_json(control.top_up)}
