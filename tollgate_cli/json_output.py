@@ -286,6 +286,7 @@ OUTPUTS: dict[str, Any] = {
     "profiles list": ProfileLine,
     "profiles add": ProfileLine,
     "profiles remove": RemovedProfile,
+    "audit": Of("audit.list", ("list", "*")),
     "webhooks create": Of("webhooks.create"),
     "webhooks list": Of("webhooks.list", ("list", "*")),
     "webhooks update": Of("webhooks.update"),

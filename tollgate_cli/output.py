@@ -24,11 +24,11 @@ errors = Console(stderr=True)
 _PAGE = 200
 
 
-def pages(api: Api, call: str, body: dict[str, Any], most: int) -> Iterator[dict[str, Any]]:
-    """What a call lists, page by page, at most so many."""
+def pages(api: Api, call: str, body: dict[str, Any], most: int, page: int = _PAGE) -> Iterator[dict[str, Any]]:
+    """What a call lists, page by page, at most so many. `page`: how many the call gives at most."""
     cursor, left = None, most
     while left > 0:
-        asked = body | {"limit": min(_PAGE, left)} | ({"start_cursor": cursor} if cursor else {})
+        asked = body | {"limit": min(page, left)} | ({"start_cursor": cursor} if cursor else {})
         answer = api.exact(call, asked)
         found = answer["list"]
         if not all(isinstance(each, dict) for each in found):

@@ -152,6 +152,8 @@ def of_keys_and_webhooks(typed: Typed) -> None:
     typed("profiles", "add", "mine", "--url", "https://tollgate.example", "--env", "live", "--key-variable", "KEY")
     typed("profiles", "list")
     typed("profiles", "remove", "mine")
+    typed("audit")
+    typed("audit", "--customer", "ada")
     typed("webhooks", "create", "w", "http://127.0.0.1:1/hook")
     typed("webhooks", "update", "w", "--description", "Ours")
     typed("webhooks", "rotate", "w")

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tollgate.dialects.autumn.activity import MOST
 from tollgate_cli import output
 from tollgate_cli.errors import told
 from tollgate_cli.options import Limit, Many, gathered
@@ -27,9 +28,9 @@ def audit(customer: Customer = None, limit: Limit = 50, *, how: Many) -> None:
     api = how.api()
     with told(api.url):
         if customer is None:
-            found = output.pages(api, "audit.list", {}, limit)
+            found = output.pages(api, "audit.list", {}, limit, MOST)
         else:
-            log = output.pages(api, "customers.list_log", {"customer_id": customer}, _EVERY)
+            log = output.pages(api, "customers.list_log", {"customer_id": customer}, _EVERY, MOST)
             found = islice((entry for entry in log if entry["type"] == "api.called"), limit)
         if how.as_json:
             output.lines(found)

@@ -131,7 +131,7 @@ class AlertPage(Shape):
 class AuditChange(Shape):
     """One thing that a call has changed, as the management API and events show it."""
 
-    type: Literal["feature", "plan", "api_key", "webhook"]
+    type: Literal["feature", "plan", "api_key", "webhook", "customer", "entity", "subscription", "balance"]
     """What it is."""
     id: str
     """Its id."""
@@ -152,9 +152,9 @@ class AuditEntry(Shape):
     """The entry's id."""
     environment: Env
     """Where."""
-    customer_id: None
-    """Null: what is of a customer is in its own log."""
-    entity_id: None
+    customer_id: str | None
+    """Whose it is; null in this list: what is of a customer is in its own log (`customers.list_log`)."""
+    entity_id: str | None
     """Null."""
     timestamp: Millis
     """When, in epoch ms."""
