@@ -69,6 +69,7 @@ def customize(
     if held.status(now) == "scheduled":
         raise InvalidRequest(f"Subscription {subscription_id} has not started: attach the plan anew instead")
     _check_cycle(held, changed, catalog)
+    changed = replace(changed, items=_in_held_order(held.items, changed.items))
     entities = tuple(holdings.entities.values())
     before = granted_by(held, entities, catalog, now, keeps_overage)
     after = granted_by(changed, entities, catalog, now, keeps_overage)
@@ -83,6 +84,17 @@ def customize(
         coming = tuple(grant._replace(starts_at=now, takes=_GOES_ON) for grant in after.get(key, ()))
         changes[key] = (*ending, *coming)
     return with_subscriptions(holdings, catalog, {**holdings.subscriptions, subscription_id: changed}, changes, now)
+
+
+def _in_held_order(held: tuple[PlanItem, ...], items: tuple[PlanItem, ...]) -> tuple[PlanItem, ...]:
+    """The items, of which those that are held already come first and as they stood: a grant's id tells the place of its
+    item, so another order alone changes nothing."""
+    new, kept = list(items), []
+    for item in held:
+        if item in new:
+            new.remove(item)
+            kept.append(item)
+    return (*kept, *new)
 
 
 def _check_cycle(held: Subscription, changed: Subscription, catalog: Catalog) -> None:
