@@ -112,6 +112,17 @@ def _controls() -> dict[str, Any]:
             for threshold, basis in zip(thresholds, bases, strict=True)
         ],
         "overage_allowed": [{"feature_id": "metered", "enabled": True}, {"feature_id": "metered-1", "enabled": False}],
+        "auto_topups": [
+            {
+                "feature_id": f"metered-{number + 1}",
+                "threshold": Decimal("20.5"),
+                "quantity": Decimal("1.25"),
+                "enabled": bool(number % 2),
+                "purchase_limit": {"interval": interval, "limit": 3, "interval_count": 2},
+                "invoice_mode": number < 2,
+            }
+            for number, interval in enumerate(("hour", "day", "week", "month"))
+        ],
     }
 
 

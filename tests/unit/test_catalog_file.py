@@ -87,6 +87,8 @@ def _types(value: Any) -> Any:
 
 
 MATTERS_OF_COURSE = {
+    (model.AutoTopUp, "enabled", False),
+    (model.AutoTopUp, "invoice_mode", False),
     (model.Feature, "archived", False),
     (model.Feature, "consumable", False),
     (model.Plan, "archived", False),

@@ -42,6 +42,12 @@ def _not_negative(number: Decimal) -> Decimal:
     return number
 
 
+def _at_least_one(number: Decimal) -> Decimal:
+    if number < 1:
+        raise PydanticCustomError("number", "must be at least 1")
+    return number
+
+
 def _tier_end(value: Any) -> Decimal | str:
     return value if value == "inf" else _exact(value)
 
@@ -64,6 +70,7 @@ Id = Annotated[str, AfterValidator(id_rule), WithJsonSchema(_ANY_ID)]
 Number = Annotated[Decimal, PlainValidator(_exact), WithJsonSchema({"type": "number"})]
 Positive = Annotated[Number, AfterValidator(_above_zero), WithJsonSchema({"type": "number", "exclusiveMinimum": 0})]
 Amount = Annotated[Number, AfterValidator(_not_negative), WithJsonSchema({"type": "number", "minimum": 0})]
+FromOne = Annotated[Number, AfterValidator(_at_least_one), WithJsonSchema({"type": "number", "minimum": 1})]
 Count = Annotated[
     int, PlainValidator(lambda value: _count(_exact(value))), WithJsonSchema({"type": "integer", "minimum": 1})
 ]
@@ -336,7 +343,7 @@ class AutoTopUp(Model):
 
     feature_id: Id
     threshold: Number
-    quantity: Amount
+    quantity: FromOne
     enabled: bool | None = Field(None, description="false unless told.")
     purchase_limit: PurchaseLimit | None = None
     invoice_mode: bool | None = Field(None, description="Told to whoever tops up: send an invoice.")
