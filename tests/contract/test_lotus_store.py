@@ -130,13 +130,14 @@ class TestCosts:
         counting, catalog = usage_events(here), here.ledger.features.catalog(SANDBOX)
         assert_costs(here, lambda: counting.write([queued(event("c1"))], catalog, NOW), batch(2.0), transaction(2))
 
-    def test_a_busy_customers_events_are_one_read_and_one_transaction(self, here: Service) -> None:
-        """Two units for the id of each, and two for the balance: which is a few KB then, as it tells of all of them."""
+    def test_a_busy_customers_events_are_one_read_one_record_and_one_transaction(self, here: Service) -> None:
+        """What tells of all of them is an item of its own (management.md 21); then two units for the id of each, and two for
+        the balance."""
         here.customer("c1", [item(10)])
         counting, catalog = usage_events(here), here.ledger.features.catalog(SANDBOX)
         events = [queued(event("c1")) for _ in range(40)]
         spent = Spent(here.table.client).of(lambda: counting.write(events, catalog, NOW))
-        assert [name for name, _ in spent] == ["BatchGetItem", "TransactWriteItems"]
+        assert [name for name, _ in spent] == ["BatchGetItem", "PutItem", "TransactWriteItems"]
         assert used(here, "c1", "messages") == 40
 
     def test_an_event_that_no_feature_hears_is_its_receipt_alone_or_nothing(self, here: Service) -> None:
