@@ -25,6 +25,7 @@ from tollgate.domain.customers import Customer
 from tollgate.domain.decisions import Overage
 from tollgate.domain.environments import CustomerRef
 from tollgate.domain.errors import AlreadyAttached, AlreadyExists, DuplicateRequest, InsufficientBalance
+from tollgate.domain.features import Feature, FeatureType
 from tollgate.domain.idempotency import IdempotencyKey
 from tollgate.domain.manual_balances import BalanceFilter, BalanceUpdate, NewBalance
 from tollgate.domain.periods import Interval, Reset
@@ -330,3 +331,34 @@ class TestManagementAmidUses:
         held = at_once([lambda: here.customers.get_or_create(SANDBOX, Customer("c1"), None, NOW).subscriptions] * 6)
         assert {len(subscriptions) for subscriptions in held} == {1}
         assert here.remaining("c1") == 10
+
+
+class TestCatalog:
+    """Whoever changes the catalog at once: management.md 2, 3."""
+
+    def test_changes_of_one_feature_lose_none_of_each_other(self, here: Service) -> None:
+        here.catalogs.create_feature(SANDBOX, Feature("shared", "Shared", FeatureType.METERED))
+        names = [f"event-{number}" for number in range(6)]
+
+        def named(name: str) -> Callable[[], Feature]:
+            return lambda: here.catalogs.update_feature(
+                SANDBOX, "shared", lambda old: old._replace(event_names=(*old.event_names, name))
+            )
+
+        at_once(map(named, names), threads=3)
+        assert sorted(here.catalogs.feature(SANDBOX, "shared").event_names) == names
+
+    def test_a_plan_deleted_while_it_is_attached_stays_for_who_has_it(self, here: Service) -> None:
+        for number in range(4):
+            id = f"going-{number}"
+            here.catalogs.create_plan(SANDBOX, Plan(id, "Going", items=(item(5),)))
+            here.customer(f"c-{number}", [])
+            customer = CustomerRef(SANDBOX, f"c-{number}")
+            failures(
+                [
+                    lambda ref=customer, id=id: here.customers.attach(ref, id, None, NOW),  # type: ignore[misc]
+                    lambda id=id: here.catalogs.delete_plan(SANDBOX, id),  # type: ignore[misc]
+                ]
+            )
+            held = here.customers.get(customer).subscriptions.values()
+            assert all(here.catalogs.plan(SANDBOX, one.plan_id, one.plan_version) for one in held)

@@ -261,7 +261,8 @@ class TestCatalog:
             here.table.transact(writes, str(uuid.uuid4()))
         writer = self.fresh(here)
         writer.all(SANDBOX)
-        writer.add(SANDBOX, Feature("last", "Last", FeatureType.METERED))
+        last = Feature("last", "Last", FeatureType.METERED)
+        writer.add(SANDBOX, last)
         store, spent = self.fresh(here), Spent(here.table.client)
         cold = spent.of(lambda: store.all(SANDBOX))
         assert [name for name, _ in cold] == ["BatchGetItem"]
@@ -272,7 +273,7 @@ class TestCatalog:
         unknown = spent.of(lambda: cache.catalog(SANDBOX, "misspelt"))
         assert [name for name, _ in unknown] == ["GetItem"]
         assert sum(units for _, units in unknown) <= 1
-        writer.remove(SANDBOX, "last")
+        writer.remove(SANDBOX, last)
         assert "last" not in store.all(SANDBOX)
         assert "last" not in self.fresh(here).all(SANDBOX)
         spent.stop()

@@ -11,7 +11,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 from tollgate.domain.environments import Environment
-from tollgate.domain.errors import AlreadyExists, NotFound, Unavailable
+from tollgate.domain.errors import AlreadyExists, Unavailable
 from tollgate.domain.features import Feature
 from tollgate.store import keys
 from tollgate.store.codecs.features import (
@@ -22,7 +22,7 @@ from tollgate.store.codecs.features import (
     encode_feature,
     encode_snapshot,
 )
-from tollgate.store.table import Entries, Item, Refused, Table, delete_existing, put_existing, put_new
+from tollgate.store.table import Entries, Item, Refused, Table, delete_unchanged, put_in_place, put_new
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
@@ -76,20 +76,24 @@ class FeatureStore:
         features = map(decode_feature, items)
         return {feature.id: feature for feature in features}
 
-    def replace(self, env: Environment, feature: Feature, entries: Entries = ()) -> None:
-        """Overwrites a feature; `entries` are written with it. Raises NotFound where it does not exist."""
-        item: Item = {**keys.feature(env, feature.id), **encode_feature(feature)}
-        try:
-            self._change(env, put_existing(self._table.name, item), entries)
-        except Refused as refused:
-            raise NotFound("feature", feature.id) from refused
+    def swap(self, env: Environment, old: Feature, new: Feature, entries: Entries = ()) -> None:
+        """Overwrites the feature that was read as `old`; `entries` are written with it. Raises Refused where it is no longer
+        equal to `old`."""
+        item: Item = {**keys.feature(env, new.id), **encode_feature(new)}
+        self._change(env, put_in_place(self._table.name, item, self._unchanged(env, old)), entries)
 
-    def remove(self, env: Environment, feature_id: str, entries: Entries = ()) -> None:
-        """Deletes a feature; `entries` are written with it. Raises NotFound where it does not exist."""
-        try:
-            self._change(env, delete_existing(self._table.name, keys.feature(env, feature_id)), entries)
-        except Refused as refused:
-            raise NotFound("feature", feature_id) from refused
+    def remove(self, env: Environment, feature: Feature, entries: Entries = ()) -> None:
+        """Deletes the feature that was read as `feature`; `entries` are written with it. Raises Refused where it is no longer
+        equal to that."""
+        item = self._unchanged(env, feature)
+        self._change(env, delete_unchanged(self._table.name, keys.feature(env, feature.id), item), entries)
+
+    def _unchanged(self, env: Environment, feature: Feature) -> Item:
+        """The item that holds this feature. Raises Refused where it holds another."""
+        item = self._table.get(keys.feature(env, feature.id))
+        if item is None or decode_feature(item) != feature:
+            raise Refused(item)
+        return item
 
     def add(self, env: Environment, feature: Feature, entries: Entries = ()) -> None:
         """Stores a new feature; `entries` are written with it. Raises AlreadyExists."""

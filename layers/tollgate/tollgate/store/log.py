@@ -84,8 +84,8 @@ class LogStore:
             put_and_delete(self._table, writes)
 
     def entry_write(self, env: Environment, customer_id: str | None, at: int, id: str, entry: tuple[str, str]) -> Write:
-        """The write, for a transaction, of an entry (its type, and its content as JSON) of a customer's log; without a customer, of the environment's audit
-        log. `at` is epoch ms."""
+        """The write, for a transaction, of an entry (its type, and its content as JSON): in a customer's log; without a
+        customer, in the environment's audit log. `at` is epoch ms."""
         partition = keys.audit(env) if customer_id is None else keys.log(CustomerRef(env, customer_id))
         item: Item = {"pk": {"S": partition}, "sk": {"S": f"{at:014d}#{id}"}}
         return put_new(self._table.name, {**item, **encode_log_entry(LogEntry(*entry), at // 1000 + self._kept)})

@@ -5,17 +5,13 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from tollgate.domain.environments import Environment
 from tollgate.domain.errors import AlreadyExists, NotFound, Unavailable
 from tollgate.domain.plans import Plan
 from tollgate.store import keys
 from tollgate.store.codecs.plans import decode_plan, encode_plan
-from tollgate.store.table import Entries, Item, Refused, Table, delete_existing, put_existing, put_new
-
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
+from tollgate.store.table import Entries, Item, Refused, Table, delete_unchanged, put_in_place, put_new
 
 TURNS = 24
 
@@ -43,7 +39,8 @@ class PlanStore:
         return found
 
     def add(self, env: Environment, plan: Plan, entries: Entries = ()) -> None:
-        """Stores a new version of a plan; `entries` are written with it. Raises AlreadyExists where there is one with this number."""
+        """Stores a new version of a plan; `entries` are written with it. Raises AlreadyExists where there is one with this
+        number."""
         item: Item = {**keys.plan(env, plan.id, plan.version), **encode_plan(plan)}
         try:
             self._table.transact([put_new(self._table.name, item), *entries], str(uuid.uuid4()))
@@ -79,37 +76,25 @@ class PlanStore:
         raise Unavailable("The plan is being changed too often: try again")
 
     def swap(self, env: Environment, old: Plan, new: Plan, entries: Entries = ()) -> None:
-        """Overwrites the version that was read as `old`; `entries` are written with it. Raises Refused where it is no longer equal to `old`."""
-        key = keys.plan(env, old.id, old.version)
-        item = self._table.get(key)
-        if item is None or decode_plan(item) != old:
-            raise Refused(item)
-        write: TransactWriteItemTypeDef = {
-            "Put": {
-                "TableName": self._table.name,
-                "Item": {**key, **encode_plan(new)},
-                "ConditionExpression": "#data = :data",
-                "ExpressionAttributeNames": {"#data": "data"},
-                "ExpressionAttributeValues": {":data": item["data"]},
-            }
-        }
-        self._table.transact([write, *entries], str(uuid.uuid4()))
-
-    def replace(self, env: Environment, plan: Plan, entries: Entries = ()) -> None:
-        """Overwrites a version, to archive it; `entries` are written with it. Raises NotFound where it does not exist."""
-        item: Item = {**keys.plan(env, plan.id, plan.version), **encode_plan(plan)}
-        try:
-            self._table.transact([put_existing(self._table.name, item), *entries], str(uuid.uuid4()))
-        except Refused as refused:
-            raise NotFound("plan", plan.id) from refused
+        """Overwrites the version that was read as `old`; `entries` are written with it. Raises Refused where it is no longer
+        equal to `old`."""
+        item = self._unchanged(env, old)
+        put = put_in_place(self._table.name, {**keys.plan(env, old.id, old.version), **encode_plan(new)}, item)
+        self._table.transact([put, *entries], str(uuid.uuid4()))
 
     def remove(self, env: Environment, plan: Plan, entries: Entries = ()) -> None:
-        """Deletes one version; `entries` are written with it. Raises NotFound where it does not exist."""
-        try:
-            key = keys.plan(env, plan.id, plan.version)
-            self._table.transact([delete_existing(self._table.name, key), *entries], str(uuid.uuid4()))
-        except Refused as refused:
-            raise NotFound("plan", plan.id) from refused
+        """Deletes the version that was read as `plan`; `entries` are written with it. Raises Refused where it is no longer
+        equal to `plan`."""
+        item = self._unchanged(env, plan)
+        delete = delete_unchanged(self._table.name, keys.plan(env, plan.id, plan.version), item)
+        self._table.transact([delete, *entries], str(uuid.uuid4()))
+
+    def _unchanged(self, env: Environment, plan: Plan) -> Item:
+        """The item of a version, which holds this plan. Raises Refused where it does not."""
+        item = self._table.get(keys.plan(env, plan.id, plan.version))
+        if item is None or decode_plan(item) != plan:
+            raise Refused(item)
+        return item
 
     def _read(self, env: Environment, prefix: str) -> list[Plan]:
         return [decode_plan(item) for item in self._table.query(keys.catalog_partition(env), prefix)]

@@ -252,6 +252,26 @@ def delete_existing(table_name: str, key: Key) -> TransactWriteItemTypeDef:
     return {"Delete": {"TableName": table_name, "Key": key, "ConditionExpression": "attribute_exists(pk)"}}
 
 
+def put_in_place(table_name: str, item: Item, old: Item) -> TransactWriteItemTypeDef:
+    """A write, for a transaction, of an item in place of the one that was read as `old`: whose `data` has not changed."""
+    put: Any = {"TableName": table_name, "Item": item, **_unchanged(old)}
+    return {"Put": put}
+
+
+def delete_unchanged(table_name: str, key: Key, old: Item) -> TransactWriteItemTypeDef:
+    """A deletion, for a transaction, of the item that was read as `old`: whose `data` has not changed."""
+    delete: Any = {"TableName": table_name, "Key": key, **_unchanged(old)}
+    return {"Delete": delete}
+
+
+def _unchanged(old: Item) -> Any:
+    return {
+        "ConditionExpression": "#data = :data",
+        "ExpressionAttributeNames": {"#data": "data"},
+        "ExpressionAttributeValues": {":data": old["data"]},
+    }
+
+
 def _outcome(response: Mapping[str, Any], message: str) -> Exception | None:
     """The exception that says what became of a request that was refused so; None where it is a defect of Tollgate."""
     code = response["Error"]["Code"]

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tollgate.domain.environments import Environment
-from tollgate.domain.errors import AlreadyExists, Conflict, NotFound
+from tollgate.domain.errors import AlreadyExists, Conflict
 from tollgate.domain.webhooks import Delivery, Webhook
 from tollgate.store import keys
 from tollgate.store.codecs.webhooks import decode_delivery, decode_webhook, encode_delivery, encode_webhook
-from tollgate.store.table import Entries, Item, Refused, Table, delete_existing, put_new
-
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
+from tollgate.store.table import Entries, Item, Refused, Table, put_new
 
 
 class WebhookStore:
@@ -42,32 +39,35 @@ class WebhookStore:
             raise AlreadyExists("webhook", webhook.id) from refused
 
     def change(self, before: Webhook, after: Webhook, entries: Entries = ()) -> None:
-        """Stores a webhook in place of what it was; `entries` are written with it. Raises Conflict where it was changed or deleted meanwhile."""
-        condition = "#u = :updated AND #f = :failing" if before.failing_since is not None else "#u = :updated"
-        condition += "" if before.failing_since is not None else " AND attribute_not_exists(#f)"
-        failing: Item = {} if before.failing_since is None else {":failing": {"N": str(before.failing_since)}}
-        put: TransactWriteItemTypeDef = {
-            "Put": {
+        """Stores a webhook in place of what it was; `entries` are written with it. Raises Conflict where it was changed or
+        deleted meanwhile."""
+        item = {**keys.webhook(after.environment, after.id), **encode_webhook(after)}
+        self._in_place(before, {"Put": {"Item": item}}, entries)
+
+    def delete(self, webhook: Webhook, entries: Entries = ()) -> None:
+        """Deletes a webhook; `entries` are written with it. Its deliveries stay until their time is over. Raises Conflict
+        where it was changed or deleted meanwhile."""
+        self._in_place(webhook, {"Delete": {"Key": keys.webhook(webhook.environment, webhook.id)}}, entries)
+
+    def _in_place(self, before: Webhook, write: dict[str, dict[str, Any]], entries: Entries) -> None:
+        """Makes a write of a webhook that is as it was read."""
+        failing = before.failing_since
+        condition = "attribute_not_exists(#f)" if failing is None else "#f = :failing"
+        values = {":updated": before.updated_at} | ({} if failing is None else {":failing": failing})
+        ((kind, what),) = write.items()
+        conditional: Any = {
+            kind: {
+                **what,
                 "TableName": self._table.name,
-                "Item": {**keys.webhook(after.environment, after.id), **encode_webhook(after)},
-                "ConditionExpression": condition,
+                "ConditionExpression": f"#u = :updated AND {condition}",
                 "ExpressionAttributeNames": {"#u": "updated_at", "#f": "failing_since"},
-                "ExpressionAttributeValues": {":updated": {"N": str(before.updated_at)}, **failing},
+                "ExpressionAttributeValues": {name: {"N": str(value)} for name, value in values.items()},
             }
         }
         try:
-            self._table.transact([put, *entries], str(uuid.uuid4()))
+            self._table.transact([conditional, *entries], str(uuid.uuid4()))
         except Refused as refused:
-            raise Conflict(f"Webhook {after.id} was changed meanwhile: try again") from refused
-
-    def delete(self, env: Environment, id: str, entries: Entries = ()) -> None:
-        """Deletes a webhook; `entries` are written with it. Raises NotFound. Its deliveries stay until their time is over."""
-        try:
-            self._table.transact(
-                [delete_existing(self._table.name, keys.webhook(env, id)), *entries], str(uuid.uuid4())
-            )
-        except Refused as refused:
-            raise NotFound("webhook", id) from refused
+            raise Conflict(f"Webhook {before.id} was changed meanwhile: try again") from refused
 
     def add_delivery(self, delivery: Delivery) -> Delivery:
         """Stores a new delivery. Returns it; or the one that is there under its id, as it is."""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
+from typing import TypeVar
 
 from tollgate.domain.customers import Customer, Holdings, Subscription
 from tollgate.domain.environments import Environment
@@ -16,6 +19,8 @@ from tollgate.store.features import FeatureStore
 from tollgate.store.plans import PlanStore
 from tollgate.store.table import Entries, Refused
 from tollgate.usecases.audit import NO_AUDIT, Audit, Changed
+
+T = TypeVar("T")
 
 
 def makes_version(old: Plan, new: Plan) -> bool:
@@ -78,21 +83,41 @@ class Catalogs:
         return Catalog(self._features.all(env))
 
     def update_feature(self, env: Environment, feature_id: str, change: Callable[[Feature], Feature]) -> Feature:
-        """Changes a feature. Raises NotFound, or InvalidInput for a change of its type or an invalid member."""
-        features = self._features.all(env)
-        old = feature_of(features, feature_id)
-        new = checked_feature(change(old), features)
-        if new.type is not old.type:
-            raise InvalidInput("type", "cannot be changed")
-        self._features.replace(env, new, self._entry(env, old, new))
-        return new
+        """Changes a feature. Several callers may do so at once. Raises NotFound, InvalidInput for a change of its type or an
+        invalid member, or Unavailable under constant contention.
+        """
+
+        def attempt() -> Feature:
+            features = self._features.all(env)
+            old = feature_of(features, feature_id)
+            new = checked_feature(change(old), features)
+            if new.type is not old.type:
+                raise InvalidInput("type", "cannot be changed")
+            self._features.swap(env, old, new, self._entry(env, old, new))
+            return new
+
+        return self._in_turn(attempt)
 
     def delete_feature(self, env: Environment, feature_id: str) -> None:
-        """Deletes a feature. Raises NotFound, or Conflict where a plan or a credit system names it."""
-        old = feature_of(self._features.all(env), feature_id)
-        if self.names_feature(env, feature_id):
-            raise Conflict(f"Feature {feature_id} is part of a plan or of a credit system: archive it instead")
-        self._features.remove(env, feature_id, self._entry(env, old, None))
+        """Deletes a feature. Raises NotFound, Conflict where a plan or a credit system names it, or Unavailable under constant
+        contention.
+        """
+
+        def attempt() -> None:
+            old = feature_of(self._features.all(env), feature_id)
+            if self.names_feature(env, feature_id):
+                raise Conflict(f"Feature {feature_id} is part of a plan or of a credit system: archive it instead")
+            self._features.remove(env, old, self._entry(env, old, None))
+
+        self._in_turn(attempt)
+
+    def _in_turn(self, attempt: Callable[[], T]) -> T:
+        """What an attempt to read, decide and write gives; it is made again where what it read was changed meanwhile. Raises
+        what it raises, or Unavailable under constant contention."""
+        for _ in self._plans.turns():
+            with suppress(Refused):
+                return attempt()
+        raise Unavailable("The catalog is being changed too often: nothing was changed, try again")
 
     def names_feature(self, env: Environment, feature_id: str) -> bool:
         """Whether a version of a plan, or a credit system, names this feature."""
@@ -180,25 +205,33 @@ class Catalogs:
         archived = change(old).archived
         if archived != old.archived:
             for version in self._plans.versions(env, plan_id):
-                moved = replace(version, archived=archived)
-                self._plans.replace(env, moved, self._entry(env, version, moved))
+                self._edit_version(env, version, lambda plan: replace(plan, archived=archived))
         return self.edit_plan(env, plan_id, change, now, in_place=in_place)
+
+    def _edit_version(self, env: Environment, read: Plan, change: Callable[[Plan], Plan]) -> Plan:
+        """Changes a version that was read before, whatever it is now. Raises NotFound, what `change` raises, or Unavailable
+        under constant contention."""
+
+        def attempt() -> Plan:
+            old = self._plans.get(env, read.id, read.version)
+            new = change(old)
+            if new != old:
+                self._plans.swap(env, old, new, self._entry(env, old, new))
+            return new
+
+        return self._in_turn(attempt)
 
     def edit_versions(
         self, env: Environment, plan_id: str, change: Callable[[Plan], Plan], version: int | None = None
     ) -> Plan:
         """Changes one version of a plan (None: each) in place: for who subscribes from now on. The last of them.
 
-        Raises NotFound, or what `create_plan` raises.
+        Raises NotFound, what `create_plan` raises, or Unavailable under constant contention.
         """
         versions = self._plans.versions(env, plan_id) if version is None else [self._plans.get(env, plan_id, version)]
-        changed = [change(old) for old in versions]
-        for new in changed:
-            self._check_plan(env, new)
-        for old, new in zip(versions, changed, strict=True):
-            if new != old:
-                self._plans.replace(env, new, self._entry(env, old, new))
-        return changed[-1]
+        for old in versions:
+            self._check_plan(env, change(old))
+        return [self._edit_version(env, old, change) for old in versions][-1]
 
     def edit_plan(
         self, env: Environment, plan_id: str, change: Callable[[Plan], Plan], now: int, *, in_place: bool = False
@@ -210,7 +243,8 @@ class Catalogs:
         Several callers may do so at once. Raises NotFound, what `change` or `create_plan` raises, or Unavailable under
         constant contention.
         """
-        for _ in self._plans.turns():
+
+        def attempt() -> Plan:
             old = self._plans.get(env, plan_id)
             new = change(old)
             if new == old:
@@ -219,24 +253,29 @@ class Catalogs:
             if versioned:
                 new = replace(new, version=old.version + 1, created_at=now, in_use=False)
             self._check_plan(env, new)
+            if not versioned:
+                self._plans.swap(env, old, new, self._entry(env, old, new))
+                return new
             try:
-                if versioned:
-                    self._plans.add(env, new, self._entry(env, old, new))
-                else:
-                    self._plans.swap(env, old, new, self._entry(env, old, new))
-            except (AlreadyExists, Refused):
-                continue
+                self._plans.add(env, new, self._entry(env, old, new))
+            except AlreadyExists as another:  # somebody else has made a version meanwhile
+                raise Refused(None) from another
             return new
-        raise Unavailable("The plan is being changed too often: nothing was changed, try again")
+
+        return self._in_turn(attempt)
 
     def delete_plan(self, env: Environment, plan_id: str, *, all_versions: bool = False) -> None:
         """Deletes the newest version of a plan, or all; a version that a customer has subscribed to is archived. Raises
-        NotFound.
+        NotFound, or Unavailable under constant contention.
         """
         versions = self._plans.versions(env, plan_id)
-        for plan in versions if all_versions else versions[-1:]:
-            if plan.in_use:
-                archived = replace(plan, archived=True)
-                self._plans.replace(env, archived, self._entry(env, plan, archived))
-            else:
-                self._plans.remove(env, plan, self._entry(env, plan, None))
+        for version in versions if all_versions else versions[-1:]:
+            self._in_turn(partial(self._delete_version, env, plan_id, version.version))
+
+    def _delete_version(self, env: Environment, plan_id: str, version: int) -> None:
+        plan = self._plans.get(env, plan_id, version)
+        if plan.in_use:
+            archived = replace(plan, archived=True)
+            self._plans.swap(env, plan, archived, self._entry(env, plan, archived))
+        else:
+            self._plans.remove(env, plan, self._entry(env, plan, None))

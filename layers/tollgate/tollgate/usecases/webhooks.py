@@ -154,8 +154,9 @@ class Webhooks:
         return after
 
     def delete(self, env: Environment, id: str) -> None:
-        """Deletes a webhook. Raises NotFound."""
-        self._store.delete(env, id, self._entry(env, self.get(env, id), None))
+        """Deletes a webhook. Raises NotFound, Conflict."""
+        webhook = self.get(env, id)
+        self._store.delete(webhook, self._entry(env, webhook, None))
 
     def rotate_secret(self, env: Environment, id: str, now: int) -> tuple[Webhook, str]:
         """Gives a webhook a new secret; the one before signs too for a day. Raises NotFound, Conflict."""
