@@ -186,9 +186,7 @@ def _manage(request: Request) -> Answer:
     given = header_key(request) if request.method != "GET" else ()
 
     def called(found: Match) -> Answer:
-        def call() -> Answer:
-            return runtime.told_as_done(partial(ROUTES[found.template], request, *found.arguments))
-
+        call = partial(runtime.told_as_done, partial(ROUTES[found.template], request, *found.arguments))
         return _idempotency.guarded(request.caller.environment, given, request.now, call) if given else call()
 
     return run(ROUTES, request.route, called, NotFound("route", request.path[:100]))

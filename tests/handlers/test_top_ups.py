@@ -187,6 +187,26 @@ def test_the_consumer_tells_what_was_asked_for_as_its_model_says(shop: Shop, mon
         assert detail["cause"]
 
 
+def test_a_customer_that_is_made_again_has_been_topped_up_never(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """management.md 4 (customers.delete): its purchase limit counts what is asked for it alone."""
+    module = sys.modules["functions.usage_events.app"]
+    client, table = shop.here.service.table.client, shop.here.service.table.name
+    plan = shop.plan({**TOP_UP, "purchase_limit": {"interval": "month", "limit": 1}})
+    id = shop.customer(plan)
+    for again in (False, True):
+        if again:
+            shop.done("customers.delete", customer_id=id)
+            shop.done("customers.get_or_create", customer_id=id)
+            shop.done("billing.attach", customer_id=id, plan_id=plan)
+        done, bus = len(records(client, table)), Bus()
+        monkeypatch.setattr(module, "_events", bus)
+        use = {"customer_id": id, "feature_id": "messages", "value": 40, "async": False}
+        assert shop.here.call("track", "POST /v1/track", use)[0] == 200
+        shop.here.handlers["usage_events"]({"Records": records(client, table)[done:]}, CONTEXT)
+        told_of = [entry["DetailType"] for entry in bus.entries if ".top_up_" in entry["DetailType"]]
+        assert told_of == ["balance.top_up_requested"]
+
+
 DETAIL: dict[str, Any] = {
     "version": 1,
     "id": "event-1",

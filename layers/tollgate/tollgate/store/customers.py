@@ -308,8 +308,8 @@ class CustomerStore:
 
     def remove(self, env: Environment, before: StoredHoldings, entries: Entries = ()) -> None:
         """Deletes a customer and all that it has, and what would act on one that is made again under its id: its
-        reservations, and the events that wait for it (management.md 4 (customers.delete)). Raises Refused where it was
-        changed since `before` was read.
+        reservations, the events that wait for it, and which top-ups were asked for (management.md 4 (customers.delete)).
+        Raises Refused where it was changed since `before` was read.
 
         Items beyond one transaction are deleted first, and the customer last, with `entries`: a deletion that stops half-way
         can be repeated.
@@ -317,7 +317,8 @@ class CustomerStore:
         customer = before.holdings.customer
         ref = CustomerRef(env, customer.id)
         own = [item for item in self._table.query(keys.customer_partition(ref)) if item["sk"]["S"] != keys.CUSTOMER]
-        items = [*self._locks(ref, own), *self._table.query(keys.waiting_partition(ref)), *own]
+        others = (keys.waiting_partition(ref), keys.top_up_states(ref))
+        items = [*self._locks(ref, own), *(item for part in others for item in self._table.query(part)), *own]
         deletes = listing.removals(self._table, env, before.holdings) if before.listed else []
         deletes += self.ended.removals(env, customer)
         deletes += [delete_existing(self._table.name, {"pk": item["pk"], "sk": item["sk"]}) for item in items]

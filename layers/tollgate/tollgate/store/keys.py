@@ -15,6 +15,7 @@
 | history, of all | `<env>#events#<year-month>#<shard>` | same |
 | hourly sum | `<env>#hours#<date>#<shard>` | `<customer>#<feature>#<entity>#<hour, ms, 14 digits>#<item>` |
 | daily sum | `<env>#days#<year-month>#<shard>` | same |
+| top-ups that were asked for | `<env>#topups#<customer>` | `<feature>` |
 | alert state | `<env>#watch#<customer>` | `<feature>#<entity, or nothing>` |
 | log, of a customer | `<env>#log#<customer>` | `<at, 14 digits>#<id>` |
 | audit log | `<env>#audit` | same |
@@ -129,9 +130,14 @@ def alert_states(customer: CustomerRef) -> str:
     return f"{customer.environment.value}#watch#{customer.id}"
 
 
+def top_up_states(customer: CustomerRef) -> str:
+    """The partition of what has been asked for of a customer's features that are topped up."""
+    return f"{customer.environment.value}#topups#{customer.id}"
+
+
 def top_up_state(customer: CustomerRef, feature_id: str) -> Key:
-    """The key of what has been asked for of a feature that is topped up."""
-    return _key(f"{customer.environment.value}#topups#{customer.id}", feature_id)
+    """The key of what has been asked for of one of these features."""
+    return _key(top_up_states(customer), feature_id)
 
 
 def log(customer: CustomerRef) -> str:

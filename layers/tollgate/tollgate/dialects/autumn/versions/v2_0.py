@@ -94,7 +94,7 @@ def plan(new: dict[str, Any]) -> dict[str, Any]:
 
 
 def _eligibility(offer: dict[str, Any], scenario: str) -> dict[str, Any]:
-    trial = {name: offer[name] for name in ("trial_available",) if name in offer}
+    trial = {"trial_available": offer["trial_available"]} if "trial_available" in offer else {}
     return {**trial, "scenario": scenario}
 
 
