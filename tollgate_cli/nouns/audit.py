@@ -35,20 +35,14 @@ def audit(customer: Customer = None, limit: Limit = 50, *, how: Many) -> None:
         if how.as_json:
             output.lines(found)
             return
-        shown = table("when", "call", "key", "what", "how it differs")
+        shown = table("when", "call", "what, and how it differs", "key")
+        for column in shown.columns[:2]:
+            column.no_wrap = True
         for entry in found:
-            for change in entry["changes"]:
-                what = f"{change['type']} {cell(change['id'])}"
-                add(
-                    shown,
-                    when(entry["timestamp"]),
-                    entry["call"],
-                    entry["key_id"] or "AWS account",
-                    what,
-                    _differs(change),
-                )
-            if entry["omitted"]:
-                add(shown, when(entry["timestamp"]), entry["call"], entry["key_id"], "", f"{entry['omitted']} more")
+            told_of = [f"{one['type']} {cell(one['id'])}: {_differs(one)}" for one in entry["changes"]]
+            told_of += [f"{entry['omitted']} more"] if entry["omitted"] else []
+            for line in told_of or ["name, e-mail or metadata"]:
+                add(shown, when(entry["timestamp"]), entry["call"], line, entry["key_id"] or "AWS account")
         console.print(shown)
 
 
