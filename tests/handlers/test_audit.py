@@ -146,6 +146,25 @@ def test_a_customers_balances_and_plans_are_changed_by_somebody(watched_shop: Sh
     assert "new@example.com" not in json.dumps(logged)
 
 
+def test_a_balance_is_told_as_it_was_before_with_what_had_been_used(watched_shop: Shop) -> None:
+    """Of uses that were counted since the balance was last written whole, and of those of a period that is over."""
+    shop = watched_shop
+    id = shop.customer()
+    shop.use(id, 7)
+    shop("balances.update", customer_id=id, feature_id="messages", add_to_balance=5)
+    shop.use(id, 2)
+    shop("balances.update", customer_id=id, feature_id="messages", included_grant=50)
+    shop.use(id, 1)
+    shop("customers.delete", customer_id=id)
+    logged = [one for one in shop("customers.list_log", customer_id=id)["list"] if one["type"] == "api.called"]
+    told = [change for one in logged for change in one["changes"] if change["id"] == "messages"]
+    left = {
+        tuple(one[side] and (one[side]["granted"], one[side]["remaining"]) for side in ("before", "after"))
+        for one in told
+    }
+    assert left == {(None, (100, 100)), ((100, 93), (100, 98)), ((100, 96), (50, 96)), ((50, 95), None)}
+
+
 def test_the_bus_is_told_of_each_entry_as_it_stands(watched_shop: Shop) -> None:
     shop = watched_shop
     bus: Any = sys.modules["functions.usage_events.app"]._events

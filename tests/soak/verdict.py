@@ -292,6 +292,9 @@ def _drawn(uses: list[_Use], others: Any) -> Counter[tuple[str, str, Any]]:
     for event in others["balance.granted"]:
         grant = event["grant"]
         drawn[event["customer_id"], grant["balance_id"], grant["next_reset_at"]] += grant["usage"]
+    for event in others["balance.adjusted"]:  # the plan only adds to what is left: the grant stays, its usage is less
+        grant = event["grant"]
+        drawn[event["customer_id"], grant["balance_id"], grant["next_reset_at"]] -= event["value"]
     returned = {use.op for use in uses if use.returned}
     for use in uses:
         sign = 0 if use.op in returned else 1

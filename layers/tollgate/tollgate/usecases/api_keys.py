@@ -65,7 +65,7 @@ class ApiKeys:
             raise InvalidInput("expires_at", "must be in the future")
         text = api_keys.mint(env, scope, secrets.token_urlsafe(32))
         key = ApiKey(new_id("key"), api_keys.digest(text), env, scope, name, api_keys.hint(text), now, expires_at)
-        self._store.add(key, self._audit.entry(env, lambda: [Changed("api_key", key.id, None, key)]))
+        self._store.add(key, self._audit.entry(env, lambda _: [Changed("api_key", key.id, None, key)]))
         return key, text
 
     def list(self, env: Environment) -> list[ApiKey]:
@@ -97,6 +97,6 @@ class ApiKeys:
         """Deletes a key. Raises NotFound."""
 
         def entries(key: ApiKey) -> Entries:
-            return self._audit.entry(env, lambda: [Changed("api_key", key.id, key, None)])
+            return self._audit.entry(env, lambda _: [Changed("api_key", key.id, key, None)])
 
         self._store.revoke(env, key_id, entries)

@@ -69,16 +69,17 @@ class Audit:
         self._describe = describe
 
     def entry(
-        self, env: Environment, changes: Callable[[], Iterable[Changed]], customer_id: str | None = None
+        self, env: Environment, changes: Callable[[int], Iterable[Changed]], customer_id: str | None = None
     ) -> list[TransactWriteItemTypeDef]:
         """The write, for the transaction that makes these changes, of their entry: in the log of their customer, or in the
-        environment's. Empty where nobody acts, or nothing differs. `changes` is called only where somebody acts."""
+        environment's. Empty where nobody acts, or nothing differs. `changes` is given the call's time (epoch ms), and called only
+        where somebody acts."""
         author = _author.get()
         if author is None or self._log is None:
             return []
         from tollgate.store.codecs.log import CALLED  # most calls change nothing
 
-        changed = [change for change in changes() if change.before != change.after]
+        changed = [change for change in changes(author.at) if change.before != change.after]
         if not changed:
             return []
         told, omitted = _told(env, self._describe, changed)
@@ -119,14 +120,19 @@ def _told(env: Environment, describe: Describe, changes: Iterable[Changed]) -> t
     return told, omitted
 
 
-def changes_of(before: Holdings, after: Holdings) -> Iterator[Changed]:
-    """What differs of a customer's. A balance's id is its feature's, and its entity's where it has one."""
+def changes_of(before: Holdings, after: Holdings, at: int) -> Iterator[Changed]:
+    """What differs of a customer's. A balance's id is its feature's, and its entity's where it has one; it is told as of
+    `at` (epoch ms): what was spent since it was last written is drawn from its grants, and what was due has passed."""
+    from tollgate.domain.balances import as_of
+
+    now = before.time(at)
     if before.customer != after.customer:
         yield Changed("customer", after.customer.id, before.customer, after.customer)
     yield from _differing("entity", before.entities, after.entities)
     yield from _differing("subscription", before.subscriptions, after.subscriptions)
     balances = ({"/".join(filter(None, key)): held.balances[key] for key in held.balances} for held in (before, after))
-    yield from _differing("balance", *balances)
+    for type, id, old, new in _differing("balance", *balances):
+        yield Changed(type, id, old and as_of(old, now), new and as_of(new, now))
 
 
 def _differing(type: str, before: Any, after: Any) -> Iterator[Changed]:

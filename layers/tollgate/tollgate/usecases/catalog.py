@@ -54,7 +54,7 @@ class Catalogs:
         thing = new or old
         assert thing is not None
         type = "plan" if isinstance(thing, Plan) else "feature"
-        return self._audit.entry(env, lambda: [Changed(type, thing.id, old, new)])
+        return self._audit.entry(env, lambda _: [Changed(type, thing.id, old, new)])
 
     @property
     def stores(self) -> tuple[FeatureStore, PlanStore]:

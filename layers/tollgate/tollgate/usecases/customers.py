@@ -277,12 +277,12 @@ class Customers:
 
     def _entry(self, customer: CustomerRef, before: Holdings, after: Holdings) -> Entries:
         """The entry of the customer's log that tells what somebody has changed."""
-        return self._audit.entry(customer.environment, lambda: changes_of(before, after), customer.id)
+        return self._audit.entry(customer.environment, lambda at: changes_of(before, after, at), customer.id)
 
     def _entry_of_deletion(self, customer: CustomerRef, held: Holdings) -> Entries:
         deleted = Changed("customer", customer.id, held.customer, None)
-        rest = changes_of(held, Holdings(held.customer))
-        return self._audit.entry(customer.environment, lambda: [deleted, *rest], customer.id)
+        left = Holdings(held.customer)
+        return self._audit.entry(customer.environment, lambda at: [deleted, *changes_of(held, left, at)], customer.id)
 
     def advance_test_clock(self, customer: CustomerRef, frozen_time: int, now: int) -> Holdings:
         """Moves the time of a sandbox customer's test clock forward, to `frozen_time` (epoch ms).

@@ -105,7 +105,7 @@ class Webhooks:
         """The entry of the audit log that tells of a change of a webhook."""
         webhook = new or old
         assert webhook is not None
-        return self._audit.entry(env, lambda: [Changed("webhook", webhook.id, old, new)])
+        return self._audit.entry(env, lambda _: [Changed("webhook", webhook.id, old, new)])
 
     def create(self, env: Environment, id: str, settings: Settings, now: int) -> tuple[Webhook, str]:
         """A new webhook, and its secret. Raises InvalidInput, AlreadyExists, and InvalidRequest where there are MOST."""
