@@ -221,6 +221,14 @@ TURNS = st.lists(
     None,
     200,
 )
+@example(
+    [
+        *[("plan", "C", False), ("value", "a"), ("plan", "A", True), ("plan", "B", False), ("value", "a")],
+        *[("plan", "A", True), ("plan", "B", True), ("plan", "A", True)],
+    ],
+    None,
+    1,
+)
 def test_different_values_that_were_counted_apart_and_carried_to_one_are_their_union(
     turns: list[tuple[Any, ...]], reset: Reset | None, included: int
 ) -> None:

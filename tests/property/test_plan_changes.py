@@ -18,6 +18,7 @@ from tollgate.domain.customers import Customer, Entity, Holdings, linked
 from tollgate.domain.decisions import Overage, UseRequest, use
 from tollgate.domain.entities import add_entity, remove_entity
 from tollgate.domain.errors import InvalidRequest, TollgateError
+from tollgate.domain.manual_balances import BalanceFilter, BalanceUpdate, update
 from tollgate.domain.periods import Interval
 from tollgate.domain.plan_changes import returning
 from tollgate.domain.plan_grants import Carried, CarryOver
@@ -71,6 +72,15 @@ class Life:
         decision = use(request, self.holdings.balances, self.now)
         self.holdings = replace(self.holdings, balances={**self.holdings.balances, **decision.balances})
         return decision.drawn
+
+    def add(self, amount: int) -> Decimal:
+        """Adds so much by hand to what is left, where there is a balance; what was added."""
+        try:
+            change = BalanceUpdate(add=d(amount))
+            self.holdings = update(self.holdings, CATALOG, BalanceFilter("messages"), change, self.now)
+        except TollgateError:
+            return Decimal(0)
+        return d(amount)
 
     def hold(self, amount: int) -> Decimal:
         """Holds so much; what was held (nothing where there is less). One hold at a time."""
@@ -270,6 +280,7 @@ within_a_month = st.lists(
         st.tuples(st.just("hold"), st.integers(1, 300)),
         st.tuples(st.just("finalize"), st.booleans()),
         st.tuples(st.just("wait"), st.integers(0, 2)),
+        st.tuples(st.just("add"), st.integers(1, 50)),
     ),
     max_size=13,
 )
@@ -300,9 +311,9 @@ def units(life: Life, at: int) -> Decimal:
 @given(within_a_month)
 def test_nothing_is_granted_twice_whatever_ends_and_comes_back(order: list[tuple[object, ...]]) -> None:
     """invariants.md 11: within a month, through calls, schedules, ends and time, with carry-overs, add-ons and holds, no
-    more is used than each plan grants once, for each time that it is held at once."""
+    more is used than each plan grants once, for each time that it is held at once, and than was added by hand."""
     life = Life()
-    used, held, most_held = Decimal(0), Decimal(0), 1
+    used, held, added, most_held = Decimal(0), Decimal(0), Decimal(0), 1
     for one in order:
         match one:
             case "use", int(amount):
@@ -310,6 +321,8 @@ def test_nothing_is_granted_twice_whatever_ends_and_comes_back(order: list[tuple
             case "hold", int(amount):
                 if life.held is None:
                     held = life.hold(amount)
+            case "add", int(amount):
+                added += life.add(amount)
             case "finalize", bool(keep):
                 used += held if keep and life.held and life.held.expires_at > life.now else Decimal(0)
                 life.finalize(keep=keep)
@@ -325,7 +338,36 @@ def test_nothing_is_granted_twice_whatever_ends_and_comes_back(order: list[tuple
         granted = {p.id: sum((i.included for i in p.items if i.feature_id == "messages"), Decimal(0)) for p in WITHIN}
         granted["extra"] *= most_held
         granted["tried"] *= 2  # its trial is a period of its own
-        assert used + held <= sum(granted.values())
+        assert used + held <= sum(granted.values()) + added
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.just("plan"), st.integers(0, 1)),
+            st.tuples(st.just("use"), st.integers(1, 70)),
+            st.tuples(st.just("add"), st.integers(1, 70)),
+        ),
+        max_size=12,
+    )
+)
+def test_what_is_carried_from_plan_to_plan_and_back_counts_once(order: list[tuple[str, int]]) -> None:
+    """management.md 6 (carry_over_usages): the usage of a month is what was used in it less what was added by hand, however
+    often it is carried from one plan to another, there and back."""
+    life, usage = Life(), Decimal(0)
+    life.attach(Plan("first", "", items=(monthly(10),)), Terms())
+    plans = [Plan(f"p{included}", "", items=(monthly(included),)) for included in (50, 20)]
+    for kind, number in order:
+        life.now += 1
+        match kind:
+            case "plan" if plans[number].id not in life.running():
+                life.attach(plans[number], Terms(schedule="immediate", carry_over=CARRY[1]))
+            case "use":
+                usage += life.use(number)
+            case "add":
+                usage -= life.add(number)
+        grants = as_of(life.holdings.balances[MESSAGES], life.now).live_grants
+        assert sum(grant.used for grant in grants) == usage
 
 
 @given(within_a_month, st.lists(changes, max_size=5), st.integers(1, 300))
