@@ -14,7 +14,7 @@ from hypothesis import Phase, settings
 
 MOST = 10_000  # examples of one test, however much it weighs
 
-settings.register_profile("tollgate", max_examples=60, deadline=None, derandomize=False, print_blob=True)
+settings.register_profile("tollgate", max_examples=40, deadline=None, derandomize=False, print_blob=True)
 settings.register_profile("fast", settings.get_profile("tollgate"), max_examples=8)
 settings.register_profile("deep", settings.get_profile("tollgate"), max_examples=3000)
 # For mutations: a failure is enough, nobody reads its smallest example.

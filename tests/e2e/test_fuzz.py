@@ -15,7 +15,7 @@ from tollgate_cli.openapi.document import Dialect
 from tollgate_cli.servers import free_port
 from tollgate_cli.stack import Stack
 
-SECONDS = {ALONE: 9, IN_CHAINS: 4}
+SECONDS = {ALONE: 6, IN_CHAINS: 3}
 
 
 @pytest.fixture(scope="module")

@@ -32,8 +32,8 @@ def proxies(servers: dict[str, Server], tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.fixture(
-    params=[("ministack", OwnClient), ("DynamoDB Local", OwnClient), ("DynamoDB Local", dynamodb_client)],
-    ids=["ministack, own client", "DynamoDB Local, own client", "DynamoDB Local, botocore"],
+    params=[("ministack", dynamodb_client), ("DynamoDB Local", OwnClient)],
+    ids=["ministack, botocore", "DynamoDB Local, own client"],
 )
 def place(request: pytest.FixtureRequest) -> tuple[str, Callable[[str], Any]]:
     """Which backend, and what makes a client of it."""

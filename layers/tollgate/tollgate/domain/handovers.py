@@ -269,21 +269,11 @@ def _counted_already(was: Grant, heirs: list[Grant], known: dict[str, Decimal], 
         return max(ZERO, min(was.used, both))  # all of its use is different values: what both have counted is known
     same = ZERO
     for plan_id, units in _spans(was).items():
-        counted = known.get(plan_id)
-        if counted is None:
-            continue
-        part = units + counted - _later(plan_id, was, counted, units, heirs[0])
+        counted = known.get(plan_id, ZERO)
+        part = min(units, counted, key=abs) if (units < 0) == (counted < 0) else ZERO  # below zero: added by hand
         known[plan_id] = counted - part
         same += part
     return same if both is None else max(same, ZERO, min(was.used, both))
-
-
-def _later(plan_id: str, was: Grant, counted: Decimal, units: Decimal, heir: Grant) -> Decimal:
-    """The use under a plan of which a heir has `counted` so much and the old grant so many `units`: what is known to be the
-    later of the two. A plan's own grants know that best; of other plans it is the larger, as use mostly grows."""
-    if plan_id == (was.plan_id or ""):
-        return units
-    return counted if plan_id == (heir.plan_id or "") else max(units, counted)
 
 
 def _counting(heir: Grant, before: Grant, was: Grant, same: Decimal) -> Grant:
@@ -291,7 +281,7 @@ def _counting(heir: Grant, before: Grant, was: Grant, same: Decimal) -> Grant:
     took over the use, of which it counted as much as `same` already."""
     spans = _spans(was)
     for plan_id, units in _spans(before).items():
-        spans[plan_id] = _later(plan_id, was, units, spans[plan_id], heir) if plan_id in spans else units
+        spans[plan_id] = max(units, spans.get(plan_id, units))
     spans.pop(heir.plan_id or "", None)
     remembers = dict(was.meters if was.used >= before.used or not before.meters else before.meters)
     for feature_id in before.meters.keys() & was.meters.keys():
