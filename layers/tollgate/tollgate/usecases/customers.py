@@ -6,7 +6,7 @@ meanwhile.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from decimal import Decimal
@@ -120,9 +120,29 @@ class Customers:
             return None
         return self._store.ended.one(CustomerRef(env, holdings.customer.id), subscription_id)
 
-    def had(self, env: Environment, subscription_id: str) -> list[str]:
-        """The ids of the customers that had a subscription of this id, which is kept apart: one Query."""
-        return self._store.ended.holders(env, subscription_id)
+    def with_subscriptions(self, env: Environment, subscription_ids: Iterable[str]) -> Iterator[Holdings]:
+        """The customers that have or had a subscription of one of these ids: a Query of the index for each id, and one for
+        each customer. Those that have no index yet are among them.
+        """
+        listing = self._store.listing
+        ids = dict.fromkeys(id for one in subscription_ids for id in listing.with_subscription(env, one))
+        yield from self.each(CustomerRef(env, id) for id in ids)
+        yield from self.each(CustomerRef(env, id) for id in listing.unindexed(env) if id not in ids)
+
+    def with_plan(self, env: Environment, plan_id: str) -> Iterator[ListedCustomer]:
+        """The customers that may have, or may have had, a plan, in order of creation: all, where many have it."""
+        page, more = self.page_with_plans(env, [plan_id], "")
+        return self.listed(env) if more else iter(page)
+
+    def page_with_plans(
+        self, env: Environment, plan_ids: Collection[str], position: str, *, newest_first: bool = False
+    ) -> tuple[list[ListedCustomer], bool]:
+        """As `page`, of the customers that have or had one of these plans: one Query for each plan, and one request more. As
+        long as some customers have no index, of all customers.
+        """
+        if self._store.listing.unindexed(env):
+            return self.page(env, position, None, newest_first=newest_first)
+        return self._store.listing.with_plans(env, plan_ids, position, newest_first=newest_first)
 
     def get_or_nothing(self, customer: CustomerRef) -> Holdings:
         """All that a customer has; of one that does not exist, nothing."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
@@ -307,19 +308,18 @@ def _who_may_hold(
     if named:
         return named_customers(customers, env, named)
     plan_id, ids = params.plan_id, params.subscription_ids
-    had = {customer_id for id in ids or () for customer_id in customers.had(env, id)}
+    if ids:
+        return customers.with_subscriptions(env, ids)
 
     def may(listed: ListedCustomer) -> bool:
-        if listed.facts is None:
+        facts = listed.facts
+        if facts is None:
             return True
-        ended = listed.facts.ended
-        if (not ids or listed.customer_id in had) and (plan_id in ended if plan_id else ended):
-            return True
-        return any(
-            among(s.plan_id, [plan_id] if plan_id else None) and among(s.id, ids) for s in listed.facts.subscriptions
+        return bool(facts.ended or facts.subscriptions) and (
+            not plan_id or plan_id in facts.ended or any(s.plan_id == plan_id for s in facts.subscriptions)
         )
 
-    return customers.read(env, filter(may, customers.listed(env)))
+    return customers.read(env, filter(may, customers.with_plan(env, plan_id) if plan_id else customers.listed(env)))
 
 
 def of_customer(catalogs: Catalogs, customers: Customers, request: Request, external_id: str) -> Answer:
@@ -385,16 +385,11 @@ def associations(catalogs: Catalogs, customers: Customers, request: Request, id:
 def found(customers: Customers, env: Environment, id: str) -> tuple[Holdings, Subscription]:
     """The subscription of that id, with all that its customer has: running, to come, or ended. Raises NotFound."""
     own = _OWN_ID(id)
-    may_hold = (
-        one for one in customers.listed(env) if one.facts is None or any(s.id == id for s in one.facts.subscriptions)
-    )
-    for holdings in named_customers(customers, env, {own[1]: "id"}) if own else customers.read(env, may_hold):
-        if id in holdings.subscriptions:
-            return holdings, holdings.subscriptions[id]
-    had = dict.fromkeys(customers.had(env, id), "id")
-    for holdings in named_customers(customers, env, had) if had else ():
-        if (ended := customers.ended(env, holdings, id)) is not None:
-            return holdings, ended
+    named = named_customers(customers, env, {own[1]: "id"}) if own else ()
+    for holdings in chain(named, customers.with_subscriptions(env, [id])):
+        held = holdings.subscriptions.get(id) or customers.ended(env, holdings, id)
+        if held is not None:
+            return holdings, held
     raise NotFound("subscription", id)
 
 
