@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
@@ -69,6 +69,18 @@ def by_email(site: Site, number: int) -> Work:
     customers(site, number)
     body = {"email": f"customer-{number // 2:06}@example.com"}
     return site.http("entitlements", "POST /v1/customers/search", body, headers={"x-api-key": "k"})
+
+
+def flexprice_page(body: dict[str, Any], what: str = "customers") -> Callable[[Site, int], Work]:
+    def made(site: Site, number: int) -> Work:
+        customers(site, number)
+        return site.http("entitlements", f"POST /v1/{what}/search", body, headers={"x-api-key": "k"})
+
+    return made
+
+
+def by_ids(site: Site, number: int) -> Work:
+    return flexprice_page({"customer_ids": [f"customer-{index:06}" for index in range(50)]})(site, number)
 
 
 def subscriptions(site: Site, number: int) -> Work:
@@ -246,6 +258,28 @@ LISTS = (
     Axis("`customers.list` by a rare word", "customers", (100, 1_000, 10_000), by_words, (6, None, 0)),
     Axis("`entities.get` without the customer", "customers", (100, 1_000, 10_000), an_entity, (4, 5, 0)),
     Axis("Flexprice: customers by e-mail", "customers", (100, 1_000, 10_000), by_email, (2, 4, 0)),
+    Axis("Flexprice: customers, 50 a page", "customers", (100, 1_000, 10_000), flexprice_page({}), (5, None, 0)),
+    Axis(
+        "Flexprice: customers by a part of the name",
+        "customers",
+        (100, 1_000, 10_000),
+        flexprice_page(
+            {
+                "filters": [
+                    {"field": "name", "operator": "contains", "data_type": "string", "value": {"string": "er 42"}}
+                ]
+            }
+        ),
+        (5, None, 0),
+    ),
+    Axis("Flexprice: customers by 50 ids", "customers", (100, 1_000, 10_000), by_ids, (1, 50, 0)),
+    Axis(
+        "Flexprice: subscriptions, 50 a page",
+        "customers",
+        (100, 1_000, 10_000),
+        flexprice_page({}, "subscriptions"),
+        (7, None, 0),
+    ),
     Axis("Flexprice: subscriptions of a plan", "customers", (100, 1_000, 10_000), subscriptions, (3, 4, 0)),
     Axis("Flexprice: a subscription by its id", "customers", (100, 1_000, 10_000), a_subscription, (3, 4, 0)),
     Axis("Flexprice: subscriptions by their ids", "customers", (100, 1_000, 10_000), subscriptions_by_id, (3, 4, 0)),

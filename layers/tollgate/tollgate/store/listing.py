@@ -49,7 +49,18 @@ def facts_of(holdings: Holdings) -> Facts:
         holdings.customer.name,
         holdings.customer.email,
         tuple(
-            ListedSubscription(s.id, s.plan_id, s.plan_version, s.entity_id, s.started_at, s.expires_at) for s in held
+            ListedSubscription(
+                s.id,
+                s.plan_id,
+                s.plan_version,
+                s.entity_id,
+                s.started_at,
+                s.expires_at,
+                s.created_at,
+                s.trial_ends_at,
+                s.parent_id,
+            )
+            for s in held
         ),
         names if len(names) <= MOST_PARTS else None,
         holdings.customer.frozen_time,

@@ -183,13 +183,28 @@ class Customers:
             except NotFound:
                 continue
 
-    def with_email(self, env: Environment, email: str) -> Iterator[Holdings]:
-        """The customers with exactly this e-mail address: a Query of the index, and one for each of them. Those that have
-        no index yet are read too.
+    def profiles(self, env: Environment, ids: Sequence[str]) -> list[Customer]:
+        """These customers without what they hold, in this order; those that do not exist are left out. One request for each
+        100.
         """
-        ids = dict.fromkeys([*self._store.listing.with_email(env, email), *self._store.listing.unindexed(env)])
-        found = self.each(CustomerRef(env, id) for id in ids)
-        return (holdings for holdings in found if holdings.customer.email == email)
+        return self._store.profiles(env, ids)
+
+    def all_profiles(self, env: Environment, *, whole: bool) -> list[Customer]:
+        """Every customer of the environment in order of creation, from their list: one Query for each 1 MB of it. `whole`:
+        with all of their profiles, a request more for each 100; else only their ids, names, e-mail addresses and creation
+        are sure to be there.
+        """
+        listed = list(self.listed(env))
+        read = {one.id: one for one in self.profiles(env, [e.customer_id for e in listed if whole or e.facts is None])}
+        found = (_listed_profile(one) if one.facts and not whole else read.get(one.customer_id) for one in listed)
+        return [customer for customer in found if customer is not None]
+
+    def with_email(self, env: Environment, email: str) -> list[Customer]:
+        """The customers with exactly this e-mail address: a Query of the index, and one request for each 100 of them. Those
+        that have no index yet are read too.
+        """
+        ids = [*self._store.listing.with_email(env, email), *self._store.listing.unindexed(env)]
+        return [customer for customer in self.profiles(env, ids) if customer.email == email]
 
     def with_entity(self, env: Environment, customer_id: str | None, entity_id: str) -> Holdings:
         """The holdings of the customer that has this entity; without a customer id, of the oldest that has one: a Query of
@@ -527,6 +542,14 @@ class Customers:
             lambda held, catalog, at: manual_balances.delete(held, catalog, which, at, recalculate=recalculate),
             now,
         )
+
+
+def _listed_profile(listed: ListedCustomer) -> Customer | None:
+    """What the list says of a customer itself; None where it says nothing."""
+    if listed.facts is None:
+        return None
+    created_at = int(listed.position.partition("#")[0])
+    return Customer(listed.customer_id, listed.facts.name, listed.facts.email, created_at=created_at)
 
 
 def _without_plans(holdings: Holdings, catalog: Catalog, terms: Terms, now: int) -> Holdings:
