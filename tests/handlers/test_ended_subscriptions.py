@@ -137,7 +137,12 @@ def test_that_they_move_is_told_to_nobody(here: Here, monkeypatch: pytest.Monkey
     ended = [id for what, id in told if what == "subscription.ended"]
     assert sorted(ended) == sorted([*IDS, "g0", "g1", "g2"])
     left = [one["pk"]["S"] for one in table.client.scan(TableName=table.name)["Items"]]
-    assert not {"sandbox#ended#gone", "sandbox#customer#gone", "sandbox#was#g0", "sandbox#was#g1"}.intersection(left)
+    assert not {
+        "sandbox#ended#gone",
+        "sandbox#customer#gone",
+        "sandbox#subscription#g0",
+        "sandbox#subscription#g1",
+    }.intersection(left)
 
 
 def test_those_of_an_older_release_move_with_the_next_changes() -> None:

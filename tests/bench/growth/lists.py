@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
@@ -71,9 +71,45 @@ def by_email(site: Site, number: int) -> Work:
     return site.http("entitlements", "POST /v1/customers/search", body, headers={"x-api-key": "k"})
 
 
+def flexprice_page(body: dict[str, Any], what: str = "customers") -> Callable[[Site, int], Work]:
+    def made(site: Site, number: int) -> Work:
+        customers(site, number)
+        return site.http("entitlements", f"POST /v1/{what}/search", body, headers={"x-api-key": "k"})
+
+    return made
+
+
+def by_ids(site: Site, number: int) -> Work:
+    return flexprice_page({"customer_ids": [f"customer-{index:06}" for index in range(50)]})(site, number)
+
+
 def subscriptions(site: Site, number: int) -> Work:
     customers(site, number)
     return site.http("entitlements", "POST /v1/subscriptions/search", {"plan_id": "rare"}, headers={"x-api-key": "k"})
+
+
+def rare_id(site: Site, number: int) -> str:
+    """The id of the subscription to the plan that one customer has; its own ids name no customer."""
+    holdings = site.service.customers.get(CustomerRef(SANDBOX, f"customer-{number // 2:06}"))
+    return next(iter(holdings.subscriptions))
+
+
+def a_subscription(site: Site, number: int) -> Work:
+    customers(site, number)
+    route = f"GET /v1/subscriptions/{rare_id(site, number)}"
+    return site.http("entitlements", route, headers={"x-api-key": "k"})
+
+
+def subscriptions_by_id(site: Site, number: int) -> Work:
+    customers(site, number)
+    body = {"subscription_ids": [rare_id(site, number)]}
+    return site.http("entitlements", "POST /v1/subscriptions/search", body, headers={"x-api-key": "k"})
+
+
+def entities_by_plan(site: Site, number: int) -> Work:
+    customers(site, number)
+    body = {"limit": 50, "plans": [{"id": "rare"}]}
+    return site.http("manage", "POST /v1/entities.list", body, headers=AUTUMN)
 
 
 def offset(site: Site, number: int) -> Work:
@@ -218,11 +254,36 @@ def told_to(bus: Bus) -> Iterator[None]:
 
 LISTS = (
     Axis("`customers.list`, 50 a page", "customers", (100, 1_000, 10_000), a_page, (4, None, 0)),
-    Axis("`customers.list` of a plan that one has", "customers", (100, 1_000, 10_000), by_plan, (6, None, 0)),
+    Axis("`customers.list` of a plan that one has", "customers", (100, 1_000, 10_000), by_plan, (3, 4, 0)),
     Axis("`customers.list` by a rare word", "customers", (100, 1_000, 10_000), by_words, (6, None, 0)),
     Axis("`entities.get` without the customer", "customers", (100, 1_000, 10_000), an_entity, (4, 5, 0)),
     Axis("Flexprice: customers by e-mail", "customers", (100, 1_000, 10_000), by_email, (2, 4, 0)),
-    Axis("Flexprice: subscriptions of a plan", "customers", (100, 1_000, 10_000), subscriptions, (6, None, 0)),
+    Axis("Flexprice: customers, 50 a page", "customers", (100, 1_000, 10_000), flexprice_page({}), (5, None, 0)),
+    Axis(
+        "Flexprice: customers by a part of the name",
+        "customers",
+        (100, 1_000, 10_000),
+        flexprice_page(
+            {
+                "filters": [
+                    {"field": "name", "operator": "contains", "data_type": "string", "value": {"string": "er 42"}}
+                ]
+            }
+        ),
+        (5, None, 0),
+    ),
+    Axis("Flexprice: customers by 50 ids", "customers", (100, 1_000, 10_000), by_ids, (1, 50, 0)),
+    Axis(
+        "Flexprice: subscriptions, 50 a page",
+        "customers",
+        (100, 1_000, 10_000),
+        flexprice_page({}, "subscriptions"),
+        (7, None, 0),
+    ),
+    Axis("Flexprice: subscriptions of a plan", "customers", (100, 1_000, 10_000), subscriptions, (3, 4, 0)),
+    Axis("Flexprice: a subscription by its id", "customers", (100, 1_000, 10_000), a_subscription, (3, 4, 0)),
+    Axis("Flexprice: subscriptions by their ids", "customers", (100, 1_000, 10_000), subscriptions_by_id, (3, 4, 0)),
+    Axis("`entities.list` of a plan that one has", "customers", (100, 1_000, 10_000), entities_by_plan, (3, 4, 0)),
     Axis("`GET /v1/customers` (1.2), 50 a page", "customers", (100, 1_000, 10_000), offset, (6, None, 0)),
     Axis("`events.list`, 100 a page", "uses", (200, 2_000, 20_000), events, (2, 8, 0)),
     Axis("the same by offset (2.2 and older)", "uses", (200, 2_000, 20_000), events_by_offset, (2, 8, 0), held=False),

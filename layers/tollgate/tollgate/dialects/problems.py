@@ -14,14 +14,39 @@ from typing import Any, NamedTuple
 
 from pydantic_core import ErrorDetails, ValidationError
 
+from tollgate.dialects.field_rules import type_name
+
 Path = tuple[int | str, ...]
 
-_WORDS = {
-    "model_type": "Input should be an object",
-    "dict_type": "Input should be an object",
-    "decimal_type": "Input should be a number",
-    "is_instance_of": "Input should be a number",  # of Decimal, the only class that is asked for
+_KINDS = {
+    "string_type": "a string",
+    "bool_type": "a boolean",
+    "bool_parsing": "a boolean",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_parsing_size": "a whole number",
+    "int_from_float": "a whole number",
+    "decimal_type": "a number",
+    "decimal_parsing": "a number",
+    "finite_number": "a number",
+    "is_instance_of": "a number",  # of Decimal, the only class that is asked for
+    "dict_type": "an object",
+    "model_type": "an object",
+    "list_type": "an array",
+    "tuple_type": "an array",
 }
+_BOUNDS = {
+    "string_pattern_mismatch": "must be an e-mail address",  # no other text has a pattern
+    "string_too_short": "must be at least {min_length} characters",
+    "string_too_long": "must be at most {max_length} characters",
+    "too_short": "must have at least {min_length}",
+    "too_long": "must have at most {max_length}",
+    "greater_than_equal": "must be at least {ge}",
+    "greater_than": "must be more than {gt}",
+    "less_than_equal": "must be at most {le}",
+    "string_unicode": "must be text of whole characters",
+}
+_JSON_WORDS = {"True": "true", "False": "false", "''": "empty"}
 
 
 class Problem(NamedTuple):
@@ -59,9 +84,17 @@ def rules(error: ValidationError, sent: Any, rule: Callable[[Problem], tuple[str
 
 
 def words(detail: ErrorDetails) -> str:
-    """A problem in pydantic's words, without the names of classes."""
-    told = _WORDS.get(detail["type"])
-    return told or detail["msg"].removeprefix("Value error, ")
+    """What a field must be, in plain words: those of the rule that refused it, or ours for what pydantic refuses."""
+    kind, context = detail["type"], detail.get("ctx", {})
+    if kind == "missing":
+        return "is required"
+    if kind in _KINDS:
+        return f"must be {_KINDS[kind]} (received {type_name(detail['input'])})"
+    if kind == "literal_error":
+        return f"must be {_JSON_WORDS.get(context['expected'], 'one of ' + str(context['expected']))}"
+    if kind in _BOUNDS:
+        return _BOUNDS[kind].format(**context)
+    return detail["msg"].removeprefix("Value error, ")
 
 
 def _path(loc: Path, sent: Any, detail: ErrorDetails) -> Path:

@@ -1,7 +1,7 @@
 """Subscriptions that have ended for good, apart from what their customer holds (`domain.ended_subscriptions`).
 
-They move in the transaction of a later change of the customer's subscriptions: 2 write units a KB where they go, and 2 each
-for the deletion and the index by id. The customer's item says how many there are and of which plans, and so does its entry in
+They move in the transaction of a later change of the customer's subscriptions: 2 write units a KB where they go, and 2 for the
+deletion; the index by id has them already (`store.listing`). The customer's item says how many there are and of which plans, and so does its entry in
 the list of customers.
 """
 
@@ -14,7 +14,7 @@ from tollgate.domain.customers import Customer, Subscription
 from tollgate.domain.environments import CustomerRef, Environment
 from tollgate.store import keys
 from tollgate.store.codecs.customers import decode_subscription, encode_subscription
-from tollgate.store.listing import INDEX, indexed_customer
+from tollgate.store.listing import INDEX
 from tollgate.store.table import Table
 
 if TYPE_CHECKING:
@@ -28,15 +28,17 @@ class EndedSubscriptions:
         self._table = table
 
     def moves(
-        self, env: Environment, customer: Customer, moved: Sequence[Subscription]
+        self, env: Environment, customer: Customer, moved: Sequence[Subscription], *, indexed: bool
     ) -> list[TransactWriteItemTypeDef]:
-        """The writes that put these subscriptions apart; who makes them deletes them where they were."""
+        """The writes that put these subscriptions apart; who makes them deletes them where they were. `indexed`: the index by
+        id has them."""
         ref = CustomerRef(env, customer.id)
         writes: list[TransactWriteItemTypeDef] = []
         for held in moved:
             item = {**keys.ended_subscription(ref, held.id), **encode_subscription(held)}
-            index = {**keys.ended_index(env, held.id, customer.created_at, customer.id), **INDEX.mark}
-            writes += [{"Put": {"TableName": self._table.name, "Item": each}} for each in (item, index)]
+            index = {**keys.subscription_index(env, held.id, customer.created_at, customer.id), **INDEX.mark}
+            puts = (item,) if indexed else (item, index)
+            writes += [{"Put": {"TableName": self._table.name, "Item": each}} for each in puts]
         return writes
 
     def removals(self, env: Environment, customer: Customer) -> list[TransactWriteItemTypeDef]:
@@ -44,7 +46,7 @@ class EndedSubscriptions:
         writes: list[TransactWriteItemTypeDef] = []
         for held in self.all(CustomerRef(env, customer.id)):
             own = keys.ended_subscription(CustomerRef(env, customer.id), held.id)
-            index = keys.ended_index(env, held.id, customer.created_at, customer.id)
+            index = keys.subscription_index(env, held.id, customer.created_at, customer.id)
             writes += [{"Delete": {"TableName": self._table.name, "Key": key}} for key in (own, index)]
         return writes
 
@@ -56,8 +58,3 @@ class EndedSubscriptions:
         """The one of that id; None where it is not among them. Raises Unavailable."""
         item = self._table.get(keys.ended_subscription(customer, subscription_id))
         return None if item is None else decode_subscription(item)
-
-    def holders(self, env: Environment, subscription_id: str) -> list[str]:
-        """The customers that had a subscription of that id, the oldest first. Raises Unavailable."""
-        items = self._table.query(keys.ended_index_partition(env, subscription_id))
-        return [indexed_customer(item) for item in items]

@@ -6,7 +6,6 @@
 | subscription | same | `SUBSCRIPTION#<subscription>` |
 | entity | same | `ENTITY#<entity>` |
 | ended subscription | `<env>#ended#<customer>` | `ENDED#<subscription>` |
-| customers with an ended subscription | `<env>#was#<subscription>` | `<created, ms, 14 digits>#<customer>` |
 | balance | same | `BALANCE#<feature>#<entity, or nothing>` |
 | ungranted use | same | `USE#<feature>#<entity, or nothing>` |
 | large change | same | `CHANGE#<id>` |
@@ -26,6 +25,8 @@
 | customer, in its list | `<env>#customers` | `<created, ms, 14 digits>#<customer>` |
 | customers with an e-mail | `<env>#email#<digest>` | same |
 | customers with an entity | `<env>#entity#<entity>` | same |
+| customers that have or had a subscription of an id | `<env>#subscription#<subscription>` | same |
+| customers that have or had a plan | `<env>#plan#<plan>` | same |
 | reservation | `<env>#lock#<digest of the lock id>` | `LOCK` |
 | idempotency key | `<env>#once#<sha256>` | `ONCE` |
 | a value that COUNT_UNIQUE has counted | `<env>#unique#<sha256>` | `UNIQUE` |
@@ -198,7 +199,12 @@ def customer_list(env: Environment) -> str:
 
 def listed_customer(env: Environment, created_at: int, customer_id: str) -> Key:
     """The key of a customer's entry in the list, which is sorted by time of creation (epoch ms)."""
-    return _key(customer_list(env), f"{created_at:014d}#{customer_id}")
+    return listed_at(env, f"{created_at:014d}#{customer_id}")
+
+
+def listed_at(env: Environment, position: str) -> Key:
+    """The key of the entry at a position of the list of customers, which indexes have as their sort key."""
+    return _key(customer_list(env), position)
 
 
 def email_partition(env: Environment, digest: str) -> str:
@@ -231,14 +237,25 @@ def ended_subscription(customer: CustomerRef, subscription_id: str) -> Key:
     return _key(ended_partition(customer), ENDED + subscription_id)
 
 
-def ended_index_partition(env: Environment, subscription_id: str) -> str:
-    """The partition of the customers that had a subscription of one id."""
-    return f"{env.value}#was#{subscription_id}"
+def subscription_partition(env: Environment, subscription_id: str) -> str:
+    """The partition of the customers that have or had a subscription of one id."""
+    return f"{env.value}#subscription#{subscription_id}"
 
 
-def ended_index(env: Environment, subscription_id: str, created_at: int, customer_id: str) -> Key:
-    """The key of a customer under the id of a subscription that it had; they are sorted by time of creation (epoch ms)."""
-    return _key(ended_index_partition(env, subscription_id), f"{created_at:014d}#{customer_id}")
+def subscription_index(env: Environment, subscription_id: str, created_at: int, customer_id: str) -> Key:
+    """The key of a customer under the id of a subscription that it has or had; they are sorted by time of creation (epoch
+    ms)."""
+    return _key(subscription_partition(env, subscription_id), f"{created_at:014d}#{customer_id}")
+
+
+def plan_partition(env: Environment, plan_id: str) -> str:
+    """The partition of the customers that have or had a plan, themselves or by an entity."""
+    return f"{env.value}#plan#{plan_id}"
+
+
+def plan_index(env: Environment, plan_id: str, created_at: int, customer_id: str) -> Key:
+    """The key of a customer under a plan that it has or had; they are sorted by time of creation (epoch ms)."""
+    return _key(plan_partition(env, plan_id), f"{created_at:014d}#{customer_id}")
 
 
 def lock(env: Environment, digest: str) -> Key:

@@ -6,7 +6,7 @@ meanwhile.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from decimal import Decimal
@@ -120,9 +120,29 @@ class Customers:
             return None
         return self._store.ended.one(CustomerRef(env, holdings.customer.id), subscription_id)
 
-    def had(self, env: Environment, subscription_id: str) -> list[str]:
-        """The ids of the customers that had a subscription of this id, which is kept apart: one Query."""
-        return self._store.ended.holders(env, subscription_id)
+    def with_subscriptions(self, env: Environment, subscription_ids: Iterable[str]) -> Iterator[Holdings]:
+        """The customers that have or had a subscription of one of these ids: a Query of the index for each id, and one for
+        each customer. Those that have no index yet are among them.
+        """
+        listing = self._store.listing
+        ids = dict.fromkeys(id for one in subscription_ids for id in listing.with_subscription(env, one))
+        yield from self.each(CustomerRef(env, id) for id in ids)
+        yield from self.each(CustomerRef(env, id) for id in listing.unindexed(env) if id not in ids)
+
+    def with_plan(self, env: Environment, plan_id: str) -> Iterator[ListedCustomer]:
+        """The customers that may have, or may have had, a plan, in order of creation: all, where many have it."""
+        page, more = self.page_with_plans(env, [plan_id], "")
+        return self.listed(env) if more else iter(page)
+
+    def page_with_plans(
+        self, env: Environment, plan_ids: Collection[str], position: str, *, newest_first: bool = False
+    ) -> tuple[list[ListedCustomer], bool]:
+        """As `page`, of the customers that have or had one of these plans: one Query for each plan, and one request more. As
+        long as some customers have no index, of all customers.
+        """
+        if self._store.listing.unindexed(env):
+            return self.page(env, position, None, newest_first=newest_first)
+        return self._store.listing.with_plans(env, plan_ids, position, newest_first=newest_first)
 
     def get_or_nothing(self, customer: CustomerRef) -> Holdings:
         """All that a customer has; of one that does not exist, nothing."""
@@ -163,13 +183,28 @@ class Customers:
             except NotFound:
                 continue
 
-    def with_email(self, env: Environment, email: str) -> Iterator[Holdings]:
-        """The customers with exactly this e-mail address: a Query of the index, and one for each of them. Those that have
-        no index yet are read too.
+    def profiles(self, env: Environment, ids: Sequence[str]) -> list[Customer]:
+        """These customers without what they hold, in this order; those that do not exist are left out. One request for each
+        100.
         """
-        ids = dict.fromkeys([*self._store.listing.with_email(env, email), *self._store.listing.unindexed(env)])
-        found = self.each(CustomerRef(env, id) for id in ids)
-        return (holdings for holdings in found if holdings.customer.email == email)
+        return self._store.profiles(env, ids)
+
+    def all_profiles(self, env: Environment, *, whole: bool) -> list[Customer]:
+        """Every customer of the environment in order of creation, from their list: one Query for each 1 MB of it. `whole`:
+        with all of their profiles, a request more for each 100; else only their ids, names, e-mail addresses and creation
+        are sure to be there.
+        """
+        listed = list(self.listed(env))
+        read = {one.id: one for one in self.profiles(env, [e.customer_id for e in listed if whole or e.facts is None])}
+        found = (_listed_profile(one) if one.facts and not whole else read.get(one.customer_id) for one in listed)
+        return [customer for customer in found if customer is not None]
+
+    def with_email(self, env: Environment, email: str) -> list[Customer]:
+        """The customers with exactly this e-mail address: a Query of the index, and one request for each 100 of them. Those
+        that have no index yet are read too.
+        """
+        ids = [*self._store.listing.with_email(env, email), *self._store.listing.unindexed(env)]
+        return [customer for customer in self.profiles(env, ids) if customer.email == email]
 
     def with_entity(self, env: Environment, customer_id: str | None, entity_id: str) -> Holdings:
         """The holdings of the customer that has this entity; without a customer id, of the oldest that has one: a Query of
@@ -507,6 +542,14 @@ class Customers:
             lambda held, catalog, at: manual_balances.delete(held, catalog, which, at, recalculate=recalculate),
             now,
         )
+
+
+def _listed_profile(listed: ListedCustomer) -> Customer | None:
+    """What the list says of a customer itself; None where it says nothing."""
+    if listed.facts is None:
+        return None
+    created_at = int(listed.position.partition("#")[0])
+    return Customer(listed.customer_id, listed.facts.name, listed.facts.email, created_at=created_at)
 
 
 def _without_plans(holdings: Holdings, catalog: Catalog, terms: Terms, now: int) -> Holdings:

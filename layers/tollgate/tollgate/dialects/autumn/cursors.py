@@ -7,7 +7,7 @@ items. Callers see base64url of JSON and are not to read it.
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from itertools import islice
 from typing import Generic, NamedTuple, TypeVar
 
@@ -27,6 +27,7 @@ May = Callable[[ListedCustomer, Facts], bool]
 
 MOST_LOOKED_AT = 300  # customers that are read for one page
 MOST_PAGES = 4  # of the list of customers that are read for one page: a filter that few match gives short pages
+MOST_PLANS = 10  # of a filter that asks the index of plans, once for each
 _FIRST = 400  # customers of the list in the first request of a filter
 
 
@@ -44,6 +45,7 @@ class PageRequest(NamedTuple):
     cursor: str | None  # where the last page ended; None or empty: start at the beginning
     limit: int  # at most so many items
     newest_first: bool = False  # the order of customers, by their creation; else the oldest comes first
+    plan_ids: Collection[str] = ()  # only customers that have one of these, or had; none: whatever they have
 
 
 class OffsetRequest(NamedTuple):
@@ -60,10 +62,10 @@ def each_customer(
     """One page of the items of one customer, or of all customers in order of creation.
 
     `may`: leaves customers out by what the list itself says of them. A page takes one Query of the list (with a filter,
-    up to MOST_PAGES), and one request for each 100 items of the customers that it shows. Raises NotFound for an unknown
+    up to MOST_PAGES; of plans that few have, two requests to their index instead), and one request for each 100 items of the customers that it shows. Raises NotFound for an unknown
     customer, and InvalidInput for a cursor that no list gave out.
     """
-    customer_id, cursor, limit, newest_first = asked
+    customer_id, cursor, limit, newest_first, plan_ids = asked
     position, after = _decoded(cursor)
     found: list[tuple[str, str, T]] = []
     if customer_id is not None:
@@ -77,8 +79,11 @@ def each_customer(
     for number in range(MOST_PAGES):
         if not more or len(found) > limit:
             break
-        size = limit + 1 if may is None else _FIRST if number == 0 else None
-        listed, more = customers.page(env, position, size, newest_first=newest_first)
+        if number == 0 and 0 < len(plan_ids) <= MOST_PLANS:  # where few have them; those that follow are not so few
+            listed, more = customers.page_with_plans(env, plan_ids, position, newest_first=newest_first)
+        else:
+            size = limit + 1 if may is None else _FIRST if number == 0 else None
+            listed, more = customers.page(env, position, size, newest_first=newest_first)
         wanted = [one for one in listed if may is None or one.facts is None or may(one, one.facts)]
         while wanted and len(found) <= limit:
             if read >= MOST_LOOKED_AT:

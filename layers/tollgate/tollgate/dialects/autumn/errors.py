@@ -9,9 +9,8 @@ from pydantic_core import ValidationError
 
 from tollgate.dialects.autumn.versions import UnknownVersion
 from tollgate.dialects.edge import Dialect
-from tollgate.dialects.field_rules import type_name
 from tollgate.dialects.http import Answer
-from tollgate.dialects.problems import Problem, rules
+from tollgate.dialects.problems import Problem, rules, words
 from tollgate.domain import errors
 from tollgate.domain.environments import Environment
 from tollgate.domain.errors import InvalidInput, TollgateError
@@ -57,15 +56,6 @@ _STATUSES: dict[tuple[type[TollgateError], str], int] = {
     (errors.AlreadyExists, "balance"): 400,
 }
 
-_TYPE_RULES = {
-    "string_type": "must be a string",
-    "bool_type": "must be a boolean",
-    "dict_type": "must be an object",
-    "model_type": "must be an object",
-    "list_type": "must be an array",
-    "tuple_type": "must be an array",
-}
-
 
 def error_answer(error: TollgateError, env: Environment | None) -> Answer:
     """A domain error as Autumn answers it: its status, and `{message, code, env}`."""
@@ -96,27 +86,5 @@ def invalid_input(error: ValidationError, sent: Any) -> InvalidInput:
 
 
 def _rule(problem: Problem) -> tuple[str, str]:
-    field, detail = problem.field, problem.detail
-    kind, context = detail["type"], detail.get("ctx", {})
-    if kind == "missing":
-        return field, "is required"
-    if kind in _TYPE_RULES:
-        return field or "body", f"{_TYPE_RULES[kind]} (received {type_name(detail['input'])})"
-    if kind == "literal_error":
-        return field, f"must be {_JSON_WORDS.get(context['expected'], 'one of ' + str(context['expected']))}"
-    if kind in _BOUND_RULES:
-        return field, _BOUND_RULES[kind].format(**context)
-    return field, detail["msg"]
-
-
-_JSON_WORDS = {"True": "true", "False": "false", "''": "empty"}
-_BOUND_RULES = {
-    "string_pattern_mismatch": "must be an e-mail address",  # no other text of this dialect has a pattern
-    "string_too_short": "must be at least {min_length} characters",
-    "string_too_long": "must be at most {max_length} characters",
-    "too_short": "must have at least {min_length}",
-    "too_long": "must have at most {max_length}",
-    "greater_than_equal": "must be at least {ge}",
-    "greater_than": "must be more than {gt}",
-    "less_than_equal": "must be at most {le}",
-}
+    kind = problem.detail["type"]
+    return problem.field or ("body" if kind in ("model_type", "dict_type") else ""), words(problem.detail)

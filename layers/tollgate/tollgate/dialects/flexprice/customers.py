@@ -97,23 +97,34 @@ def delete_customer(customers: Customers, request: Request, customer_id: str) ->
 
 
 def search_customers(customers: Customers, request: Request) -> Answer:
-    """`GET /v1/customers`, `POST …/search`: those that match all filters. Without ids or an e-mail it reads the whole environment."""
+    """`GET /v1/customers`, `POST …/search`: those that match all filters. Without ids or an e-mail it reads the list of all, and
+    the customers that the page shows; with `metadata`, all customers."""
     params = SearchCustomersParams.asked(request)
     env = request.caller.environment
     ids = ids_by_field(params, "customer_ids", "external_ids", "external_id")
     wanted = params.metadata or {}
+    whole = bool(ids or params.email or wanted)
+    if ids:
+        asked = customers.profiles(env, [checked_id(id, place) for id, place in ids.items()])
+    elif params.email:
+        asked = customers.with_email(env, params.email)
+    else:
+        asked = customers.all_profiles(env, whole=whole)
     found = [
-        (holdings.customer.created_at, holdings.customer)
-        for holdings in _asked(customers, env, ids, params.email)
-        if among(holdings.customer.email or "", [params.email] if params.email else None)
-        and wanted.items() <= (texts(dict(holdings.customer.metadata)) or {}).items()
+        (customer.created_at, customer)
+        for customer in asked
+        if among(customer.email or "", [params.email] if params.email else None)
+        and wanted.items() <= (texts(dict(customer.metadata)) or {}).items()
         and params.has_status(archived=False)
     ]
-    return params.page(found, lambda customer: customer_json(customer, env))
+    page = params.page(found, lambda customer: customer_json(customer, env))
+    return page if whole else _read_whole(customers, env, page)
 
 
-def _asked(customers: Customers, env: Environment, ids: dict[str, str], email: str | None) -> Iterator[Holdings]:
-    return customers.with_email(env, email) if email and not ids else named_customers(customers, env, ids)
+def _read_whole(customers: Customers, env: Environment, page: Answer) -> Answer:
+    """A page of customers as the list tells of them, with their whole profiles; those that are gone meanwhile are left out."""
+    read = customers.profiles(env, [shown["id"] for shown in page.body["items"]])
+    return page._replace(body={**page.body, "items": [customer_json(customer, env) for customer in read]})
 
 
 def ids_by_field(params: Params, *names: str) -> dict[str, str]:

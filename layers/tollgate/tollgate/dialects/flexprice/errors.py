@@ -77,5 +77,4 @@ def invalid_input(error: ValidationError, sent: Any) -> errors.InvalidInput:
 
 
 def _rule(problem: Problem) -> tuple[str, str]:
-    field, detail = problem.field, problem.detail
-    return field, "is required" if detail["type"] == "missing" else words(detail)
+    return problem.field, words(problem.detail)

@@ -160,7 +160,7 @@ class SearchParams(Params):
         kept = [entry for entry in found if first <= entry[0] and (last is None or entry[0] <= last)]
         ordered = [thing for _, thing in sorted(kept, key=lambda entry: entry[0], reverse=self.order != "asc")]
         limit, offset = self.limit or DEFAULT_LIMIT, self.offset or 0
-        if not self.filters and not self._sorts():
+        if self.by_creation:
             items = [shown(thing) for thing in ordered[offset : offset + limit]]
             return _page(items, len(ordered), limit, offset)
         answers = [shown(thing) for thing in ordered]
@@ -168,6 +168,11 @@ class SearchParams(Params):
         for sort in reversed(self._sorts()):
             answers.sort(key=partial(_sort_key, field=sort.field), reverse=sort.direction == "desc")
         return _page(answers[offset : offset + limit], len(answers), limit, offset)
+
+    @property
+    def by_creation(self) -> bool:
+        """Whether the creation of things alone says which the page shows, and no field of their answers."""
+        return not self.filters and not self._sorts()
 
     def has_status(self, archived: bool) -> bool:
         """Whether a thing has the status that is asked for; published unless told."""

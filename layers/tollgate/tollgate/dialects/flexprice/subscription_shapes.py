@@ -13,9 +13,10 @@ from tollgate.domain.customers import Holdings, Subscription
 from tollgate.domain.environments import Environment
 from tollgate.domain.periods import Reset
 from tollgate.domain.plans import Plan
+from tollgate.usecases.customers import ListedSubscription
 
 
-def status_of(s: Subscription, at: int) -> str:
+def status_of(s: Subscription | ListedSubscription, at: int) -> str:
     """Flexprice's word for a subscription's status at an instant (ms): draft, trialing, active or cancelled."""
     status = s.status(at)
     if status == "active":

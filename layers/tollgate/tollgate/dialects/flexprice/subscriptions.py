@@ -8,8 +8,9 @@ subscription with any other id is searched for among all customers.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
@@ -38,11 +39,18 @@ from tollgate.domain.plan_grants import ALL_USAGES
 from tollgate.domain.plans import FreeTrial, Plan, PlanItem
 from tollgate.domain.subscriptions import Terms
 from tollgate.usecases.catalog import Catalogs
-from tollgate.usecases.customers import Customers, ListedCustomer, SubscriptionFilter, SubscriptionUpdate
+from tollgate.usecases.customers import (
+    Customers,
+    ListedCustomer,
+    ListedSubscription,
+    SubscriptionFilter,
+    SubscriptionUpdate,
+)
 from tollgate.usecases.ids import new_id
 
 BillingPeriod = Literal["MONTHLY", "ANNUAL", "WEEKLY", "DAILY", "QUARTERLY", "HALF_YEARLY"]
 MAX_ID = 256
+RUNNING = ("active", "trialing")
 
 _OWN_ID = re.compile(r"[a-z]+_[0-9a-f]{32}_(.+)").fullmatch
 
@@ -270,23 +278,31 @@ def search(catalogs: Catalogs, customers: Customers, request: Request) -> Answer
     env = request.caller.environment
     named = ids_by_field(params, "customer_id", "external_customer_id", "customer_ids")
     asked = any(condition.field == "subscription_status" for condition in params.filters or ())
-    statuses = params.subscription_status or (None if asked else ["active", "trialing"])
+    statuses = params.subscription_status or (None if asked else RUNNING)
     all_asked = statuses is None or "cancelled" in statuses
+
+    holders = None if named else _who_may_hold(customers, env, params)
+    if holders is not None and not all_asked and not params.billing_period and params.by_creation:
+        listed = list(holders)
+        if all(one.facts is not None for one in listed):
+            return _page_of_list(catalogs, customers, request, params, listed)
+        holders = iter(listed)
+    if holders is not None:
+        read = customers.read(env, holders)
+    elif named:
+        read = named_customers(customers, env, named)
+    else:
+        read = customers.with_subscriptions(env, params.subscription_ids or ())
 
     def whole_of(held: Holdings) -> Holdings:
         return customers.with_ended(env, held) if all_asked else held
 
     found = [
         (s.created_at, (holdings, s))
-        for holdings in map(whole_of, _who_may_hold(customers, env, named, params))
+        for holdings in map(whole_of, read)
         for s in holdings.subscriptions.values()
-        if s.parent_id is None
-        and params.has_status(archived=False)
-        and among(status_of(s, holdings.time(request.now)), statuses)
-        and among(s.plan_id, [params.plan_id] if params.plan_id else None)
+        if _asked(s, params, statuses, holdings.time(request.now))
         and among(s.id, params.subscription_ids)
-        and among("standalone", params.subscription_type)
-        and among("RECURRING", params.billing_cadence)
         and among(billing_period(s)[0], params.billing_period)
     ]
     plans = {(plan.id, plan.version): plan for plan in catalogs.plan_versions(env)}
@@ -299,27 +315,62 @@ def search(catalogs: Catalogs, customers: Customers, request: Request) -> Answer
     return params.page(found, shown)
 
 
+def _asked(s: Subscription | ListedSubscription, params: SearchSubscriptionsParams, statuses: Any, at: int) -> bool:
+    """Whether a subscription has the plan and one of the statuses that are asked for, at its customer's time (ms)."""
+    return (
+        s.parent_id is None
+        and params.has_status(archived=False)
+        and among(status_of(s, at), statuses)
+        and among(s.plan_id, [params.plan_id] if params.plan_id else None)
+        and among("standalone", params.subscription_type)
+        and among("RECURRING", params.billing_cadence)
+    )
+
+
+def _page_of_list(
+    catalogs: Catalogs,
+    customers: Customers,
+    request: Request,
+    params: SearchSubscriptionsParams,
+    listed: Sequence[ListedCustomer],
+) -> Answer:
+    """The page of what the list of customers says of their subscriptions: only the customers that it shows are read."""
+    env = request.caller.environment
+    statuses = params.subscription_status or RUNNING
+    found = [
+        (s.created_at, (one, s))
+        for one in listed
+        if one.facts is not None
+        for s in one.facts.subscriptions
+        if _asked(s, params, statuses, one.facts.time(request.now))
+    ]
+    page = params.page(found, lambda entry: {"customer": entry[0], "id": entry[1].id})
+    wanted = page.body["items"]
+    read = {held.customer.id: held for held in customers.read(env, dict.fromkeys(one["customer"] for one in wanted))}
+    shown = [(read.get(one["customer"].customer_id), one["id"]) for one in wanted]
+    still = [(held, held.subscriptions[id]) for held, id in shown if held is not None and id in held.subscriptions]
+    plans = catalogs.plans_of(env, [s for _, s in still])
+    items = [subscription_json(held, s, plans.get(s.id), env, held.time(request.now)) for held, s in still]
+    return page._replace(body={**page.body, "items": items})
+
+
 def _who_may_hold(
-    customers: Customers, env: Environment, named: Mapping[str, str], params: SearchSubscriptionsParams
-) -> Iterator[Holdings]:
-    """The customers that are named; else those that hold the plan and one of the subscriptions asked for, as their list
-    says."""
-    if named:
-        return named_customers(customers, env, named)
-    plan_id, ids = params.plan_id, params.subscription_ids
-    had = {customer_id for id in ids or () for customer_id in customers.had(env, id)}
+    customers: Customers, env: Environment, params: SearchSubscriptionsParams
+) -> Iterator[ListedCustomer] | None:
+    """Those that have, or had, the plan that is asked for, as their list says; None where subscriptions are named by id."""
+    plan_id = params.plan_id
+    if params.subscription_ids:
+        return None
 
     def may(listed: ListedCustomer) -> bool:
-        if listed.facts is None:
+        facts = listed.facts
+        if facts is None:
             return True
-        ended = listed.facts.ended
-        if (not ids or listed.customer_id in had) and (plan_id in ended if plan_id else ended):
-            return True
-        return any(
-            among(s.plan_id, [plan_id] if plan_id else None) and among(s.id, ids) for s in listed.facts.subscriptions
+        return bool(facts.ended or facts.subscriptions) and (
+            not plan_id or plan_id in facts.ended or any(s.plan_id == plan_id for s in facts.subscriptions)
         )
 
-    return customers.read(env, filter(may, customers.listed(env)))
+    return filter(may, customers.with_plan(env, plan_id) if plan_id else customers.listed(env))
 
 
 def of_customer(catalogs: Catalogs, customers: Customers, request: Request, external_id: str) -> Answer:
@@ -385,16 +436,11 @@ def associations(catalogs: Catalogs, customers: Customers, request: Request, id:
 def found(customers: Customers, env: Environment, id: str) -> tuple[Holdings, Subscription]:
     """The subscription of that id, with all that its customer has: running, to come, or ended. Raises NotFound."""
     own = _OWN_ID(id)
-    may_hold = (
-        one for one in customers.listed(env) if one.facts is None or any(s.id == id for s in one.facts.subscriptions)
-    )
-    for holdings in named_customers(customers, env, {own[1]: "id"}) if own else customers.read(env, may_hold):
-        if id in holdings.subscriptions:
-            return holdings, holdings.subscriptions[id]
-    had = dict.fromkeys(customers.had(env, id), "id")
-    for holdings in named_customers(customers, env, had) if had else ():
-        if (ended := customers.ended(env, holdings, id)) is not None:
-            return holdings, ended
+    named = named_customers(customers, env, {own[1]: "id"}) if own else ()
+    for holdings in chain(named, customers.with_subscriptions(env, [id])):
+        held = holdings.subscriptions.get(id) or customers.ended(env, holdings, id)
+        if held is not None:
+            return holdings, held
     raise NotFound("subscription", id)
 
 

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from tollgate.dialects.edge import Dialect
+from tollgate.dialects.field_rules import type_name
 from tollgate.dialects.http import Answer
 from tollgate.dialects.problems import problems, words
 from tollgate.domain import errors
@@ -17,6 +18,30 @@ from tollgate.domain.errors import TollgateError
 
 _DOCS = "https://docs.uselotus.io/errors/error-responses"
 VALIDATION, CLIENT, SERVER = (f"{_DOCS}#{kind}-error" for kind in ("validation", "client", "server"))
+
+_NUMBER, _WHOLE, _BOOLEAN = "A valid number is required.", "A valid integer is required.", "Must be a valid boolean."
+_OBJECT = "Invalid data. Expected a dictionary, but got {received}."
+_DJANGO = {  # what Django REST framework says, by pydantic's kind
+    "string_type": "Not a valid string.",
+    "bool_type": _BOOLEAN,
+    "bool_parsing": _BOOLEAN,
+    "int_type": _WHOLE,
+    "int_parsing": _WHOLE,
+    "int_parsing_size": _WHOLE,
+    "int_from_float": _WHOLE,
+    "decimal_type": _NUMBER,
+    "decimal_parsing": _NUMBER,
+    "finite_number": _NUMBER,
+    "is_instance_of": _NUMBER,
+    "list_type": "Expected a list of items but got type {received}.",
+    "dict_type": _OBJECT,
+    "model_type": _OBJECT,
+    "string_too_long": "Ensure this field has no more than {max_length} characters.",
+    "too_long": "Ensure this field has no more than {max_length} elements.",
+    "too_short": "Ensure this field has at least {min_length} elements.",
+    "greater_than_equal": "Ensure this value is greater than or equal to {ge}.",
+    "less_than_equal": "Ensure this value is less than or equal to {le}.",
+}
 
 REQUIRED = "This field is required."
 BLANK = "This field may not be blank."
@@ -140,4 +165,7 @@ def _problem(attr: str | None, error: ErrorDetails) -> Problem:
         return Problem("blank", BLANK, attr)
     if kind == "literal_error":
         return Problem("invalid_choice", f'"{error["input"]}" is not a valid choice.', attr)
+    if kind in _DJANGO:
+        said = _DJANGO[kind].format(**error.get("ctx", {}), received=type_name(error["input"]))
+        return Problem("invalid", said, attr)
     return Problem("invalid", words(error), attr)

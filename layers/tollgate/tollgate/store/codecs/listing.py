@@ -8,7 +8,7 @@
 | field of `data` | type | holds |
 |---|---|---|
 | `name`, `email` | string or null | |
-| `subscriptions` | array | `[id, plan, plan version, entity or null, starts, ends or null]`; times in ms |
+| `subscriptions` | array | `[id, plan, plan version, entity or null, starts, ends or null, created, trial's end or null, what it belongs to or null]`; times in ms |
 | `parts` | array or null | the sort keys of the customer's subscriptions, entities and balances; null where they are too many |
 | `frozen_time` | number or null | ms: the time of the customer's test clock |
 | `ended` | array | the plans of its ended subscriptions that are kept apart; absent: there are none |
@@ -37,6 +37,13 @@ class ListedSubscription(NamedTuple):
     entity_id: str | None
     started_at: int
     expires_at: int | None
+    created_at: int
+    trial_ends_at: int | None
+    parent_id: str | None
+
+    def trialing(self, now: int) -> bool:
+        """Whether its trial is running at `now` (epoch ms)."""
+        return self.trial_ends_at is not None and now < self.trial_ends_at
 
     def status(self, now: int) -> str:
         """`scheduled`, `active` or `expired`, at `now` (epoch ms), as of the subscription itself."""
