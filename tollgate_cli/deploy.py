@@ -8,6 +8,7 @@ directory, which every other `sam build` empties; a deployment is remembered und
 made, which an emulator that lost its state no longer has.
 """
 
+import fcntl
 import hashlib
 import json
 import os
@@ -96,7 +97,15 @@ def base_url(endpoint_url: str, outputs: Mapping[str, str]) -> str:
 
 
 def build(root: Path = ROOT) -> bool:
-    """Builds functions and layer for this machine, into `.aws-sam/build`. False where that build is already there."""
+    """Builds functions and layer for this machine, into `.aws-sam/build`. False where that build is already there. Who comes
+    while another process builds waits for it."""
+    (root / ".local").mkdir(exist_ok=True)
+    with (root / ".local" / "build.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _build(root)
+
+
+def _build(root: Path) -> bool:
     parameters = local_parameters()
     # `sam local` reads the parameters of the build from here, and takes any revision.
     told = parameters | {"Revision": "0" * 64}

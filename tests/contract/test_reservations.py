@@ -84,10 +84,12 @@ def together(calls: int, call: Any) -> list[Any]:
 
 
 def until_available(call: Callable[[], T]) -> T:
-    """The answer of a call that is made again when the balance was changed too often, as a caller would."""
-    while True:
+    """The answer of a call that is made again when the balance was changed too often, as a caller would; ten times at
+    most."""
+    for _ in range(9):
         with contextlib.suppress(Unavailable):
             return call()
+    return call()
 
 
 class TestCosts:

@@ -392,6 +392,32 @@ class TestErrors:
         status, answer = lotus.get("metric_access/", "customer_id=&metric_id=m")
         assert (status, answer["title"], answer["detail"]) == (400, "blank", "This field may not be blank.")
 
+    @pytest.mark.parametrize(
+        ("field", "value", "detail"),
+        [
+            ("auto_renew", "perhaps", "Must be a valid boolean."),
+            ("metadata", [1], 'Expected a dictionary of items but got type "list".'),
+            ("component_fixed_charges_initial_units", 1.5, 'Expected a list of items but got type "float".'),
+            (
+                "component_fixed_charges_initial_units",
+                [{"metric_id": "m", "units": 1}] * 101,
+                "Ensure this field has no more than 100 elements.",
+            ),
+            (
+                "component_fixed_charges_initial_units",
+                ["m"],
+                "Invalid data. Expected a dictionary, but got str.",
+            ),
+        ],
+    )
+    def test_another_kind_of_value_is_refused_in_the_frameworks_words(
+        self, lotus: Lotus, field: str, value: Any, detail: str
+    ) -> None:
+        """lotus.md 1.9: `invalid`, as Django REST framework has it."""
+        body = {"customer_id": "c", "start_date": "2026-01-01T00:00:00Z", "plan_id": "p", field: value}
+        status, answer = lotus.post("subscriptions/", body)
+        assert (status, answer["title"], answer["detail"]) == (400, "invalid", detail)
+
     def test_what_does_not_exist_is_a_400(self, lotus: Lotus) -> None:
         metric = lotus.feature()
         status, answer = lotus.get("metric_access/", {"customer_id": "nobody", "metric_id": metric})

@@ -11,6 +11,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -34,7 +35,7 @@ from tollgate.domain.subscriptions import (
     without_waiting_automatic,
 )
 
-MESSAGES = "messages"
+MESSAGES, USERS = "messages", "users"
 BOUGHT = ItemPrice(PREPAID, amount=d(1), interval=Interval.MONTH)
 FREE = Plan("free", "", auto_enable=True, items=(monthly(10), seats(2)))
 PLANS = (
@@ -229,14 +230,14 @@ def test_what_was_scheduled_and_taken_back_leaves_no_trace(
         return
     if owner is not None and owner not in life.holdings.entities:
         return
-    if owner is None and not any(held.entity_id is None for held in life.holdings.active(life.now)):
-        return  # seats that an entity's plan has taken over from its customer's are counted by both, meanwhile
+    seats_of_customer = as_of(life.holdings.balances[BalanceKey(USERS)], life.now).grants
 
     def told() -> Any:
         held = {id: s for id, s in life.holdings.subscriptions.items() if s.status(life.now) != "expired"}
         return held, {
             (key, at): grants
             for key, balance in life.holdings.balances.items()
+            if seats_of_customer or not (key.entity_id and key.feature_id == USERS)  # the defect of the next test
             for at in (0, 35, 70)
             if (grants := as_of(balance, life.now + at * DAY).grants)
         }
@@ -252,6 +253,18 @@ def test_what_was_scheduled_and_taken_back_leaves_no_trace(
         return
     life.holdings = cancel(after, CATALOG, "later", life.now, at_end=False)
     assert told() == before
+
+
+@pytest.mark.xfail(strict=True, reason="seats that moved to an entity are not told from those that it took itself")
+def test_seats_that_moved_to_an_entity_are_not_counted_again() -> None:
+    """invariants.md 12: by a plan of the customer that is scheduled and taken back."""
+    life = Life()
+    life.do(("cancel", 0, False))
+    life.attach(FREE, Terms("e1"))
+    before = as_of(life.holdings.balances[BalanceKey(USERS, "e1")], life.now).grants
+    after = attach(life.holdings, FREE, CATALOG, "later", life.now, Terms(starts_at=life.now + DAY))
+    life.holdings = cancel(after, CATALOG, "later", life.now, at_end=False)
+    assert as_of(life.holdings.balances[BalanceKey(USERS, "e1")], life.now).grants == before
 
 
 def left(life: Life) -> Decimal:

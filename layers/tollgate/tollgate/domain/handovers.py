@@ -93,9 +93,7 @@ def _runs(grant: Grant, moment: int) -> bool:
 
 
 def _tells_something(grant: Grant) -> bool:
-    return bool(
-        grant.used or grant.used_elsewhere or grant.inherited or grant.meters or grant.adjustment or grant.rollovers
-    )
+    return bool(grant.used or grant.used_elsewhere or grant.meters or grant.adjustment or grant.rollovers)
 
 
 def _record(grant: Grant) -> Grant:
@@ -265,15 +263,22 @@ def _counted_already(was: Grant, heirs: list[Grant], known: dict[str, Decimal], 
     counted as different values. What another meter made of events is no sum: the larger of two numbers is the use."""
     if both is None and was.meters and any(heir.meters for heir in heirs):
         return min(was.used, sum((heir.used for heir in heirs), ZERO))
-    if both is not None and was.counted == sum(map(drawn_by, filter(is_unique, was.meters.values())), ZERO):
-        return max(ZERO, min(was.used, both))  # all of its use is different values: what both have counted is known
+    by_values = sum((drawn_by(memory) for memory in was.meters.values() if is_unique(memory)), ZERO)
+    if both is not None and was.counted == by_values:  # it has no other use, so `both` is all of what the heirs count
+        return max(ZERO, min(was.used, both))
     same = ZERO
     for plan_id, units in _spans(was).items():
         counted = known.get(plan_id, ZERO)
-        part = min(units, counted, key=abs) if (units < 0) == (counted < 0) else ZERO  # below zero: added by hand
+        part = _in_both(units, counted)
         known[plan_id] = counted - part
         same += part
     return same if both is None else max(same, ZERO, min(was.used, both))
+
+
+def _in_both(one: Decimal, other: Decimal) -> Decimal:
+    """How much of the use under one plan two grants count both: one has known more of it than the other. It is below zero
+    where units were added by hand; what only one of them has the sign of, they do not share."""
+    return min(one, other, key=abs) if (one < 0) == (other < 0) else ZERO
 
 
 def _counting(heir: Grant, before: Grant, was: Grant, same: Decimal) -> Grant:
@@ -281,7 +286,8 @@ def _counting(heir: Grant, before: Grant, was: Grant, same: Decimal) -> Grant:
     took over the use, of which it counted as much as `same` already."""
     spans = _spans(was)
     for plan_id, units in _spans(before).items():
-        spans[plan_id] = max(units, spans.get(plan_id, units))
+        known = spans.get(plan_id, ZERO)
+        spans[plan_id] = units + known - _in_both(units, known)
     spans.pop(heir.plan_id or "", None)
     remembers = dict(was.meters if was.used >= before.used or not before.meters else before.meters)
     for feature_id in before.meters.keys() & was.meters.keys():

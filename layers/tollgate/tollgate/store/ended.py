@@ -1,8 +1,8 @@
 """Subscriptions that have ended for good, apart from what their customer holds (`domain.ended_subscriptions`).
 
-They move in the transaction of a later change of the customer's subscriptions: 2 write units a KB where they go, and 2 for the
-deletion; the index by id has them already (`store.listing`). The customer's item says how many there are and of which plans, and so does its entry in
-the list of customers.
+They move in the transaction of a later change of the customer's subscriptions: 2 write units a KB where they go, and 2 for
+the deletion; the index by id has them already (`store.listing`). The customer's item says how many there are and of which
+plans, and so does its entry in the list of customers.
 """
 
 from __future__ import annotations

@@ -72,8 +72,8 @@ class Audit:
         self, env: Environment, changes: Callable[[int], Iterable[Changed]], customer_id: str | None = None
     ) -> list[TransactWriteItemTypeDef]:
         """The write, for the transaction that makes these changes, of their entry: in the log of their customer, or in the
-        environment's. Empty where nobody acts, or nothing differs. `changes` is given the call's time (epoch ms), and called only
-        where somebody acts."""
+        environment's. Empty where nobody acts, or nothing differs. `changes` is given the call's time (epoch ms), and called
+        only where somebody acts."""
         author = _author.get()
         if author is None or self._log is None:
             return []

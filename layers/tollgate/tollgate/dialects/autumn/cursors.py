@@ -62,8 +62,9 @@ def each_customer(
     """One page of the items of one customer, or of all customers in order of creation.
 
     `may`: leaves customers out by what the list itself says of them. A page takes one Query of the list (with a filter,
-    up to MOST_PAGES; of plans that few have, two requests to their index instead), and one request for each 100 items of the customers that it shows. Raises NotFound for an unknown
-    customer, and InvalidInput for a cursor that no list gave out.
+    up to MOST_PAGES; of plans that few have, two requests to their index instead), and one request for each 100 items of
+    the customers that it shows. Raises NotFound for an unknown customer, and InvalidInput for a cursor that no list gave
+    out.
     """
     customer_id, cursor, limit, newest_first, plan_ids = asked
     position, after = _decoded(cursor)

@@ -239,7 +239,7 @@ def list_customers(catalogs: Catalogs, customers: Customers, request: Request) -
     filtered = bool(words or params.plans is not None or params.subscription_status)
     matches = may if filtered else None
     if params.offset is None:
-        asked = PageRequest(None, params.start_cursor, limit, newest_first, _ids(params.plans))
+        asked = PageRequest(None, params.start_cursor, limit, newest_first, _named(params.plans))
         page = each_customer(customers, env, asked, found, matches)
         return Answer(page_json(page, lambda holdings: shown_customer(catalogs, holdings, view)))
     if params.start_cursor:
@@ -331,13 +331,15 @@ def list_entities(catalogs: Catalogs, customers: Customers, request: Request) ->
         wanted = params.plans, params.subscription_status
         return wanted == (None, None) or any(_held(facts.subscriptions, id, *wanted, at) for id in owners)
 
-    asked = PageRequest(params.customer_id, params.start_cursor, params.limit or 50, True, _ids(params.plans))
+    asked = PageRequest(
+        params.customer_id, params.start_cursor, params.limit or 50, newest_first=True, plan_ids=_named(params.plans)
+    )
     page = each_customer(customers, env, asked, found, may)
     return Answer(page_json(page, lambda item: shown_entity(catalogs, *item, view)))
 
 
-def _ids(plans: list[PlanFilter] | None) -> set[str]:
-    """The plans that a filter names."""
+def _named(plans: list[PlanFilter] | None) -> set[str]:
+    """The ids of the plans that a filter names."""
     return {plan.id for plan in plans or ()}
 
 

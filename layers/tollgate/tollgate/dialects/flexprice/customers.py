@@ -97,8 +97,8 @@ def delete_customer(customers: Customers, request: Request, customer_id: str) ->
 
 
 def search_customers(customers: Customers, request: Request) -> Answer:
-    """`GET /v1/customers`, `POST …/search`: those that match all filters. Without ids or an e-mail it reads the list of all, and
-    the customers that the page shows; with `metadata`, all customers."""
+    """`GET /v1/customers`, `POST …/search`: those that match all filters. Without ids or an e-mail it reads the list of all,
+    and the customers that the page shows; with `metadata`, all customers."""
     params = SearchCustomersParams.asked(request)
     env = request.caller.environment
     ids = ids_by_field(params, "customer_ids", "external_ids", "external_id")

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from tollgate.dialects.edge import Dialect
-from tollgate.dialects.field_rules import type_name
 from tollgate.dialects.http import Answer
 from tollgate.dialects.problems import problems, words
 from tollgate.domain import errors
 from tollgate.domain.environments import Environment
 from tollgate.domain.errors import TollgateError
+from tollgate.exact_json import dumps
 
 _DOCS = "https://docs.uselotus.io/errors/error-responses"
 VALIDATION, CLIENT, SERVER = (f"{_DOCS}#{kind}-error" for kind in ("validation", "client", "server"))
 
 _NUMBER, _WHOLE, _BOOLEAN = "A valid number is required.", "A valid integer is required.", "Must be a valid boolean."
-_OBJECT = "Invalid data. Expected a dictionary, but got {received}."
-_DJANGO = {  # what Django REST framework says, by pydantic's kind
+_DJANGO = {  # what Django REST framework says, by pydantic's kind or ours; `received`: the type in Python's words
     "string_type": "Not a valid string.",
     "bool_type": _BOOLEAN,
     "bool_parsing": _BOOLEAN,
@@ -33,9 +33,10 @@ _DJANGO = {  # what Django REST framework says, by pydantic's kind
     "decimal_parsing": _NUMBER,
     "finite_number": _NUMBER,
     "is_instance_of": _NUMBER,
-    "list_type": "Expected a list of items but got type {received}.",
-    "dict_type": _OBJECT,
-    "model_type": _OBJECT,
+    "number": _NUMBER,
+    "list_type": 'Expected a list of items but got type "{received}".',
+    "dict_type": 'Expected a dictionary of items but got type "{received}".',
+    "model_type": "Invalid data. Expected a dictionary, but got {received}.",
     "string_too_long": "Ensure this field has no more than {max_length} characters.",
     "too_long": "Ensure this field has no more than {max_length} elements.",
     "too_short": "Ensure this field has at least {min_length} elements.",
@@ -164,8 +165,14 @@ def _problem(attr: str | None, error: ErrorDetails) -> Problem:
     if kind == "string_too_short":
         return Problem("blank", BLANK, attr)
     if kind == "literal_error":
-        return Problem("invalid_choice", f'"{error["input"]}" is not a valid choice.', attr)
+        sent = error["input"] if isinstance(error["input"], str) else dumps(error["input"])
+        return Problem("invalid_choice", f'"{sent}" is not a valid choice.', attr)
     if kind in _DJANGO:
-        said = _DJANGO[kind].format(**error.get("ctx", {}), received=type_name(error["input"]))
+        said = _DJANGO[kind].format(**error.get("ctx", {}), received=_python_type(error["input"]))
         return Problem("invalid", said, attr)
     return Problem("invalid", words(error), attr)
+
+
+def _python_type(value: Any) -> str:
+    """The type that Python's own reader of JSON would give a value."""
+    return "float" if isinstance(value, Decimal) else type(value).__name__
