@@ -79,21 +79,15 @@ class Model:
         return taken
 
     def give_back(self, parts: list[tuple[int, Decimal]]) -> None:
-        """Each part to its grant, the last first. A grant that was refilled meanwhile takes no more than was used of it; the
-        rest goes to the other grant, as far as that was used."""
-        rest = ZERO
-        for grant, amount in reversed(parts):
-            back = min(amount, self.used[grant])
-            self.used[grant] -= back
-            rest += amount - back
-        for grant in (0, 1):
-            back = min(rest, self.used[grant])
-            self.used[grant] -= back
-            rest -= back
+        """Each part to its grant: what is held of a grant is not given back by anybody else, so that all of it fits."""
+        for grant, amount in parts:
+            self.used[grant] -= amount
+            assert self.used[grant] >= 0
 
     def refund(self, amount: Decimal) -> None:
         for grant in (0, 1):
-            back = min(amount, self.used[grant])
+            held = sum((part for held in self.holds.values() for of, part in held.parts if of == grant), ZERO)
+            back = min(amount, self.used[grant] - held)
             self.used[grant] -= back
             amount -= back
 

@@ -477,3 +477,30 @@ def test_a_balance_tells_what_is_reserved() -> None:
     assert shown
     assert (shown.reserved, shown.totals.usage - shown.reserved, shown.totals.remaining) == (30, 10, 60)
     assert [line.reserved for line in shown.lines] == [30]
+
+
+class TestWhatIsHeldIsNotGivenBack:
+    """A use that gives back leaves to a reservation what it holds, so that all of it comes back when that ends (3.3)."""
+
+    @pytest.mark.parametrize("given_back", [1, 5, 8, 100])
+    @pytest.mark.parametrize("feature", ["messages", "action1"])
+    def test_all_of_it_comes_back(self, given_back: int, feature: str) -> None:
+        customer = Reserving(hourly5, lifetime(20)) if feature == "messages" else Reserving(lifetime(20, "credits"))
+        customer.used(3, feature)
+        customer.lock(8, feature)
+        held_of = "messages" if feature == "messages" else "credits"
+        held = customer.remaining(held_of)
+        customer.used(-given_back, feature)
+        whole = customer.remaining(held_of) - held
+        customer.release()
+        costs = d(1) if feature == "messages" else d(0.2)
+        assert whole == min(3, given_back) * costs
+        assert customer.remaining(held_of) == held + whole + 8 * costs
+
+    def test_of_overage_too(self) -> None:
+        customer = Reserving(consumable(10))
+        customer.used(10)
+        customer.lock(5)
+        customer.used(-100)
+        customer.release()
+        assert customer.remaining() == 10

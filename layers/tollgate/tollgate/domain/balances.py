@@ -25,7 +25,7 @@ from tollgate.domain.drawing import (
 )
 from tollgate.domain.grants import FOREVER, Grant, deduction_order, renewed
 from tollgate.domain.handovers import State, handed_over, next_handover, pruned
-from tollgate.domain.holds import Hold, Part, forgotten, held_rollovers, uncounted, undo
+from tollgate.domain.holds import Hold, Part, forgotten, held_rollovers, kept_of, uncounted, undo
 from tollgate.domain.limits import NO_LIMITS, Limits, Window
 from tollgate.domain.quantities import ZERO
 from tollgate.domain.seats import kept_together, spread
@@ -197,6 +197,7 @@ def released(balance: Balance, hold: Hold) -> Balance:
 
     Source: autumn.md 3.11.
     """
+    others = tuple(other for other in balance.holds if other.id != hold.id)
     balance, rest = undone(balance, hold.parts)
     if hold.used_elsewhere:
         balance = balance._replace(
@@ -204,8 +205,9 @@ def released(balance: Balance, hold: Hold) -> Balance:
         )
     grants = before = balance.grants
     if rest > 0:
-        grants, rest = pay_back_overage(grants, rest)
-        grants, _ = refill(grants, rest)
+        held = kept_of(others)
+        grants, rest = pay_back_overage(grants, rest, held=held)
+        grants, _ = refill(grants, rest, held=held)
     elif rest < 0 and grants:
         grants, left = draw(grants, -rest)
         grants = (grants[0]._replace(used=grants[0].used + left), *grants[1:]) if left else grants
@@ -213,7 +215,7 @@ def released(balance: Balance, hold: Hold) -> Balance:
     return balance._replace(
         grants=grants,
         limits=uncounted(balance.limits, hold.counted),
-        holds=tuple(other for other in balance.holds if other.id != hold.id),
+        holds=others,
     )
 
 

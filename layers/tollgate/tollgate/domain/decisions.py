@@ -29,6 +29,7 @@ from tollgate.domain.drawing import (
 )
 from tollgate.domain.features import Feature, Pool
 from tollgate.domain.grants import Grant
+from tollgate.domain.holds import kept_of
 from tollgate.domain.limits import NO_LIMITS, Limits, Window
 from tollgate.domain.quantities import ZERO, converted, unconverted
 from tollgate.domain.use_records import NO_PROPERTIES
@@ -495,15 +496,16 @@ class _Drawing:
 def _give_back(
     request: UseRequest, sources: Sequence[Source], balances: Balances
 ) -> tuple[dict[BalanceKey, tuple[Grant, ...]], Decimal]:
-    """Returns the requested amount: to overdrawn grants first, then to each up to what it granted; the excess is
-    dropped unless it is to pass every bound. The grants that changed, and how much was returned.
+    """Returns the requested amount: to overdrawn grants first, then to each up to what it granted, but for what is
+    held; the excess is dropped unless it is to pass every bound. The grants that changed, and how much was returned.
     """
+    held = {source.key: kept_of(balances[source.key].holds) for source in sources}
     grants = {source.key: balances[source.key].grants for source in sources}
     amount = left = -request.amount
     for put in (pay_back_overage, refill):
         for source in sources:
             need = converted(left, source.cost)
-            grants[source.key], rest = put(grants[source.key], need, source.may)
+            grants[source.key], rest = put(grants[source.key], need, source.may, held[source.key])
             left = ZERO if not rest else left - unconverted(need - rest, source.cost)
     if left and request.overage.passes:
         source = next(source for source in sources if source.grants(balances))

@@ -6,8 +6,9 @@ already applied, and returns new grants. Amounts are units of the balance. `may`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
+from types import MappingProxyType
 from typing import NamedTuple
 
 from tollgate.domain.grants import FOREVER, Grant, soonest_first
@@ -139,20 +140,33 @@ def draw_overage(
     return tuple(drawn), amount
 
 
+NOTHING_HELD: Mapping[str, Decimal] = MappingProxyType({})
+
+
 def pay_back_overage(
-    grants: tuple[Grant, ...], amount: Decimal, may: Eligible = started
+    grants: tuple[Grant, ...], amount: Decimal, may: Eligible = started, held: Mapping[str, Decimal] = NOTHING_HELD
 ) -> tuple[tuple[Grant, ...], Decimal]:
     """Returns `amount` >= 0 to overdrawn grants, each up to zero (autumn.md 3.3). Returns the grants, and the units
-    left over.
+    left over. What holds keep of a grant (`held`, by its id) is not returned.
     """
-    return _put_back(grants, amount, lambda grant: grant.overdrawn if may(grant) else ZERO)
+
+    def room(grant: Grant) -> Decimal:
+        return min(grant.overdrawn, _returnable(grant, held)) if may(grant) else ZERO
+
+    return _put_back(grants, amount, room)
 
 
-def refill(grants: tuple[Grant, ...], amount: Decimal, may: Eligible = started) -> tuple[tuple[Grant, ...], Decimal]:
+def refill(
+    grants: tuple[Grant, ...], amount: Decimal, may: Eligible = started, held: Mapping[str, Decimal] = NOTHING_HELD
+) -> tuple[tuple[Grant, ...], Decimal]:
     """Returns `amount` >= 0 to the grants, each up to what it granted; rollovers are never refilled (autumn.md 3.3).
-    Returns the grants, and the units left over.
+    Returns the grants, and the units left over. What holds keep of a grant (`held`, by its id) is not returned.
     """
-    return _put_back(grants, amount, lambda grant: max(ZERO, grant.used) if may(grant) else ZERO)
+    return _put_back(grants, amount, lambda grant: _returnable(grant, held) if may(grant) else ZERO)
+
+
+def _returnable(grant: Grant, held: Mapping[str, Decimal]) -> Decimal:
+    return max(ZERO, grant.used - held.get(grant.id, ZERO))
 
 
 def _put_back(

@@ -105,6 +105,14 @@ def held_of(holds: Iterable[Hold]) -> dict[str, Decimal]:
     return held
 
 
+def kept_of(holds: Iterable[Hold]) -> dict[str, Decimal]:
+    """What nobody else may give back of each grant itself, by its id: what these holds drew from it."""
+    kept: dict[str, Decimal] = {}
+    for part in (part for hold in holds for part in hold.parts if part.rollover is None and part.amount > 0):
+        kept[part.grant_id] = kept.get(part.grant_id, ZERO) + part.amount
+    return kept
+
+
 Heir = tuple[str | None, str | None]
 """The grant that counts from now on what a hold drew from another grant itself (None: none does), and from its
 rollovers."""

@@ -30,6 +30,7 @@ from tollgate.domain.holds import (
     CountedInWindow,
     Hold,
     Part,
+    kept_of,
     parts_of,
     uncounted,
     used_elsewhere_of,
@@ -217,12 +218,14 @@ def _partly(
         if found is None:
             after[key] = balance
             continue
+        kept = tuple(hold for hold in balance.holds if hold.id != hold_id)
         parts = undoing.get(key, ())
         returned, rest = undone(balance, parts)
         grants = returned.grants
         if rest > 0:
-            grants, rest = pay_back_overage(grants, rest)
-            grants, _ = refill(grants, rest)
+            held = kept_of(kept)
+            grants, rest = pay_back_overage(grants, rest, held=held)
+            grants, _ = refill(grants, rest, held=held)
         elif rest < 0:
             grants, _ = draw(grants, -rest)
         counting = found.counting
@@ -230,7 +233,6 @@ def _partly(
         grants = with_usage_counted(balance.grants, grants, less, lambda grant, of=counting: grant.id in of)  # type: ignore[misc]
         grants = with_usage_counted(balance.grants, grants, ZERO, lambda grant, of=counting: grant.id not in of)  # type: ignore[misc]
         share = [c._replace(amount=max(min(c.amount, back), -abs(c.amount))) for c in found.counted]
-        kept = tuple(hold for hold in balance.holds if hold.id != hold_id)
         limits = uncounted(balance.limits, share)
         after[key] = recomputed(returned._replace(grants=grants, limits=limits, holds=kept))
     return after
