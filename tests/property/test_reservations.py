@@ -2,6 +2,8 @@
 
 The model beside the domain keeps an hourly grant and a lifetime grant as plain numbers, and does every instant's changes one by
 one, in the order in which they happen.
+
+Rules: autumn.md 3.3, 3.11.
 """
 
 from __future__ import annotations
@@ -82,12 +84,11 @@ class Model:
         """Each part to its grant: what is held of a grant is not given back by anybody else, so that all of it fits."""
         for grant, amount in parts:
             self.used[grant] -= amount
-            assert self.used[grant] >= 0
 
     def refund(self, amount: Decimal) -> None:
         for grant in (0, 1):
             held = sum((part for held in self.holds.values() for of, part in held.parts if of == grant), ZERO)
-            back = min(amount, self.used[grant] - held)
+            back = min(amount, max(ZERO, self.used[grant] - held))
             self.used[grant] -= back
             amount -= back
 
@@ -120,6 +121,7 @@ steps = st.one_of(
     st.tuples(st.just("confirm"), st.integers(0, 5), st.none() | st.decimals(min_value=0, max_value=90, places=1)),
     st.tuples(st.just("track"), amounts),
     st.tuples(st.just("refund"), amounts),
+    st.tuples(st.just("add"), amounts),
     st.tuples(st.just("wait"), st.integers(1, 100)),
     st.tuples(st.just("upgrade")),
 )
@@ -173,6 +175,9 @@ def test_any_interleaving_does_what_happens_one_by_one(sequence: list[tuple[obje
             if kind == "track":
                 customer.track(float(amount))
                 model.draw(amount)
+            elif kind == "add":
+                customer.update(add=float(amount))
+                model.used[0] -= amount
             else:
                 customer.track(-float(amount))
                 model.refund(amount)

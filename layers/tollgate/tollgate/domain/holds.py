@@ -181,7 +181,8 @@ def undo(grants: tuple[Grant, ...], parts: Sequence[Part]) -> tuple[tuple[Grant,
     """The grants with these parts returned, the last drawn first, and the units that could not be returned to their own
     grant: above zero they are still to be returned, below zero still to be drawn.
 
-    A grant never gets back more than was used of it.
+    A grant gets all of it back: nobody else can give back what is held. Where units were added to it by hand
+    meanwhile, it may then hold more than was granted.
     """
     changed = {grant.id: grant for grant in grants}
     rest = ZERO
@@ -193,9 +194,7 @@ def undo(grants: tuple[Grant, ...], parts: Sequence[Part]) -> tuple[tuple[Grant,
             changed[grant.id], left = _into_rollover(grant, part)
             rest += left
         else:
-            back = min(part.amount, max(ZERO, grant.used)) if part.amount > 0 else part.amount
-            changed[grant.id] = grant._replace(used=grant.used - back)
-            rest += part.amount - back
+            changed[grant.id] = grant._replace(used=grant.used - part.amount)
     return tuple(changed[grant.id] for grant in grants), rest
 
 
