@@ -22,10 +22,11 @@ from tollgate.dialects.events_models import MODELS
 from tollgate.dialects.webhook_payloads import told
 from tollgate.domain.balances import BalanceKey
 from tollgate.domain.environments import CustomerRef, Environment
-from tollgate.domain.periods import Interval
+from tollgate.domain.periods import Interval, after
 from tollgate.domain.top_ups import PurchaseLimit, TopUp
 from tollgate.domain.webhooks import PayloadDialect
 from tollgate.exact_json import loads
+from tollgate.runtime import clock
 
 LIMIT = {"interval": "month", "limit": 5}
 TOP_UP = {"feature_id": "messages", "threshold": 20, "quantity": 100, "enabled": True}
@@ -185,6 +186,41 @@ def test_the_consumer_tells_what_was_asked_for_as_its_model_says(shop: Shop, mon
         assert TypeAdapter(MODELS[entry["DetailType"]]).validate_python(detail) == detail
         assert (detail["remaining"], detail["quantity"], detail["scope"]) == (10, 100, "plan")
         assert detail["cause"]
+
+
+def test_how_many_were_asked_for_is_shown_where_it_is_asked(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the end of the window; a count that the caller states counts from then on."""
+    expand = ["billing_controls.auto_topups.purchase_limit"]
+
+    def limits(**body: Any) -> list[Any]:
+        shown = shop.done("customers.get", customer_id=id, **body)["billing_controls"]["auto_topups"]
+        return [one.get("purchase_limit") for one in shown]
+
+    limit = {"interval": "week", "interval_count": 2, "limit": 5}
+    id = shop.customer(shop.plan(), billing_controls={"auto_topups": [{**TOP_UP, "purchase_limit": limit}]})
+    end = after(clock(), Interval.WEEK, 2)
+    assert limits() == [limit]
+    (fresh,) = limits(expand=expand)
+    assert fresh == {**limit, "count": 0, "next_reset_at": fresh["next_reset_at"]}
+    assert abs(fresh["next_reset_at"] - end) < 60_000
+    done = len(records(shop.here.service.table.client, shop.here.service.table.name))
+    use = {"customer_id": id, "feature_id": "messages", "value": 40, "async": False}
+    assert shop.here.call("track", "POST /v1/track", use)[0] == 200
+    monkeypatch.setattr(sys.modules["functions.usage_events.app"], "_events", Bus())
+    batch = records(shop.here.service.table.client, shop.here.service.table.name)[done:]
+    shop.here.handlers["usage_events"]({"Records": batch}, CONTEXT)
+    (asked,) = limits(expand=expand)
+    assert asked["count"] == 1
+    assert abs(asked["next_reset_at"] - end) < 60_000
+    said = {"auto_topups": [{**TOP_UP, "purchase_limit": {**limit, "count": 3}}]}
+    shown = shop.done("customers.update", customer_id=id, billing_controls=said, expand=expand)
+    (told_of,) = shown["billing_controls"]["auto_topups"]
+    assert told_of["purchase_limit"] == {**asked, "count": 3}, "the window runs on"
+    shop.done("customers.update", customer_id=id, billing_controls={"auto_topups": [TOP_UP]})
+    assert limits(expand=expand) == [None], "what has no limit shows none"
+    of_plan = shop.plan({**TOP_UP, "purchase_limit": LIMIT})
+    id = shop.customer(of_plan)
+    assert [one["count"] for one in limits(expand=expand)] == [0]
 
 
 def test_a_customer_that_is_made_again_has_been_topped_up_never(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -440,6 +440,10 @@ class PurchaseLimit(Shape):
     """So many of them."""
     limit: int
     """At most so many top-ups in a window."""
+    count: int = absent
+    """How many were asked for in the window that runs, where `expand` names the limit."""
+    next_reset_at: int = absent
+    """When that window ends (epoch ms); where none runs, when one would that began now."""
 
 
 class AutoTopUp(Shape):

@@ -77,6 +77,14 @@ class TopUpState(NamedTuple):
         return state if now < state.window_end else state._replace(window_end=0, made=0)
 
 
+def counted(state: TopUpState, limit: PurchaseLimit, now: int) -> tuple[int, int]:
+    """How many were asked for in the window that runs at `now`, and when it ends (epoch ms). Where none runs: 0, and the
+    end of one that would begin now.
+    """
+    state = state.in_window(limit, now)
+    return state.made, state.window_end or _end(limit, now)
+
+
 class Verdict(StrEnum):
     """What a write means for a top-up."""
 

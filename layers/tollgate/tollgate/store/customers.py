@@ -39,6 +39,7 @@ from tollgate.store.ended import EndedSubscriptions
 from tollgate.store.large_changes import Claim, LargeChanges, Staged, staged_balance, too_large
 from tollgate.store.listing import MOST_PARTS, Listing
 from tollgate.store.table import MAX_BATCH, Entries, Item, Refused, Table, delete_existing, put_existing, put_new
+from tollgate.store.top_up_states import TopUpStateStore
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
@@ -96,6 +97,7 @@ class CustomerStore:
         self._large_changes = LargeChanges(table, clock)
         self.listing = Listing(table)
         self.ended = EndedSubscriptions(table)
+        self.top_ups = TopUpStateStore(table)
 
     def turns(self) -> Iterator[int]:
         """Counts the attempts of a read, a decision and a write, with a pause before each but the first."""

@@ -1,6 +1,7 @@
 """What has been asked for of each feature that is topped up, so that each crossing asks once and limits are kept.
 
-There is one item for each customer and feature. The consumer of the table's stream alone writes it.
+There is one item for each customer and feature. The consumer of the table's stream alone writes it;
+whoever asks how often a feature was topped up reads it.
 """
 
 from __future__ import annotations
@@ -26,6 +27,11 @@ class TopUpStateStore:
         """What has been asked for, and how often it was written: 0 of what was never asked for. Raises Unavailable."""
         item = self._table.get(keys.top_up_state(customer, feature_id))
         return (TopUpState(), 0) if item is None else decode_top_up_state(item)
+
+    def all(self, customer: CustomerRef) -> dict[str, TopUpState]:
+        """What has been asked for, by feature: one Query. Raises Unavailable."""
+        items = self._table.query(keys.top_up_states(customer))
+        return {item["sk"]["S"]: decode_top_up_state(item)[0] for item in items}
 
     def put(self, customer: CustomerRef, feature_id: str, state: TopUpState, writes: int, now: int) -> bool:
         """Writes the state; False where it is no longer the one that was written `writes` times. `now` is epoch ms. Raises

@@ -33,6 +33,7 @@ from tollgate.domain.subscriptions import (
     update_quantities,
     without_waiting_automatic,
 )
+from tollgate.domain.top_ups import TopUpState
 from tollgate.store.codecs.listing import Facts, ListedCustomer, ListedSubscription
 from tollgate.store.customers import CustomerStore, Near
 from tollgate.store.table import Entries, Refused
@@ -133,6 +134,10 @@ class Customers:
         """The customers that may have, or may have had, a plan, in order of creation: all, where many have it."""
         page, more = self.page_with_plans(env, [plan_id], "")
         return self.listed(env) if more else iter(page)
+
+    def top_ups(self, env: Environment, customer_id: str) -> dict[str, TopUpState]:
+        """What has been asked for of a customer's features that are topped up, by feature: one Query."""
+        return self._store.top_ups.all(CustomerRef(env, customer_id))
 
     def page_with_plans(
         self, env: Environment, plan_ids: Collection[str], position: str, *, newest_first: bool = False

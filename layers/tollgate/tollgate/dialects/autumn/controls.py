@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -23,7 +23,7 @@ from tollgate.domain.customers import Holdings
 from tollgate.domain.limits import NO_LIMITS
 from tollgate.domain.periods import Interval, Reset
 from tollgate.domain.quantities import ZERO
-from tollgate.domain.top_ups import PurchaseLimit, TopUp
+from tollgate.domain.top_ups import PurchaseLimit, TopUp, TopUpState, counted
 from tollgate.exact_json import dumps
 
 # What is stated here lies in every balance item that it bounds, and is read and written with each use.
@@ -256,6 +256,25 @@ def _top_up_json(control: TopUpControl) -> dict[str, Any]:
         window = {"interval": limit.interval.value, "interval_count": limit.interval_count}
         shown["purchase_limit"] = {**window, "limit": limit.limit}
     return {**shown, **({"invoice_mode": True} if top_up.invoice_mode else {})}
+
+
+def with_counts(shown: Mapping[str, Any], own: Controls, asked: Mapping[str, TopUpState], now: int) -> dict[str, Any]:
+    """The controls in force, each top-up's limit with its `count` and the end of its window at `now` (ms), as `expand`
+    asks for. `own`: the customer's; `asked`: what has been asked for, by feature.
+    """
+    said = {c.feature_id: c.top_up.purchase_limit.said for c in own.top_ups if c.top_up.purchase_limit}
+
+    def counting(entry: dict[str, Any]) -> dict[str, Any]:
+        window, feature_id = entry.get("purchase_limit"), entry["feature_id"]
+        if window is None:
+            return entry
+        stated = said.get(feature_id) if entry["source"] == "customer" else None
+        limit = PurchaseLimit(window["limit"], Interval(window["interval"]), window["interval_count"], stated)
+        count, end = counted(asked.get(feature_id, TopUpState()), limit, now)
+        return {**entry, "purchase_limit": {**window, "count": count, "next_reset_at": end}}
+
+    top_ups = [counting(entry) for entry in shown.get("auto_topups", ())]
+    return {**shown, **({"auto_topups": top_ups} if top_ups else {})}
 
 
 def _usage_json(control: UsageControl) -> dict[str, Any]:

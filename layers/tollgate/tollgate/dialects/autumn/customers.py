@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
@@ -11,7 +11,7 @@ from pydantic import Field
 
 from tollgate.dialects.autumn.balances import balance_json, flag_json
 from tollgate.dialects.autumn.catalog import plan_json
-from tollgate.dialects.autumn.controls import CustomerControlsParams, EntityControlsParams, effective_json
+from tollgate.dialects.autumn.controls import CustomerControlsParams, EntityControlsParams, effective_json, with_counts
 from tollgate.dialects.autumn.cursors import OffsetRequest, Page, PageRequest, by_offset, each_customer
 from tollgate.dialects.autumn.fields import Cursor, CustomerData, Email, Id, Params, Properties, Start, Text, Whole
 from tollgate.dialects.autumn.products import product_json
@@ -26,6 +26,7 @@ from tollgate.domain.errors import InvalidInput, NotFound
 from tollgate.domain.features import Catalog
 from tollgate.domain.plan_changes import cost_of, trials_used
 from tollgate.domain.plans import Plan
+from tollgate.domain.top_ups import TopUpState
 from tollgate.domain.waiting_shares import with_waiting_shares
 from tollgate.usecases.catalog import Catalogs
 from tollgate.usecases.customers import Customers, Facts, ListedCustomer, ListedSubscription
@@ -44,6 +45,8 @@ NOT_KEPT: dict[str, Any] = {
     "upcoming_invoice": None,
 }
 """What a customer may expand and Tollgate keeps nothing of: the empty answers."""
+
+COUNTED_TOP_UPS = "billing_controls.auto_topups.purchase_limit"
 
 
 class ConfigParams(Params):
@@ -190,14 +193,14 @@ def get_or_create(catalogs: Catalogs, customers: Customers, request: Request) ->
     customer = params.applied(Customer(params.customer_id or id_of_email(params.email or "")), request.now)
     env = request.caller.environment
     holdings = customers.get_or_create(env, customer, params.auto_enable_plan_id, request.now)
-    return _shown(catalogs, request, holdings, params.expand)
+    return _shown(catalogs, customers, request, holdings, params.expand)
 
 
 def get(catalogs: Catalogs, customers: Customers, request: Request) -> Answer:
     """`customers.get`. Raises NotFound."""
     params = CustomerParams.of(request.body)
     holdings = customers.get(request.customer(params.customer_id))
-    return _shown(catalogs, request, holdings, params.expand)
+    return _shown(catalogs, customers, request, holdings, params.expand)
 
 
 def update(catalogs: Catalogs, customers: Customers, request: Request) -> Answer:
@@ -206,7 +209,7 @@ def update(catalogs: Catalogs, customers: Customers, request: Request) -> Answer
     holdings = customers.update(
         request.customer(params.customer_id), lambda old: params.applied(old, request.now), request.now
     )
-    return _shown(catalogs, request, holdings, params.expand)
+    return _shown(catalogs, customers, request, holdings, params.expand)
 
 
 def delete(customers: Customers, request: Request) -> Answer:
@@ -365,8 +368,12 @@ def page_json(page: Page[T], shown: Callable[[T], dict[str, Any]]) -> dict[str, 
     }
 
 
-def _shown(catalogs: Catalogs, request: Request, holdings: Holdings, expand: list[str] | None) -> Answer:
+def _shown(
+    catalogs: Catalogs, customers: Customers, request: Request, holdings: Holdings, expand: list[str] | None
+) -> Answer:
     view = _view(catalogs, request, expand)
+    if COUNTED_TOP_UPS in view.expand:
+        view = view._replace(asked=customers.top_ups(view.env, holdings.customer.id))
     return Answer(shown_customer(catalogs, holdings, view))
 
 
@@ -420,12 +427,14 @@ class CustomerView(NamedTuple):
     version: Version = NEWEST
     expand: frozenset[str] = frozenset()  # names of what to show in full, such as `balances.feature`
     plans: dict[str, Plan] | None = None  # by subscription id; None or empty: no plan is shown in full
+    asked: Mapping[str, TopUpState] | None = None  # by feature, where top-ups are to be shown with their counts
 
 
 def customer_json(holdings: Holdings, view: CustomerView) -> dict[str, Any]:
     """A customer in the newest shape: its fields, controls, subscriptions, balances and flags."""
     customer, at = holdings.customer, holdings.time(view.now)
     balances = all_as_of(holdings.balances, at)
+    controls = effective_json(holdings, balances, "", at)
     shown: dict[str, Any] = {
         "id": customer.id,
         "name": customer.name,
@@ -436,7 +445,9 @@ def customer_json(holdings: Holdings, view: CustomerView) -> dict[str, Any]:
         "env": view.env.value,
         "metadata": customer.metadata,
         "send_email_receipts": customer.send_email_receipts,
-        "billing_controls": effective_json(holdings, balances, "", at),
+        "billing_controls": controls
+        if view.asked is None
+        else with_counts(controls, customer.controls, view.asked, at),
         "config": {"disable_pooled_balance": customer.unpooled},
         **_held_json(holdings, "", with_waiting_shares(holdings, balances, view.catalog, at), at, view),
         "licenses": [],
