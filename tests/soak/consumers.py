@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -23,8 +24,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from tests.conftest import session
 from tests.soak.stage import CONTEXT, WHO, Functions, Handler, Stage
 from tollgate.domain.errors import TollgateError
+from tollgate_cli.servers import ROOT
 
-BATCH = 100
+PAGE = 1_000  # records of the stream that one request reads
+BATCH = 250  # records that the function is given at a time, as in template.yaml
 MESSAGES = 10
 LANES = 2
 CONSUMERS = ("queue", *(f"stream-{lane}" for lane in range(LANES)))
@@ -90,7 +93,7 @@ class Stream:
         if not self._iterator and not self._opened():
             return []
         try:
-            page = self._client.get_records(ShardIterator=self._iterator, Limit=BATCH)
+            page = self._client.get_records(ShardIterator=self._iterator, Limit=PAGE)
         except _PASSING:
             self._iterator = ""
             raise
@@ -135,10 +138,26 @@ def is_of(record: Mapping[str, Any], lane: int) -> bool:
     return crc32(record["dynamodb"]["Keys"]["pk"]["S"].encode()) % LANES == lane
 
 
+def patterns() -> list[Any]:
+    """What the stream's function is sent, as template.yaml says: filters of EventBridge's."""
+    source = (ROOT / "template.yaml").read_text().partition("!Ref UsageEventsFunction.Alias\n")[2].partition("\n\n")[0]
+    return [json.loads(found) for found in re.findall(r"- Pattern: '(.*)'", source)]
+
+
+def matches(pattern: Any, record: Any) -> bool:
+    """Whether a record has all that a filter names: of each field one of the values, or a text that begins so."""
+    if isinstance(pattern, dict):
+        return isinstance(record, dict) and all(
+            name in record and matches(pattern[name], record[name]) for name in pattern
+        )
+    return any(record.startswith(one["prefix"]) if isinstance(one, dict) else record == one for one in pattern)
+
+
 def read_stream(stage: Stage, lane: int) -> None:
     """Consumes one lane of the stream for good, as one of the functions that Lambda runs side by side."""
     handler = Functions(stage).handler("usage_events")
-    stream, idle = Stream(stage, lane), Idle(stage.run, f"stream-{lane}")
+    stream, idle, wanted = Stream(stage, lane), Idle(stage.run, f"stream-{lane}"), patterns()
+    assert wanted
     while True:
         try:
             records = stream.next()
@@ -148,9 +167,10 @@ def read_stream(stage: Stage, lane: int) -> None:
             continue
         if records:
             idle.works()
-            own = [record for record in records if is_of(record, lane)]
-            if own:
-                handed_over(handler, own, f"stream/{own[0]['dynamodb']['SequenceNumber']}/{os.getpid()}")
+            own = [r for r in records if is_of(r, lane) and any(matches(pattern, r) for pattern in wanted)]
+            for start in range(0, len(own), BATCH):
+                batch = own[start : start + BATCH]
+                handed_over(handler, batch, f"stream/{batch[0]['dynamodb']['SequenceNumber']}/{os.getpid()}")
             stream.taken(records)
         else:
             idle.rests(0.05)
