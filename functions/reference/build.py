@@ -93,6 +93,7 @@ def main(viewer: Path, pages: Path, folder: Path) -> None:
     listed = [{"url": f"openapi/{name}", "name": each["info"]["title"]} for name, each in documents.items()]
     start = (HERE / "start.js").read_text().replace("DOCUMENTS", json.dumps(listed, ensure_ascii=False))
     page = (HERE / "page.html").read_text().replace('"start.js"', site.kept("start.js", start.encode()))
+    page = page.replace('"page.css"', site.kept("page.css", (HERE / "page.css").read_bytes()))
     for name in VIEWER:
         page = page.replace(f'"{name}"', site.kept(name, (viewer / name).read_bytes()))
     policy = {"content-security-policy": POLICY, "referrer-policy": "no-referrer"}

@@ -9,6 +9,7 @@ window.ui = SwaggerUIBundle({
   deepLinking: true,
   docExpansion: "none",
   filter: true,
+  showExtensions: true,
   defaultModelsExpandDepth: 0,
   persistAuthorization: false,
   validatorUrl: null,

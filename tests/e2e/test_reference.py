@@ -7,13 +7,15 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from playwright.sync_api import Page, expect
 
-from tests.e2e.fixture import Shop
-from tests.e2e.programs import running, script
+from tests.e2e.browser import browser as chromium
 from tollgate_cli import openapi, site
+from tollgate_cli.api import Api
 from tollgate_cli.stack import Stack
 
 
@@ -50,7 +52,7 @@ def test_the_page_names_its_own_files_alone_each_with_its_integrity(browser: htt
     page = browser.get("/docs")
     assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
     named = re.findall(r'(?:src|href)="([^"]+)" integrity="sha384-([^"]+)"', page.text)
-    assert len(named) == 5
+    assert len(named) == 6
     assert set(re.findall(r'(?:src|href)="([^"]+)"', page.text)) - {path for path, _ in named} == {
         f"openapi/{dialect.name}.json" for dialect in openapi.DIALECTS
     }
@@ -93,14 +95,57 @@ def test_the_page_needs_no_key_and_the_api_still_does(browser: httpx.Client) -> 
     assert browser.post("/v1/balances.check", json={}).status_code == 401
 
 
-def test_a_call_is_made_from_the_page(stack: Stack, live: Shop) -> None:
-    """The example that the page shows, sent with the key that was typed in; and nothing that its policy forbids."""
-    live.api.call("customers.get_or_create", {"customer_id": "ada"})
-    live.fill()
-    with running(*script("reference.mjs", stack.url)) as page:
-        told = page("try", "#/balances/balances_check", stack.live_secret_key)
-    assert told["documents"] == [dialect.title for dialect in openapi.DIALECTS]
-    assert (told["title"].split(" 0.")[0], told["open"]) == (openapi.AUTUMN.title, ["/v1/balances.check"])
-    assert (told["status"], json.loads(told["body"].removeprefix("Download"))["customer_id"]) == ("200", "ada")
-    assert {url.removeprefix(stack.url).partition("/")[0] for url in told["asked"]} == {""}
-    assert (told["wrong"], told["forbidden"]) == ([], [])
+TELEPHONE = 375  # pixels
+FIRST_CALLS = (
+    ("subscriptions", "billing_attach", "A plan for a customer", "200"),
+    ("balances", "balances_check", "May the customer use one unit?", "200"),
+    ("balances", "balances_track", "Three units that were used, counted at once", "200"),
+    ("balances", "balances_check", "Units that are held until the cost is known", "200"),
+)
+"""What somebody new does, in this order: the tag, the operation, the example that is sent as it stands, the answer's status."""
+
+
+def test_first_calls_are_made_from_the_page(stack: Stack) -> None:
+    """In a real browser, which holds the page to its policy: each example as it stands, with the key that was typed in. Nothing is
+    wider than a telephone, and no other host is asked for anything. What is Tollgate's own is marked."""
+    api = Api(stack.url, stack.secret_key)
+    api.call("customers.get_or_create", {"customer_id": "ada"})
+    asked, wrong = set[str](), list[str]()
+    with chromium() as running:
+        page = running.new_page(viewport={"width": TELEPHONE, "height": 900})
+        page.on("request", lambda request: asked.add(urlsplit(request.url).netloc))
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+        page.goto(f"{stack.url}/docs")
+        assert page.locator(".topbar select option").all_text_contents() == [each.title for each in openapi.DIALECTS]
+        page.click(".auth-wrapper .authorize")
+        page.fill(".modal-ux input", stack.secret_key)
+        page.click(".modal-ux button[type=submit]")
+        page.click(".modal-ux .btn-done")
+        try:
+            for call in FIRST_CALLS:
+                _try(page, *call)
+                assert page.evaluate("document.documentElement.scrollWidth") <= TELEPHONE, call
+            page.locator(".topbar select").select_option(label=openapi.TOLLGATE.title)
+            page.locator("#operations-tag-keys").click()
+            page.locator("#operations-keys-keys_list .opblock-summary-control").click()
+            expect(page.locator("#operations-keys-keys_list .opblock-body")).to_contain_text(openapi.OWN)
+        finally:
+            api.call("customers.delete", {"customer_id": "ada"})
+    assert (asked, wrong) == ({urlsplit(stack.url).netloc}, [])
+
+
+def _try(page: Page, tag: str, operation: str, example: str, status: str) -> None:
+    """Sends an example of an operation as somebody would who reads the page."""
+    section, shown = page.locator(f"#operations-tag-{tag}"), page.locator(f"#operations-{tag}-{operation}")
+    if section.get_attribute("data-is-open") != "true":
+        section.click()
+    if shown.locator(".execute").count() == 0:
+        shown.locator(".opblock-summary-control").click()
+        shown.locator(".try-out__btn").click()
+    shown.locator(".opblock-section-request-body .examples-select-element").select_option(label=example)
+    with page.expect_response(lambda response: response.request.method == "POST") as answer:
+        shown.locator(".execute").click()
+    told = answer.value
+    assert str(told.status) == status, told.text()
+    expect(shown.locator(".live-responses-table .response .response-col_status").first).to_have_text(status)

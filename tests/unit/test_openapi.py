@@ -62,6 +62,13 @@ def test_each_operation_has_a_name_of_its_own(dialect: Dialect) -> None:
 
 
 @EACH
+def test_each_tag_of_an_operation_is_described_and_no_other(dialect: Dialect) -> None:
+    document = written(dialect)
+    used = {tag for _, operation in operations(document) for tag in operation["tags"]}
+    assert {tag["name"] for tag in document["tags"] if tag["description"]} == used
+
+
+@EACH
 def test_everything_is_described(dialect: Dialect) -> None:
     document = written(dialect)
     for route, operation in operations(document):

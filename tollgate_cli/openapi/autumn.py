@@ -516,6 +516,7 @@ TAGS: dict[str, str] = {
     "keys": "API keys of the environment.",
     "activity": "What happens now.",
     "alerts": "Limits that were reached, and thresholds that were passed.",
+    "audit": "Who changed what, and by which key.",
 }
 _NOUNS = {
     "billing": "subscriptions",
@@ -565,7 +566,10 @@ TEXT = """May this customer do this now, and if so, count it.
 
 Tollgate speaks Autumn's documented API; what is marked `x-tollgate-extension` is its own. Amounts are exact decimals, in units of
 their feature, below 10^15 and rounded half-even to ten decimals. Times are epoch milliseconds. An id is 1 to 256 visible ASCII
-characters without `#`. Unknown fields are ignored. A body has at most 262,144 bytes."""
+characters without `#`. Unknown fields are ignored. A body has at most 262,144 bytes.
+
+To try calls at `/docs`, give *Authorize* a key of the stack. The examples are of a customer `ada`, who has `messages` by the plan `pro`
+as a stack of `make run` sells it: `customers.get_or_create` makes her, `billing.attach` gives her the plan."""
 
 AUTUMN = Dialect(
     name="autumn",
@@ -603,11 +607,11 @@ AUTUMN = Dialect(
 TOLLGATE = AUTUMN._replace(
     name="tollgate",
     title="Tollgate: its own routes",
-    text="Routes that no vendor's API has, in Autumn's shapes: API keys, what reservations hold, why a check is answered so, and what became of webhooks' messages.",
+    text="Routes that no vendor's API has, in Autumn's shapes: API keys, what reservations hold, why a check is answered so, and what became of webhooks' messages."
+    "\n\nTo try calls at `/docs`, give *Authorize* a key of the stack. All is marked `x-tollgate-extension`.",
     served=lambda: {route: each for route, each in served.autumn().items() if route in OWN},
     operations=OWN,
     codes=autumn_words.OWN_CODES,
     fields=autumn_words.OWN_FIELDS,
-    tags={name: TAGS[name] for name in ("keys", "balances", "webhooks")},
     own=True,
 )

@@ -105,12 +105,13 @@ def document(dialect: Dialect, exchanges: Sequence[Exchange], *, strict: bool = 
         own = [exchange for exchange in exchanges if exchange.route == route]
         path, method = _path(dialect, found[route]), found[route].method.lower()
         paths.setdefault(path, {})[method] = _operation(dialect, found[route], operation, of_route, own)
+    tags = {dialect.tag_of(found[route].path) for route in operations}
     whole = {
         "openapi": "3.1.0",
         "info": _info(dialect),
         "servers": [{"url": "/", "description": "Where this document was served."}],
         "security": [{"key": []}],
-        "tags": [{"name": name, "description": text} for name, text in dialect.tags.items()],
+        "tags": [{"name": name, "description": text} for name, text in dialect.tags.items() if name in tags],
         "paths": paths,
         "components": {
             "securitySchemes": {"key": dict(dialect.scheme)},

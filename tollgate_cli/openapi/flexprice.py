@@ -187,7 +187,10 @@ FLEXPRICE = Dialect(
 
 Tollgate speaks Flexprice's documented API; what is marked `x-tollgate-extension` is its own. Limits are whole units; other amounts
 are texts that hold every digit. Times are RFC 3339. A field that has no value is null, and unknown fields of a request are
-ignored. A body has at most 262,144 bytes. A filter in the query takes repeated names and lists with commas, both at once.""",
+ignored. A body has at most 262,144 bytes. A filter in the query takes repeated names and lists with commas, both at once.
+
+To try calls at `/docs`, give *Authorize* a key of the stack. The examples are of a feature `tokens`, a plan `pro` with an entitlement to it, a customer
+`ada` and her subscription: make them in this order. Ids that Tollgate chose (`subs_…`, `ent_…`) are others in each stack: the answer that made a thing has its.""",
     served=served.flexprice,
     operations=OPERATIONS,
     error_answer=errors.error_answer,

@@ -125,7 +125,11 @@ LOTUS = Dialect(
 
 Tollgate speaks Lotus's documented API. Amounts are exact, in units of their metric. Times are ISO 8601; without an offset they are UTC.
 A GET reads its parameters from the query, or from a JSON body. Numbers and booleans may be sent as texts. Unknown fields of a request are
-ignored. A body has at most 524,288 bytes.""",
+ignored. A body has at most 524,288 bytes.
+
+To try calls at `/docs`, give *Authorize* a key of the stack. The examples are of a customer `ada` and her subscription to a plan `pro` that has the
+metric `api_calls`. Metrics and plans are made by Autumn's `features.create` and `plans.create`. Send a `time_created` of today: that of
+an example is of the day it was recorded.""",
     served=served.lotus,
     operations=OPERATIONS,
     error_answer=errors.error_answer,
