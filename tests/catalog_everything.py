@@ -131,7 +131,9 @@ def everything() -> dict[str, Any]:
     features = [*_features()]
     by_id = {feature["feature_id"]: feature for feature in features}
     by_id["metered"]["consumable"] = True
-    by_id["credit_system"]["credit_schema"] = [{"metered_feature_id": "metered", "credit_cost": Decimal("0.25")}]
+    by_id["credit_system"]["credit_schema"] = [
+        {"metered_feature_id": "metered", "credit_cost": Decimal("0.25"), "billing_units": 3}
+    ]
     by_id["ai_credit_system"] |= {
         "model_markups": {"own/model": {"markup": Decimal("-12.5"), "input_cost": 1, "output_cost": Decimal("2.5")}},
         "provider_markups": {"openai": {"markup": 10}},

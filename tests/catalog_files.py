@@ -113,7 +113,9 @@ def catalog_files(draw: st.DrawFn) -> dict[str, Any]:
             members = draw(st.lists(st.sampled_from(metered), min_size=1, max_size=2, unique=True))
             pool = draw(_file_features(id))
             pool["credit_schema"] = [
-                {"metered_feature_id": m, "credit_cost": draw(numbers.filter(bool))} for m in members
+                {"metered_feature_id": m, "credit_cost": draw(numbers.filter(bool))}
+                | draw(st.fixed_dictionaries({}, optional={"billing_units": numbers.filter(bool)}))
+                for m in members
             ]
             features.insert(draw(st.integers(0, len(features))), pool)
     plan_ids = draw(st.lists(_ids("p"), max_size=3, unique=True))

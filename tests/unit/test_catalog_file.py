@@ -166,7 +166,7 @@ class TestModel:
         [
             (autumn.CreateFeatureParams, model.Feature, set()),
             (autumn.Display, model.Display, set()),
-            (autumn.CreditParams, model.Credit, {"billing_units"}),
+            (autumn.CreditParams, model.Credit, set()),
             (autumn.GroupParams, model.Group, set()),
             (autumn.ReportingUnitParams, model.ReportingUnit, set()),
             (autumn.AlertSettingsParams, model.AlertSettings, set()),

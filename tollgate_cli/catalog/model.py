@@ -95,7 +95,8 @@ class Credit(Model):
     """What a metered feature costs in units of the credit system."""
 
     metered_feature_id: Id = Field(description="The feature that is paid for.")
-    credit_cost: Positive = Field(description="What one unit of it costs.")
+    credit_cost: Positive = Field(description="What `billing_units` of it cost.")
+    billing_units: Positive | None = Field(None, description="1 unless told.")
 
 
 class ReportingUnit(Model):

@@ -38,7 +38,13 @@ def body_of_feature(shown: Mapping[str, Any]) -> Body:
         "consumable": _unless(pool, shown["consumable"]),
         "event_names": shown["event_names"],
         "credit_schema": [
-            _fields(entry, "metered_feature_id", "credit_cost") for entry in shown.get("credit_schema", ())
+            _without_nothing(
+                {
+                    **_fields(entry, "metered_feature_id", "credit_cost"),
+                    "billing_units": _unless(1, entry.get("billing_units")),
+                }
+            )
+            for entry in shown.get("credit_schema", ())
         ],
         **{name: shown.get(name) for name in ("model_markups", "provider_markups", "default_markup")},
         "display": _said(shown.get("display") or {}),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from decimal import Decimal
 from typing import Any
 
 from tollgate.dialects.autumn.customers import id_of_email
@@ -269,8 +268,8 @@ def _feature(shown: Shown, notes: list[Note]) -> Body | None:
             reason = "costs by tiers, dimensions and multipliers have no counterpart: the member is left out"
             notes.append(Note(what=f"credit_schema of {entry.get('metered_feature_id')}", feature_id=id, reason=reason))
             continue
-        cost = Decimal(entry["credit_cost"]) / Decimal(entry.get("billing_units") or 1)
-        schema.append({"metered_feature_id": entry["metered_feature_id"], "credit_cost": cost})
+        kept = ("metered_feature_id", "credit_cost", "billing_units")
+        schema.append({name: entry[name] for name in kept if entry.get(name) is not None})
     if shown.get("combine") not in (None, "sum"):
         notes.append(Note(what="combine", feature_id=id, reason="grants of several plans always add up"))
     whole = {"consumable": False, "archived": False, **shown, "credit_schema": schema}

@@ -74,7 +74,7 @@ def list_features(archived: Archived = False, *, how: Many) -> None:
         shown = table("id", "name", "type", "events", "pays for")
         for feature in found:
             costs = ", ".join(
-                f"{cell(each['metered_feature_id'])} at {cell(each['credit_cost'])}"
+                f"{cell(each['metered_feature_id'])} at {cell(each['credit_cost'])}{_lot(each)}"
                 for each in feature.get("credit_schema") or ()
             )
             add(shown, feature["id"], feature["name"], _type(feature), ", ".join(feature["event_names"] or ()), costs)
@@ -95,7 +95,11 @@ def get_feature(feature: str, how: One) -> None:
         if found["event_names"]:
             say(f"counted by the events {', '.join(found['event_names'])}")
         for each in found.get("credit_schema") or ():
-            say(f"pays for {each['metered_feature_id']}, {cell(each['credit_cost'])} for a unit")
+            say(f"pays for {each['metered_feature_id']}, {cell(each['credit_cost'])}{_lot(each) or ' for a unit'}")
+
+
+def _lot(entry: dict[str, Any]) -> str:
+    return f" for {cell(entry['billing_units'])} units" if "billing_units" in entry else ""
 
 
 def _type(feature: dict[str, Any]) -> str:

@@ -22,12 +22,14 @@ class Reset(Shape):
 
 
 class CreditCost(Shape):
-    """What one unit of a metered feature costs in credits."""
+    """What a metered feature costs in credits."""
 
     metered_feature_id: str
     """The feature that is paid for."""
     credit_cost: Number
-    """Credits for one unit of it."""
+    """Credits for one unit of it, or for each lot of `billing_units`."""
+    billing_units: Number = absent
+    """Units in a lot; absent: 1."""
 
 
 class Display(Shape):

@@ -38,7 +38,8 @@ class Feature(NamedTuple):
 
     - `consumable`: its usage resets; else it is allocated, as seats are.
     - `event_names`: the events that are a use of it.
-    - `credit_schema`: of a credit system, each member feature with the cost of one unit, in units of the credit system.
+    - `credit_schema`: of a credit system, each member feature with what it costs, in units of the credit system: one
+      unit of it, or a lot of units where `lots` has the member.
     - An AI credit system has mark-ups and prices of its own in `extra` (`domain.token_prices`).
     - `display`: how its units are named. `extra`: fields that only other dialects show (management.md 2).
     - `created_at`: epoch ms.
@@ -54,6 +55,7 @@ class Feature(NamedTuple):
     extra: Mapping[str, Any] = {}
     archived: bool = False
     created_at: int = 0
+    lots: Mapping[str, Decimal] = {}
 
 
 class Pool(NamedTuple):
@@ -72,7 +74,8 @@ class Catalog:
         self._by_event: dict[str, list[Feature]] = {}
         for feature in sorted(features.values(), key=lambda feature: (feature.created_at, feature.id)):
             for member, cost in feature.credit_schema:
-                self._pools.setdefault(member, []).append(Pool(feature.id, cost))
+                lot = feature.lots.get(member)
+                self._pools.setdefault(member, []).append(Pool(feature.id, cost / lot if lot else cost))
             for name in feature.event_names:
                 self._by_event.setdefault(name, []).append(feature)
 
@@ -131,6 +134,8 @@ def checked_feature(feature: Feature, features: Mapping[str, Feature]) -> Featur
             raise InvalidInput(f"credit_schema.{index}.metered_feature_id", "must be a metered feature")
         if cost <= 0:
             raise InvalidInput(f"credit_schema.{index}.credit_cost", "must be greater than zero")
+        if feature.lots.get(member, cost) <= 0:
+            raise InvalidInput(f"credit_schema.{index}.billing_units", "must be greater than zero")
         if members.count(member) > 1:
             raise InvalidInput("credit_schema", f"names {member} more than once")
     return feature

@@ -47,7 +47,7 @@ class Display(Params):
 
 
 class CreditParams(Params):
-    """What one unit of a metered feature costs in credits: `credit_cost` for every `billing_units` (1 unless told)."""
+    """What a metered feature costs in credits: `credit_cost` for every `billing_units` (1 unless told)."""
 
     later = ("tiers", "dimensions", "multipliers")
 
@@ -155,17 +155,18 @@ class FeatureFields(Params):
     def applied(self, old: Feature) -> Feature:
         """The old feature with the fields that this request names. One that is only kept and shown goes where it is null."""
         kept = {name: value for name, value in old.extra.items() if name not in self.model_fields_set}
-        schema = old.credit_schema
+        schema, lots = old.credit_schema, old.lots
         if self.credit_schema is not None:
-            schema = tuple(
-                (c.metered_feature_id, c.credit_cost / c.billing_units if c.billing_units else c.credit_cost)
-                for c in self.credit_schema
-            )
+            schema = tuple((c.metered_feature_id, c.credit_cost) for c in self.credit_schema)
+            lots = {
+                c.metered_feature_id: c.billing_units for c in self.credit_schema if c.billing_units not in (None, 1)
+            }
         return old._replace(
             name=old.name if self.name is None else self.name,
             consumable=old.consumable if self.consumable is None else self.consumable,
             event_names=old.event_names if self.event_names is None else tuple(self.event_names),
             credit_schema=schema,
+            lots=lots,
             display=old.display if self.display is None else self.display.model_dump(exclude_none=True),
             extra=kept | self.model_dump(include=_EXTRA, exclude_none=True),
         )

@@ -46,5 +46,9 @@ def feature_v1_json(feature: Feature) -> dict[str, Any]:
 
 
 def schema_json(feature: Feature) -> list[dict[str, Any]]:
-    """What each member of a credit system costs: credits for one unit of it."""
-    return [{"metered_feature_id": member, "credit_cost": cost} for member, cost in feature.credit_schema]
+    """What each member of a credit system costs: credits for one unit of it, or for each lot of `billing_units`."""
+    return [
+        {"metered_feature_id": member, "credit_cost": cost}
+        | ({"billing_units": feature.lots[member]} if member in feature.lots else {})
+        for member, cost in feature.credit_schema
+    ]

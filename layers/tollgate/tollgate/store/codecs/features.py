@@ -12,6 +12,7 @@
 | `consumable` | bool | whether usage resets |
 | `event_names` | array | the events that are uses of it |
 | `credit_schema` | array | of a credit system: pairs of a member and what one unit of it costs, in the system's units |
+| `lots` | object | by member, how many units its cost is of, where it is not one; absent where there are none |
 | `display`, `extra` | object | what only dialects show |
 | `archived` | bool | |
 | `created_at` | number | ms |
@@ -34,7 +35,7 @@ from tollgate.store.table import Item
 
 FEATURE = Layout("feature", 1)
 CHANGES = Layout("count of the features' changes", 0)
-SNAPSHOT = Layout("snapshot of the features", 0)
+SNAPSHOT = Layout("snapshot of the features", 1)
 
 
 def encode_feature(feature: Feature) -> Item:
@@ -50,6 +51,7 @@ def _data(feature: Feature) -> dict[str, Any]:
         "consumable": feature.consumable,
         "event_names": list(feature.event_names),
         "credit_schema": [list(pair) for pair in feature.credit_schema],
+        **({"lots": dict(feature.lots)} if feature.lots else {}),
         "display": dict(feature.display),
         "extra": dict(feature.extra),
         "archived": feature.archived,
@@ -76,6 +78,7 @@ def _feature(data: dict[str, Any]) -> Feature:
         get("extra", {}),
         get("archived", False),
         get("created_at", 0),
+        {member: Decimal(units) for member, units in get("lots", {}).items()},
     )
 
 

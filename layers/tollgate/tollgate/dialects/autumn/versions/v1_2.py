@@ -5,6 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+from tollgate.domain.quantities import unconverted
+
 ZERO = Decimal(0)
 
 
@@ -136,7 +138,14 @@ def _feature(feature_id: str, balance: dict[str, Any]) -> dict[str, Any]:
 
 
 def _credit_schema(schema: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{"feature_id": member["metered_feature_id"], "credit_amount": member["credit_cost"]} for member in schema]
+    """Credits for one unit of each member: 1.2 knows no lots."""
+    return [
+        {
+            "feature_id": member["metered_feature_id"],
+            "credit_amount": unconverted(member["credit_cost"], member.get("billing_units", Decimal(1))),
+        }
+        for member in schema
+    ]
 
 
 def listed_subscription(held: dict[str, Any]) -> dict[str, Any]:
