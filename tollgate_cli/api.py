@@ -14,6 +14,10 @@ VERSION = "2.5.0"
 _LONGEST = 500  # of an error's text that is no error of the API's own
 
 
+class NoAddress(ConnectionError):
+    """What is to be called is no address of an API."""
+
+
 class ApiError(RuntimeError):
     """The API refused a call; the message holds its status and words."""
 
@@ -38,9 +42,11 @@ class Api:
                 base_url=url, headers=headers, limits=limits, timeout=30, trust_env=False, verify=secured
             )
         except httpx.InvalidURL as error:
-            raise ConnectionError(f"{url} is no address of an API: {error}") from error
+            raise NoAddress(_no_address(url)) from error
         except UnicodeEncodeError as error:
             raise ConnectionError("the key has characters that no key has") from error
+        if not self._client.base_url.host:
+            raise NoAddress(_no_address(url))
 
     def call(self, name: str, body: Any) -> Any:
         """`POST /v1/<name>`; raises ApiError where the answer is no success, ConnectionError where none came."""
@@ -58,8 +64,13 @@ class Api:
         content = None if body is None else dumps(body)
         try:
             answer = self._client.request(method, f"/v1/{name}", content=content)
-        except (httpx.TransportError, httpx.InvalidURL) as error:
-            raise ConnectionError(f"{name}: no answer from {self.url} ({error})") from error
+        except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
+            raise NoAddress(_no_address(self.url)) from error
+        except httpx.TransportError as error:
+            said = str(error) or type(error).__name__
+            raise ConnectionError(
+                f"{name}: no answer from {self.url} ({said}): is it the stack's address, and does the stack run?"
+            ) from error
         return self.checked(name, answer)
 
     @staticmethod
@@ -68,6 +79,10 @@ class Api:
         if not answer.is_success:
             raise ApiError(name, answer)
         return answer
+
+
+def _no_address(url: str) -> str:
+    return f"{url} is no address of an API: it begins with https:// or http://, as the stack's output ApiUrl does"
 
 
 def _words(answer: httpx.Response) -> str:

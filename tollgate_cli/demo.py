@@ -24,6 +24,7 @@ from rich.progress import track
 from rich.table import Table
 
 from tollgate_cli.api import Api
+from tollgate_cli.errors import wrong
 
 FEATURE = "llm_tokens"
 PLANS = ("free", "pro", "scale")
@@ -49,9 +50,20 @@ class Proof:
 
 
 def read_trace(path: Path, limit: int | None) -> list[int]:
-    """Tokens of each request, in order of arrival."""
-    with path.open() as file:
-        rows = [int(row["ContextTokens"]) + int(row["GeneratedTokens"]) for row in csv.DictReader(file)]
+    """Tokens of each request, in order of arrival. Raises CommandError where the file is no trace."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            rows = [int(row["ContextTokens"]) + int(row["GeneratedTokens"]) for row in csv.DictReader(file)]
+    except OSError as error:
+        raise wrong(f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise wrong(f"{path}: is no text in UTF-8") from error
+    except (KeyError, TypeError, ValueError, csv.Error) as error:
+        raise wrong(
+            f"{path}: a CSV with whole numbers ContextTokens and GeneratedTokens is expected ({error})"
+        ) from error
+    if not rows or min(rows) < 1:
+        raise wrong(f"{path}: no request, or one without tokens: there is nothing to replay")
     return rows[:limit]
 
 

@@ -12,23 +12,24 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from tollgate.domain.errors import TollgateError
 from tollgate_cli import deploy, moving, servers
-from tollgate_cli.api import ApiError
+from tollgate_cli.api import ApiError, NoAddress
 from tollgate_cli.catalog.changes import ChangeError
 from tollgate_cli.catalog.file import FileError
 from tollgate_cli.errors import CommandError, Ends, line
 from tollgate_cli.importing.catalog import CatalogConflict
-from tollgate_cli.importing.client import SourceError
+from tollgate_cli.importing.client import NoSource, SourceError
 from tollgate_cli.importing.journal import JournalError
 from tollgate_cli.importing.run import WrongEnvironment
 
 _USAGE_ERROR: Any = typer.BadParameter.__bases__[0]
+_WRONG = (NoAddress, NoSource, WrongEnvironment, moving.NoExport)
+"""What was typed or set is wrong, and nothing was done."""
 _FAILURES = (
     ApiError,
     CatalogConflict,
     ChangeError,
     JournalError,
     SourceError,
-    WrongEnvironment,
     moving.MovingError,
     TollgateError,
     ConnectionError,
@@ -41,6 +42,7 @@ _FAILURES = (
 
 def run(command: Any, arguments: list[str] | None = None) -> int:
     """Runs the command line with these arguments (those of the process unless told); its exit code."""
+    _open_streams()
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     code = _run(command, arguments)
@@ -49,6 +51,13 @@ def run(command: Any, arguments: list[str] | None = None) -> int:
     except BrokenPipeError:
         code = _unheard()
     return code
+
+
+def _open_streams() -> None:
+    """Where the shell has closed a stream (`>&-`), what is printed there goes nowhere."""
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: SIM115 - as long as the process
 
 
 def _run(command: Any, arguments: list[str] | None) -> int:
@@ -74,6 +83,8 @@ def _run(command: Any, arguments: list[str] | None) -> int:
         return _end(_usage(error), error.exit_code)
     except typer.TyperException as error:
         return _end(error.format_message(), error.exit_code)
+    except _WRONG as error:
+        return _end(line(str(error)), Ends.WRONG)
     except _FAILURES as error:
         return _end(str(error), Ends.FAILED)
     except OSError as error:  # a file that cannot be read, a disk that is full

@@ -53,6 +53,10 @@ class MovingError(RuntimeError):
     """What cannot be exported, is no export, or cannot be restored here."""
 
 
+class NoExport(MovingError):
+    """What is to be restored is no export of that environment; nothing was done."""
+
+
 @dataclass
 class Manifest:
     """What the lines of an export hold."""
@@ -283,20 +287,20 @@ def checked(folder: Path, env: Environment) -> Manifest:
     try:
         said = json.loads(path.read_text())
     except OSError as error:
-        raise MovingError(f"{path}: {error.strerror}: no export, or one that did not end") from error
+        raise NoExport(f"{path}: {error.strerror}: no export, or one that did not end") from error
     except ValueError as error:
-        raise MovingError(f"{path}: is no JSON: {error}") from error
+        raise NoExport(f"{path}: is no JSON: {error}") from error
     if not isinstance(said, dict) or said.get("format") != FORMAT:
-        raise MovingError(f"{path}: format must be {FORMAT}")
+        raise NoExport(f"{path}: format must be {FORMAT}")
     if said.get("environment") != env.value:
-        raise MovingError(f"{path}: environment is {said.get('environment')}, not {env.value}")
+        raise NoExport(f"{path}: environment is {said.get('environment')}, not {env.value}")
     manifest = Manifest(env.value)
     for line, item in _items(folder):
         if not _is_of(env, item):
-            raise MovingError(f"{folder / ITEMS}:{manifest.items + 1}: Item.pk is not of {env.value}")
+            raise NoExport(f"{folder / ITEMS}:{manifest.items + 1}: Item.pk is not of {env.value}")
         manifest.add(line, item)
     if json.loads(manifest.text()) != said:
-        raise MovingError(f"{folder / ITEMS}: is not what {MANIFEST} says: it was changed, or is not whole")
+        raise NoExport(f"{folder / ITEMS}: is not what {MANIFEST} says: it was changed, or is not whole")
     return manifest
 
 

@@ -191,7 +191,7 @@ def test_a_key_of_another_environment_is_refused_before_anything_is_written(shel
     ("env", "told"),
     [
         ({"TOLLGATE_URL": "http://127.0.0.1:1"}, "no answer from http://127.0.0.1:1"),
-        ({"TOLLGATE_URL": "nowhere"}, "no answer from nowhere"),
+        ({"TOLLGATE_URL": "nowhere"}, "nowhere is no address of an API"),
         ({"TOLLGATE_SECRET_KEY": ""}, "set TOLLGATE_SECRET_KEY to a secret key of sandbox"),
         ({"TOLLGATE_SECRET_KEY": "clé"}, "the key has characters that no key has"),
         ({"TOLLGATE_SECRET_KEY": "am_sk_test_none"}, "refuses the key of sandbox"),

@@ -26,7 +26,7 @@ from tests.conftest import ROOT
 from tests.profiles import examples
 from tollgate.domain.api_keys import Scope, mint
 from tollgate.domain.environments import Environment
-from tollgate_cli import ends, json_output, profiles
+from tollgate_cli import demo, ends, json_output, profiles
 from tollgate_cli.__main__ import app
 from tollgate_cli.errors import CommandError
 
@@ -346,3 +346,58 @@ def test_the_help_of_a_command_fits_80_columns_and_says_what_each_option_is(
     assert max(len(line) for line in out.splitlines()) <= 80
     for line in re.findall(r"^  (-.+)$", out, re.MULTILINE):
         assert "  " in line or line.startswith("--"), line
+
+
+@pytest.mark.usefixtures("home")
+@pytest.mark.parametrize(
+    ("url", "code"),
+    [("nonsense", 2), ("ftp://x", 2), ("http://[::1", 2), ("http://", 2), ("http://127.0.0.1:1", 1)],
+)
+def test_what_is_no_address_is_wrong_and_an_address_where_nobody_answers_fails(
+    url: str, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line with the cause and what to look at; wrong input is 2, a service that is away 1."""
+    monkeypatch.setenv("TOLLGATE_URL", url)
+    monkeypatch.setenv("TOLLGATE_SECRET_KEY", TEST_KEY)
+    ended, out, err = run("customers", "list", capsys=capsys)
+    assert (ended, out, err.count("\n")) == (code, "", 1)
+    assert ("is no address of an API" if code == 2 else "does the stack run?") in err
+
+
+@pytest.mark.usefixtures("home")
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("import", "autumn", "--from", "nonsense", "--key-env", "KEY"),
+        ("import", "autumn", "--from", "http://[::1", "--key-env", "KEY"),
+        ("import", "lotus", "--from", "https://lotus.example", "--key-env", "NOT_SET"),
+    ],
+    ids=" ".join,
+)
+def test_a_source_that_cannot_be_called_is_wrong_input(
+    words: tuple[str, ...], server: Answering, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KEY", "x")
+    code, out, err = run(*words, capsys=capsys)
+    assert (code, out, err.count("\n"), server.asked) == (2, "", 1, []), err
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"\xff\xfe", b"", b"a,b\n1,2\n", b"ContextTokens,GeneratedTokens\n1,x\n", b"ContextTokens,GeneratedTokens\n1\n"],
+)
+def test_what_is_no_trace_is_told_before_it_is_replayed(tmp_path: Path, content: bytes) -> None:
+    trace = tmp_path / "trace.csv"
+    trace.write_bytes(content)
+    for path in (trace, tmp_path, tmp_path / "none.csv"):
+        with pytest.raises(CommandError, match=str(path)) as told:
+            demo.read_trace(path, None)
+        assert told.value.code == 2
+
+
+@pytest.mark.usefixtures("home")
+def test_a_stream_that_the_shell_has_closed_takes_what_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `tollgate profiles list >&-` does."""
+    for name in ("stdin", "stdout", "stderr"):
+        monkeypatch.setattr(sys, name, None)
+    assert ends.run(COMMAND, ["profiles", "list"]) == 0

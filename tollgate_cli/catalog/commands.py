@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 
 from tollgate.domain.environments import Environment
 from tollgate_cli import output, profiles
-from tollgate_cli.api import ApiError
+from tollgate_cli.api import ApiError, NoAddress
 from tollgate_cli.catalog import file, model, report
 from tollgate_cli.catalog.changes import ChangeError, Changes, changes_to
 from tollgate_cli.catalog.file import Catalog
@@ -42,6 +42,8 @@ class Commands(TyperGroup):
         except CommandError as error:
             error.code = Ends.FAILED
             raise
+        except NoAddress as error:
+            raise CommandError(str(error)) from error
 
 
 app = typer.Typer(

@@ -29,6 +29,10 @@ class SourceError(RuntimeError):
     """A service cannot be read, or answers something that cannot be understood."""
 
 
+class NoSource(SourceError):
+    """What names the service, or its key, is wrong; nothing was called."""
+
+
 class Refusal(SourceError):
     """A service refused a call, with this status."""
 
@@ -80,13 +84,13 @@ class Client:
         try:
             scheme = urlsplit(url).scheme
             if scheme not in ("http", "https"):
-                raise SourceError(f"{url} is no address of an API: it must begin with https:// or http://")
+                raise NoSource(f"{url} is no address of an API: it must begin with https:// or http://")
             limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
             self._http = httpx.Client(
                 base_url=url.rstrip("/"), headers=dict(headers), limits=limits, timeout=60, trust_env=False
             )
         except (httpx.InvalidURL, ValueError) as error:
-            raise SourceError(f"{url} is no address of an API ({type(error).__name__})") from None
+            raise NoSource(f"{url} is no address of an API ({type(error).__name__})") from None
 
     @property
     def counts(self) -> Counts:

@@ -24,7 +24,7 @@ from tollgate.store.table import Table
 from tollgate_cli import output, profiles, stack
 from tollgate_cli.catalog.commands import connected
 from tollgate_cli.importing import autumn, flexprice, lotus, report
-from tollgate_cli.importing.client import SourceError
+from tollgate_cli.importing.client import NoSource, SourceError
 from tollgate_cli.importing.journal import Journal
 from tollgate_cli.importing.run import Import, Options, Sides, WrongEnvironment
 from tollgate_cli.importing.source import Source
@@ -109,9 +109,13 @@ def opened(vendor: Vendor, url: str, key_env: str, env: Environment, rate: float
     """Both sides, after their keys were tried. Raises SourceError, ChangeError and WrongEnvironment."""
     secret = os.environ.get(key_env, "")
     if not secret:
-        raise SourceError(f"set {key_env} to a secret key of {vendor.value.capitalize()}")
-    if urlsplit(url).username or urlsplit(url).password:
-        raise SourceError("--from must hold no key or password: the key's variable is named by --key-env")
+        raise NoSource(f"set {key_env} to a secret key of {vendor.value.capitalize()}")
+    try:
+        named = urlsplit(url)
+    except ValueError as error:
+        raise NoSource(f"{url} is no address of an API: {error}") from error
+    if named.username or named.password:
+        raise NoSource("--from must hold no key or password: the key's variable is named by --key-env")
     connected(env, writes=True)
     _, _, here, own_key = profiles.resolve(None, env, writes=True)
     table = stack.environment_table()

@@ -36,8 +36,7 @@ def audit(customer: Customer = None, limit: Limit = 50, *, how: Many) -> None:
             output.lines(found)
             return
         shown = table("when", "call", "what, and how it differs", "key")
-        for column in shown.columns[:2]:
-            column.no_wrap = True
+        shown.columns[0].no_wrap = True  # a call may be a long path: it goes on in the next line
         for entry in found:
             told_of = [f"{one['type']} {cell(one['id'])}: {_differs(one)}" for one in entry["changes"]]
             told_of += [f"{entry['omitted']} more"] if entry["omitted"] else []

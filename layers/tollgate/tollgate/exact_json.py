@@ -22,11 +22,26 @@ def loads(text: str) -> Any:
         value = simplejson.loads(text, use_decimal=True)
         if _surrogate(text):
             simplejson.dumps(value, use_decimal=True, ensure_ascii=False).encode()
-    except (ValueError, ArithmeticError, RecursionError) as error:
-        raise InvalidInput("body", f"must be valid JSON ({error})") from error
+    except RecursionError as error:
+        raise _too_deep() from error
+    except (ValueError, ArithmeticError) as error:
+        raise InvalidInput("body", f"must be valid JSON ({_what_is_wrong(error)})") from error
     if text.count("[") + text.count("{") > MAX_DEPTH and _depth(value) > MAX_DEPTH:
-        raise InvalidInput("body", f"must not nest deeper than {MAX_DEPTH} levels")
+        raise _too_deep()
     return value
+
+
+def _too_deep() -> InvalidInput:
+    return InvalidInput("body", f"must not nest deeper than {MAX_DEPTH} levels")
+
+
+def _what_is_wrong(error: Exception) -> str:
+    """The parser's own words, which name the place; Python's are put plainly."""
+    if isinstance(error, simplejson.JSONDecodeError):
+        return str(error)
+    if isinstance(error, UnicodeError):
+        return "a text has half of a surrogate pair"
+    return "a number has too many digits"
 
 
 def _depth(value: Any) -> int:
