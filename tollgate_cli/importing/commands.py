@@ -116,13 +116,13 @@ def opened(vendor: Vendor, url: str, key_env: str, env: Environment, rate: float
         raise NoSource(f"{url} is no address of an API: {error}") from error
     if named.username or named.password:
         raise NoSource("--from must hold no key or password: the key's variable is named by --key-env")
+    reader = _READERS[vendor]
+    source = reader(url, secret, _RATES[vendor] if rate is None else rate or None, AT_ONCE)
     connected(env, writes=True)
     _, _, here, own_key = profiles.resolve(None, env, writes=True)
     table = stack.environment_table()
     _check_table(table, own_key, env)
-    reader = _READERS[vendor]
-    wanted_rate = _RATES[vendor] if rate is None else rate or None
-    yield Sides(reader(url, secret, wanted_rate, AT_ONCE), reader(here, own_key, None, AT_ONCE), table)
+    yield Sides(source, reader(here, own_key, None, AT_ONCE), table)
 
 
 def _check_table(table: Table, key: str, env: Environment) -> None:
