@@ -30,7 +30,7 @@ demo: up  ## replay real LLM traffic against the running stack: make demo ARGS="
 # Two at a time, each with servers of its own; the stack is built once, before them.
 test: tools clients .local/dynamodb-local/DynamoDBLocal.jar  ## every test, on the emulators and through the deployed stack
 	$(RUN) stack build
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-fast: .venv/.ready .venv-sam/.ready  ## what needs no servers, with few examples of each property
 	$(BIN)/python -m pytest -n 2 -m "not servers" --hypothesis-profile=fast $(ARGS)
