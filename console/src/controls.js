@@ -3,7 +3,7 @@ import { Amount } from "./api.js";
 import { FeatureOptions, useFeatures } from "./choices.js";
 import { minus } from "./decimals.js";
 import { Json, useBody } from "./editor.js";
-import { html, useEffect } from "./html.js";
+import { html, useEffect, useRef } from "./html.js";
 import { Bar, Field, Problem, Table, Tick, Told, usedAndLeft, useAction } from "./parts.js";
 import { number, words } from "./words.js";
 
@@ -92,7 +92,11 @@ export function ControlsForm({ name, controls, call, who, changed }) {
   const editor = useBody(ownOf(controls));
   const action = useAction(changed);
   const { features, error, reload } = useFeatures("used");
-  useEffect(() => editor.restart(ownOf(controls)), [own]); // what was saved, or somebody else changed
+  const shown = useRef(own);
+  useEffect(() => { // what was saved, or somebody else changed; not the first time, as something may be typed by then
+    if (shown.current !== own) editor.restart(ownOf(controls));
+    shown.current = own;
+  }, [own]);
   const save = (/** @type {Event} */ event) => {
     event.preventDefault();
     action.act("The limits and alerts were changed.", call, { ...who, billing_controls: editor.body });
